@@ -1,0 +1,1 @@
+//! One question, one result: the whole Meterbox pipeline, embeddable, without HTTP.

@@ -1,0 +1,11 @@
+//! From a question to an analysis program.
+//!
+//! [`CodeGenerator`] is the one trait. The built-in planner implements it without any model: it maps a
+//! question to a typed plan and compiles the plan to a program, or says which words it did not understand.
+//! A generator knows no budget; it is told what it may use and reports what it used.
+
+mod error;
+mod generator;
+
+pub use error::GenerateError;
+pub use generator::{CodeGenerator, GenerateRequest, Generated};

@@ -1,0 +1,1 @@
+//! Where analysis results are kept: the ResultsStore trait with memory and SQLite back ends.

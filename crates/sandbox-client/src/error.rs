@@ -1,0 +1,85 @@
+use std::{error::Error, time::Duration};
+
+use meterbox_core::Retryability;
+
+/// A fault of the sandbox itself; what a program does to itself is an [`Outcome`](crate::Outcome).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// This machine cannot give the promised isolation; nothing weaker is used instead.
+    #[error("no sandbox can be had here: {missing}")]
+    Unavailable {
+        /// What is missing.
+        missing: String,
+        /// How to fix it.
+        fix: String,
+    },
+    /// The sandbox failed while it should have worked.
+    #[error("the sandbox failed: {message}")]
+    Platform {
+        /// What happened.
+        message: String,
+        /// The cause, if one is known.
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// The sandbox is at its limit.
+    #[error("the sandbox is busy")]
+    Busy {
+        /// When it may have room.
+        retry_after: Option<Duration>,
+    },
+    /// The job itself is wrong, such as an input that does not exist.
+    #[error("the job cannot be run: {reason}")]
+    BadJob {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// The kinds of [`SandboxError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SandboxErrorKind {
+    /// No sandbox can be had here.
+    Unavailable,
+    /// The platform failed.
+    Platform,
+    /// At its limit.
+    Busy,
+    /// The caller's job is wrong.
+    BadJob,
+}
+
+impl SandboxError {
+    /// A platform fault with a cause.
+    pub fn platform(message: impl Into<String>, source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Platform { message: message.into(), source: Some(Box::new(source)) }
+    }
+
+    /// The kind, for decisions.
+    pub fn kind(&self) -> SandboxErrorKind {
+        match self {
+            Self::Unavailable { .. } => SandboxErrorKind::Unavailable,
+            Self::Platform { .. } => SandboxErrorKind::Platform,
+            Self::Busy { .. } => SandboxErrorKind::Busy,
+            Self::BadJob { .. } => SandboxErrorKind::BadJob,
+        }
+    }
+
+    /// May the same job be run again? Runs have no effect outside, so only the cause decides.
+    pub fn retryability(&self) -> Retryability {
+        match self.kind() {
+            SandboxErrorKind::Platform | SandboxErrorKind::Busy => Retryability::Safe,
+            SandboxErrorKind::Unavailable | SandboxErrorKind::BadJob => Retryability::Never,
+        }
+    }
+
+    /// How long to wait first, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { retry_after } => *retry_after,
+            _ => None,
+        }
+    }
+}

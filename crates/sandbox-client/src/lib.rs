@@ -1,0 +1,18 @@
+//! Run a program somewhere it can do no harm, under limits, and learn what happened and what it used.
+//!
+//! [`Sandbox`] is the one trait; back ends live elsewhere (the embedded one in `meterbox-local-sandbox`).
+//! A back end promises that the [`Verdict`] and the [`Usage`](meterbox_core::contract::Usage) of an
+//! [`Outcome`] come only from what it saw from outside the program, and that everything the program said
+//! (its [`Reply`], its output, its files) is handed over as bytes that nobody has believed yet.
+
+mod error;
+mod job;
+mod limits;
+mod outcome;
+mod sandbox;
+
+pub use error::{SandboxError, SandboxErrorKind};
+pub use job::{InputFile, Job, Program};
+pub use limits::Limits;
+pub use outcome::{Artifact, Outcome, ProgramError, RejectedArtifact, Reply, Verdict};
+pub use sandbox::{Capabilities, OutputSink, OutputStream, Sandbox};

@@ -1,0 +1,118 @@
+use std::path::PathBuf;
+
+use meterbox_core::contract::{SandboxReport, Usage};
+use serde::{Deserialize, Serialize};
+
+/// What became of a run.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// How it ended, as seen from outside.
+    pub verdict: Verdict,
+    /// What the program replied; a claim.
+    pub reply: Option<Reply>,
+    /// What it printed to standard output: at most the output limit, invalid UTF-8 replaced.
+    pub stdout: String,
+    /// What it printed to standard error: at most the output limit, invalid UTF-8 replaced.
+    pub stderr: String,
+    /// Files it left, collected after its death.
+    pub artifacts: Vec<Artifact>,
+    /// Files it left that were not collected, and why.
+    pub rejected: Vec<RejectedArtifact>,
+    /// What it used, measured from outside.
+    pub usage: Usage,
+    /// Where it ran and how it was confined.
+    pub sandbox: SandboxReport,
+}
+
+/// How a run ended. Comes only from what the back end saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The program ended by itself.
+    Exited {
+        /// Its exit code; 0 says nothing about the answer.
+        code: i32,
+    },
+    /// A signal ended the program, and not because of a limit.
+    Signalled {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// It ran longer than allowed and was killed.
+    WallLimit,
+    /// It used more processor time than allowed and was killed.
+    CpuLimit,
+    /// It used more memory than allowed and was killed.
+    MemoryLimit,
+    /// It printed or replied more than allowed and was killed.
+    OutputLimit,
+    /// Its reply was not in the agreed form.
+    BrokenReply {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The caller cancelled it.
+    Cancelled,
+}
+
+/// A program's reply, as JSON that nobody has believed yet.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// The value it replied with.
+    Value(Box<serde_json::value::RawValue>),
+    /// It raised an error.
+    Error(ProgramError),
+}
+
+/// An error a program raised, in its own words. Plain text, capped; show it inert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramError {
+    /// The exception's class, such as `KeyError`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The exception's message.
+    pub message: String,
+    /// The traceback, only of the program's own frames.
+    #[serde(default)]
+    pub traceback: String,
+    /// The line of the program that raised it, counted from 1.
+    #[serde(default)]
+    pub line: Option<u32>,
+}
+
+/// A file collected after a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Its name: safe as a file name on any system, unique within the run.
+    pub name: String,
+    /// Where it was collected to.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A file that was left but not collected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedArtifact {
+    /// Its name, made printable.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Outcome {
+    /// An outcome with this verdict and nothing else.
+    pub fn new(verdict: Verdict, sandbox: SandboxReport) -> Self {
+        Self {
+            verdict,
+            reply: None,
+            stdout: String::new(),
+            stderr: String::new(),
+            artifacts: Vec::new(),
+            rejected: Vec::new(),
+            usage: Usage::default(),
+            sandbox,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use async_trait::async_trait;
+use meterbox_core::contract::SandboxReport;
+
+use crate::{Job, Outcome, SandboxError};
+
+/// A place to run programs nobody trusts.
+#[async_trait]
+pub trait Sandbox: Send + Sync + fmt::Debug + 'static {
+    /// What programs find here. Prepares the sandbox if it is not ready yet.
+    ///
+    /// # Errors
+    /// [`SandboxError`] where no program could be run.
+    async fn capabilities(&self) -> Result<Capabilities, SandboxError>;
+
+    /// Runs one job once, in a place of its own that is gone afterwards.
+    ///
+    /// `output` hears what the program prints as it prints it.
+    ///
+    /// # Errors
+    /// Only faults of the sandbox itself. Whatever the program does to itself is an [`Outcome`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future kills the program; its usage is then unknown. To learn it, cancel
+    /// [`Job::cancel`] and await the outcome.
+    async fn run(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError>;
+}
+
+/// What programs find in a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The interpreter's version, such as `3.11.7`.
+    pub python: String,
+    /// Importable packages and their versions.
+    pub packages: BTreeMap<String, String>,
+    /// How programs are confined.
+    pub sandbox: SandboxReport,
+}
+
+/// Hears what a program prints, as it prints it: untrusted text.
+pub trait OutputSink: Send + Sync + 'static {
+    /// Some text was printed. Must not block.
+    fn printed(&self, stream: OutputStream, text: &str);
+}
+
+/// Where text was printed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Hears nothing.
+impl OutputSink for () {
+    fn printed(&self, _: OutputStream, _: &str) {}
+}
+
+#[async_trait]
+impl<S: Sandbox + ?Sized> Sandbox for Arc<S> {
+    async fn capabilities(&self) -> Result<Capabilities, SandboxError> {
+        (**self).capabilities().await
+    }
+
+    async fn run(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError> {
+        (**self).run(job, output).await
+    }
+}
+
+#[async_trait]
+impl<S: Sandbox + ?Sized> Sandbox for Box<S> {
+    async fn capabilities(&self) -> Result<Capabilities, SandboxError> {
+        (**self).capabilities().await
+    }
+
+    async fn run(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError> {
+        (**self).run(job, output).await
+    }
+}
