@@ -1,1 +1,17 @@
 //! One question, one result: the whole Meterbox pipeline, embeddable, without HTTP.
+//!
+//! An [`Analyst`] is put together once from parts (a sandbox, a generator, a budget, a breaker, a store)
+//! and then asked: [`Analyst::start`] sets the worst case aside, types the data, gets a program written,
+//! runs it sealed off, checks what came back, charges what was used and keeps the result.
+
+mod analyst;
+mod failure;
+mod pipeline;
+mod price;
+mod request;
+mod running;
+
+pub use analyst::{Analyst, AnalystBuilder};
+pub use price::ComputePrice;
+pub use request::{Ask, MAX_CODE_BYTES, MAX_QUESTION_CHARS, Principal, Request, RequestError};
+pub use running::{Event, Interrupted, Running};

@@ -8,12 +8,14 @@ mod id;
 mod money;
 mod retry;
 mod scope;
+mod storage;
 mod time;
 
 pub use id::{AnalysisId, InvalidId};
 pub use money::{MoneyError, UnitPrice, Usd};
 pub use retry::Retryability;
 pub use scope::{InvalidScope, Scope};
+pub use storage::{StorageError, StorageErrorKind};
 pub use time::{Clock, InvalidTimestamp, SystemClock, Timestamp};
 
 /// A civil date without a time zone, as business data has them.

@@ -1,0 +1,192 @@
+//! `meterbox ask` and `meterbox run`: one analysis, shown on the terminal.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use meterbox_analysis::{Ask, Event, Principal, Request, Running};
+use meterbox_core::{
+    Usd,
+    contract::{AnalysisResult, Answer, Failure, Source, Status},
+};
+
+use super::{AnalysisArgs, exit, runtime, steps, table, text};
+use crate::{
+    settings::Settings,
+    wiring::{Meterbox, StartError},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct AskArgs {
+    /// The question, such as "top 5 products by revenue"
+    question: String,
+
+    #[command(flatten)]
+    analysis: AnalysisArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The script: it reads `tables["name"]` or files under /data, and sets `result`
+    script: PathBuf,
+
+    #[command(flatten)]
+    analysis: AnalysisArgs,
+}
+
+pub(super) async fn ask(args: AskArgs, settings: &Settings) -> ExitCode {
+    analyse(Ask::Question(args.question), &args.analysis, settings).await
+}
+
+pub(super) async fn run(args: RunArgs, settings: &Settings) -> ExitCode {
+    let script = args.script.display();
+    match std::fs::read(&args.script).map(String::from_utf8) {
+        Ok(Ok(code)) => analyse(Ask::Code(code), &args.analysis, settings).await,
+        Ok(Err(_)) => exit::usage(&format!("{script} is not UTF-8 text; save it as UTF-8")),
+        Err(error) => exit::usage(&format!("{script} cannot be read: {error}")),
+    }
+}
+
+async fn analyse(ask: Ask, args: &AnalysisArgs, settings: &Settings) -> ExitCode {
+    let shows_steps = !args.quiet;
+    let meterbox = match open(settings, shows_steps).await {
+        Ok(meterbox) => meterbox,
+        Err(error) => return error.report(args.json),
+    };
+    let dataset = match meterbox.analyst.catalog().add(&args.data) {
+        Ok(dataset) => dataset,
+        Err(error) => return StartError::from(error).report(args.json),
+    };
+    let request = Request {
+        ask,
+        dataset,
+        principal: Principal::user(meterbox.local_user.clone()),
+        max_cost: args.max_cost,
+        chart_png: true,
+    };
+    let running = match meterbox.analyst.start(request) {
+        Ok(running) => running,
+        Err(error) => return exit::usage(&error.to_string()),
+    };
+    let result = follow(running, shows_steps).await;
+    let code = exit::code(&result);
+    let shown = if args.json { show_json(&result) } else { show(&result, args, &meterbox) };
+    meterbox.analyst.shut_down().await;
+    if shown.is_err() {
+        // Whoever read standard output has gone; there is nobody left to tell.
+        return ExitCode::FAILURE;
+    }
+    ExitCode::from(code)
+}
+
+async fn open(settings: &Settings, shows_progress: bool) -> Result<Meterbox, StartError> {
+    let python = runtime::ready(settings, shows_progress)?;
+    Meterbox::open(settings, python).await
+}
+
+/// Shows steps until the end; Ctrl-C cancels, and what was used so far is charged.
+async fn follow(mut running: Running, shows_steps: bool) -> AnalysisResult {
+    let cancel = running.canceller();
+    let on_interrupt = tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            cancel.cancel();
+        }
+    });
+    while let Some(event) = running.next_event().await {
+        if let (Event::Step(step), true) = (event, shows_steps) {
+            steps::show(&step);
+        }
+    }
+    on_interrupt.abort();
+    running.result().await
+}
+
+fn show_json(result: &AnalysisResult) -> std::io::Result<()> {
+    text::print_json(&serde_json::to_string_pretty(result)?)
+}
+
+fn show(result: &AnalysisResult, args: &AnalysisArgs, meterbox: &Meterbox) -> std::io::Result<()> {
+    if args.show_code {
+        let code = result.code.as_deref().unwrap_or("there is no program");
+        text::note(&format!("\n{}\n", code.trim_end()));
+    }
+    if !result.output.is_empty() && !args.quiet {
+        text::note(&format!("\nThe program printed:\n{}", result.output.trim_end()));
+    }
+    if let Some(answer) = &result.answer {
+        show_answer(answer, result, args.quiet);
+    }
+    if let Some(failure) = &result.failure {
+        show_failure(failure);
+    }
+    if !args.quiet {
+        show_provenance(result, meterbox);
+    }
+    Ok(())
+}
+
+fn show_answer(answer: &Answer, result: &AnalysisResult, quiet: bool) {
+    if !quiet {
+        text::note("");
+    }
+    text::say(&table::render(answer));
+    if result.status == Status::Unverified {
+        text::note("This answer could not be verified; see the notes.");
+    }
+}
+
+fn show_failure(failure: &Failure) {
+    text::complain(&failure.message);
+    if !failure.not_understood.is_empty() {
+        text::note(&format!("Not understood: {}", failure.not_understood.join(", ")));
+    }
+    if !failure.suggestions.is_empty() {
+        text::note("Questions this data can answer:");
+        for suggestion in &failure.suggestions {
+            text::note(&format!("  {suggestion}"));
+        }
+    }
+    text::note(&failure.hint);
+    if let Some(seconds) = failure.retry_after {
+        text::note(&format!("Try again in {seconds:.0} s."));
+    }
+}
+
+fn show_provenance(result: &AnalysisResult, meterbox: &Meterbox) {
+    text::note("");
+    if let Some(reading) = &result.reading {
+        text::note(&format!("Reading   {}", reading.text));
+        for assumption in &reading.assumptions {
+            text::note(&format!("Assumed   {assumption}"));
+        }
+        if !reading.ignored.is_empty() {
+            text::note(&format!("Ignored   {}", reading.ignored.join(", ")));
+        }
+    }
+    for warning in &result.warnings {
+        text::note(&format!("Note      {warning}"));
+    }
+    for artifact in &result.artifacts {
+        let path = meterbox.analyst.artifacts_of(result.id).join(&artifact.name);
+        let label = if artifact.media_type == "image/png" { "Chart" } else { "File" };
+        text::note(&format!("{label:<9} {}", path.display()));
+    }
+    if let Some(source) = result.source {
+        let generator = result.generator.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        text::note(&format!("Source    {}{generator}", source_name(source)));
+    }
+    text::note(&format!("Cost      {}{}", result.cost, left(result.remaining)));
+}
+
+fn left(remaining: Option<Usd>) -> String {
+    remaining.map(|remaining| format!(", {remaining} left this month")).unwrap_or_default()
+}
+
+fn source_name(source: Source) -> &'static str {
+    match source {
+        Source::Rules => "rules, no model",
+        Source::Model => "model",
+        Source::Saved => "saved program",
+        Source::Code => "your program",
+        _ => "unknown",
+    }
+}

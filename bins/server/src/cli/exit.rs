@@ -1,0 +1,75 @@
+//! Exit codes, part of the contract: 0 answered, 2 usage, 3 unverified, 4 failed, 5 refused, 6 no sandbox,
+//! 7 provider, 130 cancelled.
+
+use std::process::ExitCode;
+
+use meterbox_core::contract::{AnalysisResult, FailureKind, Status};
+
+use super::text;
+
+const USAGE: u8 = 2;
+
+/// The exit code of a result.
+pub(crate) fn code(result: &AnalysisResult) -> u8 {
+    match result.status {
+        Status::Ok => 0,
+        Status::Unverified => 3,
+        Status::Cancelled | Status::Interrupted => 130,
+        Status::Refused => 5,
+        _ => result.failure.as_ref().map_or(4, |failure| code_of_failure(failure.kind)),
+    }
+}
+
+fn code_of_failure(kind: FailureKind) -> u8 {
+    match kind {
+        FailureKind::BadRequest => USAGE,
+        FailureKind::Budget | FailureKind::Rate | FailureKind::Concurrency => 5,
+        FailureKind::SandboxUnavailable | FailureKind::BreakerOpen => 6,
+        FailureKind::ProviderAuth
+        | FailureKind::ProviderRate
+        | FailureKind::ProviderQuota
+        | FailureKind::ContentFilter
+        | FailureKind::Truncated
+        | FailureKind::ContextTooLong
+        | FailureKind::ProviderDown => 7,
+        FailureKind::Cancelled | FailureKind::Interrupted => 130,
+        _ => 4,
+    }
+}
+
+/// Says what is wrong with the call.
+pub(crate) fn usage(message: &str) -> ExitCode {
+    text::complain(message);
+    ExitCode::from(USAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use meterbox_core::{AnalysisId, Scope, Timestamp, contract::Failure};
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_end_has_its_code() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut result = AnalysisResult::begun(AnalysisId::new(now), Scope::new("user", "ana").unwrap(), now);
+        result.status = Status::Ok;
+        assert_eq!(code(&result), 0);
+        for (kind, expected) in [
+            (FailureKind::ProgramError, 4),
+            (FailureKind::CannotAnswer, 4),
+            (FailureKind::BadData, 4),
+            (FailureKind::SandboxUnavailable, 6),
+            (FailureKind::BreakerOpen, 6),
+            (FailureKind::ProviderDown, 7),
+        ] {
+            result.status = Status::Failed;
+            result.failure = Some(Failure::new(kind, "m", "h"));
+            assert_eq!(code(&result), expected, "{kind:?}");
+        }
+        result.status = Status::Refused;
+        assert_eq!(code(&result), 5);
+        result.status = Status::Cancelled;
+        assert_eq!(code(&result), 130);
+    }
+}

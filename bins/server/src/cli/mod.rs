@@ -1,0 +1,107 @@
+//! The command line.
+
+mod ask;
+mod doctor;
+mod eval;
+mod exit;
+mod runtime;
+mod serve;
+mod steps;
+mod table;
+mod text;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use meterbox_core::Usd;
+
+use crate::settings::{Settings, SettingsError};
+
+/// Ask a question about your business data. The analysis runs in a sealed sandbox and cannot cost more than
+/// you allow.
+#[derive(Debug, Parser)]
+#[command(name = "meterbox", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Where everything is kept [default: ~/.local/share/meterbox]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask a question
+    Ask(ask::AskArgs),
+    /// Run a Python script of your own in the same jail, under the same budget
+    Run(ask::RunArgs),
+    /// Serve the page (what happens without a command)
+    Serve(serve::ServeArgs),
+    /// Say what this machine can do, and how to fix what it can't
+    Doctor,
+    /// Install, inspect or remove the Python runtime
+    Runtime {
+        #[command(subcommand)]
+        command: runtime::RuntimeCommand,
+    },
+    /// Measure the planner on a folder of questions with known answers
+    Eval(eval::EvalArgs),
+}
+
+/// What `ask` and `run` share.
+#[derive(Debug, Args)]
+struct AnalysisArgs {
+    /// A folder or files: CSV, TSV, JSON, XLSX, Parquet
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    data: Vec<PathBuf>,
+
+    /// The most this may cost, in dollars
+    #[arg(long, value_name = "USD")]
+    max_cost: Option<Usd>,
+
+    /// Show the program that ran
+    #[arg(long)]
+    show_code: bool,
+
+    /// Show only the answer
+    #[arg(long, short)]
+    quiet: bool,
+
+    /// Print the whole result as one JSON document on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let settings = match effective_settings(&cli) {
+        Ok(settings) => settings,
+        Err(error) => return exit::usage(&error.to_string()),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::usage(&format!("this process cannot start threads: {error}")),
+    };
+    runtime.block_on(dispatch(cli.command, settings))
+}
+
+fn effective_settings(cli: &Cli) -> Result<Settings, SettingsError> {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let mut settings = Settings::load(&folder)?;
+    if let Some(data_dir) = &cli.data_dir {
+        settings.data_dir.clone_from(data_dir);
+    }
+    Ok(settings)
+}
+
+async fn dispatch(command: Option<Command>, settings: Settings) -> ExitCode {
+    match command.unwrap_or_else(|| Command::Serve(serve::ServeArgs::default())) {
+        Command::Ask(args) => ask::ask(args, &settings).await,
+        Command::Run(args) => ask::run(args, &settings).await,
+        Command::Serve(args) => serve::serve(args, settings).await,
+        Command::Doctor => doctor::doctor(&settings).await,
+        Command::Runtime { command } => runtime::runtime(command, &settings),
+        Command::Eval(args) => eval::eval(args, &settings).await,
+    }
+}

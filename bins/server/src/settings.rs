@@ -1,0 +1,149 @@
+//! What can be set, from where, in rising order: `.env`, `.env.local`, the environment. Flags come on top.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use meterbox_core::{MoneyError, Usd};
+
+const DATA_DIR: &str = "METERBOX_DATA_DIR";
+const LISTEN: &str = "METERBOX_LISTEN";
+const MAX_COST: &str = "MAX_BUDGET_PER_ANALYSIS";
+const MONTHLY_LIMIT: &str = "DEFAULT_BUDGET_LIMIT";
+
+/// The effective settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Where everything is kept.
+    pub(crate) data_dir: PathBuf,
+    /// Where the page is served.
+    pub(crate) listen: SocketAddr,
+    /// The most one analysis may cost.
+    pub(crate) max_cost: Usd,
+    /// What each user may spend in a calendar month.
+    pub(crate) monthly_limit: Usd,
+}
+
+/// A setting that stops the start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    #[error("{name} is {value:?}, which is no amount of money: {source}. Fix: set {name}=5 or the like.")]
+    Money { name: &'static str, value: String, source: MoneyError },
+    #[error("{name} is {value:?}, which is no address. Fix: set {name}=127.0.0.1:3000 or the like.")]
+    Address { name: &'static str, value: String },
+    #[error(
+        "{LISTEN} is {0}, which other machines could reach, and there are no API keys to keep them out. \
+         Fix: listen on a loopback address such as 127.0.0.1:3000."
+    )]
+    NotLoopback(SocketAddr),
+    #[error("no place for the data folder: HOME is not set. Fix: set {DATA_DIR} to a folder of your own.")]
+    NoHome,
+    #[error("{path} cannot be read: {source}. Fix: write it as lines of NAME=value.")]
+    EnvFile { path: PathBuf, source: dotenvy::Error },
+}
+
+impl Settings {
+    /// Reads the settings of this process, started in `folder`.
+    pub(crate) fn load(folder: &Path) -> Result<Self, SettingsError> {
+        let mut names = HashMap::new();
+        for file in [".env", ".env.local"] {
+            names.extend(env_file(&folder.join(file))?);
+        }
+        names.extend(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }));
+        Self::from_names(&names)
+    }
+
+    fn from_names(names: &HashMap<String, String>) -> Result<Self, SettingsError> {
+        let set = |name: &str| names.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let money = |name: &'static str, default: Usd| {
+            let Some(value) = set(name) else { return Ok(default) };
+            value.parse().map_err(|source| SettingsError::Money { name, value: value.to_owned(), source })
+        };
+        let listen = match set(LISTEN) {
+            None => SocketAddr::from(([127, 0, 0, 1], 3000)),
+            Some(value) => parse_listen(value)?,
+        };
+        Ok(Self {
+            data_dir: match set(DATA_DIR) {
+                Some(folder) => PathBuf::from(folder),
+                None => default_data_dir(set("XDG_DATA_HOME"), set("HOME"))?,
+            },
+            listen,
+            max_cost: money(MAX_COST, Usd::from_dollars(5))?,
+            monthly_limit: money(MONTHLY_LIMIT, Usd::from_dollars(10))?,
+        })
+    }
+}
+
+/// An address to listen on. Only loopback: there are no keys yet that could keep others out.
+pub(crate) fn parse_listen(value: &str) -> Result<SocketAddr, SettingsError> {
+    let wrong = || SettingsError::Address { name: LISTEN, value: value.to_owned() };
+    let address: SocketAddr = match value.parse() {
+        Ok(address) => address,
+        Err(_) => SocketAddr::from(([127, 0, 0, 1], value.parse::<u16>().map_err(|_| wrong())?)),
+    };
+    if !address.ip().is_loopback() {
+        return Err(SettingsError::NotLoopback(address));
+    }
+    Ok(address)
+}
+
+fn default_data_dir(xdg_data_home: Option<&str>, home: Option<&str>) -> Result<PathBuf, SettingsError> {
+    if let Some(folder) = xdg_data_home {
+        return Ok(Path::new(folder).join("meterbox"));
+    }
+    let home = home.ok_or(SettingsError::NoHome)?;
+    Ok(Path::new(home).join(".local/share/meterbox"))
+}
+
+fn env_file(path: &Path) -> Result<HashMap<String, String>, SettingsError> {
+    let failed = |source| SettingsError::EnvFile { path: path.to_owned(), source };
+    if !path.is_file() {
+        return Ok(HashMap::new());
+    }
+    dotenvy::from_path_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(names: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::from_names(&names.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    }
+
+    #[test]
+    fn defaults_need_only_a_home() {
+        let settings = settings(&[("HOME", "/home/ana"), (LISTEN, " ")]).unwrap();
+        assert_eq!(settings.data_dir, Path::new("/home/ana/.local/share/meterbox"));
+        assert_eq!(settings.listen, "127.0.0.1:3000".parse().unwrap());
+        assert_eq!(settings.max_cost, Usd::from_dollars(5));
+        assert_eq!(settings.monthly_limit, Usd::from_dollars(10));
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named_with_its_fix() {
+        for (name, value, expected) in [
+            (MAX_COST, "five", "MAX_BUDGET_PER_ANALYSIS is \"five\""),
+            (MONTHLY_LIMIT, "-1", "DEFAULT_BUDGET_LIMIT is \"-1\""),
+            (LISTEN, "somewhere", "METERBOX_LISTEN is \"somewhere\""),
+            (LISTEN, "0.0.0.0:3000", "no API keys"),
+            (LISTEN, "99999", "is no address"),
+        ] {
+            let message = settings(&[("HOME", "/h"), (name, value)]).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+            assert!(message.contains("Fix: "), "{message}");
+        }
+        assert!(matches!(settings(&[]), Err(SettingsError::NoHome)));
+    }
+
+    #[test]
+    fn a_bare_port_listens_on_loopback() {
+        assert_eq!(parse_listen("8080").unwrap(), "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(parse_listen("[::1]:80").unwrap(), "[::1]:80".parse().unwrap());
+    }
+}

@@ -1,0 +1,242 @@
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use meterbox_budget_engine::{BudgetEngine, BudgetStatus};
+use meterbox_circuit_breaker::CircuitBreaker;
+use meterbox_core::{AnalysisId, Clock, SystemClock, Usd, contract::AnalysisResult};
+use meterbox_datasets::Catalog;
+use meterbox_llm_codegen::{CodeGenerator, Planner};
+use meterbox_results_store::{Page, PageRequest, ResultsError, ResultsStore};
+use meterbox_sandbox_client::{Capabilities, Limits, Sandbox, SandboxError};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{ComputePrice, Principal, Request, RequestError, Running, pipeline};
+
+/// Answers questions on data, in a sandbox, within budgets. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Analyst {
+    parts: Arc<Parts>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+pub(crate) struct Parts {
+    pub(crate) sandbox: Arc<dyn Sandbox>,
+    pub(crate) generator: Arc<dyn CodeGenerator>,
+    pub(crate) budget: BudgetEngine,
+    pub(crate) breaker: CircuitBreaker,
+    pub(crate) results: Arc<dyn ResultsStore>,
+    pub(crate) catalog: Catalog,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) price: ComputePrice,
+    pub(crate) max_cost: Usd,
+    pub(crate) program_limits: Limits,
+    pub(crate) artifacts: PathBuf,
+    pub(crate) slots: Semaphore,
+}
+
+impl Parts {
+    /// The smallest hold worth placing: one second of computing.
+    pub(crate) fn least_hold(&self) -> Usd {
+        self.price.least(&self.program_limits)
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("sandbox", &self.sandbox).field("generator", &self.generator).finish_non_exhaustive()
+    }
+}
+
+impl Analyst {
+    /// Starts to put an analyst together from the parts that have no default.
+    pub fn builder(
+        sandbox: Arc<dyn Sandbox>,
+        budget: BudgetEngine,
+        results: Arc<dyn ResultsStore>,
+        catalog: Catalog,
+        artifacts: impl Into<PathBuf>,
+    ) -> AnalystBuilder {
+        AnalystBuilder {
+            sandbox,
+            budget,
+            results,
+            catalog,
+            artifacts: artifacts.into(),
+            generator: None,
+            breaker: None,
+            clock: Arc::new(SystemClock::default()),
+            price: ComputePrice::default(),
+            max_cost: Usd::from_dollars(5),
+            program_limits: Limits::default(),
+            concurrency: 4,
+        }
+    }
+
+    /// Begins an analysis as a task of its own and returns at once.
+    ///
+    /// # Errors
+    /// [`RequestError`] for a request that could not possibly be answered; nothing was begun.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start(&self, request: Request) -> Result<Running, RequestError> {
+        request.ask.check()?;
+        if self.shutdown.is_cancelled() {
+            return Err(RequestError::ShuttingDown);
+        }
+        let id = AnalysisId::new(self.parts.clock.now());
+        let (send, events) = mpsc::unbounded_channel();
+        let cancel = self.shutdown.child_token();
+        let followed = pipeline::follow(Arc::clone(&self.parts), id, request, send, cancel.clone());
+        let task = self.tasks.spawn(followed);
+        Ok(Running { id, events, cancel, task })
+    }
+
+    /// Stops taking requests, cancels what runs, and waits until all of it is settled and stored.
+    pub async fn shut_down(&self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// The state of the tightest budget of this principal; `None` where no budget is defined.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub async fn budget_status(
+        &self,
+        principal: &Principal,
+    ) -> Result<Option<BudgetStatus>, meterbox_budget_engine::BudgetError> {
+        let mut tightest: Option<BudgetStatus> = None;
+        for scope in principal.scopes() {
+            let Some(status) = self.parts.budget.status(&scope).await? else { continue };
+            if tightest.as_ref().is_none_or(|least| status.remaining < least.remaining) {
+                tightest = Some(status);
+            }
+        }
+        Ok(tightest)
+    }
+
+    /// Earlier analyses of this principal, newest first.
+    ///
+    /// # Errors
+    /// Where the results cannot be read.
+    pub async fn history(&self, principal: &Principal, page: PageRequest) -> Result<Page, ResultsError> {
+        self.parts.results.page(&principal.user, page).await
+    }
+
+    /// One analysis of this principal.
+    ///
+    /// # Errors
+    /// Where the results cannot be read.
+    pub async fn find(&self, principal: &Principal, id: AnalysisId) -> Result<Option<AnalysisResult>, ResultsError> {
+        self.parts.results.find(&principal.user, id).await
+    }
+
+    /// The folder that holds an analysis's files, by [`ArtifactRef`](meterbox_core::contract::ArtifactRef) name.
+    pub fn artifacts_of(&self, id: AnalysisId) -> PathBuf {
+        self.parts.artifacts.join(id.to_string())
+    }
+
+    /// What the sandbox offers; prepares it if it is not ready.
+    ///
+    /// # Errors
+    /// Where no sandbox can be had.
+    pub async fn sandbox(&self) -> Result<Capabilities, SandboxError> {
+        self.parts.sandbox.capabilities().await
+    }
+
+    /// The datasets there are.
+    pub fn catalog(&self) -> &Catalog {
+        &self.parts.catalog
+    }
+}
+
+/// Puts an [`Analyst`] together.
+#[derive(Debug)]
+pub struct AnalystBuilder {
+    sandbox: Arc<dyn Sandbox>,
+    budget: BudgetEngine,
+    results: Arc<dyn ResultsStore>,
+    catalog: Catalog,
+    artifacts: PathBuf,
+    generator: Option<Arc<dyn CodeGenerator>>,
+    breaker: Option<CircuitBreaker>,
+    clock: Arc<dyn Clock>,
+    price: ComputePrice,
+    max_cost: Usd,
+    program_limits: Limits,
+    concurrency: usize,
+}
+
+impl AnalystBuilder {
+    /// Who writes programs. The built-in planner where not set.
+    #[must_use]
+    pub fn generator(mut self, generator: Arc<dyn CodeGenerator>) -> Self {
+        self.generator = Some(generator);
+        self
+    }
+
+    /// What guards the sandbox. Three platform failures in a row open it where not set.
+    #[must_use]
+    pub fn breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.breaker = Some(breaker);
+        self
+    }
+
+    /// Where time comes from. The machine's clocks where not set.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// What computing costs.
+    #[must_use]
+    pub fn price(mut self, price: ComputePrice) -> Self {
+        self.price = price;
+        self
+    }
+
+    /// The most one analysis may cost, whatever its caller allows. $5 where not set.
+    #[must_use]
+    pub fn max_cost(mut self, max_cost: Usd) -> Self {
+        self.max_cost = max_cost;
+        self
+    }
+
+    /// What a program may use, as far as the money reaches.
+    #[must_use]
+    pub fn program_limits(mut self, limits: Limits) -> Self {
+        self.program_limits = limits;
+        self
+    }
+
+    /// How many programs run at once; further ones wait for their turn. 4 where not set, at least 1.
+    #[must_use]
+    pub fn concurrency(mut self, programs: usize) -> Self {
+        self.concurrency = programs.max(1);
+        self
+    }
+
+    /// The analyst.
+    pub fn build(self) -> Analyst {
+        let breaker = self.breaker.unwrap_or_else(|| CircuitBreaker::new(Default::default(), Arc::clone(&self.clock)));
+        let parts = Parts {
+            sandbox: self.sandbox,
+            generator: self.generator.unwrap_or_else(|| Arc::new(Planner::default())),
+            budget: self.budget,
+            breaker,
+            results: self.results,
+            catalog: self.catalog,
+            clock: self.clock,
+            price: self.price,
+            max_cost: self.max_cost,
+            program_limits: self.program_limits,
+            artifacts: self.artifacts,
+            slots: Semaphore::new(self.concurrency),
+        };
+        Analyst { parts: Arc::new(parts), tasks: TaskTracker::new(), shutdown: CancellationToken::new() }
+    }
+}

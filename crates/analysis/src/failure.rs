@@ -1,0 +1,120 @@
+//! From what went wrong inside to what a person is told: a kind, a sentence, one next step.
+
+use meterbox_core::contract::{Failure, FailureKind};
+use meterbox_llm_codegen::GenerateError;
+use meterbox_sandbox_client::{Limits, Outcome, ProgramError, Reply, SandboxError, Verdict};
+
+/// What a run's end means, or `Ok` with its reply.
+pub(crate) fn reply_of(outcome: &Outcome, limits: &Limits) -> Result<Box<serde_json::value::RawValue>, Failure> {
+    match (&outcome.verdict, &outcome.reply) {
+        (Verdict::Exited { .. }, Some(Reply::Value(value))) => Ok(value.clone()),
+        (Verdict::Exited { .. }, Some(Reply::Error(error))) => Err(raised(error, limits)),
+        (Verdict::Exited { code }, None) => Err(Failure::new(
+            FailureKind::ProgramError,
+            format!("the program ended with exit code {code} before it handed back a result"),
+            "Let the program run to its end and set `result`; do not call exit.",
+        )),
+        (Verdict::Signalled { signal }, _) => Err(Failure::new(
+            FailureKind::ProgramError,
+            format!("the program crashed ({})", signal_name(*signal)),
+            "Simplify the program; it crashed inside a library.",
+        )),
+        (Verdict::WallLimit, _) => Err(Failure::new(
+            FailureKind::LimitWall,
+            format!("the program did not finish within {} s", limits.wall.as_secs()),
+            "Ask for less data at once, or allow a higher cost.",
+        )),
+        (Verdict::CpuLimit, _) => Err(Failure::new(
+            FailureKind::LimitCpu,
+            format!("the program used more than {} s of processor time", limits.cpu.as_secs()),
+            "Ask for less data at once, or allow a higher cost.",
+        )),
+        (Verdict::MemoryLimit, _) => Err(out_of_memory(limits)),
+        (Verdict::OutputLimit, _) => Err(Failure::new(
+            FailureKind::LimitOutput,
+            format!("the program printed or returned more than {} KiB", limits.output_bytes / 1024),
+            "Return a summary instead of printing rows.",
+        )),
+        (Verdict::BrokenReply { reason }, _) => Err(Failure::new(
+            FailureKind::BadAnswer,
+            format!("the program's result could not be read: {reason}"),
+            "Set `result` to a table, a number or a text, and leave the rest to Meterbox.",
+        )),
+        (Verdict::Cancelled, _) => Err(cancelled()),
+        _ => Err(Failure::new(
+            FailureKind::ProgramError,
+            "the program ended in an unknown way",
+            "Ask again; if it stays, run `meterbox doctor`.",
+        )),
+    }
+}
+
+fn raised(error: &ProgramError, limits: &Limits) -> Failure {
+    // The class is the program's own claim; it only chooses the words, never the bill.
+    if error.kind == "MemoryError" {
+        return out_of_memory(limits);
+    }
+    let place = error.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+    Failure::new(
+        FailureKind::ProgramError,
+        format!("the program raised {}{place}: {}", error.kind, error.message),
+        "Look at the program and its output, change it or the question, and run it again.",
+    )
+}
+
+fn out_of_memory(limits: &Limits) -> Failure {
+    Failure::new(
+        FailureKind::LimitMemory,
+        format!("the program needed more than {} MiB of memory", limits.memory_bytes >> 20),
+        "Ask for fewer columns or rows at once.",
+    )
+}
+
+pub(crate) fn cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "the analysis was cancelled", "Ask again when you like.")
+}
+
+pub(crate) fn no_program(error: &GenerateError) -> Failure {
+    match error {
+        GenerateError::CannotAnswer { message, not_understood, suggestions } => {
+            let mut failure = Failure::new(
+                FailureKind::CannotAnswer,
+                message,
+                "Put it in the words of the data's columns, or try one of the suggested questions.",
+            );
+            failure.not_understood.clone_from(not_understood);
+            failure.suggestions.clone_from(suggestions);
+            failure
+        }
+        GenerateError::Ambiguous { message, suggestions } => {
+            let mut failure =
+                Failure::new(FailureKind::Ambiguous, message, "Choose one of the readings, or say which you mean.");
+            failure.suggestions.clone_from(suggestions);
+            failure
+        }
+        other => Failure::new(FailureKind::BadRequest, other.to_string(), "Change the question and ask again."),
+    }
+}
+
+pub(crate) fn no_sandbox(error: &SandboxError) -> Failure {
+    let hint = match error {
+        SandboxError::Unavailable { fix, .. } => fix.clone(),
+        SandboxError::BadJob { .. } => "Add the data again; its files have changed or are gone.".to_owned(),
+        _ => "Ask again; if it stays, run `meterbox doctor`.".to_owned(),
+    };
+    Failure::new(FailureKind::SandboxUnavailable, error.to_string(), hint).retry_after(error.retry_after())
+}
+
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        4 => "SIGILL, an illegal instruction",
+        6 => "SIGABRT, it gave up",
+        7 => "SIGBUS, a bad memory access",
+        8 => "SIGFPE, a bad calculation",
+        9 => "SIGKILL",
+        11 => "SIGSEGV, a bad memory access",
+        31 => "SIGSYS, a forbidden system call",
+        other => return format!("signal {other}"),
+    };
+    name.to_owned()
+}

@@ -1,0 +1,484 @@
+//! One question followed through: hold, import, program, run, check, chart, settle, store.
+//!
+//! Each step is a method; [`follow`] is the order. Whatever happens after the hold, the money is settled
+//! and the result is stored, in that order, before the task ends.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use meterbox_budget_engine::{Hold, HoldRequest};
+use meterbox_core::{
+    AnalysisId, Usd,
+    contract::{
+        AnalysisResult, AnswerDocument, ArtifactRef, DatasetRef, Failure, FailureKind, Source, Status, Step,
+        StepEvent, StepState, StepTiming, TableProfile, Usage,
+    },
+};
+use meterbox_datasets::TypedDataset;
+use meterbox_llm_codegen::GenerateRequest;
+use meterbox_sandbox_client::{InputFile, Job, Limits, Outcome, OutputSink, OutputStream, Program, prelude};
+use serde_json::value::RawValue;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Ask, Event, Request,
+    analyst::Parts,
+    failure::{self, cancelled, no_program, no_sandbox, reply_of},
+    price::total,
+};
+
+/// The circuit that guards the sandbox.
+const SANDBOX_CIRCUIT: &str = "sandbox";
+
+/// Runs the whole analysis. Never fails: what goes wrong is part of the result.
+pub(crate) async fn follow(
+    parts: Arc<Parts>,
+    id: AnalysisId,
+    request: Request,
+    events: UnboundedSender<Event>,
+    cancel: CancellationToken,
+) -> AnalysisResult {
+    let mut analysis = Analysis::begin(parts, id, request, events, cancel);
+    let held = match analysis.hold().await {
+        Ok(hold) => hold,
+        Err(refusal) => return analysis.refuse(refusal),
+    };
+    let ended = analysis.answer(&held).await;
+    analysis.settle(held).await;
+    analysis.conclude(ended);
+    analysis.store().await;
+    analysis.result
+}
+
+struct Analysis {
+    parts: Arc<Parts>,
+    request: Request,
+    result: AnalysisResult,
+    events: UnboundedSender<Event>,
+    cancel: CancellationToken,
+}
+
+/// A program and what it will run on.
+struct Plan {
+    code: String,
+    data: TypedDataset,
+}
+
+struct Timer {
+    step: Step,
+    started: Duration,
+}
+
+/// What a step says about itself when it ends.
+#[derive(Default)]
+struct Note {
+    detail: Option<String>,
+    cost: Option<Usd>,
+}
+
+impl Analysis {
+    fn begin(
+        parts: Arc<Parts>,
+        id: AnalysisId,
+        request: Request,
+        events: UnboundedSender<Event>,
+        cancel: CancellationToken,
+    ) -> Self {
+        let mut result = AnalysisResult::begun(id, request.principal.user.clone(), parts.clock.now());
+        result.datasets =
+            vec![DatasetRef { name: request.dataset.name().to_owned(), version: request.dataset.version().to_owned() }];
+        match &request.ask {
+            Ask::Question(question) => result.question = Some(question.clone()),
+            Ask::Code(code) => {
+                result.code = Some(code.clone());
+                result.source = Some(Source::Code);
+            }
+        }
+        Self { parts, request, result, events, cancel }
+    }
+
+    /// Sets the worst case aside, or as much of it as there is.
+    async fn hold(&mut self) -> Result<Hold, Failure> {
+        let timer = self.start(Step::Hold);
+        let held = self.place_hold().await;
+        let note = match &held {
+            Ok(hold) => Note { detail: Some(format!("up to {}", hold.amount())), cost: None },
+            Err(_) => Note::default(),
+        };
+        self.end(timer, note, held)
+    }
+
+    async fn place_hold(&mut self) -> Result<Hold, Failure> {
+        let price = &self.parts.price;
+        let worst_case =
+            self.planned_runs().iter().fold(Usd::ZERO, |sum, limits| sum.saturating_add(price.worst_case(limits)));
+        let cap = self.request.max_cost.map_or(self.parts.max_cost, |asked| asked.min(self.parts.max_cost));
+        let scopes = self.request.principal.scopes();
+
+        let mut amount = worst_case.min(cap);
+        // A small remainder gets a smaller request: the run's limits follow from the hold.
+        if let Some(remaining) = self.remaining().await {
+            amount = amount.min(remaining);
+        }
+        let least = self.parts.least_hold();
+        if amount < least && cap < least {
+            return Err(Failure::new(
+                FailureKind::Budget,
+                format!("the most this may cost is {cap}, which does not cover one second of computing ({least})"),
+                format!("Allow at least {least}."),
+            ));
+        }
+        let request = HoldRequest::new(scopes, amount.max(least)).purpose(self.result.id.to_string());
+        let hold = self.parts.budget.hold(request).await.map_err(|error| failure::no_money(&error, self.parts.clock.now()))?;
+        self.result.hold = hold.amount();
+        Ok(hold)
+    }
+
+    fn planned_runs(&self) -> Vec<Limits> {
+        let mut runs = vec![self.parts.program_limits.clone()];
+        if self.request.dataset.typed().is_none() {
+            runs.push(Limits::for_import());
+        }
+        if self.request.chart_png {
+            runs.push(self.parts.program_limits.clone());
+        }
+        runs
+    }
+
+    /// What the tightest budget has left; `None` where no budget is defined or it cannot be read.
+    async fn remaining(&self) -> Option<Usd> {
+        let mut tightest = None;
+        for scope in self.request.principal.scopes() {
+            if let Ok(Some(status)) = self.parts.budget.status(&scope).await {
+                let remaining = status.remaining;
+                tightest = Some(tightest.map_or(remaining, |least: Usd| least.min(remaining)));
+            }
+        }
+        tightest
+    }
+
+    async fn answer(&mut self, hold: &Hold) -> Result<(), Failure> {
+        let data = self.typed_data(hold).await?;
+        let plan = self.program(data).await?;
+        let reply = self.run(hold, &plan).await?;
+        let document = self.check(&reply)?;
+        if self.request.chart_png && !document.charts.is_empty() {
+            self.chart(hold, &document).await;
+        }
+        Ok(())
+    }
+
+    /// The dataset as typed tables; typed now, in the sandbox, if this version of it never was.
+    async fn typed_data(&mut self, hold: &Hold) -> Result<TypedDataset, Failure> {
+        if let Some(typed) = self.request.dataset.typed() {
+            return Ok(typed);
+        }
+        let timer = self.start(Step::Import);
+        let before = self.result.cost;
+        let typed = self.import(hold).await;
+        let detail = typed.as_ref().ok().map(|typed| {
+            let rows: u64 = typed.tables.iter().map(|table| table.rows).sum();
+            format!("{} tables, {rows} rows", typed.tables.len())
+        });
+        let note = Note { detail, cost: Some(self.result.cost.saturating_sub(before)) };
+        self.end(timer, note, typed)
+    }
+
+    async fn import(&mut self, hold: &Hold) -> Result<TypedDataset, Failure> {
+        let import = self.parts.catalog.import_request(&self.request.dataset);
+        let folder = self.parts.catalog.scratch_folder().map_err(|error| failure::bad_data(&error))?;
+        let program = Program::Service { code: import.program.to_owned(), parameters: import.parameters };
+        let job = Job {
+            inputs: input_files(import.inputs),
+            limits: Limits::for_import(),
+            artifacts_into: Some(folder.path().to_owned()),
+            ..Job::new(program)
+        };
+        let (outcome, limits) = self.run_in_sandbox(hold, "import", job).await?;
+        let reply = reply_of(&outcome, &limits)?;
+        let artifacts: Vec<_> =
+            outcome.artifacts.into_iter().map(|artifact| (artifact.name, artifact.path)).collect();
+        self.parts
+            .catalog
+            .record_import(&self.request.dataset, &reply, &artifacts)
+            .map_err(|error| failure::bad_data(&error))
+    }
+
+    /// The program: the caller's, or the generator's.
+    async fn program(&mut self, data: TypedDataset) -> Result<Plan, Failure> {
+        let question = match &self.request.ask {
+            Ask::Code(code) => return Ok(Plan { code: code.clone(), data }),
+            Ask::Question(question) => question.clone(),
+        };
+        let timer = self.start(Step::Program);
+        let tables: Arc<[TableProfile]> = data.tables.clone().into();
+        let request = GenerateRequest { question, tables, as_of: data.as_of };
+        self.result.attempts += 1;
+        let generated = self.parts.generator.generate(&request).await.map_err(|error| no_program(&error));
+        let note = Note {
+            detail: generated.as_ref().ok().map(|generated| generated.reading.text.clone()),
+            cost: None,
+        };
+        let generated = self.end(timer, note, generated)?;
+        self.result.source = Some(generated.source);
+        self.result.generator = Some(generated.generator);
+        self.result.reading = Some(generated.reading);
+        self.result.plan = generated.plan;
+        self.result.code = Some(generated.code.clone());
+        Ok(Plan { code: generated.code, data })
+    }
+
+    async fn run(&mut self, hold: &Hold, plan: &Plan) -> Result<Box<RawValue>, Failure> {
+        let timer = self.start(Step::Run);
+        let before = self.result.cost;
+        let replied = self.run_program(hold, plan).await;
+        let note = Note { detail: None, cost: Some(self.result.cost.saturating_sub(before)) };
+        self.end(timer, note, replied)
+    }
+
+    async fn run_program(&mut self, hold: &Hold, plan: &Plan) -> Result<Box<RawValue>, Failure> {
+        let artifacts_into = self.parts.artifacts.join(self.result.id.to_string());
+        create_folder(&artifacts_into)?;
+        let data = &plan.data;
+        let job = Job {
+            inputs: input_files(data.files.iter().chain(&data.originals).cloned()),
+            tables: data.table_paths.clone(),
+            as_of: data.as_of,
+            limits: self.parts.program_limits.clone(),
+            artifacts_into: Some(artifacts_into),
+            ..Job::new(Program::Analysis { code: plan.code.clone() })
+        };
+        let (outcome, limits) = self.run_in_sandbox(hold, "program", job).await?;
+        self.result.warnings.extend(data_warnings(&plan.code, &data.tables));
+        self.keep_output(&outcome);
+        reply_of(&outcome, &limits)
+    }
+
+    fn keep_output(&mut self, outcome: &Outcome) {
+        self.result.output = match (outcome.stdout.is_empty(), outcome.stderr.is_empty()) {
+            (_, true) => outcome.stdout.clone(),
+            (true, false) => outcome.stderr.clone(),
+            (false, false) => format!("{}\n{}", outcome.stdout, outcome.stderr),
+        };
+        self.result.artifacts = outcome
+            .artifacts
+            .iter()
+            .map(|artifact| ArtifactRef {
+                name: artifact.name.clone(),
+                bytes: artifact.bytes,
+                media_type: media_type(&artifact.name).to_owned(),
+            })
+            .collect();
+        let rejected = outcome.rejected.iter().map(|file| format!("file {} was not kept: {}", file.name, file.reason));
+        self.result.warnings.extend(rejected);
+    }
+
+    fn check(&mut self, reply: &RawValue) -> Result<AnswerDocument, Failure> {
+        let timer = self.start(Step::Check);
+        let checked = prelude::read_answer(reply).map_err(|error| failure::bad_answer(&error));
+        let document = self.end(timer, Note::default(), checked)?;
+        let doubts = prelude::verify(&document);
+        self.result.status = if doubts.is_empty() { Status::Ok } else { Status::Unverified };
+        self.result.warnings.extend(document.warnings.iter().cloned());
+        self.result.warnings.extend(doubts);
+        self.result.answer.clone_from(&document.answer);
+        self.result.charts.clone_from(&document.charts);
+        Ok(document)
+    }
+
+    /// Draws the first chart. An answer without its picture is still an answer, so nothing fails here.
+    async fn chart(&mut self, hold: &Hold, document: &AnswerDocument) {
+        let timer = self.start(Step::Chart);
+        let before = self.result.cost;
+        let drawn = self.draw_chart(hold, document).await;
+        let note = Note {
+            detail: drawn.as_ref().ok().map(|artifact| artifact.name.clone()),
+            cost: Some(self.result.cost.saturating_sub(before)),
+        };
+        match self.end(timer, note, drawn) {
+            Ok(artifact) => self.result.artifacts.push(artifact),
+            Err(failure) => self.result.warnings.push(format!("the chart was not drawn: {}", failure.message)),
+        }
+    }
+
+    async fn draw_chart(&mut self, hold: &Hold, document: &AnswerDocument) -> Result<ArtifactRef, Failure> {
+        let parameters = serde_json::json!({ "document": document, "index": 0 });
+        let program = Program::Service { code: prelude::CHART_RENDERER.to_owned(), parameters };
+        let job = Job {
+            limits: self.parts.program_limits.clone(),
+            artifacts_into: Some(self.parts.artifacts.join(self.result.id.to_string())),
+            ..Job::new(program)
+        };
+        let (outcome, limits) = self.run_in_sandbox(hold, "chart", job).await?;
+        reply_of(&outcome, &limits)?;
+        let artifact = outcome.artifacts.first().ok_or_else(|| {
+            Failure::new(FailureKind::BadAnswer, "the chart program left no picture", "Ask again.")
+        })?;
+        Ok(ArtifactRef {
+            name: artifact.name.clone(),
+            bytes: artifact.bytes,
+            media_type: media_type(&artifact.name).to_owned(),
+        })
+    }
+
+    /// Runs a job through the breaker, within the hold, and books what it used.
+    async fn run_in_sandbox(&mut self, hold: &Hold, purpose: &str, job: Job) -> Result<(Outcome, Limits), Failure> {
+        if self.cancel.is_cancelled() {
+            return Err(cancelled());
+        }
+        let limits = self
+            .parts
+            .price
+            .limits_within(&job.limits, hold.remaining())
+            .ok_or_else(|| failure::hold_spent(purpose, hold.amount()))?;
+        // Waiting for a turn comes before the breaker's permit, so that nobody holds a probe while queueing.
+        let _slot = tokio::select! {
+            slot = self.parts.slots.acquire() => slot,
+            () = self.cancel.cancelled() => return Err(cancelled()),
+        };
+        let permit = self.parts.breaker.acquire(SANDBOX_CIRCUIT).map_err(|open| failure::breaker_open(&open))?;
+        let job = Job { limits: limits.clone(), cancel: self.cancel.clone(), ..job };
+        let output = Arc::new(Listener { events: self.events.clone() });
+
+        let outcome = match self.parts.sandbox.run(job, output).await {
+            Ok(outcome) => {
+                permit.succeed();
+                outcome
+            }
+            Err(error) => {
+                match failure::fault_class(&error) {
+                    Some(fault) => permit.fail(fault),
+                    None => permit.ignore(),
+                }
+                return Err(no_sandbox(&error));
+            }
+        };
+        self.charge(hold, purpose, &outcome).await?;
+        Ok((outcome, limits))
+    }
+
+    async fn charge(&mut self, hold: &Hold, purpose: &str, outcome: &Outcome) -> Result<(), Failure> {
+        let lines = self.parts.price.lines(purpose, &outcome.usage);
+        for line in &lines {
+            hold.draw(line).await.map_err(|error| failure::no_money(&error, self.parts.clock.now()))?;
+        }
+        self.result.cost = self.result.cost.saturating_add(total(&lines));
+        self.result.cost_lines.extend(lines);
+        self.result.usage = added(self.result.usage, outcome.usage);
+        self.result.sandbox = Some(outcome.sandbox.clone());
+        Ok(())
+    }
+
+    async fn settle(&mut self, hold: Hold) {
+        let timer = self.start(Step::Settle);
+        let cost = self.result.cost;
+        let settled = hold.settle().await.map_err(|error| failure::no_money(&error, self.parts.clock.now()));
+        if let Err(failure) = self.end(timer, Note { detail: None, cost: Some(cost) }, settled) {
+            // The hold expires by itself and is then settled at what was drawn: nothing is lost.
+            tracing::error!(analysis = %self.result.id, message = failure.message, "settling failed");
+        }
+        self.result.remaining = self.remaining().await;
+    }
+
+    fn conclude(&mut self, ended: Result<(), Failure>) {
+        self.result.finished_at = Some(self.parts.clock.now());
+        let Err(failure) = ended else { return };
+        self.result.status = match failure.kind {
+            FailureKind::Cancelled => Status::Cancelled,
+            FailureKind::Budget => Status::Refused,
+            _ => Status::Failed,
+        };
+        self.result.failure = Some(failure);
+    }
+
+    /// A refusal before anything began: nothing was charged, and nothing is stored.
+    fn refuse(mut self, refusal: Failure) -> AnalysisResult {
+        self.conclude(Err(refusal));
+        self.result
+    }
+
+    async fn store(&mut self) {
+        let timer = self.start(Step::Store);
+        let stored = self.parts.results.save(&self.result).await.map_err(|error| failure::not_stored(&error));
+        if let Err(failure) = self.end(timer, Note::default(), stored) {
+            // The person still gets the answer.
+            self.result.warnings.push(failure.message);
+        }
+    }
+
+    fn start(&mut self, step: Step) -> Timer {
+        self.tell(StepEvent { step, state: StepState::Started, detail: None, elapsed_ms: None, cost: None });
+        Timer { step, started: self.parts.clock.monotonic() }
+    }
+
+    fn end<T>(&mut self, timer: Timer, note: Note, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        let elapsed = self.parts.clock.monotonic().saturating_sub(timer.started);
+        let elapsed_ms = elapsed.as_secs_f64() * 1e3;
+        self.result.timings.push(StepTiming { step: timer.step, elapsed_ms });
+        let (state, detail) = match &outcome {
+            Ok(_) => (StepState::Done, note.detail),
+            Err(failure) => (StepState::Failed, Some(failure.message.clone())),
+        };
+        let cost = note.cost.filter(|cost| !cost.is_zero());
+        self.tell(StepEvent { step: timer.step, state, detail, elapsed_ms: Some(elapsed_ms), cost });
+        outcome
+    }
+
+    fn tell(&self, event: StepEvent) {
+        // Nobody need listen.
+        let _ = self.events.send(Event::Step(event));
+    }
+}
+
+/// Passes what a program prints to whoever follows the analysis.
+struct Listener {
+    events: UnboundedSender<Event>,
+}
+
+impl OutputSink for Listener {
+    fn printed(&self, stream: OutputStream, text: &str) {
+        let _ = self.events.send(Event::Output { stream, text: text.to_owned() });
+    }
+}
+
+fn input_files(files: impl IntoIterator<Item = (std::path::PathBuf, String)>) -> Vec<InputFile> {
+    files.into_iter().map(|(source, path)| InputFile { source, path }).collect()
+}
+
+/// What is known to be wrong with the tables this program reads.
+fn data_warnings(code: &str, tables: &[TableProfile]) -> Vec<String> {
+    let is_read = |table: &&TableProfile| code.contains(&format!("\"{}\"", table.name));
+    let messages = tables.iter().filter(is_read).flat_map(|table| {
+        table.warnings.iter().map(move |warning| format!("{}: {}", table.name, warning.message))
+    });
+    messages.collect()
+}
+
+fn added(left: Usage, right: Usage) -> Usage {
+    Usage {
+        wall_ms: left.wall_ms.saturating_add(right.wall_ms),
+        cpu_ms: left.cpu_ms.saturating_add(right.cpu_ms),
+        peak_memory_bytes: left.peak_memory_bytes.max(right.peak_memory_bytes),
+        output_bytes: left.output_bytes.saturating_add(right.output_bytes),
+    }
+}
+
+fn create_folder(path: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(path).map_err(|error| {
+        Failure::new(
+            FailureKind::SandboxUnavailable,
+            format!("the folder for artifacts cannot be made: {error}"),
+            "Make room in the data folder, or choose another one.",
+        )
+    })
+}
+
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("png") => "image/png",
+        Some("csv") => "text/csv",
+        Some("json") => "application/json",
+        Some("txt") => "text/plain",
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,153 @@
+//! What running programs costs, and what a sum of money lets a program use.
+
+use std::time::Duration;
+
+use meterbox_core::{
+    UnitPrice, Usd,
+    contract::{CostLine, Usage},
+};
+use meterbox_sandbox_client::Limits;
+
+const BYTES_PER_GIB: u128 = 1 << 30;
+/// A limit is enforced within this much; the hold covers it.
+const GRACE: Duration = Duration::from_secs(1);
+/// Less than this is not worth starting.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// The price of local compute. It is imputed (nobody sends a bill), so that budgets bound one's own machine
+/// in the same money as everything else.
+///
+/// The default is E2B's list price of November 2026: $0.000014 a vCPU-second, $0.0000045 a GiB-second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ComputePrice {
+    vcpu_microseconds: UnitPrice,
+    gib_microseconds: UnitPrice,
+}
+
+impl Default for ComputePrice {
+    fn default() -> Self {
+        let nanos = |nanos| Usd::from_nanos(nanos).unwrap_or(Usd::ZERO);
+        Self::per_second(nanos(14_000), nanos(4_500))
+    }
+}
+
+impl ComputePrice {
+    /// The price of one vCPU for a second of processor time, and of one GiB of memory for a second.
+    pub fn per_second(vcpu: Usd, gib: Usd) -> Self {
+        Self { vcpu_microseconds: UnitPrice::per_million(vcpu), gib_microseconds: UnitPrice::per_million(gib) }
+    }
+
+    /// The bill for what a program used; [`Usd::MAX`] is as large as a line gets.
+    pub fn lines(&self, purpose: &str, usage: &Usage) -> Vec<CostLine> {
+        let vcpu = usage.cpu_ms.saturating_mul(1_000);
+        let gib = gib_microseconds(usage.peak_memory_bytes, Duration::from_millis(usage.wall_ms));
+        vec![
+            line(format!("{purpose}: processor"), vcpu, "vCPU-µs", self.vcpu_microseconds),
+            line(format!("{purpose}: memory"), gib, "GiB-µs", self.gib_microseconds),
+        ]
+    }
+
+    /// The most a run under these limits can cost.
+    pub fn worst_case(&self, limits: &Limits) -> Usd {
+        let usage = Usage {
+            wall_ms: millis(limits.wall.saturating_add(GRACE)),
+            cpu_ms: millis(limits.cpu.saturating_add(GRACE)),
+            peak_memory_bytes: limits.memory_bytes,
+            output_bytes: 0,
+        };
+        total(&self.lines("worst case", &usage))
+    }
+
+    /// The cost of the shortest run worth starting under these limits: one second.
+    pub(crate) fn least(&self, limits: &Limits) -> Usd {
+        self.worst_case(&Limits { wall: SHORTEST, cpu: SHORTEST, ..limits.clone() })
+    }
+
+    /// These limits, with time cut to what the money covers; `None` where it does not cover one second.
+    pub fn limits_within(&self, limits: &Limits, money: Usd) -> Option<Limits> {
+        if self.worst_case(limits) <= money {
+            return Some(limits.clone());
+        }
+        let with_time = |seconds: u64| {
+            let time = Duration::from_secs(seconds);
+            Limits { wall: limits.wall.min(time), cpu: limits.cpu.min(time), ..limits.clone() }
+        };
+        // The largest whole number of seconds that fits, by bisection: the worst case grows with time.
+        let mut fits = SHORTEST.as_secs();
+        let mut too_long = limits.wall.max(limits.cpu).as_secs().saturating_add(1);
+        if self.least(limits) > money {
+            return None;
+        }
+        while too_long - fits > 1 {
+            let middle = fits + (too_long - fits) / 2;
+            if self.worst_case(&with_time(middle)) <= money {
+                fits = middle;
+            } else {
+                too_long = middle;
+            }
+        }
+        Some(with_time(fits))
+    }
+}
+
+/// The sum of a bill's lines.
+pub(crate) fn total(lines: &[CostLine]) -> Usd {
+    lines.iter().fold(Usd::ZERO, |sum, line| sum.saturating_add(line.amount))
+}
+
+fn line(item: String, quantity: u64, unit: &str, price: UnitPrice) -> CostLine {
+    let amount = price.times(quantity).unwrap_or(Usd::MAX);
+    CostLine { item, quantity, unit: unit.to_owned(), amount, estimated: false }
+}
+
+fn gib_microseconds(bytes: u64, wall: Duration) -> u64 {
+    let byte_micros = u128::from(bytes) * wall.as_micros();
+    u64::try_from(byte_micros.div_ceil(BYTES_PER_GIB)).unwrap_or(u64::MAX)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usd(text: &str) -> Usd {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_second_of_everything_costs_the_list_price() {
+        let usage = Usage { wall_ms: 1_000, cpu_ms: 2_000, peak_memory_bytes: 1 << 29, output_bytes: 9 };
+        let lines = ComputePrice::default().lines("program", &usage);
+        assert_eq!(lines[0].amount, usd("0.000028"));
+        assert_eq!(lines[1].amount, usd("0.00000225"));
+        assert_eq!(total(&lines), usd("0.00003025"));
+    }
+
+    #[test]
+    fn limits_shrink_to_what_the_money_covers() {
+        let price = ComputePrice::default();
+        let limits = Limits::default();
+        let full = price.worst_case(&limits);
+        assert_eq!(price.limits_within(&limits, full), Some(limits.clone()));
+
+        for nanos in (0..full.nanos().unsigned_abs()).step_by(9_973) {
+            let money = Usd::from_nanos(nanos).unwrap();
+            let Some(fitting) = price.limits_within(&limits, money) else {
+                let second = Limits { wall: SHORTEST, cpu: SHORTEST, ..limits.clone() };
+                assert!(price.worst_case(&second) > money);
+                continue;
+            };
+            assert!(price.worst_case(&fitting) <= money, "{money} buys {fitting:?}");
+        }
+    }
+
+    #[test]
+    fn absurd_usage_saturates_instead_of_wrapping() {
+        let usage =
+            Usage { wall_ms: u64::MAX, cpu_ms: u64::MAX, peak_memory_bytes: u64::MAX, output_bytes: 0 };
+        assert!(total(&ComputePrice::default().lines("program", &usage)) > usd("1000"));
+    }
+}
