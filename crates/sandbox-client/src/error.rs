@@ -54,7 +54,10 @@ pub enum SandboxErrorKind {
 impl SandboxError {
     /// A platform fault with a cause.
     pub fn platform(message: impl Into<String>, source: impl Error + Send + Sync + 'static) -> Self {
-        Self::Platform { message: message.into(), source: Some(Box::new(source)) }
+        Self::Platform {
+            message: message.into(),
+            source: Some(Box::new(source)),
+        }
     }
 
     /// The kind, for decisions.

@@ -5,13 +5,19 @@
 //! [`Outcome`] come only from what it saw from outside the program, and that everything the program said
 //! (its [`Reply`], its output, its files) is handed over as bytes that nobody has believed yet.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
+#[cfg(feature = "fake")]
+mod fake;
 mod job;
 mod limits;
 mod outcome;
 mod sandbox;
 
 pub use error::{SandboxError, SandboxErrorKind};
+#[cfg(feature = "fake")]
+pub use fake::{FakeRun, FakeSandbox};
 pub use job::{InputFile, Job, Program};
 pub use limits::Limits;
 pub use outcome::{Artifact, Outcome, ProgramError, RejectedArtifact, Reply, Verdict};
