@@ -32,7 +32,7 @@ pub(crate) struct Parts {
     pub(crate) max_cost: Usd,
     pub(crate) program_limits: Limits,
     pub(crate) artifacts: PathBuf,
-    pub(crate) slots: Semaphore,
+    pub(crate) slots: Arc<Semaphore>,
 }
 
 impl Parts {
@@ -235,7 +235,7 @@ impl AnalystBuilder {
             max_cost: self.max_cost,
             program_limits: self.program_limits,
             artifacts: self.artifacts,
-            slots: Semaphore::new(self.concurrency),
+            slots: Arc::new(Semaphore::new(self.concurrency)),
         };
         Analyst { parts: Arc::new(parts), tasks: TaskTracker::new(), shutdown: CancellationToken::new() }
     }

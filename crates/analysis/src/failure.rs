@@ -1,8 +1,17 @@
 //! From what went wrong inside to what a person is told: a kind, a sentence, one next step.
 
-use meterbox_core::contract::{Failure, FailureKind};
+use meterbox_budget_engine::BudgetError;
+use meterbox_circuit_breaker::{CircuitOpen, FaultClass};
+use meterbox_core::{
+    Usd,
+    contract::{Failure, FailureKind, ShortBudget},
+};
+use meterbox_datasets::DatasetError;
 use meterbox_llm_codegen::GenerateError;
-use meterbox_sandbox_client::{Limits, Outcome, ProgramError, Reply, SandboxError, Verdict};
+use meterbox_results_store::ResultsError;
+use meterbox_sandbox_client::{
+    Limits, Outcome, ProgramError, Reply, SandboxError, SandboxErrorKind, Verdict, prelude::BadAnswer,
+};
 
 /// What a run's end means, or `Ok` with its reply.
 pub(crate) fn reply_of(outcome: &Outcome, limits: &Limits) -> Result<Box<serde_json::value::RawValue>, Failure> {
@@ -103,6 +112,71 @@ pub(crate) fn no_sandbox(error: &SandboxError) -> Failure {
         _ => "Ask again; if it stays, run `meterbox doctor`.".to_owned(),
     };
     Failure::new(FailureKind::SandboxUnavailable, error.to_string(), hint).retry_after(error.retry_after())
+}
+
+/// Which failures of the sandbox are its own, and so count against its circuit.
+pub(crate) fn fault_class(error: &SandboxError) -> Option<FaultClass> {
+    match error.kind() {
+        SandboxErrorKind::Platform | SandboxErrorKind::Unavailable => Some(FaultClass::Platform),
+        _ => None,
+    }
+}
+
+pub(crate) fn breaker_open(open: &CircuitOpen) -> Failure {
+    Failure::new(
+        FailureKind::BreakerOpen,
+        "the sandbox failed several times in a row and is given time to recover",
+        "Wait, then ask again; `meterbox doctor` says what is wrong with the sandbox.",
+    )
+    .retry_after(Some(open.retry_after))
+}
+
+pub(crate) fn no_money(error: &BudgetError) -> Failure {
+    let (kind, hint) = match error {
+        BudgetError::Refused { .. } => (FailureKind::Budget, "Wait until the budget starts afresh, or raise it."),
+        BudgetError::NoBudget { .. } => (FailureKind::Budget, "Define a budget first; nothing is spent without one."),
+        BudgetError::HoldTooSmall { .. } => (FailureKind::Budget, "Allow a higher cost."),
+        _ => (FailureKind::LedgerUnavailable, "Make the data folder writable and try again."),
+    };
+    let mut failure = Failure::new(kind, error.to_string(), hint).retry_after(error.retry_after());
+    if let BudgetError::Refused { scope, limit, remaining, resets_at, .. } = error {
+        failure.budget = Some(ShortBudget {
+            scope: scope.clone(),
+            limit: *limit,
+            remaining: *remaining,
+            resets_at: *resets_at,
+        });
+    }
+    failure
+}
+
+/// What is left of the hold does not cover even a second.
+pub(crate) fn hold_spent(purpose: &str, hold: Usd) -> Failure {
+    Failure::new(
+        FailureKind::Budget,
+        format!("the {hold} this analysis may cost do not cover the {purpose}"),
+        "Allow a higher cost.",
+    )
+}
+
+pub(crate) fn bad_data(error: &DatasetError) -> Failure {
+    Failure::new(FailureKind::BadData, error.to_string(), error.hint())
+}
+
+pub(crate) fn bad_answer(error: &BadAnswer) -> Failure {
+    Failure::new(
+        FailureKind::BadAnswer,
+        format!("the program's result breaks the answer contract: {error}"),
+        "Set `result` to a table, a number, a text, or a dict of these.",
+    )
+}
+
+pub(crate) fn not_stored(error: &ResultsError) -> Failure {
+    Failure::new(
+        FailureKind::LedgerUnavailable,
+        format!("this answer was not kept in the history: {error}"),
+        "Make the data folder writable; the answer itself is complete.",
+    )
 }
 
 fn signal_name(signal: i32) -> String {

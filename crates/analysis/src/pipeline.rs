@@ -129,7 +129,7 @@ impl Analysis {
             ));
         }
         let request = HoldRequest::new(scopes, amount.max(least)).purpose(self.result.id.to_string());
-        let hold = self.parts.budget.hold(request).await.map_err(|error| failure::no_money(&error, self.parts.clock.now()))?;
+        let hold = self.parts.budget.hold(request).await.map_err(|error| failure::no_money(&error))?;
         self.result.hold = hold.amount();
         Ok(hold)
     }
@@ -333,7 +333,7 @@ impl Analysis {
             .ok_or_else(|| failure::hold_spent(purpose, hold.amount()))?;
         // Waiting for a turn comes before the breaker's permit, so that nobody holds a probe while queueing.
         let _slot = tokio::select! {
-            slot = self.parts.slots.acquire() => slot,
+            slot = Arc::clone(&self.parts.slots).acquire_owned() => slot,
             () = self.cancel.cancelled() => return Err(cancelled()),
         };
         let permit = self.parts.breaker.acquire(SANDBOX_CIRCUIT).map_err(|open| failure::breaker_open(&open))?;
@@ -360,7 +360,7 @@ impl Analysis {
     async fn charge(&mut self, hold: &Hold, purpose: &str, outcome: &Outcome) -> Result<(), Failure> {
         let lines = self.parts.price.lines(purpose, &outcome.usage);
         for line in &lines {
-            hold.draw(line).await.map_err(|error| failure::no_money(&error, self.parts.clock.now()))?;
+            hold.draw(line).await.map_err(|error| failure::no_money(&error))?;
         }
         self.result.cost = self.result.cost.saturating_add(total(&lines));
         self.result.cost_lines.extend(lines);
@@ -372,7 +372,7 @@ impl Analysis {
     async fn settle(&mut self, hold: Hold) {
         let timer = self.start(Step::Settle);
         let cost = self.result.cost;
-        let settled = hold.settle().await.map_err(|error| failure::no_money(&error, self.parts.clock.now()));
+        let settled = hold.settle().await.map_err(|error| failure::no_money(&error));
         if let Err(failure) = self.end(timer, Note { detail: None, cost: Some(cost) }, settled) {
             // The hold expires by itself and is then settled at what was drawn: nothing is lost.
             tracing::error!(analysis = %self.result.id, message = failure.message, "settling failed");

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Scope, Timestamp, Usd};
+
 /// Why there is no answer, and what to do next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -21,6 +23,24 @@ pub struct Failure {
     /// Words of the question that were not understood.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_understood: Vec<String>,
+    /// The budget that does not cover it, where one does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<ShortBudget>,
+}
+
+/// A budget that does not cover a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub struct ShortBudget {
+    /// Whose budget.
+    pub scope: Scope,
+    /// Its limit.
+    pub limit: Usd,
+    /// What is left of it.
+    pub remaining: Usd,
+    /// When it starts afresh; absent if never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<Timestamp>,
 }
 
 impl Failure {
@@ -33,6 +53,7 @@ impl Failure {
             retry_after: None,
             suggestions: Vec::new(),
             not_understood: Vec::new(),
+            budget: None,
         }
     }
 
@@ -86,6 +107,8 @@ pub enum FailureKind {
     ProviderDown,
     /// No sandbox can be had.
     SandboxUnavailable,
+    /// The ledger cannot be used, so nothing may be spent.
+    LedgerUnavailable,
     /// The circuit breaker keeps calls from a failing dependency.
     BreakerOpen,
     /// The budget does not cover it.

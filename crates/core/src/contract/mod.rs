@@ -13,7 +13,7 @@ mod table;
 
 pub use answer::{Answer, AnswerColumn, AnswerDocument, Cell};
 pub use chart::{ChartKind, ChartSpec};
-pub use failure::{Failure, FailureKind};
+pub use failure::{Failure, FailureKind, ShortBudget};
 pub use result::{
     AnalysisResult, ArtifactRef, CostLine, DatasetRef, Reading, SandboxReport, Source, Status, Usage,
 };
