@@ -1,1 +1,59 @@
 //! Budgets that cannot be overspent: holds over sets of scopes, settled into a durable ledger.
+//!
+//! Before anything is paid for, its worst case is set aside: a [`Hold`] over every scope of the request at
+//! once, or none. What was really used is drawn from it as it happens; settling frees the rest. A hold that
+//! nobody settles expires at what was drawn. So `spent + held <= limit` in every budget at every moment,
+//! whatever the concurrency, and however many processes share the ledger.
+//!
+//! ```
+//! # use meterbox_budget_engine::{Budget, BudgetEngine, HoldRequest, MemoryLedger, Window};
+//! # use meterbox_core::{SystemClock, Usd, contract::CostLine};
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = BudgetEngine::new(MemoryLedger::new(), SystemClock::default());
+//! engine.define(Budget::new("user/*".parse()?, "10".parse()?, Window::month("UTC")?)).await?;
+//!
+//! let ana = "user/ana".parse()?;
+//! let hold = engine.hold(HoldRequest::new([ana], "0.25".parse()?, "answer a question")).await?;
+//! let tokens = CostLine {
+//!     item: "output".into(), quantity: 900, unit: "tokens".into(), amount: "0.009".parse()?, estimated: false,
+//! };
+//! hold.draw(tokens).await?;
+//! assert_eq!(hold.settle().await?.freed, "0.241".parse()?);
+//! # Ok(()) }
+//! ```
+//!
+//! The engine knows no model and no sandbox: it is given priced lines ([`CostLine`]) and adds them up.
+//!
+//! - [`BudgetEngine`]: define budgets, take holds, read status, verify.
+//! - [`LedgerStore`]: where the ledger is kept: [`MemoryLedger`], or `SqliteLedger` behind the feature
+//!   `sqlite`. The [`ledger`] module has the rules every store applies, for those who write one.
+//!
+//! [`CostLine`]: meterbox_core::contract::CostLine
+
+#![deny(clippy::float_arithmetic, clippy::arithmetic_side_effects)]
+
+mod audit;
+mod budget;
+//TMP #[cfg(feature = "conformance")]
+//TMP pub mod conformance;
+mod engine;
+mod error;
+mod hold;
+pub mod ledger;
+mod memory;
+//TMP #[cfg(feature = "sqlite")]
+//TMP mod sqlite;
+mod store;
+mod window;
+
+pub use audit::VerifyReport;
+pub use budget::{Budget, BudgetState, BudgetStatus, SoftCaps};
+pub use engine::{BudgetEngine, Unbudgeted};
+pub use error::{BudgetError, BudgetErrorKind};
+pub use hold::{Hold, Intent};
+pub use ledger::{Entry, EntryKind, EntryPage, HoldId, HoldRequest, HoldState, Settlement};
+pub use memory::MemoryLedger;
+//TMP #[cfg(feature = "sqlite")]
+//TMP pub use sqlite::SqliteLedger;
+pub use store::LedgerStore;
+pub use window::{Period, Window, Zone};

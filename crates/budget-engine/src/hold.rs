@@ -1,0 +1,265 @@
+use std::time::Duration;
+
+use meterbox_core::{Usd, contract::CostLine};
+use tokio::{runtime::Handle, task::AbortHandle};
+
+use crate::{
+    BudgetEngine, BudgetError, HoldId, HoldRequest, HoldState, Settlement, Unbudgeted,
+    ledger::{HoldAction, HoldRecord, IntentId, OpenHold, check_ttl},
+};
+
+/// Money set aside. Draw what is used as it is used, then [`settle`](Hold::settle).
+///
+/// Dropped unsettled, the hold ends at what was drawn and the rest is free; that is recorded by a task of
+/// the current tokio runtime. Where there is none, or the process dies, the hold ends when its time is
+/// over. Money spent is booked whenever it is drawn: after the end as well, and beyond the hold's amount.
+#[derive(Debug)]
+#[must_use = "a hold that is dropped is given up"]
+pub struct Hold {
+    guard: Guard,
+    amount: Usd,
+    ttl: Duration,
+    keep_alive: Option<AbortHandle>,
+}
+
+/// A paid call under way: its worst case is durable. Dropped, its use counts as unknown, and its worst case
+/// is booked when the hold ends.
+#[derive(Debug)]
+#[must_use = "an intent that is never resolved is booked at its worst case"]
+pub struct Intent<'hold> {
+    hold: &'hold Hold,
+    id: IntentId,
+}
+
+/// Ends the hold when dropped, unless told that this is done or is another's business.
+#[derive(Debug)]
+struct Guard {
+    engine: BudgetEngine,
+    id: HoldId,
+    armed: bool,
+}
+
+impl Hold {
+    pub(crate) async fn open(
+        engine: BudgetEngine,
+        request: HoldRequest,
+        unbudgeted: Unbudgeted,
+    ) -> Result<Self, BudgetError> {
+        let ttl = request.ttl;
+        // Armed before the store is asked: whatever becomes of this future, the hold does not leak.
+        let mut guard = Guard {
+            engine,
+            id: HoldId::new(),
+            armed: true,
+        };
+        let open = OpenHold {
+            id: guard.id,
+            request,
+            unbudgeted,
+        };
+        let store = &guard.engine.store;
+        let record = match store.open(guard.engine.clock.now(), open).await {
+            Ok(record) => record,
+            Err(error) => {
+                // After a broken-off write nobody knows; after any other error there is no hold.
+                guard.armed = matches!(error, BudgetError::Store(_));
+                return Err(error);
+            }
+        };
+        if record.id != guard.id {
+            guard.armed = false;
+            guard.id = record.id;
+        }
+        Ok(Self {
+            guard,
+            amount: record.amount,
+            ttl,
+            keep_alive: None,
+        })
+    }
+
+    /// Its name in the ledger.
+    pub fn id(&self) -> HoldId {
+        self.guard.id
+    }
+
+    /// How much was set aside: what was asked for, or less where the request allowed less.
+    pub fn amount(&self) -> Usd {
+        self.amount
+    }
+
+    /// True where the request's idempotency key already had this hold. Dropping such a handle does not
+    /// end the hold, which belongs to whoever opened it.
+    pub fn is_replay(&self) -> bool {
+        !self.guard.armed
+    }
+
+    /// Spends: durable when this returns. Returns what the hold has left.
+    ///
+    /// # Errors
+    /// [`BudgetError::Invalid`] for a malformed line; store errors, after which it is unknown whether the
+    /// line was booked: use [`draw_once`](Hold::draw_once) to retry.
+    pub async fn draw(&self, line: CostLine) -> Result<Usd, BudgetError> {
+        self.act(HoldAction::Draw { key: None, line })
+            .await
+            .map(|record| record.left())
+    }
+
+    /// Spends once, however often it is called with this key.
+    ///
+    /// # Errors
+    /// As [`draw`](Hold::draw), but safe to retry; [`BudgetError::KeyReused`] where the key came with
+    /// another line.
+    pub async fn draw_once(&self, key: impl Into<String> + Send, line: CostLine) -> Result<Usd, BudgetError> {
+        let key = Some(key.into());
+        self.act(HoldAction::Draw { key, line })
+            .await
+            .map(|record| record.left())
+    }
+
+    /// Makes the worst case of a paid outside call durable, before the call.
+    ///
+    /// # Errors
+    /// [`BudgetError::HoldTooSmall`] or [`BudgetError::AlreadyEnded`]: the call must not be made; store
+    /// errors, after which it must not be made either.
+    pub async fn intend(&self, worst_case: CostLine) -> Result<Intent<'_>, BudgetError> {
+        let id = IntentId::new();
+        self.act(HoldAction::Intend {
+            intent: id,
+            line: worst_case,
+        })
+        .await?;
+        Ok(Intent { hold: self, id })
+    }
+
+    /// Lets the hold live for another `ttl` from now.
+    ///
+    /// # Errors
+    /// [`BudgetError::AlreadyEnded`] where it has expired: stop working; [`BudgetError::Invalid`] for a
+    /// `ttl` of nothing or of more than a day; store errors.
+    pub async fn extend(&self, ttl: Duration) -> Result<(), BudgetError> {
+        check_ttl(ttl)?;
+        let until = self.guard.engine.clock.now().saturating_add(ttl);
+        self.act(HoldAction::Extend { until }).await.map(drop)
+    }
+
+    /// Extends the hold by itself from now on, three times per `ttl`, as long as this handle lives.
+    pub fn keep_alive(&mut self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let engine = self.guard.engine.clone();
+        let (id, ttl) = (self.guard.id, self.ttl);
+        let beat = async move {
+            let mut ticks = tokio::time::interval(ttl.checked_div(3).unwrap_or(ttl));
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let now = engine.clock.now();
+                let extended = engine
+                    .store
+                    .act(
+                        now,
+                        id,
+                        HoldAction::Extend {
+                            until: now.saturating_add(ttl),
+                        },
+                    )
+                    .await;
+                match extended {
+                    Ok(_) => {}
+                    Err(BudgetError::Store(error)) => {
+                        tracing::warn!(hold = %id, %error, "a hold was not extended")
+                    }
+                    Err(_) => return,
+                }
+            }
+        };
+        let previous = self.keep_alive.replace(runtime.spawn(beat).abort_handle());
+        if let Some(previous) = previous {
+            previous.abort();
+        }
+    }
+
+    /// Ends the hold: books open intents at their worst case and frees what was not drawn.
+    ///
+    /// # Errors
+    /// Store errors; the hold then ends when its time is over, at what was drawn.
+    pub async fn settle(self) -> Result<Settlement, BudgetError> {
+        self.close(HoldState::Settled).await
+    }
+
+    /// Gives the hold up: as [`settle`](Hold::settle), but recorded as work that was not done. What was
+    /// drawn stays drawn.
+    ///
+    /// # Errors
+    /// Store errors, as for [`settle`](Hold::settle).
+    pub async fn release(self) -> Result<Settlement, BudgetError> {
+        self.close(HoldState::Released).await
+    }
+
+    /// Stays armed while the store is asked, so that a future dropped midway still ends the hold.
+    async fn close(mut self, state: HoldState) -> Result<Settlement, BudgetError> {
+        let record = self.act(HoldAction::Close { state }).await?;
+        self.guard.armed = false;
+        Ok(record.settlement())
+    }
+
+    async fn act(&self, action: HoldAction) -> Result<HoldRecord, BudgetError> {
+        let engine = &self.guard.engine;
+        engine.store.act(engine.clock.now(), self.guard.id, action).await
+    }
+}
+
+impl Intent<'_> {
+    /// Replaces the worst case by what the call used.
+    ///
+    /// # Errors
+    /// As [`Hold::draw`], but safe to retry with nothing booked twice; until it succeeds the worst case
+    /// stands.
+    pub async fn resolve(&self, used: impl IntoIterator<Item = CostLine> + Send) -> Result<Usd, BudgetError> {
+        let lines = used.into_iter().collect();
+        let action = HoldAction::Resolve {
+            intent: self.id,
+            lines,
+        };
+        self.hold.act(action).await.map(|record| record.left())
+    }
+
+    /// The call was never made: nothing is booked.
+    ///
+    /// # Errors
+    /// As [`Intent::resolve`].
+    pub async fn cancel(self) -> Result<Usd, BudgetError> {
+        self.resolve([]).await
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(keep_alive) = self.keep_alive.take() {
+            keep_alive.abort();
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let (engine, id) = (self.engine.clone(), self.id);
+        runtime.spawn(async move {
+            let action = HoldAction::Close {
+                state: HoldState::Dropped,
+            };
+            match engine.store.act(engine.clock.now(), id, action).await {
+                Ok(_) | Err(BudgetError::UnknownHold(_)) => {}
+                Err(error) => tracing::warn!(hold = %id, %error, "a dropped hold stays until it expires"),
+            }
+        });
+    }
+}
