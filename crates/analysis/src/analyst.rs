@@ -1,6 +1,6 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use meterbox_budget_engine::{BudgetEngine, BudgetStatus};
+use meterbox_budget_engine::{BudgetEngine, BudgetError, BudgetStatus};
 use meterbox_circuit_breaker::CircuitBreaker;
 use meterbox_core::{AnalysisId, Clock, SystemClock, Usd, contract::AnalysisResult};
 use meterbox_datasets::Catalog;
@@ -33,13 +33,6 @@ pub(crate) struct Parts {
     pub(crate) program_limits: Limits,
     pub(crate) artifacts: PathBuf,
     pub(crate) slots: Arc<Semaphore>,
-}
-
-impl Parts {
-    /// The smallest hold worth placing: one second of computing.
-    pub(crate) fn least_hold(&self) -> Usd {
-        self.price.least(&self.program_limits)
-    }
 }
 
 impl fmt::Debug for Parts {
@@ -100,22 +93,12 @@ impl Analyst {
         self.tasks.wait().await;
     }
 
-    /// The state of the tightest budget of this principal; `None` where no budget is defined.
+    /// The state of the tightest budget of this principal.
     ///
     /// # Errors
-    /// Where the ledger cannot be read.
-    pub async fn budget_status(
-        &self,
-        principal: &Principal,
-    ) -> Result<Option<BudgetStatus>, meterbox_budget_engine::BudgetError> {
-        let mut tightest: Option<BudgetStatus> = None;
-        for scope in principal.scopes() {
-            let Some(status) = self.parts.budget.status(&scope).await? else { continue };
-            if tightest.as_ref().is_none_or(|least| status.remaining < least.remaining) {
-                tightest = Some(status);
-            }
-        }
-        Ok(tightest)
+    /// [`BudgetError::NoBudget`] where none is defined for it; others where the ledger cannot be read.
+    pub async fn budget_status(&self, principal: &Principal) -> Result<BudgetStatus, BudgetError> {
+        self.parts.budget.tightest(&principal.scopes()).await
     }
 
     /// Earlier analyses of this principal, newest first.

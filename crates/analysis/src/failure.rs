@@ -150,6 +150,15 @@ pub(crate) fn no_money(error: &BudgetError) -> Failure {
     failure
 }
 
+/// What the caller or the operator allows does not cover even a second.
+pub(crate) fn cap_too_small(cap: Usd, least: Usd) -> Failure {
+    Failure::new(
+        FailureKind::Budget,
+        format!("this may cost {cap} at most, which does not cover one second of computing"),
+        format!("Allow at least {least}."),
+    )
+}
+
 /// What is left of the hold does not cover even a second.
 pub(crate) fn hold_spent(purpose: &str, hold: Usd) -> Failure {
     Failure::new(

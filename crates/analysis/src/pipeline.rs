@@ -9,7 +9,7 @@ use meterbox_budget_engine::{Hold, HoldRequest};
 use meterbox_core::{
     AnalysisId, Usd,
     contract::{
-        AnalysisResult, AnswerDocument, ArtifactRef, DatasetRef, Failure, FailureKind, Source, Status, Step,
+        AnalysisResult, AnswerDocument, ArtifactRef, CostLine, DatasetRef, Failure, FailureKind, Source, Status, Step,
         StepEvent, StepState, StepTiming, TableProfile, Usage,
     },
 };
@@ -110,26 +110,19 @@ impl Analysis {
 
     async fn place_hold(&mut self) -> Result<Hold, Failure> {
         let price = &self.parts.price;
-        let worst_case =
-            self.planned_runs().iter().fold(Usd::ZERO, |sum, limits| sum.saturating_add(price.worst_case(limits)));
+        let runs = self.planned_runs();
+        let worst_case = runs.iter().fold(Usd::ZERO, |sum, run| sum.saturating_add(price.worst_case(run)));
+        let least = runs.iter().fold(Usd::ZERO, |sum, run| sum.saturating_add(price.least(run)));
         let cap = self.request.max_cost.map_or(self.parts.max_cost, |asked| asked.min(self.parts.max_cost));
-        let scopes = self.request.principal.scopes();
-
-        let mut amount = worst_case.min(cap);
-        // A small remainder gets a smaller request: the run's limits follow from the hold.
-        if let Some(remaining) = self.remaining().await {
-            amount = amount.min(remaining);
+        if cap < least {
+            return Err(failure::cap_too_small(cap, least));
         }
-        let least = self.parts.least_hold();
-        if amount < least && cap < least {
-            return Err(Failure::new(
-                FailureKind::Budget,
-                format!("the most this may cost is {cap}, which does not cover one second of computing ({least})"),
-                format!("Allow at least {least}."),
-            ));
-        }
-        let request = HoldRequest::new(scopes, amount.max(least)).purpose(self.result.id.to_string());
-        let hold = self.parts.budget.hold(request).await.map_err(|error| failure::no_money(&error))?;
+        // A small remainder gets a smaller request: each run's limits follow from the hold.
+        let request = HoldRequest::new(self.request.principal.scopes(), worst_case.min(cap), "analysis")
+            .or_at_least(least)
+            .idempotency_key(format!("analysis {}", self.result.id));
+        let mut hold = self.parts.budget.hold(request).await.map_err(|error| failure::no_money(&error))?;
+        hold.keep_alive();
         self.result.hold = hold.amount();
         Ok(hold)
     }
@@ -143,18 +136,6 @@ impl Analysis {
             runs.push(self.parts.program_limits.clone());
         }
         runs
-    }
-
-    /// What the tightest budget has left; `None` where no budget is defined or it cannot be read.
-    async fn remaining(&self) -> Option<Usd> {
-        let mut tightest = None;
-        for scope in self.request.principal.scopes() {
-            if let Ok(Some(status)) = self.parts.budget.status(&scope).await {
-                let remaining = status.remaining;
-                tightest = Some(tightest.map_or(remaining, |least: Usd| least.min(remaining)));
-            }
-        }
-        tightest
     }
 
     async fn answer(&mut self, hold: &Hold) -> Result<(), Failure> {
@@ -323,50 +304,48 @@ impl Analysis {
 
     /// Runs a job through the breaker, within the hold, and books what it used.
     async fn run_in_sandbox(&mut self, hold: &Hold, purpose: &str, job: Job) -> Result<(Outcome, Limits), Failure> {
-        if self.cancel.is_cancelled() {
-            return Err(cancelled());
-        }
+        let left = hold.amount().saturating_sub(self.result.cost);
         let limits = self
             .parts
             .price
-            .limits_within(&job.limits, hold.remaining())
+            .limits_within(&job.limits, left)
             .ok_or_else(|| failure::hold_spent(purpose, hold.amount()))?;
         // Waiting for a turn comes before the breaker's permit, so that nobody holds a probe while queueing.
         let _slot = tokio::select! {
-            slot = Arc::clone(&self.parts.slots).acquire_owned() => slot,
+            biased;
             () = self.cancel.cancelled() => return Err(cancelled()),
+            slot = Arc::clone(&self.parts.slots).acquire_owned() => slot,
         };
         let permit = self.parts.breaker.acquire(SANDBOX_CIRCUIT).map_err(|open| failure::breaker_open(&open))?;
+        let worst_case = self.parts.price.worst_case_line(purpose, &limits);
+        let intent = hold.intend(worst_case).await.map_err(|error| failure::no_money(&error))?;
+
         let job = Job { limits: limits.clone(), cancel: self.cancel.clone(), ..job };
         let output = Arc::new(Listener { events: self.events.clone() });
-
         let outcome = match self.parts.sandbox.run(job, output).await {
-            Ok(outcome) => {
-                permit.succeed();
-                outcome
-            }
+            Ok(outcome) => outcome,
             Err(error) => {
                 match failure::fault_class(&error) {
                     Some(fault) => permit.fail(fault),
                     None => permit.ignore(),
                 }
+                // A sandbox that failed ran nothing that anybody bills.
+                intent.cancel().await.map_err(|error| failure::no_money(&error))?;
                 return Err(no_sandbox(&error));
             }
         };
-        self.charge(hold, purpose, &outcome).await?;
+        permit.succeed();
+        let lines = self.parts.price.lines(purpose, &outcome.usage);
+        intent.resolve(lines.clone()).await.map_err(|error| failure::no_money(&error))?;
+        self.book(lines, &outcome);
         Ok((outcome, limits))
     }
 
-    async fn charge(&mut self, hold: &Hold, purpose: &str, outcome: &Outcome) -> Result<(), Failure> {
-        let lines = self.parts.price.lines(purpose, &outcome.usage);
-        for line in &lines {
-            hold.draw(line).await.map_err(|error| failure::no_money(&error))?;
-        }
+    fn book(&mut self, lines: Vec<CostLine>, outcome: &Outcome) {
         self.result.cost = self.result.cost.saturating_add(total(&lines));
         self.result.cost_lines.extend(lines);
         self.result.usage = added(self.result.usage, outcome.usage);
         self.result.sandbox = Some(outcome.sandbox.clone());
-        Ok(())
     }
 
     async fn settle(&mut self, hold: Hold) {
@@ -377,7 +356,8 @@ impl Analysis {
             // The hold expires by itself and is then settled at what was drawn: nothing is lost.
             tracing::error!(analysis = %self.result.id, message = failure.message, "settling failed");
         }
-        self.result.remaining = self.remaining().await;
+        let tightest = self.parts.budget.tightest(&self.request.principal.scopes()).await;
+        self.result.remaining = tightest.ok().map(|status| status.remaining);
     }
 
     fn conclude(&mut self, ended: Result<(), Failure>) {

@@ -55,7 +55,18 @@ impl ComputePrice {
             peak_memory_bytes: limits.memory_bytes,
             output_bytes: 0,
         };
-        total(&self.lines("worst case", &usage))
+        total(&self.lines("", &usage))
+    }
+
+    /// The line that stands for a run until its use is known.
+    pub(crate) fn worst_case_line(&self, purpose: &str, limits: &Limits) -> CostLine {
+        CostLine {
+            item: format!("{purpose}: worst case"),
+            quantity: 1,
+            unit: "run".to_owned(),
+            amount: self.worst_case(limits),
+            estimated: true,
+        }
     }
 
     /// The cost of the shortest run worth starting under these limits: one second.
