@@ -34,15 +34,15 @@
 
 mod audit;
 mod budget;
-//TMP #[cfg(feature = "conformance")]
-//TMP pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod engine;
 mod error;
 mod hold;
 pub mod ledger;
 mod memory;
-//TMP #[cfg(feature = "sqlite")]
-//TMP mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod store;
 mod window;
 
@@ -53,7 +53,7 @@ pub use error::{BudgetError, BudgetErrorKind};
 pub use hold::{Hold, Intent};
 pub use ledger::{Entry, EntryKind, EntryPage, HoldId, HoldRequest, HoldState, Settlement};
 pub use memory::MemoryLedger;
-//TMP #[cfg(feature = "sqlite")]
-//TMP pub use sqlite::SqliteLedger;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteLedger;
 pub use store::LedgerStore;
 pub use window::{Period, Window, Zone};

@@ -1,0 +1,550 @@
+//! The properties every [`LedgerStore`] must have.
+//!
+//! [`ledger_conformance!`](crate::ledger_conformance) makes one test of each for a store:
+//!
+//! ```ignore
+//! meterbox_budget_engine::ledger_conformance!(memory, || async { MemoryLedger::new() });
+//! ```
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "properties are tests: they panic where one fails"
+)]
+
+use std::{sync::Arc, time::Duration};
+
+use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
+
+use crate::{
+    Budget, BudgetError, BudgetErrorKind, EntryKind, EntryPage, HoldId, HoldRequest, HoldState, LedgerStore,
+    Unbudgeted, Window,
+    ledger::{HoldAction, HoldRecord, IntentId, OpenHold},
+};
+
+/// Makes a module `$name` of one test per property, each with a fresh store from `$new_store`, a closure
+/// that returns a future of a store. Needs tokio with `macros` and `rt-multi-thread`.
+#[macro_export]
+macro_rules! ledger_conformance {
+    ($name:ident, $new_store:expr) => {
+        mod $name {
+            use super::*;
+
+            $crate::ledger_conformance!(@each $new_store;
+                holds_never_oversell
+                a_refusal_leaves_nothing_behind
+                a_wildcard_counts_each_scope_apart
+                without_a_budget_nothing_is_held
+                settling_frees_what_was_not_drawn
+                a_closed_hold_stays_closed
+                expiry_frees_once_and_late_draws_are_booked
+                unknown_use_is_booked_at_its_worst_case
+                retries_with_a_key_happen_once
+                limits_change_live_and_keep_what_was_spent
+                a_new_period_starts_afresh
+                the_smallest_remainder_may_be_taken
+                unknown_holds_are_refused
+                hostile_names_stay_apart
+                entries_come_in_order_page_by_page
+            );
+        }
+    };
+    (@each $new_store:expr; $($property:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $property() {
+                let store = std::sync::Arc::new(($new_store)().await);
+                let shared: std::sync::Arc<dyn $crate::LedgerStore> = std::sync::Arc::clone(&store) as _;
+                $crate::conformance::$property(shared).await;
+                let report = $crate::LedgerStore::verify(&store).await.unwrap();
+                assert!(report.is_clean(), "{report:?}");
+            }
+        )*
+    };
+}
+
+type Store = Arc<dyn LedgerStore>;
+
+/// Fifty callers at once, over two scopes: the tighter one admits exactly what fits.
+pub async fn holds_never_oversell(store: Store) {
+    define(&store, "user/*", "10").await;
+    define(&store, "org/acme", "7").await;
+    let callers: Vec<_> = (0..50)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { hold(&store, &["user/ana", "org/acme"], "1").await.is_ok() })
+        })
+        .collect();
+    let mut admitted = 0_u32;
+    for caller in callers {
+        admitted = admitted.saturating_add(u32::from(caller.await.unwrap()));
+    }
+    assert_eq!(admitted, 7);
+    assert_eq!(held(&store, "user/ana").await, usd("7"));
+    assert_eq!(held(&store, "org/acme").await, usd("7"));
+}
+
+/// What one budget refuses takes nothing from another; the refusal says what binds and when to retry.
+pub async fn a_refusal_leaves_nothing_behind(store: Store) {
+    define(&store, "user/*", "10").await;
+    define(&store, "org/acme", "2").await;
+    hold(&store, &["org/acme"], "0.5").await.unwrap();
+    let error = hold(&store, &["org/acme", "user/ana"], "3").await.unwrap_err();
+    let BudgetError::Refused {
+        scope: refusing,
+        remaining,
+        retry_after,
+        ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (refusing, remaining, retry_after),
+        (scope("org/acme"), usd("1.5"), None)
+    );
+    assert_eq!(held(&store, "user/ana").await, Usd::ZERO);
+    // Exactly what is left is admitted.
+    hold(&store, &["org/acme", "user/ana"], "1.5").await.unwrap();
+    let BudgetError::Refused {
+        held,
+        resets_at,
+        retry_after,
+        ..
+    } = hold(&store, &["org/acme"], "0.000000001").await.unwrap_err()
+    else {
+        panic!("nothing is left")
+    };
+    assert_eq!(held, usd("2"));
+    assert_eq!(resets_at, Some("2026-12-01T00:00:00Z".parse().unwrap()));
+    assert!(
+        retry_after.is_some_and(|wait| wait <= Duration::from_secs(60)),
+        "holds end before the month"
+    );
+}
+
+/// `user/*` gives each user the whole limit, other kinds nothing; a user's own budget replaces it.
+pub async fn a_wildcard_counts_each_scope_apart(store: Store) {
+    define(&store, "user/*", "1").await;
+    define(&store, "user/bob", "5").await;
+    hold(&store, &["user/ana"], "1").await.unwrap();
+    hold(&store, &["user/eve"], "1").await.unwrap();
+    hold(&store, &["user/bob"], "5").await.unwrap();
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "1").await),
+        Some(BudgetErrorKind::Refused)
+    );
+    assert_eq!(
+        kind(hold(&store, &["org/ana"], "1").await),
+        Some(BudgetErrorKind::NoBudget)
+    );
+    assert_eq!(store.status(now(), &scope("org/ana")).await.unwrap(), None);
+}
+
+/// No budget, no money; unless the engine was told otherwise, and then it is on record.
+pub async fn without_a_budget_nothing_is_held(store: Store) {
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "1").await),
+        Some(BudgetErrorKind::NoBudget)
+    );
+    let open = OpenHold {
+        unbudgeted: Unbudgeted::Allow,
+        ..open(&["user/ana"], "1")
+    };
+    let record = store.open(now(), open).await.unwrap();
+    assert_eq!(record.claims, []);
+    assert_eq!(store.verify().await.unwrap().open_holds, 1);
+}
+
+/// Draws move money from held to spent, beyond the hold too; settling frees the rest.
+pub async fn settling_frees_what_was_not_drawn(store: Store) {
+    define(&store, "user/*", "10").await;
+    let id = hold(&store, &["user/ana"], "4").await.unwrap().id;
+    act(&store, id, draw("1.5")).await.unwrap();
+    assert_eq!(spent_and_held(&store, "user/ana").await, (usd("1.5"), usd("2.5")));
+    let settlement = act(&store, id, close(HoldState::Settled))
+        .await
+        .unwrap()
+        .settlement();
+    assert_eq!(
+        (settlement.drawn, settlement.freed, settlement.overdrawn),
+        (usd("1.5"), usd("2.5"), Usd::ZERO)
+    );
+    assert_eq!(spent_and_held(&store, "user/ana").await, (usd("1.5"), Usd::ZERO));
+
+    let id = hold(&store, &["user/ana"], "1").await.unwrap().id;
+    let record = act(&store, id, draw("3")).await.unwrap();
+    assert_eq!(
+        (record.left(), record.settlement().overdrawn),
+        (Usd::ZERO, usd("2"))
+    );
+    act(&store, id, close(HoldState::Settled)).await.unwrap();
+    assert_eq!(spent_and_held(&store, "user/ana").await, (usd("4.5"), Usd::ZERO));
+}
+
+/// Ending a hold again changes nothing, and it cannot be extended or charged with new calls.
+pub async fn a_closed_hold_stays_closed(store: Store) {
+    define(&store, "user/*", "10").await;
+    let id = hold(&store, &["user/ana"], "4").await.unwrap().id;
+    act(&store, id, close(HoldState::Released)).await.unwrap();
+    for state in [HoldState::Settled, HoldState::Dropped, HoldState::Expired] {
+        assert_eq!(
+            act(&store, id, close(state)).await.unwrap().state,
+            HoldState::Released
+        );
+    }
+    let until = now().saturating_add(Duration::from_secs(9));
+    assert_eq!(
+        kind(act(&store, id, HoldAction::Extend { until }).await),
+        Some(BudgetErrorKind::Idempotency)
+    );
+    let intend = HoldAction::Intend {
+        intent: IntentId::new(),
+        line: line("1"),
+    };
+    assert_eq!(
+        kind(act(&store, id, intend).await),
+        Some(BudgetErrorKind::Idempotency)
+    );
+    assert_eq!(spent_and_held(&store, "user/ana").await, (Usd::ZERO, Usd::ZERO));
+}
+
+/// Time ends a hold at what was drawn, once; what is drawn after that is booked, even as debt.
+pub async fn expiry_frees_once_and_late_draws_are_booked(store: Store) {
+    define(&store, "user/*", "5").await;
+    let id = hold(&store, &["user/ana"], "5").await.unwrap().id;
+    act(&store, id, draw("2")).await.unwrap();
+    let extended = now().saturating_add(Duration::from_secs(100));
+    act(&store, id, HoldAction::Extend { until: extended })
+        .await
+        .unwrap();
+    assert_eq!(
+        store
+            .expire(now().saturating_add(Duration::from_secs(99)))
+            .await
+            .unwrap(),
+        []
+    );
+    let ended = store.expire(extended).await.unwrap();
+    assert_eq!(
+        ended
+            .iter()
+            .map(|end| (end.hold, end.drawn, end.freed))
+            .collect::<Vec<_>>(),
+        [(id, usd("2"), usd("3"))]
+    );
+    assert_eq!(store.expire(extended).await.unwrap(), []);
+
+    // Opening a hold ends expired ones by itself.
+    let second = store.open(extended, open(&["user/ana"], "3")).await.unwrap().id;
+    let much_later = extended.saturating_add(Duration::from_secs(3600));
+    store.open(much_later, open(&["user/ana"], "3")).await.unwrap();
+    act(&store, second, draw("1.25")).await.unwrap();
+    let status = store
+        .status(much_later, &scope("user/ana"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (status.spent, status.held, status.remaining),
+        (usd("3.25"), usd("3"), Usd::ZERO)
+    );
+}
+
+/// A paid call's worst case is reserved, booked if its use stays unknown, and corrected if it is learnt late.
+pub async fn unknown_use_is_booked_at_its_worst_case(store: Store) {
+    define(&store, "user/*", "10").await;
+    let id = hold(&store, &["user/ana"], "3").await.unwrap().id;
+    let [known, unknown, late] = [IntentId::new(), IntentId::new(), IntentId::new()];
+    for intent in [known, unknown, late] {
+        act(
+            &store,
+            id,
+            HoldAction::Intend {
+                intent,
+                line: line("1"),
+            },
+        )
+        .await
+        .unwrap();
+    }
+    let too_much = HoldAction::Intend {
+        intent: IntentId::new(),
+        line: line("0.000000001"),
+    };
+    assert_eq!(
+        kind(act(&store, id, too_much).await),
+        Some(BudgetErrorKind::HoldTooSmall)
+    );
+    let resolve = |intent, amount| HoldAction::Resolve {
+        intent,
+        lines: vec![line(amount)],
+    };
+    act(&store, id, resolve(known, "0.25")).await.unwrap();
+    act(&store, id, resolve(known, "0.25")).await.unwrap();
+    let settlement = act(&store, id, close(HoldState::Settled))
+        .await
+        .unwrap()
+        .settlement();
+    assert_eq!((settlement.drawn, settlement.estimated.len()), (usd("2.25"), 2));
+    assert!(settlement.estimated.iter().all(|line| line.estimated));
+    act(&store, id, resolve(late, "0.5")).await.unwrap();
+    act(
+        &store,
+        id,
+        HoldAction::Resolve {
+            intent: unknown,
+            lines: Vec::new(),
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(spent_and_held(&store, "user/ana").await, (usd("0.75"), Usd::ZERO));
+}
+
+/// A retry storm with one key is one hold and one draw; another payload under the key is refused.
+pub async fn retries_with_a_key_happen_once(store: Store) {
+    define(&store, "user/*", "10").await;
+    let keyed = |amount: &str| {
+        let mut open = open(&["user/ana"], amount);
+        open.request.idempotency_key = Some("ana:1".to_owned());
+        open
+    };
+    let first = store.open(now(), keyed("2")).await.unwrap();
+    for _ in 0..10 {
+        assert_eq!(store.open(now(), keyed("2")).await.unwrap(), first);
+    }
+    assert_eq!(held(&store, "user/ana").await, usd("2"));
+    assert_eq!(
+        kind(store.open(now(), keyed("3")).await),
+        Some(BudgetErrorKind::Idempotency)
+    );
+
+    let draw = |amount| HoldAction::Draw {
+        key: Some("call 1".to_owned()),
+        line: line(amount),
+    };
+    for _ in 0..10 {
+        act(&store, first.id, draw("1")).await.unwrap();
+    }
+    assert_eq!(
+        kind(act(&store, first.id, draw("2")).await),
+        Some(BudgetErrorKind::Idempotency)
+    );
+    act(&store, first.id, close(HoldState::Settled)).await.unwrap();
+    assert_eq!(spent_and_held(&store, "user/ana").await, (usd("1"), Usd::ZERO));
+    let BudgetError::AlreadyEnded(end) = store.open(now(), keyed("2")).await.unwrap_err() else {
+        panic!("the key's hold has ended")
+    };
+    assert_eq!((end.hold, end.drawn), (first.id, usd("1")));
+}
+
+/// Limits rise and fall under spending that stays; another window takes a removal; removal fails closed.
+pub async fn limits_change_live_and_keep_what_was_spent(store: Store) {
+    define(&store, "user/*", "5").await;
+    let id = hold(&store, &["user/ana"], "4").await.unwrap().id;
+    act(&store, id, draw("4")).await.unwrap();
+    define(&store, "user/*", "3").await;
+    let status = store.status(now(), &scope("user/ana")).await.unwrap().unwrap();
+    assert_eq!((status.spent, status.remaining), (usd("4"), Usd::ZERO));
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "1").await),
+        Some(BudgetErrorKind::Refused)
+    );
+    define(&store, "user/*", "6").await;
+    hold(&store, &["user/ana"], "2").await.unwrap();
+
+    let daily = Budget::new(scope("user/*"), usd("6"), Window::day("UTC").unwrap());
+    assert_eq!(
+        kind(store.define(now(), daily).await),
+        Some(BudgetErrorKind::Invalid)
+    );
+    assert_eq!(store.budgets().await.unwrap().len(), 1);
+    assert!(store.remove(now(), &scope("user/*")).await.unwrap());
+    assert!(!store.remove(now(), &scope("user/*")).await.unwrap());
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "1").await),
+        Some(BudgetErrorKind::NoBudget)
+    );
+    define(&store, "user/*", "6").await;
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "1").await),
+        Some(BudgetErrorKind::Refused)
+    );
+}
+
+/// A new month begins with nothing spent, and work begun before it counts where it began.
+pub async fn a_new_period_starts_afresh(store: Store) {
+    define(&store, "user/*", "5").await;
+    let id = hold(&store, &["user/ana"], "5").await.unwrap().id;
+    let december: Timestamp = "2026-12-01T00:00:00Z".parse().unwrap();
+    let until = december.saturating_add(Duration::from_secs(60));
+    act(&store, id, HoldAction::Extend { until }).await.unwrap();
+    store.open(december, open(&["user/ana"], "5")).await.unwrap();
+    store.act(december, id, draw("5")).await.unwrap();
+    assert_eq!(spent_and_held(&store, "user/ana").await, (usd("5"), Usd::ZERO));
+    let status = store.status(december, &scope("user/ana")).await.unwrap().unwrap();
+    assert_eq!((status.spent, status.held), (Usd::ZERO, usd("5")));
+}
+
+/// A request may be content with less, down to its least.
+pub async fn the_smallest_remainder_may_be_taken(store: Store) {
+    define(&store, "user/*", "5").await;
+    hold(&store, &["user/ana"], "4.5").await.unwrap();
+    let partial = |least: &str| {
+        let mut open = open(&["user/ana"], "2");
+        open.request.at_least = Some(usd(least));
+        open
+    };
+    assert_eq!(
+        kind(store.open(now(), partial("0.6")).await),
+        Some(BudgetErrorKind::Refused)
+    );
+    assert_eq!(
+        store.open(now(), partial("0.4")).await.unwrap().amount,
+        usd("0.5")
+    );
+}
+
+/// What was never opened cannot be drawn from.
+pub async fn unknown_holds_are_refused(store: Store) {
+    assert_eq!(
+        kind(act(&store, HoldId::new(), draw("1")).await),
+        Some(BudgetErrorKind::UnknownHold)
+    );
+}
+
+/// Separators, spaces, wildcards and quotes in names make no two scopes one.
+pub async fn hostile_names_stay_apart(store: Store) {
+    define(&store, "user/*", "1").await;
+    let names = [
+        "a b",
+        "a",
+        "b",
+        "a/b",
+        "a%2Fb",
+        "**",
+        "'; DROP TABLE holds; --",
+        "日本",
+        "lifetime",
+        "2026-11 UTC",
+    ];
+    let users: Vec<Scope> = names
+        .iter()
+        .map(|name| Scope::new("user", name).unwrap())
+        .collect();
+    for user in &users {
+        let mut open = open(&[], "0.75");
+        open.request.scopes = vec![user.clone()];
+        let record = store.open(now(), open).await.unwrap();
+        assert_eq!(record.scopes, [user.clone()]);
+        act(&store, record.id, draw("0.25")).await.unwrap();
+    }
+    for user in users {
+        let status = store.status(now(), &user).await.unwrap().unwrap();
+        assert_eq!((status.spent, status.held), (usd("0.25"), usd("0.5")), "{user}");
+    }
+}
+
+/// The ledger reads the same page by page as at once.
+pub async fn entries_come_in_order_page_by_page(store: Store) {
+    define(&store, "user/*", "9").await;
+    let id = hold(&store, &["user/ana"], "4").await.unwrap().id;
+    for _ in 0..5 {
+        act(&store, id, draw("0.5")).await.unwrap();
+    }
+    act(&store, id, close(HoldState::Settled)).await.unwrap();
+    let all = store.entries(EntryPage { after: 0, limit: 100 }).await.unwrap();
+    let kinds: Vec<EntryKind> = all.iter().map(|entry| entry.body.kind).collect();
+    let [first, second, draws @ .., last] = kinds.as_slice() else {
+        panic!("{kinds:?}")
+    };
+    assert_eq!(
+        [*first, *second, *last],
+        [EntryKind::LimitSet, EntryKind::Held, EntryKind::Settled]
+    );
+    assert!(draws.len() == 5 && draws.iter().all(|kind| *kind == EntryKind::Drawn));
+    let mut pages = Vec::new();
+    loop {
+        let after = pages.last().map_or(0, |entry: &crate::Entry| entry.seq);
+        let page = store.entries(EntryPage { after, limit: 3 }).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        pages.extend(page);
+    }
+    assert_eq!(pages, all);
+}
+
+// === words for the properties ===
+
+fn now() -> Timestamp {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+fn usd(text: &str) -> Usd {
+    text.parse().unwrap()
+}
+
+fn scope(text: &str) -> Scope {
+    text.parse().unwrap()
+}
+
+fn line(amount: &str) -> CostLine {
+    CostLine {
+        item: "output".to_owned(),
+        quantity: 7,
+        unit: "tokens".to_owned(),
+        amount: usd(amount),
+        estimated: false,
+    }
+}
+
+fn draw(amount: &str) -> HoldAction {
+    HoldAction::Draw {
+        key: None,
+        line: line(amount),
+    }
+}
+
+fn close(state: HoldState) -> HoldAction {
+    HoldAction::Close { state }
+}
+
+fn open(scopes: &[&str], amount: &str) -> OpenHold {
+    let scopes = scopes.iter().map(|text| scope(text));
+    let request = HoldRequest::new(scopes, usd(amount), "a property").ttl(Duration::from_secs(60));
+    OpenHold {
+        id: HoldId::new(),
+        request,
+        unbudgeted: Unbudgeted::Refuse,
+    }
+}
+
+async fn define(store: &Store, of: &str, limit: &str) {
+    let month = Window::month("UTC").unwrap();
+    store
+        .define(now(), Budget::new(scope(of), usd(limit), month))
+        .await
+        .unwrap();
+}
+
+async fn hold(store: &Store, scopes: &[&str], amount: &str) -> Result<HoldRecord, BudgetError> {
+    store.open(now(), open(scopes, amount)).await
+}
+
+async fn act(store: &Store, id: HoldId, action: HoldAction) -> Result<HoldRecord, BudgetError> {
+    store.act(now(), id, action).await
+}
+
+async fn spent_and_held(store: &Store, of: &str) -> (Usd, Usd) {
+    let status = store.status(now(), &scope(of)).await.unwrap().unwrap();
+    (status.spent, status.held)
+}
+
+async fn held(store: &Store, of: &str) -> Usd {
+    spent_and_held(store, of).await.1
+}
+
+fn kind<T>(result: Result<T, BudgetError>) -> Option<BudgetErrorKind> {
+    result.err().map(|error| error.kind())
+}
