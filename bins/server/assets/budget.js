@@ -1,6 +1,6 @@
 // What may still be spent.
 
-import { byId, h } from "./dom.js";
+import { byId, h, place } from "./dom.js";
 import { calendarDay, money } from "./format.js";
 
 const STATES = {
@@ -20,7 +20,7 @@ export function showBudget(metrics) {
   bar.children[0].style.width = share(spent);
   bar.children[1].style.width = share(held);
   const used = `${money(spent)} spent${held > 0 ? ` and ${money(held)} set aside` : ""} of ${money(limit)}`;
-  byId("budget").replaceChildren(
+  place(byId("budget"),
     h("p", { class: "budget-left" }, h("span", { class: "headline-number", id: "budget-remaining" }, money(remaining)), ` left of ${money(limit)}`),
     bar,
     h("meter", {
@@ -37,7 +37,7 @@ export function showBudget(metrics) {
 
 export function budgetUnknown(words) {
   byId("purse").hidden = true;
-  byId("budget").replaceChildren(h("p", { class: "quiet" }, words));
+  place(byId("budget"), h("p", { class: "quiet" }, words));
 }
 
 function row(kind, name, amount) {

@@ -48,7 +48,9 @@ export function prepare(spec, table) {
   }
   const unit = spec.unit ?? (ys.every((y) => y.unit === ys[0].unit) ? ys[0].unit : undefined);
   const title = spec.y_title ?? (ys.length === 1 ? words(ys[0].name) : "");
-  return { x: axis, y: { title, unit, format: valueFormat(ys, rows, unit) }, series, notes };
+  const y = { title, unit, format: valueFormat(ys, rows, unit) };
+  const says = spec.kind === "scatter" && x ? cloud(axis, y, series) : undefined;
+  return { x: axis, y, series, notes, says };
 }
 
 /** Counts of a numeric column in equal bins, as if they were bars. */
@@ -75,6 +77,7 @@ export function histogram(spec, table) {
     y: { title: spec.y_title ?? "rows", format: (value) => value.toLocaleString() },
     series: [{ name: "rows", values: counts }],
     notes: table.truncated ? ["only of the rows shown"] : [],
+    says: `${values.length.toLocaleString()} values; most lie between ${items[counts.indexOf(Math.max(...counts))].label.replace(" – ", " and ")}.`,
   };
 }
 
@@ -86,15 +89,25 @@ export function niceStep(rough) {
 
 /** What the chart says, in one sentence; every figure in it stands in the table. */
 export function summary(data) {
+  if (data.says) return data.says;
   const points = data.series.flatMap(({ name, values }) =>
     values.map((value, at) => ({ value, label: [data.x.items[at].label, data.series.length > 1 && name].filter(Boolean).join(", ") })))
     .filter(({ value }) => value !== undefined);
   if (points.length === 0) return "No values to draw.";
-  const said = ({ value, label }) => `${label ? `${label}: ` : ""}${data.y.format(value)}`;
+  const said = ({ value, label }) => `${label ? `${label}, ` : ""}${data.y.format(value)}`;
   const highest = points.reduce((best, point) => (point.value > best.value ? point : best));
   const lowest = points.reduce((best, point) => (point.value < best.value ? point : best));
   if (points.length === 1) return said(highest);
-  return `Highest ${said(highest)}. Lowest ${said(lowest)}.`;
+  return `Highest: ${said(highest)}. Lowest: ${said(lowest)}.`;
+}
+
+/** A cloud of points has no order worth telling, only extents. */
+function cloud(axis, y, series) {
+  const values = series.flatMap((one) => one.values).filter((value) => value !== undefined);
+  if (axis.kind === "category" || values.length === 0) return undefined;
+  const ordered = [...axis.items].sort((a, b) => a.at - b.at);
+  return `${values.length.toLocaleString()} points; ${axis.title} from ${ordered[0].label} to ${ordered.at(-1).label}, ` +
+    `${y.title} from ${y.format(Math.min(...values))} to ${y.format(Math.max(...values))}.`;
 }
 
 export const titled = (title, unit) => [title, unit && `(${unit})`].filter(Boolean).join(" ");
@@ -109,7 +122,8 @@ function axisOf(x, rows, spec) {
   const keys = spec.series ? [...new Set(rows.map((row) => row[x.at]))] : rows.map((row) => row[x.at]);
   const times = keys.map(toTime);
   if (isTime(x.type) && times.every((time) => time !== undefined)) {
-    const format = timeFormat(times);
+    const written = columnFormat(x, keys);
+    const format = /quarter/i.test(x.name) ? (time) => written(keys[times.indexOf(time)]) : timeFormat(times);
     const items = keys.map((key, at) => ({ key, at: times[at], label: format(times[at]) }));
     return { kind: "time", title, items: spec.series ? items.sort((a, b) => a.at - b.at) : items };
   }

@@ -113,7 +113,8 @@ export function lines(data, { width, filled }) {
       marks.push({ element, text: words(items[at].label, data.series.length > 1 && name, data.y.format(of[at])) });
     }
   });
-  nodes.push(...xLabels(order.map((at) => ({ x: place(at), label: items[at].label })), frame, data.x.title));
+  const labels = data.x.kind === "number" ? ticksAlong(items[order[0]].at, items[order.at(-1)].at, x) : order.map((at) => ({ x: place(at), label: items[at].label }));
+  nodes.push(...xLabels(labels, frame, data.x.title));
   return { height: frame.height, nodes, marks };
 }
 
@@ -133,8 +134,10 @@ export function points(data, { width }) {
     nodes.push(element);
     marks.push({ element, text: words(items[at].label, data.series.length > 1 && name, data.y.format(value)) });
   }));
-  const ordered = [...items].sort((a, b) => a.at - b.at);
-  nodes.push(...xLabels(ordered.map(({ at, label }) => ({ x: x(at), label })), frame, data.x.title));
+  const labels = data.x.kind === "number"
+    ? ticksAlong(Math.min(...places), Math.max(...places), x)
+    : [...items].sort((a, b) => a.at - b.at).map(({ at, label }) => ({ x: x(at), label }));
+  nodes.push(...xLabels(labels, frame, data.x.title));
   return { height: frame.height, nodes, marks };
 }
 
@@ -197,6 +200,17 @@ function frameFor(data, width, low, high) {
   const axisTitle = [data.y.title, data.y.unit && `(${data.y.unit})`].filter(Boolean).join(" ");
   nodes.push(text({ x: 0, y: 12, class: "axis" }, cut(axisTitle, width)));
   return { left, right: width, top, bottom, height, y, nodes };
+}
+
+/** Round numbers between two ends of a horizontal axis. */
+function ticksAlong(low, high, x) {
+  const step = niceStep((high - low || Math.abs(high) || 1) / 6);
+  const labels = [];
+  for (let value = Math.ceil(low / step) * step; value <= high + step / 1000; value += step) {
+    const round = Math.round(value / step) * step;
+    labels.push({ x: x(round), label: compact(round) });
+  }
+  return labels;
 }
 
 /** As many labels as fit, always with the first. */

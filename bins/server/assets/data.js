@@ -1,6 +1,6 @@
 // What data there is, before the first question: tables, columns, spans, and what is odd about them.
 
-import { byId, h, plural } from "./dom.js";
+import { byId, h, place, plural } from "./dom.js";
 import { day, isNumeric, isTime, plain, toTime, words } from "./format.js";
 
 const TYPES = {
@@ -16,7 +16,7 @@ export function showDataset(dataset) {
   const rows = tables.reduce((sum, table) => sum + table.rows, 0);
   const span = spanOf(tables);
   const warnings = tables.flatMap((table) => (table.warnings ?? []).map((warning) => ({ table, warning })));
-  byId("data").replaceChildren(
+  place(byId("data"),
     h("p", {}, h("strong", {}, dataset.name), `: ${plural(tables.length, "table")}, ${plural(rows, "row")}`,
       span && `, ${day(span[0])} to ${day(span[1])}`, ".",
       dataset.as_of && h("span", { class: "quiet" }, ` “Today” means ${day(dataset.as_of)}, the data's last day.`)),

@@ -12,8 +12,19 @@ export function svg(tag, properties, ...children) {
   return fill(document.createElementNS(SVG, tag), properties, children);
 }
 
+/** Puts these, and nothing else, into an element; leaves out what is not there. */
+export function place(element, ...children) {
+  element.replaceChildren();
+  fill(element, {}, children);
+}
+
 /** The element of this id. */
 export const byId = (id) => document.getElementById(id);
+
+/** A sentence whose `commands` stand out. */
+export function prose(text) {
+  return String(text ?? "").split("`").map((part, at) => (at % 2 === 1 ? h("code", {}, part) : part));
+}
 
 /** A word or two, in singular or plural: `plural(2, "row")` is `2 rows`. */
 export function plural(count, one, many = `${one}s`) {

@@ -1,6 +1,6 @@
 // What went wrong, each kind told apart by its words, its sign and what it offers next.
 
-import { h } from "./dom.js";
+import { h, prose } from "./dom.js";
 import { calendarDay, money, moment } from "./format.js";
 
 const TITLES = {
@@ -29,10 +29,10 @@ const SIGNS = {
   cannot_answer: "?",
   ambiguous: "?",
   sandbox_unavailable: "⊘",
-  breaker_open: "⏸",
+  breaker_open: "‖",
   cancelled: "■",
   interrupted: "■",
-  unreachable: "⇎",
+  unreachable: "∅",
 };
 
 /** The kinds where something is amiss, not merely to be put another way. */
@@ -49,11 +49,11 @@ export function failureCard(failure, { question, ask, again }) {
   return h("section", { class: `card failure ${calm ? "calm" : "grave"}`, "data-kind": kind, role: calm ? "group" : "alert" },
     h("div", { class: "failure-head" }, h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[kind] ?? "!"), heading),
     question && h("p", { class: "asked" }, marked(question, failure.not_understood ?? [])),
-    kind !== "cancelled" && h("p", {}, failure.message),
+    kind !== "cancelled" && h("p", {}, prose(failure.message)),
     kind === "budget" && budgetFacts(failure),
     failure.not_understood?.length > 0 && h("p", { class: "quiet small" },
       "Not understood: ", failure.not_understood.map((word, at) => [at > 0 && ", ", h("q", {}, word)]).flat()),
-    failure.hint && h("p", { class: "hint" }, failure.hint),
+    failure.hint && h("p", { class: "hint" }, prose(failure.hint)),
     failure.suggestions?.length > 0 && suggestions(failure.suggestions, ask),
     retry(failure, again));
 }

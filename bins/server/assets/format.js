@@ -23,13 +23,13 @@ export function toTime(cell) {
 
 /** How the cells of one column are written: the same decimals in each row. */
 export function columnFormat(column, cells) {
-  if (isTime(column.type)) return (cell) => (toTime(cell) === undefined ? plain(cell) : day(cell, column.type));
+  if (isTime(column.type)) return timeCells(column, cells);
   if (!isNumeric(column.type)) return plain;
   const decimals = cells.reduce((most, cell) => Math.max(most, decimalsOf(cell)), 0);
   const large = cells.some((cell) => Math.abs(toNumber(cell) ?? 0) >= 1000);
   const readable = large ? 2 : 4;
   const cents = column.type === "decimal" && decimals > 0 ? 2 : 0;
-  const places = Math.max(cents, Math.min(decimals, readable));
+  const places = decimals > 0 ? (currencyDigits(column.unit) ?? Math.max(cents, Math.min(decimals, readable))) : 0;
   const format = new Intl.NumberFormat(undefined, {
     minimumFractionDigits: places,
     maximumFractionDigits: places,
@@ -123,6 +123,34 @@ export function timeFormat(times) {
       : { year: "numeric", month: "short", day: "numeric" };
   const format = new Intl.DateTimeFormat(undefined, { ...options, timeZone: "UTC" });
   return (time) => format.format(time);
+}
+
+/** Months, quarters and years are written as such where the column says so. */
+function timeCells(column, cells) {
+  const [period] = /year|quarter|month/i.exec(column.name) ?? [];
+  const times = cells.map(toTime).filter((time) => time !== undefined);
+  const starts = times.every((time) => new Date(time).getUTCDate() === 1);
+  const write = period && starts ? periodFormat(period.toLowerCase(), times) : undefined;
+  return (cell) => {
+    const time = toTime(cell);
+    if (time === undefined) return plain(cell);
+    return write ? write(time) : day(cell, column.type);
+  };
+}
+
+function periodFormat(period, times) {
+  if (period !== "quarter") return timeFormat(period === "month" ? [Date.UTC(2000, 1, 1)] : times);
+  return (time) => `Q${Math.floor(new Date(time).getUTCMonth() / 3) + 1} ${new Date(time).getUTCFullYear()}`;
+}
+
+/** How many decimals a currency has; undefined where the unit is none. */
+function currencyDigits(unit) {
+  if (!/^[A-Z]{3}$/.test(unit ?? "")) return undefined;
+  try {
+    return new Intl.NumberFormat(undefined, { style: "currency", currency: unit }).resolvedOptions().maximumFractionDigits;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A cell as it is. */

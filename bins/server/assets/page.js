@@ -4,7 +4,7 @@ import { answerCards, spoken } from "./answer.js";
 import * as api from "./api.js";
 import { budgetUnknown, showBudget } from "./budget.js";
 import { showDataset } from "./data.js";
-import { byId, h } from "./dom.js";
+import { byId, h, place } from "./dom.js";
 import { failureCard, fromProblem } from "./failure.js";
 import { showHistory } from "./history.js";
 import { Progress, say } from "./steps.js";
@@ -146,9 +146,9 @@ async function refreshDatasets() {
     picker.replaceChildren(...datasets.map(({ name }) => h("option", { value: name }, name)));
     picker.disabled = datasets.length === 0;
     if (datasets.length > 0) chooseDataset(datasets[0].name);
-    else byId("data").replaceChildren(h("p", {}, "There is no data yet. Start Meterbox with ", h("code", {}, "--data FOLDER"), "."));
+    else place(byId("data"), h("p", {}, "There is no data yet. Start Meterbox with ", h("code", {}, "--data FOLDER"), "."));
   } catch (fault) {
-    byId("data").replaceChildren(h("p", {}, fault.message, " ", fault.document?.hint));
+    place(byId("data"), h("p", {}, fault.message, " ", fault.document?.hint));
   }
 }
 
@@ -172,7 +172,7 @@ async function refreshHistory() {
   try {
     await showHistory(openAnalysis);
   } catch (fault) {
-    byId("history").replaceChildren(h("p", { class: "quiet" }, fault.message));
+    place(byId("history"), h("p", { class: "quiet" }, fault.message));
   }
 }
 

@@ -19,7 +19,7 @@ export function resultTable(answer, caption) {
   const headers = columns.map((column, at) =>
     h("th", { scope: "col", class: isNumeric(column.type) && "right", "data-name": column.name }, buttons[at]));
   const table = h("table", { class: "result", "data-rows": rows.length },
-    h("caption", {}, caption, h("span", { class: "quiet" }, ` ${countOf(answer)}`)),
+    h("caption", {}, h("span", { class: "unseen" }, `${caption}: `), h("span", { class: "quiet" }, countOf(answer))),
     h("thead", {}, h("tr", {}, headers)),
     body);
   const more = h("button", { type: "button", onclick: () => showAll() }, `Show all ${plural(rows.length, "row")}`);

@@ -1,0 +1,152 @@
+//! `POST /api/execute`: one analysis, as one JSON document or as a stream of events.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::{Stream, stream};
+use meterbox_analysis::{Ask, Event as Happening};
+use meterbox_core::{AnalysisId, Usd};
+use meterbox_sandbox_client::OutputStream;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{AppState, Problem, body, live::News, problem::reply_of};
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a cancelled analysis may take to say what it cost when the service stops.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+const CONTENT_LOCATION: HeaderName = header::CONTENT_LOCATION;
+
+/// What is asked: exactly one of `query` and `code`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExecuteRequest {
+    query: Option<String>,
+    code: Option<String>,
+    datasets: Option<Vec<String>>,
+    max_cost: Option<Usd>,
+}
+
+pub(crate) async fn execute(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
+    let wants_events = accepts_events(request.headers());
+    let asked: ExecuteRequest = body::json(request).await?;
+    let ask = asked.ask()?;
+    let dataset = state.dataset(asked.datasets.as_deref())?;
+    let running = state.analyst.start(meterbox_analysis::Request {
+        ask,
+        dataset,
+        principal: state.principal.clone(),
+        max_cost: asked.max_cost,
+        // The page draws the spec itself.
+        chart_png: false,
+    })?;
+    let location = content_location(running.id());
+    let news = state.live.follow(running);
+    let response = if wants_events {
+        let events = events(news, state);
+        Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+    } else {
+        in_one_piece(news, &state).await.into_response()
+    };
+    Ok(([(CONTENT_LOCATION, location)], response).into_response())
+}
+
+impl ExecuteRequest {
+    fn ask(&self) -> Result<Ask, Problem> {
+        match (&self.query, &self.code) {
+            (Some(question), None) => Ok(Ask::Question(question.clone())),
+            (None, Some(code)) => Ok(Ask::Code(code.clone())),
+            (None, None) => Err(Problem::bad_request(
+                "query",
+                "The request has neither query nor code.",
+                r#"Send a question, such as {"query": "top 5 products by revenue"}."#,
+            )),
+            (Some(_), Some(_)) => Err(Problem::bad_request(
+                "code",
+                "The request has both query and code.",
+                "Send either the question or the program.",
+            )),
+        }
+    }
+}
+
+fn accepts_events(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut media_types = accepted.flat_map(|value| value.split(',')).filter_map(|part| part.split(';').next());
+    media_types.any(|media_type| media_type.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+fn content_location(id: AnalysisId) -> HeaderValue {
+    // An id has only hexadecimal digits and hyphens.
+    HeaderValue::try_from(format!("/api/analyses/{id}")).unwrap_or(HeaderValue::from_static("/api/analyses"))
+}
+
+async fn in_one_piece(mut news: UnboundedReceiver<News>, state: &AppState) -> Response {
+    loop {
+        match next(&mut news, state).await {
+            News::Event(_) => {}
+            News::Ended(Some(result)) => return reply_of(*result).map(Json).into_response(),
+            News::Ended(None) => return Problem::interrupted().into_response(),
+        }
+    }
+}
+
+fn events(news: UnboundedReceiver<News>, state: AppState) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold(Some((news, state)), async |open| {
+        let (mut news, state) = open?;
+        match next(&mut news, &state).await {
+            News::Event(happening) => Some((Ok(event_of(&happening)), Some((news, state)))),
+            News::Ended(result) => Some((Ok(last_event(result.map(|result| *result))), None)),
+        }
+    })
+}
+
+/// The next news; the end at the latest a while after the service began to stop.
+async fn next(news: &mut UnboundedReceiver<News>, state: &AppState) -> News {
+    let stopping = async {
+        state.shutdown.cancelled().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        biased;
+        news = news.recv() => news.unwrap_or(News::Ended(None)),
+        () = stopping => News::Ended(None),
+    }
+}
+
+fn event_of(happening: &Happening) -> Event {
+    match happening {
+        Happening::Step(step) => event("step", step),
+        Happening::Output { stream, text } => {
+            let stream = match stream {
+                OutputStream::Stdout => "stdout",
+                OutputStream::Stderr => "stderr",
+            };
+            event("output", &json!({ "stream": stream, "text": text }))
+        }
+        _ => Event::default().comment("unknown"),
+    }
+}
+
+fn last_event(result: Option<meterbox_core::contract::AnalysisResult>) -> Event {
+    match result.map(reply_of) {
+        Some(Ok(result)) => event("result", &result),
+        Some(Err(problem)) => event("error", &problem.document()),
+        None => event("error", &Problem::interrupted().document()),
+    }
+}
+
+fn event(name: &str, content: &impl serde::Serialize) -> Event {
+    // Our own types always serialise; JSON never has a bare line end.
+    let data = serde_json::to_string(content).unwrap_or_else(|_| "{}".to_owned());
+    Event::default().event(name).data(data)
+}

@@ -1,0 +1,81 @@
+//! Analyses under way: who listens to them, and how they are stopped.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use meterbox_analysis::{Event, Running};
+use meterbox_core::{AnalysisId, contract::AnalysisResult};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long an analysis goes on after whoever asked hung up: time enough for a page to be reloaded.
+pub(crate) const HANG_UP_GRACE: Duration = Duration::from_secs(5);
+
+/// The analyses under way. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LiveAnalyses {
+    cancellers: Arc<Mutex<HashMap<AnalysisId, CancellationToken>>>,
+}
+
+/// News for the one who asked.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Something happened.
+    Event(Event),
+    /// It ended; nothing follows. `None` where the service stopped under it.
+    Ended(Option<Box<AnalysisResult>>),
+}
+
+impl LiveAnalyses {
+    /// Follows an analysis to its end. If the returned listener is dropped before, the analysis is
+    /// cancelled after [`HANG_UP_GRACE`].
+    pub(crate) fn follow(&self, running: Running) -> UnboundedReceiver<News> {
+        let (news, listener) = unbounded_channel();
+        self.lock().insert(running.id(), running.canceller());
+        let live = self.clone();
+        tokio::spawn(async move {
+            let id = running.id();
+            pass_on(running, news).await;
+            live.lock().remove(&id);
+        });
+        listener
+    }
+
+    /// Cancels an analysis; false where none of this id is under way.
+    pub(crate) fn cancel(&self, id: AnalysisId) -> bool {
+        let canceller = self.lock().get(&id).cloned();
+        canceller.inspect(CancellationToken::cancel).is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AnalysisId, CancellationToken>> {
+        self.cancellers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn pass_on(mut running: Running, news: UnboundedSender<News>) {
+    let canceller = running.canceller();
+    let give_up = async {
+        news.closed().await;
+        sleep(HANG_UP_GRACE).await;
+        canceller.cancel();
+    };
+    let follow = async {
+        while let Some(event) = running.next_event().await {
+            // Nobody may be listening any more; the analysis still has to be followed to its end.
+            let _ = news.send(News::Event(event));
+        }
+        running.result().await.ok().map(Box::new)
+    };
+    tokio::pin!(give_up, follow);
+    let result = tokio::select! {
+        result = &mut follow => result,
+        () = &mut give_up => follow.await,
+    };
+    let _ = news.send(News::Ended(result));
+}
