@@ -1,1 +1,19 @@
-//! Where analysis results are kept: the ResultsStore trait with memory and SQLite back ends.
+//! Where analysis results are kept: save, find, page, delete; each principal sees only its own.
+//!
+//! [`ResultsStore`] is the one trait. [`MemoryResults`] forgets with the process; `SqliteResults`, behind the
+//! feature `sqlite`, keeps a file. Ids sort by creation, so a page is newest first. A stored result that can
+//! no longer be read is reported in its place and never hides the others.
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod error;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod store;
+
+pub use error::{ResultsError, ResultsErrorKind};
+pub use memory::MemoryResults;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteResults;
+pub use store::{Page, PageRequest, ResultsStore, Unreadable};
