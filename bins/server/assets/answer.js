@@ -3,8 +3,8 @@
 import * as api from "./api.js";
 import { chart } from "./chart.js";
 import { h, plural } from "./dom.js";
-import { failureCard } from "./failure.js";
-import { bytes, columnFormat, day, duration, isNumeric, money, moment, plain, toNumber, withUnit, words } from "./format.js";
+import { failureCard, fromResult } from "./failure.js";
+import { bytes, columnFormat, day, duration, isNumeric, money, moment, plain, sentence, toNumber, withUnit, words } from "./format.js";
 import { stepName } from "./steps.js";
 import { resultTable } from "./table.js";
 
@@ -19,7 +19,7 @@ const SOURCES = {
 export function answerCards(result, actions) {
   const failed = result.failure && result.status !== "ok" && result.status !== "unverified";
   return [
-    failed && failureCard(result.failure, { question: result.question, ask: actions.ask, again: actions.again }),
+    failed && failureCard(fromResult(result), { question: result.question, ask: actions.ask, again: actions.again }),
     (result.answer || result.code || !failed) && card(result, actions, failed),
   ].filter(Boolean);
 }
@@ -29,7 +29,7 @@ function card(result, actions, failed) {
   const heading = result.reading?.text ?? result.question ?? "Result of your program";
   return h("article", { class: "card answer", "data-id": result.id, "data-status": result.status, "aria-labelledby": "answer-heading" },
     badges(result),
-    h("h2", { id: "answer-heading", tabindex: "-1" }, failed ? "What was tried" : heading),
+    h("h2", { id: "answer-heading", tabindex: "-1" }, failed ? "What was tried" : sentence(heading)),
     result.reading && !failed && result.question && h("p", { class: "asked quiet" }, "You asked: ", h("q", {}, result.question)),
     result.status === "unverified" && h("p", { class: "note warned" }, h("strong", {}, "Not verified. "),
       "A check could not confirm this answer; look at the warnings before you rely on it."),
@@ -89,10 +89,10 @@ function details(answer, caption) {
 
 function readingNotes({ reading, warnings = [] }) {
   const notes = [
-    reading?.assumptions?.length > 0 && h("div", {}, h("dt", {}, "Assumed"), reading.assumptions.map((text) => h("dd", {}, text))),
+    reading?.assumptions?.length > 0 && h("div", {}, h("dt", {}, "Assumed"), reading.assumptions.map((text) => h("dd", {}, sentence(text)))),
     reading?.ignored?.length > 0 && h("div", {}, h("dt", {}, "Words not used"), h("dd", {}, reading.ignored.map((word) => h("span", { class: "word" }, word)))),
     reading?.as_of && h("div", {}, h("dt", {}, "“Today” means"), h("dd", {}, day(reading.as_of))),
-    warnings.length > 0 && h("div", { class: "warned" }, h("dt", {}, "To know"), warnings.map((text) => h("dd", {}, text))),
+    warnings.length > 0 && h("div", { class: "warned" }, h("dt", {}, "To know"), warnings.map((text) => h("dd", {}, sentence(text)))),
   ].filter(Boolean);
   return notes.length > 0 && h("dl", { class: "reading" }, notes);
 }

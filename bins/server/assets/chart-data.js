@@ -67,6 +67,7 @@ export function histogram(spec, table) {
   const start = Math.floor(low / step) * step;
   const counts = new Array(Math.floor((high - start) / step) + 1).fill(0);
   for (const value of values) counts[Math.floor((value - start) / step)] += 1;
+  const highest = counts.indexOf(Math.max(...counts));
   const format = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 6 });
   const items = counts.map((_, at) => {
     const [from, to] = [start + at * step, start + (at + 1) * step];
@@ -77,7 +78,7 @@ export function histogram(spec, table) {
     y: { title: spec.y_title ?? "rows", format: (value) => value.toLocaleString() },
     series: [{ name: "rows", values: counts }],
     notes: table.truncated ? ["only of the rows shown"] : [],
-    says: `${values.length.toLocaleString()} values; most lie between ${items[counts.indexOf(Math.max(...counts))].label.replace(" – ", " and ")}.`,
+    says: `${values.length.toLocaleString()} values; the highest bar is ${items[highest].label} with ${counts[highest].toLocaleString()}.`,
   };
 }
 

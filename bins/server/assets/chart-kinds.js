@@ -197,7 +197,8 @@ function frameFor(data, width, low, high) {
     svg("line", { x1: left, x2: width, y1: y(tick), y2: y(tick), class: tick === 0 ? "base" : "grid" }),
     text({ x: left - 6, y: y(tick) + 4, "text-anchor": "end", class: "axis" }, labels[at]),
   ]);
-  const axisTitle = [data.y.title, data.y.unit && `(${data.y.unit})`].filter(Boolean).join(" ");
+  const cutOff = ticks[0] > 0 && `, from ${labels[0]} up`;
+  const axisTitle = [data.y.title, data.y.unit && ` (${data.y.unit})`, cutOff].filter(Boolean).join("");
   nodes.push(text({ x: 0, y: 12, class: "axis" }, cut(axisTitle, width)));
   return { left, right: width, top, bottom, height, y, nodes };
 }

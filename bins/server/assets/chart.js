@@ -3,7 +3,7 @@
 import { barsAcross, barsUp, lines, pie, points } from "./chart-kinds.js";
 import { NotDrawable, histogram, prepare, summary, tableFor } from "./chart-data.js";
 import { h, svg } from "./dom.js";
-import { words } from "./format.js";
+import { sentence, words } from "./format.js";
 
 /** A figure for one chart spec over an answer. */
 export function chart(spec, answer) {
@@ -19,7 +19,7 @@ function figure(spec, table) {
   if (spec.kind === "number") return bigNumber(spec, table);
   const data = spec.kind === "histogram" ? histogram(spec, table) : prepare(spec, table);
   const title = spec.title ?? ([data.y.title, data.x.title].filter(Boolean).join(" by ") || "Chart");
-  const caption = h("figcaption", {}, h("strong", {}, title), h("span", { class: "quiet" }, ` ${summary(data)}`));
+  const caption = h("figcaption", {}, h("strong", {}, sentence(title)), h("span", { class: "quiet" }, ` ${summary(data)}`));
   const notes = data.notes.length > 0 && h("p", { class: "quiet small" }, `Chart: ${data.notes.join("; ")}.`);
   if (spec.kind === "heat_table") return h("figure", { class: "chart" }, caption, heatTable(data), notes);
   return h("figure", { class: "chart" }, caption, legend(spec, data), canvas(spec, data, title), notes);
@@ -126,7 +126,7 @@ function heatTable(data) {
 function bigNumber(spec, table) {
   const { series, y } = prepare({ ...spec, x: undefined, series: undefined }, table);
   return h("figure", { class: "chart big" },
-    h("figcaption", {}, spec.title ?? words(spec.y[0])),
+    h("figcaption", {}, sentence(spec.title ?? words(spec.y[0]))),
     series.map(({ name, values }) => h("p", { class: "headline-number" },
       values[0] === undefined ? "empty" : y.format(values[0]), series.length > 1 && h("span", { class: "unit" }, ` ${name}`))));
 }

@@ -1,7 +1,7 @@
 // What went wrong, each kind told apart by its words, its sign and what it offers next.
 
 import { h, prose } from "./dom.js";
-import { calendarDay, money, moment } from "./format.js";
+import { calendarDay, money, moment, sentence } from "./format.js";
 
 const TITLES = {
   budget: "The budget does not cover this",
@@ -49,24 +49,27 @@ export function failureCard(failure, { question, ask, again }) {
   return h("section", { class: `card failure ${calm ? "calm" : "grave"}`, "data-kind": kind, role: calm ? "group" : "alert" },
     h("div", { class: "failure-head" }, h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[kind] ?? "!"), heading),
     question && h("p", { class: "asked" }, marked(question, failure.not_understood ?? [])),
-    kind !== "cancelled" && h("p", {}, prose(failure.message)),
     kind === "budget" && budgetFacts(failure),
+    kind !== "cancelled" && h("p", { class: kind === "budget" && failure.limit !== undefined && "quiet small" }, prose(sentence(failure.message))),
     failure.not_understood?.length > 0 && h("p", { class: "quiet small" },
       "Not understood: ", failure.not_understood.map((word, at) => [at > 0 && ", ", h("q", {}, word)]).flat()),
-    failure.hint && h("p", { class: "hint" }, prose(failure.hint)),
+    failure.hint && h("p", { class: "hint" }, prose(sentence(failure.hint))),
     failure.suggestions?.length > 0 && suggestions(failure.suggestions, ask),
     retry(failure, again));
 }
 
+/** The same shape from a stored result's failure. */
+export const fromResult = ({ failure }) => ({ ...failure, ...failure.budget });
+
 /** The same shape from a problem document. */
 export function fromProblem({ kind, document }) {
   const failure = document.analysis?.failure ?? {};
-  return { ...failure, ...document, kind, message: document.detail ?? document.title };
+  return { ...failure, ...document, kind, message: document.detail ?? document.title ?? "" };
 }
 
 function budgetFacts({ remaining, limit, resets_at: resets }) {
-  if (remaining === undefined) return false;
-  return h("p", {}, `${money(remaining)} of ${money(limit)} is left`, resets ? `; the budget starts anew on ${calendarDay(resets)}.` : ".");
+  if (limit === undefined) return false;
+  return h("p", {}, `${money(remaining)} of ${money(limit)} is left.`, resets && ` The budget starts anew on ${calendarDay(resets)}.`);
 }
 
 function suggestions(questions, ask) {
@@ -77,7 +80,7 @@ function suggestions(questions, ask) {
 
 /** A button that waits as long as the service asked for. */
 function retry({ kind, retry_after: wait }, again) {
-  if (!again || !(wait > 0 || kind === "unreachable" || kind === "cancelled" || kind === "interrupted")) return false;
+  if (!again || kind === "budget" || !(wait > 0 || kind === "unreachable" || kind === "cancelled" || kind === "interrupted")) return false;
   const button = h("button", { type: "button", onclick: again }, "Try again");
   if (!(wait > 0)) return h("p", {}, button);
   const due = Date.now() + wait * 1000;

@@ -174,3 +174,6 @@ function decimalsOf(cell) {
 /** Years and numbers that name something are not grouped by thousands. */
 const looksLikeAName = (column) =>
   column.type === "integer" && /(^|[_\s])(id|year|no|nr|number|code|sku|zip)$/i.test(column.name);
+
+/** Starts with a capital letter, as a sentence does. */
+export const sentence = (text) => (text ? text[0].toLocaleUpperCase() + text.slice(1) : "");
