@@ -1,0 +1,172 @@
+//! What a database promises to the stores that use it.
+
+use std::{fs, path::PathBuf, sync::mpsc, thread};
+
+use meterbox_core::StorageErrorKind;
+use meterbox_sqlite::{Database, Migration, SqliteError};
+
+const FIRST: Migration = Migration {
+    sql: "CREATE TABLE notes (text TEXT NOT NULL) STRICT",
+};
+const SECOND: Migration = Migration {
+    sql: "ALTER TABLE notes ADD COLUMN read INTEGER NOT NULL DEFAULT 0",
+};
+
+fn new_file() -> PathBuf {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+        .unwrap()
+        .keep()
+        .join("notes.sqlite3")
+}
+
+async fn write(database: &Database, text: &'static str) {
+    let sql = "INSERT INTO notes (text) VALUES (?1)";
+    database
+        .write(move |notes| Ok(notes.execute(sql, [text])?))
+        .await
+        .unwrap();
+}
+
+async fn count(database: &Database) -> i64 {
+    let sql = "SELECT count(*) FROM notes";
+    database
+        .read(move |notes| Ok(notes.query_row(sql, (), |row| row.get(0))?))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_file_grows_by_the_migrations_it_lacks() {
+    let file = new_file();
+    let old = Database::open(&file, &[FIRST]).unwrap();
+    write(&old, "one").await;
+    drop(old);
+    let new = Database::open(&file, &[FIRST, SECOND]).unwrap();
+    let sql = "SELECT read FROM notes";
+    let read: i64 = new
+        .read(move |notes| Ok(notes.query_row(sql, (), |row| row.get(0))?))
+        .await
+        .unwrap();
+    assert_eq!(read, 0);
+    let error = Database::open(&file, &[FIRST]).unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Incompatible);
+    let error = Database::open(&file, &[SECOND, FIRST]).unwrap_err();
+    assert!(error.to_string().contains("migration 1 differs"), "{error}");
+}
+
+#[test]
+fn openers_at_once_migrate_once() {
+    let file = new_file();
+    let openers: Vec<_> = (0..8)
+        .map(|_| {
+            let file = file.clone();
+            thread::spawn(move || Database::open(&file, &[FIRST, SECOND]).map(drop))
+        })
+        .collect();
+    for opener in openers {
+        opener.join().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn a_migration_that_fails_leaves_the_file_as_it_was() {
+    let file = new_file();
+    drop(Database::open(&file, &[FIRST]).unwrap());
+    let broken = Migration {
+        sql: "CREATE TABLE more (x TEXT) STRICT; CREATE TABLE notes (text TEXT) STRICT",
+    };
+    assert!(Database::open(&file, &[FIRST, broken]).is_err());
+    drop(Database::open(&file, &[FIRST, SECOND]).unwrap());
+}
+
+#[tokio::test]
+async fn work_that_fails_writes_nothing() {
+    let database = Database::open(&new_file(), &[FIRST]).unwrap();
+    let result: Result<(), _> = database
+        .write(|notes| {
+            notes.execute("INSERT INTO notes (text) VALUES ('half')", ())?;
+            Err(SqliteError::corrupt("a row"))
+        })
+        .await;
+    assert_eq!(result.unwrap_err().kind(), StorageErrorKind::Corrupt);
+    assert_eq!(count(&database).await, 0);
+}
+
+#[tokio::test]
+async fn work_that_was_sent_is_done_though_nobody_waits() {
+    let database = Database::open(&new_file(), &[FIRST]).unwrap();
+    let (go, wait) = mpsc::channel::<()>();
+    let blocker = database.read(move |_| Ok(wait.recv().is_ok()));
+    let mut blocker = Box::pin(blocker);
+    let insert = "INSERT INTO notes (text) VALUES ('late')";
+    let mut abandoned = Box::pin(database.write(move |notes| Ok(notes.execute(insert, ())?)));
+    std::future::poll_fn(|context| {
+        assert!(blocker.as_mut().poll(context).is_pending());
+        assert!(abandoned.as_mut().poll(context).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    drop(abandoned);
+    go.send(()).unwrap();
+    assert!(blocker.await.unwrap());
+    assert_eq!(count(&database).await, 1);
+}
+
+#[tokio::test]
+async fn every_connection_is_durable_and_shared() {
+    let database = Database::open(&new_file(), &[FIRST]).unwrap();
+    let settings = database
+        .read(|notes| {
+            let mode: String = notes.query_row("PRAGMA journal_mode", (), |row| row.get(0))?;
+            let synchronous: i64 = notes.query_row("PRAGMA synchronous", (), |row| row.get(0))?;
+            Ok((mode, synchronous))
+        })
+        .await
+        .unwrap();
+    assert_eq!(settings, ("wal".to_owned(), 2));
+}
+
+#[tokio::test]
+async fn a_full_file_says_so_and_keeps_what_it_has() {
+    let database = Database::open(&new_file(), &[FIRST]).unwrap();
+    write(&database, "kept").await;
+    // SQLite's own limit stands in for a full disk.
+    let result = database
+        .write(|notes| {
+            notes.query_row("PRAGMA max_page_count = 4", (), |_| Ok(()))?;
+            Ok(notes.execute("INSERT INTO notes (text) VALUES (?1)", ["x".repeat(1_000_000)])?)
+        })
+        .await;
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Full);
+    assert!(error.to_string().contains("free some disk space"), "{error}");
+    assert_eq!(count(&database).await, 1);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_can_still_be_read() {
+    let file = new_file();
+    let database = Database::open(&file, &[FIRST]).unwrap();
+    write(&database, "kept").await;
+    // Root may write what nobody may, so SQLite itself is told.
+    database
+        .read(|notes| Ok(notes.execute_batch("PRAGMA query_only = ON")?))
+        .await
+        .unwrap();
+    let insert = "INSERT INTO notes (text) VALUES ('no')";
+    let error = database
+        .write(move |notes| Ok(notes.execute(insert, ())?))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::ReadOnly);
+    assert_eq!(count(&database).await, 1);
+}
+
+#[test]
+fn a_folder_is_no_database() {
+    let folder = new_file();
+    fs::create_dir(&folder).unwrap();
+    let error = Database::open(&folder, &[FIRST]).unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Unavailable);
+    assert!(error.to_string().contains("notes.sqlite3"), "{error}");
+}
