@@ -60,10 +60,15 @@ pub(crate) async fn asset(name: Result<Path<String>, PathRejection>, headers: He
 }
 
 fn reply(name: &str, headers: &HeaderMap) -> Response {
-    let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else { return unknown() };
+    let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else {
+        return unknown();
+    };
     let tag = asset.tag();
     let common = [
-        (header::ETAG, HeaderValue::try_from(&tag).unwrap_or(HeaderValue::from_static("\"0\""))),
+        (
+            header::ETAG,
+            HeaderValue::try_from(&tag).unwrap_or(HeaderValue::from_static("\"0\"")),
+        ),
         // Kept, but asked about each time: a new version shows at once.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
@@ -82,7 +87,10 @@ impl Asset {
 }
 
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let known = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let mut tags = known.flat_map(|value| value.split(',')).map(str::trim);
     tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }

@@ -28,8 +28,15 @@ pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Pro
     let body = tokio::time::timeout(TIME_TO_ARRIVE, to_bytes(request.into_body(), MAX_BODY_BYTES)).await;
     let bytes = match body {
         Err(_) => return Err(Problem::request_timeout()),
-        Ok(Err(error)) if error.source().is_some_and(|source| source.is::<LengthLimitError>()) => {
-            return Err(Problem::too_large(format!("The request has more than {} KiB.", MAX_BODY_BYTES / 1024)));
+        Ok(Err(error))
+            if error
+                .source()
+                .is_some_and(|source| source.is::<LengthLimitError>()) =>
+        {
+            return Err(Problem::too_large(format!(
+                "The request has more than {} KiB.",
+                MAX_BODY_BYTES / 1024
+            )));
         }
         Ok(Err(_)) => return Err(Problem::malformed("The request's body broke off.")),
         Ok(Ok(bytes)) => bytes,
@@ -48,7 +55,10 @@ pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Pro
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let media_type = value.split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case("application/json")
 }

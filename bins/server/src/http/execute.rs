@@ -53,7 +53,9 @@ pub(crate) async fn execute(State(state): State<AppState>, request: Request) -> 
     let news = state.live.follow(running);
     let response = if wants_events {
         let events = events(news, state);
-        Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+        Sse::new(events)
+            .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+            .into_response()
     } else {
         in_one_piece(news, &state).await.into_response()
     };
@@ -80,8 +82,13 @@ impl ExecuteRequest {
 }
 
 fn accepts_events(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut media_types = accepted.flat_map(|value| value.split(',')).filter_map(|part| part.split(';').next());
+    let accepted = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut media_types = accepted
+        .flat_map(|value| value.split(','))
+        .filter_map(|part| part.split(';').next());
     media_types.any(|media_type| media_type.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 

@@ -32,15 +32,24 @@ pub(crate) struct Hosts {
 impl Hosts {
     /// `localhost` and the loopback addresses, with the port that is listened on.
     pub(crate) fn loopback(port: u16) -> Self {
-        Self { port, configured: Vec::new() }
+        Self {
+            port,
+            configured: Vec::new(),
+        }
     }
 
     fn knows(&self, authority: &str) -> bool {
-        let Ok(authority) = authority.parse::<Authority>() else { return false };
+        let Ok(authority) = authority.parse::<Authority>() else {
+            return false;
+        };
         if authority.as_str().contains('@') {
             return false;
         }
-        if self.configured.iter().any(|known| known.eq_ignore_ascii_case(authority.as_str())) {
+        if self
+            .configured
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(authority.as_str()))
+        {
             return true;
         }
         let port = match authority.port() {
@@ -58,12 +67,22 @@ impl Hosts {
 }
 
 fn is_loopback(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// Lets in only requests whose `Host`, target and `Origin` are ours.
-pub(crate) async fn known_hosts_only(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn known_hosts_only(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let target = request.uri().authority().map(Authority::as_str);
     match check(&state.hosts, request.headers(), target) {
         Ok(()) => next.run(request).await,
@@ -75,14 +94,20 @@ fn check(hosts: &Hosts, headers: &HeaderMap, target: Option<&str>) -> Result<(),
     let mut named = headers.get_all(header::HOST).iter();
     let host = named.next().and_then(|host| host.to_str().ok());
     if named.next().is_some() || !host.is_some_and(|host| hosts.knows(host)) {
-        return Err(Problem::forbidden("The request's Host header does not name this service."));
+        return Err(Problem::forbidden(
+            "The request's Host header does not name this service.",
+        ));
     }
     if target.is_some_and(|authority| !hosts.knows(authority)) {
-        return Err(Problem::forbidden("The request's target does not name this service."));
+        return Err(Problem::forbidden(
+            "The request's target does not name this service.",
+        ));
     }
     let foreign = |origin: &HeaderValue| !origin.to_str().is_ok_and(|origin| hosts.knows_origin(origin));
     if headers.get_all(header::ORIGIN).iter().any(foreign) {
-        return Err(Problem::forbidden("The request was made by a page of another site."));
+        return Err(Problem::forbidden(
+            "The request was made by a page of another site.",
+        ));
     }
     Ok(())
 }
@@ -92,13 +117,26 @@ pub(crate) async fn secure_headers(request: Request, next: Next) -> Response {
     let of_api = request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(PAGE_POLICY);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(PAGE_POLICY);
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
-    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    headers.insert(
+        "cross-origin-opener-policy",
+        HeaderValue::from_static("same-origin"),
+    );
+    headers.insert(
+        "cross-origin-resource-policy",
+        HeaderValue::from_static("same-origin"),
+    );
     if of_api {
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
     }
     response
 }
@@ -110,13 +148,33 @@ mod tests {
     #[test]
     fn only_loopback_names_with_our_port_are_known() {
         let hosts = Hosts::loopback(3000);
-        for known in ["localhost:3000", "LOCALHOST:3000", "127.0.0.1:3000", "127.8.9.1:3000", "[::1]:3000"] {
+        for known in [
+            "localhost:3000",
+            "LOCALHOST:3000",
+            "127.0.0.1:3000",
+            "127.8.9.1:3000",
+            "[::1]:3000",
+        ] {
             assert!(hosts.knows(known), "{known}");
         }
         for foreign in [
-            "", "localhost", "localhost:3001", "localhost:", "localhost:03000x", "evil.test:3000", "localhost.evil.test:3000",
-            "evil@localhost:3000", "10.0.0.1:3000", "0.0.0.0:3000", "[::]:3000", "127.0.0.1.evil.test:3000", "::1:3000",
-            "localhost:3000/path", "local host:3000", "127.1:3000", "2130706433:3000",
+            "",
+            "localhost",
+            "localhost:3001",
+            "localhost:",
+            "localhost:03000x",
+            "evil.test:3000",
+            "localhost.evil.test:3000",
+            "evil@localhost:3000",
+            "10.0.0.1:3000",
+            "0.0.0.0:3000",
+            "[::]:3000",
+            "127.0.0.1.evil.test:3000",
+            "::1:3000",
+            "localhost:3000/path",
+            "local host:3000",
+            "127.1:3000",
+            "2130706433:3000",
         ] {
             assert!(!hosts.knows(foreign), "{foreign}");
         }
@@ -127,7 +185,15 @@ mod tests {
     fn an_origin_must_be_ours_exactly() {
         let hosts = Hosts::loopback(3000);
         assert!(hosts.knows_origin("http://localhost:3000"));
-        for foreign in ["null", "", "https://localhost:3000", "http://localhost:8080", "http://evil.test", "file://", "http://localhost:3000/"] {
+        for foreign in [
+            "null",
+            "",
+            "https://localhost:3000",
+            "http://localhost:8080",
+            "http://evil.test",
+            "file://",
+            "http://localhost:3000/",
+        ] {
             assert!(!hosts.knows_origin(foreign), "{foreign}");
         }
     }

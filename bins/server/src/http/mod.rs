@@ -45,7 +45,13 @@ impl AppState {
         shutdown: CancellationToken,
     ) -> Self {
         let live = LiveAnalyses::default();
-        Self { analyst, principal, hosts, shutdown, live }
+        Self {
+            analyst,
+            principal,
+            hosts,
+            shutdown,
+            live,
+        }
     }
 }
 
@@ -65,7 +71,10 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/readyz", get(health::ready))
         .fallback(async || Problem::not_found("There is nothing at this address.", "Start at /."))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(middleware::from_fn_with_state(state.clone(), guard::known_hosts_only))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            guard::known_hosts_only,
+        ))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(middleware::from_fn(guard::secure_headers))
         .with_state(state)

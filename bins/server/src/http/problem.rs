@@ -70,13 +70,29 @@ impl Problem {
     /// The request's body is no JSON.
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         let hint = r#"Send one JSON object, such as {"query": "top 5 products by revenue"}."#;
-        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request is not valid JSON", detail, hint)
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            "The request is not valid JSON",
+            detail,
+            hint,
+        )
     }
 
     /// A member of the request cannot be taken as it is.
-    pub(crate) fn bad_request(field: &'static str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(
+        field: &'static str,
+        detail: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        let mut problem = Self::new(status, "bad-request", "The request cannot be taken as it is", detail, hint);
+        let mut problem = Self::new(
+            status,
+            "bad-request",
+            "The request cannot be taken as it is",
+            detail,
+            hint,
+        );
         problem.0.field = Some(field);
         problem
     }
@@ -88,30 +104,60 @@ impl Problem {
     pub(crate) fn method_not_allowed() -> Self {
         let detail = "This address does not take this method.";
         let hint = "Use a method that the Allow header names.";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail, hint)
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "Method not allowed",
+            detail,
+            hint,
+        )
     }
 
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         let hint = "Open Meterbox under the address it printed when it started.";
-        Self::new(StatusCode::FORBIDDEN, "foreign-origin", "The request comes from elsewhere", detail, hint)
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "foreign-origin",
+            "The request comes from elsewhere",
+            detail,
+            hint,
+        )
     }
 
     pub(crate) fn unsupported_media_type() -> Self {
         let detail = "The request's body is not marked as JSON.";
         let hint = "Send it with the header `content-type: application/json`.";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        Self::new(status, "unsupported-media-type", "Only JSON is taken", detail, hint)
+        Self::new(
+            status,
+            "unsupported-media-type",
+            "Only JSON is taken",
+            detail,
+            hint,
+        )
     }
 
     pub(crate) fn too_large(detail: impl Into<String>) -> Self {
         let hint = "Send less: Meterbox reads data from its datasets, not from requests.";
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large", detail, hint)
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The request is too large",
+            detail,
+            hint,
+        )
     }
 
     pub(crate) fn request_timeout() -> Self {
         let detail = "The request's body did not arrive in time.";
         let hint = "Send it again.";
-        Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request took too long", detail, hint)
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request-timeout",
+            "The request took too long",
+            detail,
+            hint,
+        )
     }
 
     /// The service is stopping, or a part of it does not answer now.
@@ -126,11 +172,13 @@ impl Problem {
     pub(crate) fn interrupted() -> Self {
         let detail = "Meterbox stopped while this analysis ran; what it used until then is charged.";
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self::new(status, "interrupted", title_of(FailureKind::Interrupted), detail, "Ask again.")
-    }
-
-    pub(crate) fn status(&self) -> StatusCode {
-        self.0.status
+        Self::new(
+            status,
+            "interrupted",
+            title_of(FailureKind::Interrupted),
+            detail,
+            "Ask again.",
+        )
     }
 
     /// The document as JSON, for an event stream.
@@ -141,10 +189,16 @@ impl Problem {
 
 /// The result of an analysis as a reply: itself where HTTP has nothing to add, a problem where it has.
 pub(crate) fn reply_of(result: AnalysisResult) -> Result<AnalysisResult, Problem> {
-    let Some(status) = result.failure.as_ref().and_then(|failure| status_of(failure.kind)) else {
+    let Some(status) = result
+        .failure
+        .as_ref()
+        .and_then(|failure| status_of(failure.kind))
+    else {
         return Ok(result);
     };
-    let Some(failure) = result.failure.clone() else { return Ok(result) };
+    let Some(failure) = result.failure.clone() else {
+        return Ok(result);
+    };
     let mut problem = Problem::from_failure(status, failure);
     problem.0.analysis = Some(result);
     Err(problem)
@@ -152,7 +206,15 @@ pub(crate) fn reply_of(result: AnalysisResult) -> Result<AnalysisResult, Problem
 
 impl Problem {
     fn from_failure(status: StatusCode, failure: Failure) -> Self {
-        let Failure { kind, message, hint, retry_after, suggestions, not_understood, budget } = failure;
+        let Failure {
+            kind,
+            message,
+            hint,
+            retry_after,
+            suggestions,
+            not_understood,
+            budget,
+        } = failure;
         let mut problem = Self::new(status, &name_of(kind), title_of(kind), message, hint);
         let usual_wait = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(USUAL_WAIT_SECONDS);
         problem.0.retry_after = retry_after.or(usual_wait);
@@ -184,7 +246,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self.0).unwrap_or_default();
         let mut response = (self.0.status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();
-        let waits = matches!(self.0.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        let waits = matches!(
+            self.0.status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        );
         if let Some(seconds) = self.0.retry_after.filter(|_| waits) {
             // Whole seconds, rounded up, so that nobody comes too early.
             let seconds = HeaderValue::from(seconds.ceil().max(1.0) as u64);
@@ -199,14 +264,23 @@ pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a request handler panicked");
     let detail = "Meterbox made a mistake while it answered this request.";
     let hint = "Please report it with the request and what stands in the log.";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", "A mistake in Meterbox", detail, hint).into_response()
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "bug",
+        "A mistake in Meterbox",
+        detail,
+        hint,
+    )
+    .into_response()
 }
 
 /// The status code of a failure; `None` where the result itself is the reply.
 fn status_of(kind: FailureKind) -> Option<StatusCode> {
     use FailureKind as K;
     let status = match kind {
-        K::ProgramError | K::LimitWall | K::LimitCpu | K::LimitMemory | K::LimitOutput | K::BadAnswer => return None,
+        K::ProgramError | K::LimitWall | K::LimitCpu | K::LimitMemory | K::LimitOutput | K::BadAnswer => {
+            return None;
+        }
         K::Cancelled | K::Interrupted => return None,
         K::BadData | K::BadRequest | K::CannotAnswer | K::Ambiguous => StatusCode::UNPROCESSABLE_ENTITY,
         K::ProviderAuth | K::ProviderQuota | K::ContentFilter | K::Truncated | K::ContextTooLong => {
@@ -255,13 +329,19 @@ fn title_of(kind: FailureKind) -> &'static str {
 /// `cannot-answer`: the failure's name in the contract, as a URL has it.
 fn name_of(kind: FailureKind) -> String {
     let name = serde_json::to_value(kind).ok();
-    let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or("failure");
+    let name = name
+        .as_ref()
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or("failure");
     name.replace('_', "-")
 }
 
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
 }
 
 fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {

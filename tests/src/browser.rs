@@ -1,0 +1,141 @@
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{cache_folder, repository};
+
+const DRIVERS: [&str; 2] = ["chromedriver", "chromium.chromedriver"];
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+const REQUIRE: &str = "METERBOX_REQUIRE_BROWSER";
+
+/// Chromium, its driver, and a Python that can steer them.
+#[derive(Debug)]
+pub struct Browser {
+    chromium: PathBuf,
+    chromedriver: PathBuf,
+    selenium: PathBuf,
+}
+
+/// Why nothing can be looked at here.
+#[derive(Debug)]
+pub struct NoBrowser(pub String);
+
+impl Browser {
+    /// Finds a browser, or installs Debian's where this is root on a Debian.
+    ///
+    /// # Errors
+    /// [`NoBrowser`] with the missing piece.
+    ///
+    /// # Panics
+    /// Instead of the error, where `METERBOX_REQUIRE_BROWSER=1`.
+    pub fn find() -> Result<Self, NoBrowser> {
+        let found = Self::look_around();
+        if let Err(NoBrowser(reason)) = &found {
+            assert!(
+                env::var(REQUIRE).as_deref() != Ok("1"),
+                "{REQUIRE}=1, but {reason}"
+            );
+        }
+        found
+    }
+
+    fn look_around() -> Result<Self, NoBrowser> {
+        let find = || on_path(&BROWSERS).zip(on_path(&DRIVERS));
+        let pair = find().or_else(|| {
+            install_with_apt();
+            find()
+        });
+        let (chromium, chromedriver) =
+            pair.ok_or_else(|| NoBrowser("there is no chromium with its chromedriver on PATH".to_owned()))?;
+        Ok(Self {
+            chromium,
+            chromedriver,
+            selenium: selenium()?,
+        })
+    }
+
+    /// Runs a Python script of `tests/browser/` with these arguments; its output is in the message.
+    ///
+    /// # Panics
+    /// Where the script fails.
+    pub fn run(&self, script: &str, arguments: &[&str]) {
+        let output = Command::new("python3")
+            .arg(repository().join("tests/browser").join(script))
+            .args(arguments)
+            .env("PYTHONPATH", &self.selenium)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("CHROMIUM", &self.chromium)
+            .env("CHROMEDRIVER", &self.chromedriver)
+            // Selenium would otherwise ask the network which driver is newest.
+            .env("SE_OFFLINE", "true")
+            .output()
+            .expect("python3 can be started");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success(), "{script} failed:\n{said}");
+        println!("{said}");
+    }
+}
+
+fn on_path(names: &[&str]) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let folders: Vec<_> = env::split_paths(&path).collect();
+    names
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+        .find(|file| file.is_file())
+}
+
+fn install_with_apt() {
+    let is_root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout == b"0\n");
+    if !is_root || on_path(&["apt-get"]).is_none() {
+        return;
+    }
+    // What fails here shows as a missing browser.
+    let _ = Command::new("apt-get").arg("update").output();
+    let _ = Command::new("apt-get")
+        .args([
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "chromium",
+            "chromium-driver",
+            "fonts-dejavu-core",
+        ])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .output();
+}
+
+/// A folder with Selenium, installed once per version of `requirements.txt`.
+fn selenium() -> Result<PathBuf, NoBrowser> {
+    let requirements = repository().join("tests/browser/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements).expect("the requirements can be read");
+    let folder = cache_folder("selenium");
+    let marker = folder.join("installed.txt");
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+        return Ok(folder);
+    }
+    install_selenium(&requirements, &folder)?;
+    std::fs::write(&marker, wanted).expect("the cache folder is writable");
+    Ok(folder)
+}
+
+fn install_selenium(requirements: &Path, folder: &Path) -> Result<(), NoBrowser> {
+    let output = Command::new("python3")
+        .args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"])
+        .arg(folder)
+        .arg("--requirement")
+        .arg(requirements)
+        .output()
+        .map_err(|_| NoBrowser("there is no python3".to_owned()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let reason = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(NoBrowser(format!("python3 cannot install Selenium: {reason}")))
+}

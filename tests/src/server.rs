@@ -1,0 +1,147 @@
+use std::{
+    fs::File,
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+const START: Duration = Duration::from_secs(240);
+const STOP: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(100);
+
+/// A running `meterbox serve` on a free loopback port. Dropping it stops the process.
+#[derive(Debug)]
+pub struct Server {
+    process: Child,
+    address: SocketAddr,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts the server over this data, with everything it keeps in `data_dir`, and waits until it answers.
+    ///
+    /// # Panics
+    /// Where it does not start; its log is in the message.
+    pub fn start(data_dir: &Path, data: &Path) -> Self {
+        let address = free_address();
+        let log = data_dir.join("server.log");
+        let output = File::create(&log).expect("the log can be written");
+        let process = Command::new(crate::meterbox())
+            .arg("serve")
+            .arg("--data")
+            .arg(data)
+            .env("METERBOX_DATA_DIR", data_dir)
+            .env("METERBOX_LISTEN", address.to_string())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("the log can be shared"))
+            .stderr(output)
+            .spawn()
+            .expect("the server can be started");
+        let mut server = Self {
+            process,
+            address,
+            log,
+        };
+        server.wait_until_ready();
+        server
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Status and body of a GET.
+    ///
+    /// # Panics
+    /// Where the server does not answer in HTTP.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            self.address
+        );
+        self.exchange(head.as_bytes()).expect("the server answers")
+    }
+
+    /// Status and JSON body of a POST with a JSON body.
+    ///
+    /// # Panics
+    /// Where the server does not answer in HTTP, or not in JSON.
+    pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            self.address,
+            body.len(),
+        );
+        let (status, body) = self.exchange(request.as_bytes()).expect("the server answers");
+        (status, serde_json::from_str(&body).expect("the reply is JSON"))
+    }
+
+    /// What the server printed so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn exchange(&self, request: &[u8]) -> std::io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.write_all(request)?;
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply)?;
+        let reply = String::from_utf8_lossy(&reply);
+        let status = reply.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let body = reply.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+        status.zip(body).ok_or_else(|| std::io::Error::other("not HTTP"))
+    }
+
+    fn wait_until_ready(&mut self) {
+        let polls = START.as_millis() / POLL.as_millis();
+        for _ in 0..polls {
+            if let Some(status) = self.process.try_wait().expect("the process can be watched") {
+                panic!("the server ended ({status}):\n{}", self.log());
+            }
+            let request = format!(
+                "GET /healthz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+                self.address
+            );
+            if self
+                .exchange(request.as_bytes())
+                .is_ok_and(|(status, _)| status == 200)
+            {
+                return;
+            }
+            sleep(POLL);
+        }
+        panic!(
+            "the server did not answer within {} s:\n{}",
+            START.as_secs(),
+            self.log()
+        );
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Asked first, so that it can end its sandbox; it may also have ended by itself.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        for _ in 0..STOP.as_millis() / POLL.as_millis() {
+            if matches!(self.process.try_wait(), Ok(Some(_)) | Err(_)) {
+                return;
+            }
+            sleep(POLL);
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+    listener.local_addr().expect("a bound socket has an address")
+}

@@ -1,0 +1,19 @@
+//! The page in a real browser, against the real binary on the shop data.
+
+use meterbox_tests::{Browser, NoBrowser, Server, repository};
+
+#[test]
+fn the_page_shows_what_the_service_says() {
+    let browser = match Browser::find() {
+        Ok(browser) => browser,
+        Err(NoBrowser(reason)) => {
+            println!("skipped: {reason}; install chromium and chromium-driver to run this test");
+            return;
+        }
+    };
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = Server::start(data_dir.path(), &repository().join("examples/data/shop"));
+    let screenshots = std::env::temp_dir().join("meterbox-screenshots");
+    std::fs::create_dir_all(&screenshots).unwrap();
+    browser.run("page.py", &[&server.url(), &screenshots.to_string_lossy()]);
+}
