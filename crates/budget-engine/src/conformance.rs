@@ -436,7 +436,7 @@ pub async fn hostile_names_stay_apart(store: Store) {
         let mut open = open(&[], "0.75");
         open.request.scopes = vec![user.clone()];
         let record = store.open(now(), open).await.unwrap();
-        assert_eq!(record.scopes, [user.clone()]);
+        assert_eq!(record.scopes, std::slice::from_ref(user));
         act(&store, record.id, draw("0.25")).await.unwrap();
     }
     for user in users {

@@ -1,4 +1,5 @@
 //! The engine and its holds, in virtual time.
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{future::Future, sync::Arc, task::Poll, time::Duration};
 

@@ -1,4 +1,5 @@
 //! The ledger's file: what it keeps, and what it refuses.
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{fs, path::PathBuf};
 

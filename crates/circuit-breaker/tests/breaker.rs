@@ -1,4 +1,5 @@
 //! The breaker in virtual time.
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{
     sync::{Arc, Barrier},

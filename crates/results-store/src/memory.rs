@@ -58,7 +58,7 @@ impl ResultsStore for MemoryResults {
             .filter(|result| result.principal == *principal && older(result.id))
             .cloned();
         let page: Vec<AnalysisResult> = own.by_ref().take(limit).collect();
-        let next = own.next().and(page.last()).map(|last| last.id);
+        let next = own.next().and_then(|_| page.last()).map(|last| last.id);
         Ok(Page {
             results: page,
             unreadable: Vec::new(),

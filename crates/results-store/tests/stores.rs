@@ -1,4 +1,5 @@
 //! Every store, and every pointer to one, has the properties; the file survives what files meet.
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{fs, path::PathBuf, sync::Arc};
 

@@ -1,4 +1,5 @@
 //! What a database promises to the stores that use it.
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{fs, path::PathBuf, sync::mpsc, thread};
 

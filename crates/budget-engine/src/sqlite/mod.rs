@@ -100,7 +100,7 @@ impl LedgerStore for SqliteLedger {
     }
 
     async fn budgets(&self) -> Result<Vec<Budget>, BudgetError> {
-        self.read(|ledger| rows::budgets(ledger)).await
+        self.read(rows::budgets).await
     }
 
     async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldRecord, BudgetError> {
