@@ -1,1 +1,14 @@
-fn main() {}
+//! The `meterbox` binary: command line and server over the `meterbox-*` crates. It reads settings, puts the
+//! parts together, and translates results for terminals and browsers; everything else lives in the crates.
+
+mod cli;
+mod http;
+mod serve;
+mod settings;
+mod wiring;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

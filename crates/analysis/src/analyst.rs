@@ -1,7 +1,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use meterbox_budget_engine::{BudgetEngine, BudgetError, BudgetStatus};
-use meterbox_circuit_breaker::CircuitBreaker;
+use meterbox_circuit_breaker::{Breaker, Policy};
 use meterbox_core::{AnalysisId, Clock, SystemClock, Usd, contract::AnalysisResult};
 use meterbox_datasets::Catalog;
 use meterbox_llm_codegen::{CodeGenerator, Planner};
@@ -24,7 +24,7 @@ pub(crate) struct Parts {
     pub(crate) sandbox: Arc<dyn Sandbox>,
     pub(crate) generator: Arc<dyn CodeGenerator>,
     pub(crate) budget: BudgetEngine,
-    pub(crate) breaker: CircuitBreaker,
+    pub(crate) breaker: Breaker,
     pub(crate) results: Arc<dyn ResultsStore>,
     pub(crate) catalog: Catalog,
     pub(crate) clock: Arc<dyn Clock>,
@@ -145,7 +145,7 @@ pub struct AnalystBuilder {
     catalog: Catalog,
     artifacts: PathBuf,
     generator: Option<Arc<dyn CodeGenerator>>,
-    breaker: Option<CircuitBreaker>,
+    breaker: Option<Breaker>,
     clock: Arc<dyn Clock>,
     price: ComputePrice,
     max_cost: Usd,
@@ -163,7 +163,7 @@ impl AnalystBuilder {
 
     /// What guards the sandbox. Three platform failures in a row open it where not set.
     #[must_use]
-    pub fn breaker(mut self, breaker: CircuitBreaker) -> Self {
+    pub fn breaker(mut self, breaker: Breaker) -> Self {
         self.breaker = Some(breaker);
         self
     }
@@ -205,7 +205,9 @@ impl AnalystBuilder {
 
     /// The analyst.
     pub fn build(self) -> Analyst {
-        let breaker = self.breaker.unwrap_or_else(|| CircuitBreaker::new(Default::default(), Arc::clone(&self.clock)));
+        let breaker = self.breaker.unwrap_or_else(|| {
+            Breaker::new(Policy::default(), Arc::clone(&self.clock)).expect("the default policy is valid")
+        });
         let parts = Parts {
             sandbox: self.sandbox,
             generator: self.generator.unwrap_or_else(|| Arc::new(Planner::default())),

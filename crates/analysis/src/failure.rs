@@ -128,7 +128,7 @@ pub(crate) fn breaker_open(open: &CircuitOpen) -> Failure {
         "the sandbox failed several times in a row and is given time to recover",
         "Wait, then ask again; `meterbox doctor` says what is wrong with the sandbox.",
     )
-    .retry_after(Some(open.retry_after))
+    .retry_after(Some(open.retry_after()))
 }
 
 pub(crate) fn no_money(error: &BudgetError) -> Failure {

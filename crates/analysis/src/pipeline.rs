@@ -316,7 +316,7 @@ impl Analysis {
             () = self.cancel.cancelled() => return Err(cancelled()),
             slot = Arc::clone(&self.parts.slots).acquire_owned() => slot,
         };
-        let permit = self.parts.breaker.acquire(SANDBOX_CIRCUIT).map_err(|open| failure::breaker_open(&open))?;
+        let permit = self.parts.breaker.permit(SANDBOX_CIRCUIT).map_err(|open| failure::breaker_open(&open))?;
         let worst_case = self.parts.price.worst_case_line(purpose, &limits);
         let intent = hold.intend(worst_case).await.map_err(|error| failure::no_money(&error))?;
 

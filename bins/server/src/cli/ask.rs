@@ -1,18 +1,23 @@
 //! `meterbox ask` and `meterbox run`: one analysis, shown on the terminal.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
-use meterbox_analysis::{Ask, Event, Principal, Request, Running};
+use meterbox_analysis::{Ask, Event, Interrupted, Request, Running};
 use meterbox_core::{
-    Usd,
+    AnalysisId, Clock, SystemClock, Usd,
     contract::{AnalysisResult, Answer, Failure, Source, Status},
 };
+use meterbox_datasets::Dataset;
 
 use super::{AnalysisArgs, exit, runtime, steps, table, text};
 use crate::{
     settings::Settings,
-    wiring::{Meterbox, StartError},
+    wiring::{Meterbox, StartError, local_user},
 };
 
 #[derive(Debug, Args)]
@@ -47,19 +52,14 @@ pub(super) async fn run(args: RunArgs, settings: &Settings) -> ExitCode {
 }
 
 async fn analyse(ask: Ask, args: &AnalysisArgs, settings: &Settings) -> ExitCode {
-    let shows_steps = !args.quiet;
-    let meterbox = match open(settings, shows_steps).await {
-        Ok(meterbox) => meterbox,
-        Err(error) => return error.report(args.json),
-    };
-    let dataset = match meterbox.analyst.catalog().add(&args.data) {
-        Ok(dataset) => dataset,
-        Err(error) => return StartError::from(error).report(args.json),
+    let (meterbox, dataset) = match open(args, settings).await {
+        Ok(opened) => opened,
+        Err(error) => return not_begun(&ask, args, &error),
     };
     let request = Request {
         ask,
         dataset,
-        principal: Principal::user(meterbox.local_user.clone()),
+        principal: meterbox.local_user.clone(),
         max_cost: args.max_cost,
         chart_png: true,
     };
@@ -67,24 +67,39 @@ async fn analyse(ask: Ask, args: &AnalysisArgs, settings: &Settings) -> ExitCode
         Ok(running) => running,
         Err(error) => return exit::usage(&error.to_string()),
     };
-    let result = follow(running, shows_steps).await;
-    let code = exit::code(&result);
-    let shown = if args.json { show_json(&result) } else { show(&result, args, &meterbox) };
+    let followed = follow(running, !args.quiet).await;
     meterbox.analyst.shut_down().await;
-    if shown.is_err() {
-        // Whoever read standard output has gone; there is nobody left to tell.
-        return ExitCode::FAILURE;
-    }
-    ExitCode::from(code)
+    let result = match followed {
+        Ok(result) => result,
+        Err(error) => return exit::usage(&error.to_string()),
+    };
+    show(&result, args, &meterbox.analyst.artifacts_of(result.id))
 }
 
-async fn open(settings: &Settings, shows_progress: bool) -> Result<Meterbox, StartError> {
-    let python = runtime::ready(settings, shows_progress)?;
-    Meterbox::open(settings, python).await
+async fn open(args: &AnalysisArgs, settings: &Settings) -> Result<(Meterbox, Dataset), StartError> {
+    let python = runtime::ready(settings, !args.quiet)?;
+    let meterbox = Meterbox::open(settings, python).await?;
+    let dataset = meterbox.analyst.catalog().add(&args.data)?;
+    Ok((meterbox, dataset))
+}
+
+/// With `--json` there is one document on standard output whatever happens, so that scripts read one shape.
+fn not_begun(ask: &Ask, args: &AnalysisArgs, error: &StartError) -> ExitCode {
+    let now = SystemClock::default().now();
+    let Ok(user) = local_user() else { return exit::refused_to_start(error) };
+    let mut result = AnalysisResult::begun(AnalysisId::new(now), user, now);
+    match ask {
+        Ask::Question(question) => result.question = Some(question.clone()),
+        Ask::Code(code) => result.code = Some(code.clone()),
+    }
+    result.status = Status::Failed;
+    result.finished_at = Some(now);
+    result.failure = Some(error.failure());
+    show(&result, args, Path::new(""))
 }
 
 /// Shows steps until the end; Ctrl-C cancels, and what was used so far is charged.
-async fn follow(mut running: Running, shows_steps: bool) -> AnalysisResult {
+async fn follow(mut running: Running, shows_steps: bool) -> Result<AnalysisResult, Interrupted> {
     let cancel = running.canceller();
     let on_interrupt = tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -100,11 +115,7 @@ async fn follow(mut running: Running, shows_steps: bool) -> AnalysisResult {
     running.result().await
 }
 
-fn show_json(result: &AnalysisResult) -> std::io::Result<()> {
-    text::print_json(&serde_json::to_string_pretty(result)?)
-}
-
-fn show(result: &AnalysisResult, args: &AnalysisArgs, meterbox: &Meterbox) -> std::io::Result<()> {
+fn show(result: &AnalysisResult, args: &AnalysisArgs, artifacts: &Path) -> ExitCode {
     if args.show_code {
         let code = result.code.as_deref().unwrap_or("there is no program");
         text::note(&format!("\n{}\n", code.trim_end()));
@@ -112,16 +123,22 @@ fn show(result: &AnalysisResult, args: &AnalysisArgs, meterbox: &Meterbox) -> st
     if !result.output.is_empty() && !args.quiet {
         text::note(&format!("\nThe program printed:\n{}", result.output.trim_end()));
     }
-    if let Some(answer) = &result.answer {
+    if args.json {
+        let printed = serde_json::to_string_pretty(result).map_err(io::Error::from).and_then(|json| text::print_json(&json));
+        if printed.is_err() {
+            // Whoever read standard output has gone; there is nobody left to tell.
+            return ExitCode::FAILURE;
+        }
+    } else if let Some(answer) = &result.answer {
         show_answer(answer, result, args.quiet);
     }
     if let Some(failure) = &result.failure {
         show_failure(failure);
     }
     if !args.quiet {
-        show_provenance(result, meterbox);
+        show_provenance(result, artifacts);
     }
-    Ok(())
+    ExitCode::from(exit::code(result))
 }
 
 fn show_answer(answer: &Answer, result: &AnalysisResult, quiet: bool) {
@@ -151,7 +168,7 @@ fn show_failure(failure: &Failure) {
     }
 }
 
-fn show_provenance(result: &AnalysisResult, meterbox: &Meterbox) {
+fn show_provenance(result: &AnalysisResult, artifacts: &Path) {
     text::note("");
     if let Some(reading) = &result.reading {
         text::note(&format!("Reading   {}", reading.text));
@@ -166,7 +183,7 @@ fn show_provenance(result: &AnalysisResult, meterbox: &Meterbox) {
         text::note(&format!("Note      {warning}"));
     }
     for artifact in &result.artifacts {
-        let path = meterbox.analyst.artifacts_of(result.id).join(&artifact.name);
+        let path = artifacts.join(&artifact.name);
         let label = if artifact.media_type == "image/png" { "Chart" } else { "File" };
         text::note(&format!("{label:<9} {}", path.display()));
     }

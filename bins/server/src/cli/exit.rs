@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use meterbox_core::contract::{AnalysisResult, FailureKind, Status};
 
 use super::text;
+use crate::wiring::StartError;
 
 const USAGE: u8 = 2;
 
@@ -24,7 +25,7 @@ fn code_of_failure(kind: FailureKind) -> u8 {
     match kind {
         FailureKind::BadRequest => USAGE,
         FailureKind::Budget | FailureKind::Rate | FailureKind::Concurrency => 5,
-        FailureKind::SandboxUnavailable | FailureKind::BreakerOpen => 6,
+        FailureKind::SandboxUnavailable | FailureKind::LedgerUnavailable | FailureKind::BreakerOpen => 6,
         FailureKind::ProviderAuth
         | FailureKind::ProviderRate
         | FailureKind::ProviderQuota
@@ -35,6 +36,14 @@ fn code_of_failure(kind: FailureKind) -> u8 {
         FailureKind::Cancelled | FailureKind::Interrupted => 130,
         _ => 4,
     }
+}
+
+/// Says why nothing was begun.
+pub(crate) fn refused_to_start(error: &StartError) -> ExitCode {
+    let failure = error.failure();
+    text::complain(&failure.message);
+    text::note(&failure.hint);
+    ExitCode::from(code_of_failure(failure.kind))
 }
 
 /// Says what is wrong with the call.

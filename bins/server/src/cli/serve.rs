@@ -1,0 +1,99 @@
+//! `meterbox serve`: the page and the API, until Ctrl-C.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{exit, runtime, text};
+use crate::{
+    http::{self, AppState, Hosts},
+    settings::{self, Settings},
+    wiring::{Meterbox, StartError},
+};
+
+#[derive(Debug, Default, Args)]
+pub(super) struct ServeArgs {
+    /// A folder or files to offer on the page, beside those offered before
+    #[arg(long, num_args = 1.., value_name = "PATH")]
+    data: Vec<PathBuf>,
+
+    /// The address or port to listen on; loopback only [default: 127.0.0.1:3000]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
+    if let Some(listen) = &args.listen {
+        match settings::parse_listen(listen) {
+            Ok(address) => settings.listen = address,
+            Err(error) => return exit::usage(&error.to_string()),
+        }
+    }
+    // The address first: whoever has it already should not cost an installation.
+    let listener = match TcpListener::bind(settings.listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            let address = settings.listen;
+            return exit::usage(&format!("{address} cannot be listened on: {error}. Try --listen 3001."));
+        }
+    };
+    let meterbox = match open(&args, &settings).await {
+        Ok(meterbox) => meterbox,
+        Err(error) => return exit::refused_to_start(&error),
+    };
+    let address = listener.local_addr().unwrap_or(settings.listen);
+    let shutdown = CancellationToken::new();
+    let state = AppState::new(
+        meterbox.analyst.clone(),
+        meterbox.local_user.clone(),
+        Hosts::loopback(address.port()),
+        shutdown.clone(),
+    );
+    text::note(&format!("Meterbox is at http://{address} (Ctrl-C stops it)"));
+    tokio::spawn(warm_up(meterbox.analyst.clone()));
+
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        stop_signal().await;
+        text::note("Stopping; what runs is settled first.");
+        stop.cancel();
+    });
+    crate::serve::serve(listener, http::router(state), shutdown).await;
+    meterbox.analyst.shut_down().await;
+    ExitCode::SUCCESS
+}
+
+async fn open(args: &ServeArgs, settings: &Settings) -> Result<Meterbox, StartError> {
+    let python = runtime::ready(settings, true)?;
+    let meterbox = Meterbox::open(settings, python).await?;
+    let catalog = meterbox.analyst.catalog();
+    if !args.data.is_empty() {
+        catalog.add(&args.data)?;
+    }
+    let sample = PathBuf::from("examples/data/shop");
+    if catalog.list()?.is_empty() && sample.is_dir() {
+        catalog.add(&[sample])?;
+    }
+    Ok(meterbox)
+}
+
+/// The first question should not wait for the interpreter.
+async fn warm_up(analyst: meterbox_analysis::Analyst) {
+    if let Err(error) = analyst.sandbox().await {
+        text::complain(&format!("{error}. `meterbox doctor` says how to fix it."));
+    }
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,93 @@
+//! The embedded defaults put together: local sandbox, SQLite, planner.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use meterbox_analysis::{Analyst, Principal};
+use meterbox_budget_engine::{Budget, BudgetEngine, BudgetError, SqliteLedger, Window};
+use meterbox_core::{
+    InvalidScope, Scope, StorageError, SystemClock,
+    contract::{Failure, FailureKind},
+};
+use meterbox_datasets::{Catalog, DatasetError};
+use meterbox_local_sandbox::{
+    LocalSandbox,
+    runtime::{Runtime, RuntimeError},
+};
+use meterbox_results_store::SqliteResults;
+use meterbox_sandbox_client::SandboxError;
+
+use crate::settings::Settings;
+
+/// Everything `meterbox` needs to answer questions on this machine.
+#[derive(Debug)]
+pub(crate) struct Meterbox {
+    pub(crate) analyst: Analyst,
+    pub(crate) budget: BudgetEngine,
+    /// Who asks, where nobody logs in.
+    pub(crate) local_user: Principal,
+}
+
+/// Why nothing can be answered here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Scope(#[from] InvalidScope),
+    #[error("the data folder {folder} cannot be made: {source}. Fix: set METERBOX_DATA_DIR to a folder of your own.")]
+    Folder { folder: PathBuf, source: std::io::Error },
+}
+
+impl StartError {
+    /// The same, in the words of the contract.
+    pub(crate) fn failure(&self) -> Failure {
+        let (kind, hint) = match self {
+            Self::Dataset(error) => (FailureKind::BadData, error.hint().to_owned()),
+            Self::Runtime(_) => (FailureKind::SandboxUnavailable, "Run `meterbox doctor`.".to_owned()),
+            Self::Sandbox(SandboxError::Unavailable { fix, .. }) => (FailureKind::SandboxUnavailable, fix.clone()),
+            Self::Sandbox(_) => (FailureKind::SandboxUnavailable, "Run `meterbox doctor`.".to_owned()),
+            _ => (FailureKind::LedgerUnavailable, "Make the data folder writable, or choose another one.".to_owned()),
+        };
+        Failure::new(kind, self.to_string(), hint)
+    }
+}
+
+impl Meterbox {
+    /// Opens the data folder and puts the parts together. Does not start the sandbox yet.
+    pub(crate) async fn open(settings: &Settings, python: Runtime) -> Result<Self, StartError> {
+        let folder = &settings.data_dir;
+        fs::create_dir_all(folder).map_err(|source| StartError::Folder { folder: folder.clone(), source })?;
+        let budget = Self::open_budget(settings).await?;
+        let catalog = Catalog::open(&folder.join("datasets"))?;
+        let results = SqliteResults::open(&folder.join("results.sqlite3"))?;
+        let sandbox = LocalSandbox::builder(python).inputs_root(catalog.folder()).build()?;
+        let analyst =
+            Analyst::builder(Arc::new(sandbox), budget.clone(), Arc::new(results), catalog, folder.join("artifacts"))
+                .max_cost(settings.max_cost)
+                .build();
+        Ok(Self { analyst, budget, local_user: Principal::user(local_user()?) })
+    }
+
+    /// Opens the ledger and defines what everybody may spend a month.
+    pub(crate) async fn open_budget(settings: &Settings) -> Result<BudgetEngine, StartError> {
+        let ledger = SqliteLedger::open(&settings.data_dir.join("ledger.sqlite3"))?;
+        let budget = BudgetEngine::new(ledger, SystemClock::default());
+        let zone = Window::month("UTC")?;
+        budget.define(Budget::new(local_user()?.wildcard(), settings.monthly_limit, zone)).await?;
+        budget.expire().await?;
+        Ok(budget)
+    }
+}
+
+/// The name of whoever sits at this machine.
+pub(crate) fn local_user() -> Result<Scope, InvalidScope> {
+    Scope::new("user", "local")
+}

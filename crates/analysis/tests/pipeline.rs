@@ -1,0 +1,316 @@
+//! The pipeline over fakes: what is answered, what is charged, what is kept, whatever goes wrong.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use meterbox_analysis::{Analyst, Ask, Event, Principal, Request, RequestError};
+use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
+use meterbox_core::{
+    Scope, Usd,
+    contract::{AnalysisResult, Answer, FailureKind, Source, Status, Step, StepState, Usage},
+};
+use meterbox_datasets::{Catalog, Dataset};
+use meterbox_results_store::{MemoryResults, PageRequest, ResultsStore};
+use meterbox_sandbox_client::{FakeRun, FakeSandbox, Job, Limits, Program, Verdict};
+use meterbox_testkit::ManualClock;
+
+const TABLE: &str = r#"{"answer": {"kind": "table", "columns": [{"name": "product", "type": "text"}, {"name": "revenue", "type": "decimal"}],
+    "rows": [["Lamp", 12.5]], "row_count": 1, "truncated": false},
+    "charts": [{"kind": "bar", "x": "product", "y": ["revenue"]}]}"#;
+const IMPORT: &str = r#"{"as_of": "2025-12-31", "failures": [], "tables": [{
+    "name": "sales", "source": "sales.csv", "file": "sales.parquet", "rows": 2, "warnings": [],
+    "columns": [
+        {"name": "product", "type": "text", "role": "dimension", "nulls": 0, "distinct": 2, "values": [{"value": "Lamp", "count": 1}, {"value": "Desk", "count": 1}]},
+        {"name": "revenue", "type": "decimal", "role": "measure", "nulls": 0, "distinct": 2, "scale": 2, "min": 1.5, "max": 12.5}
+    ]}]}"#;
+
+struct House {
+    analyst: Analyst,
+    budget: BudgetEngine,
+    results: Arc<MemoryResults>,
+    sandbox: FakeSandbox,
+    clock: ManualClock,
+    data: Dataset,
+    folder: tempfile::TempDir,
+}
+
+async fn house(monthly: &str) -> House {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = folder.path().join("sales.csv");
+    fs::write(&csv, "product,revenue\nLamp,12.50\nDesk,1.50\n").unwrap();
+    let clock = ManualClock::at("2026-03-10T12:00:00Z".parse().unwrap());
+    let budget = BudgetEngine::new(MemoryLedger::new(), clock.clone());
+    let everyone = Budget::new("user/*".parse().unwrap(), monthly.parse().unwrap(), Window::month("UTC").unwrap());
+    budget.define(everyone).await.unwrap();
+    let catalog = Catalog::open(&folder.path().join("datasets")).unwrap();
+    let data = catalog.add(&[csv]).unwrap();
+    let results = Arc::new(MemoryResults::new());
+    let sandbox = FakeSandbox::new();
+    sandbox.otherwise(program_of_ours);
+    let artifacts = folder.path().join("artifacts");
+    let store: Arc<dyn ResultsStore> = Arc::<MemoryResults>::clone(&results);
+    let analyst = Analyst::builder(Arc::new(sandbox.clone()), budget.clone(), store, catalog, artifacts)
+        .clock(Arc::new(clock.clone()))
+        .build();
+    House { analyst, budget, results, sandbox, clock, data, folder }
+}
+
+/// Types data, answers with a table, draws charts.
+fn program_of_ours(job: &Job) -> FakeRun {
+    match &job.program {
+        Program::Analysis { .. } => FakeRun::replies(TABLE),
+        Program::Service { parameters, .. } if parameters.get("files").is_some() => {
+            FakeRun::replies(IMPORT).leaving("sales.parquet", b"PAR1")
+        }
+        Program::Service { .. } => FakeRun::replies(r#"{"file": "chart.png"}"#).leaving("chart.png", b"\x89PNG"),
+        other => panic!("a new kind of program: {other:?}"),
+    }
+}
+
+impl House {
+    fn request(&self, ask: Ask) -> Request {
+        let principal = Principal::user(ana());
+        Request { ask, dataset: self.data.clone(), principal, max_cost: None, chart_png: false }
+    }
+
+    async fn ask(&self, question: &str) -> AnalysisResult {
+        self.run(self.request(Ask::Question(question.to_owned()))).await
+    }
+
+    async fn code(&self, code: &str) -> AnalysisResult {
+        self.run(self.request(Ask::Code(code.to_owned()))).await
+    }
+
+    async fn run(&self, request: Request) -> AnalysisResult {
+        self.analyst.start(request).unwrap().result().await.unwrap()
+    }
+
+    /// Spent and held of ana's budget, and a clean ledger.
+    async fn money(&self) -> (Usd, Usd) {
+        let status = self.budget.status(&ana()).await.unwrap();
+        assert!(self.budget.verify().await.unwrap().is_clean());
+        (status.spent, status.held)
+    }
+}
+
+fn ana() -> Scope {
+    "user/ana".parse().unwrap()
+}
+
+fn failure(result: &AnalysisResult) -> FailureKind {
+    result.failure.as_ref().expect("a failure").kind
+}
+
+#[tokio::test]
+async fn a_question_is_answered_charged_and_kept() {
+    let house = house("10").await;
+    let result = house.ask("total revenue by product").await;
+
+    assert_eq!(result.status, Status::Ok, "{result:?}");
+    assert_eq!(result.source, Some(Source::Rules));
+    assert!(matches!(&result.answer, Some(Answer::Table { rows, .. }) if rows.len() == 1));
+    assert!(result.code.is_some() && result.reading.is_some() && result.plan.is_some());
+    let lines: Usd = result.cost_lines.iter().fold(Usd::ZERO, |sum, line| sum.saturating_add(line.amount));
+    assert_eq!(result.cost, lines);
+    assert!(!result.cost.is_zero() && result.cost < result.hold);
+    assert_eq!(house.money().await, (result.cost, Usd::ZERO));
+    assert_eq!(result.remaining, Usd::from_dollars(10).checked_sub(result.cost));
+    let stored = house.results.find(&ana(), result.id).await.unwrap().unwrap();
+    assert_eq!(stored.answer, result.answer);
+}
+
+#[tokio::test]
+async fn data_is_typed_once() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    let again = house.ask("total revenue by product").await;
+    assert_eq!(again.status, Status::Ok);
+    assert!(again.timings.iter().all(|timing| timing.step != Step::Import));
+    assert_eq!(house.sandbox.jobs().len(), 3, "one import, two programs");
+}
+
+#[tokio::test]
+async fn steps_are_told_as_they_happen() {
+    let house = house("10").await;
+    let mut request = house.request(Ask::Question("total revenue by product".into()));
+    request.chart_png = true;
+    let mut running = house.analyst.start(request).unwrap();
+    let mut done = Vec::new();
+    while let Some(event) = running.next_event().await {
+        if let Event::Step(step) = event
+            && step.state == StepState::Done
+        {
+            done.push(step.step);
+        }
+    }
+    use Step::*;
+    assert_eq!(done, [Hold, Import, Program, Run, Check, Chart, Settle, Store]);
+    let result = running.result().await.unwrap();
+    assert_eq!(result.artifacts[0].name, "chart.png");
+    assert!(house.analyst.artifacts_of(result.id).join("chart.png").exists());
+}
+
+#[tokio::test]
+async fn however_a_program_ends_it_is_named_and_charged() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    for (run, kind) in [
+        (FakeRun::raises("KeyError", "'price'"), FailureKind::ProgramError),
+        (FakeRun::raises("MemoryError", ""), FailureKind::LimitMemory),
+        (FakeRun::verdict(Verdict::Exited { code: 0 }), FailureKind::ProgramError),
+        (FakeRun::verdict(Verdict::Signalled { signal: 11 }), FailureKind::ProgramError),
+        (FakeRun::verdict(Verdict::WallLimit), FailureKind::LimitWall),
+        (FakeRun::verdict(Verdict::CpuLimit), FailureKind::LimitCpu),
+        (FakeRun::verdict(Verdict::MemoryLimit), FailureKind::LimitMemory),
+        (FakeRun::verdict(Verdict::OutputLimit), FailureKind::LimitOutput),
+        (FakeRun::verdict(Verdict::BrokenReply { reason: "not JSON".into() }), FailureKind::BadAnswer),
+        (FakeRun::replies(r#"{"answer": {"kind": "table", "columns": [], "rows": [[1]], "row_count": 1, "truncated": false}}"#), FailureKind::BadAnswer),
+        (FakeRun::replies(r#"{"cost": 0}"#), FailureKind::BadAnswer),
+    ] {
+        let (spent, _) = house.money().await;
+        let described = format!("{run:?}");
+        house.sandbox.next(run);
+        let result = house.code("result = 1").await;
+        assert_eq!((result.status, failure(&result)), (Status::Failed, kind), "{described}");
+        assert!(!result.cost.is_zero(), "{described}");
+        assert_eq!(house.money().await, (spent.checked_add(result.cost).unwrap(), Usd::ZERO), "{described}");
+        assert!(house.results.find(&ana(), result.id).await.unwrap().is_some(), "{described}");
+    }
+}
+
+#[tokio::test]
+async fn three_platform_failures_open_the_circuit_and_program_failures_never_do() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    for _ in 0..5 {
+        house.sandbox.next(FakeRun::raises("ValueError", "no"));
+        house.code("result = 1").await;
+    }
+    let (spent, _) = house.money().await;
+    for _ in 0..3 {
+        house.sandbox.next(FakeRun::fails("gone"));
+        assert_eq!(failure(&house.code("result = 1").await), FailureKind::SandboxUnavailable);
+    }
+    let jobs = house.sandbox.jobs().len();
+    let refused = house.code("result = 1").await;
+    assert_eq!(failure(&refused), FailureKind::BreakerOpen);
+    let wait = refused.failure.unwrap().retry_after.expect("when to try again");
+    assert_eq!(house.sandbox.jobs().len(), jobs, "the sandbox is left alone");
+    assert_eq!(house.money().await, (spent, Usd::ZERO), "nothing ran, nothing is charged");
+
+    house.clock.advance(Duration::from_secs_f64(wait));
+    assert_eq!(house.code("result = 1").await.status, Status::Ok);
+}
+
+#[tokio::test]
+async fn a_spent_budget_refuses_before_anything_runs() {
+    let house = house("0.000001").await;
+    let result = house.ask("total revenue by product").await;
+    assert_eq!((result.status, failure(&result)), (Status::Refused, FailureKind::Budget));
+    let short = result.failure.unwrap().budget.expect("which budget");
+    assert_eq!((short.scope, short.limit), (ana(), "0.000001".parse().unwrap()));
+    assert_eq!(short.resets_at, Some("2026-04-01T00:00:00Z".parse().unwrap()));
+    assert!(house.sandbox.jobs().is_empty());
+    assert!(house.results.page(&ana(), PageRequest::default()).await.unwrap().results.is_empty());
+}
+
+#[tokio::test]
+async fn a_small_remainder_gets_smaller_limits_and_never_costs_more_than_its_hold() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    let all_it_may = |job: &Job| {
+        let Limits { wall, cpu, memory_bytes, .. } = job.limits;
+        let usage = Usage {
+            wall_ms: u64::try_from(wall.as_millis()).unwrap(),
+            cpu_ms: u64::try_from(cpu.as_millis()).unwrap(),
+            peak_memory_bytes: memory_bytes,
+            output_bytes: 0,
+        };
+        FakeRun::replies(TABLE).using(usage)
+    };
+    house.sandbox.otherwise(all_it_may);
+    for cap in ["0.00004", "0.0001", "0.0002", "5"] {
+        let mut request = house.request(Ask::Code("result = 1".into()));
+        request.max_cost = Some(cap.parse().unwrap());
+        let result = house.run(request).await;
+        assert_eq!(result.status, Status::Ok, "{cap}");
+        assert!(result.cost <= result.hold && result.hold <= cap.parse().unwrap(), "{cap}: {result:?}");
+    }
+    let shortest = house.sandbox.jobs().iter().map(|job| job.limits.wall).min().unwrap();
+    assert!(shortest < Limits::default().wall);
+
+    let mut request = house.request(Ask::Code("result = 1".into()));
+    request.max_cost = Some("0.000001".parse().unwrap());
+    assert_eq!(failure(&house.run(request).await), FailureKind::Budget);
+}
+
+#[tokio::test]
+async fn cancelling_charges_what_was_used() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    let (spent, _) = house.money().await;
+    house.sandbox.next(FakeRun::hangs());
+    let running = house.analyst.start(house.request(Ask::Code("while True: pass".into()))).unwrap();
+    running.canceller().cancel();
+    let result = running.result().await.unwrap();
+    assert_eq!((result.status, failure(&result)), (Status::Cancelled, FailureKind::Cancelled));
+    assert_eq!(house.money().await, (spent.checked_add(result.cost).unwrap(), Usd::ZERO));
+}
+
+#[tokio::test]
+async fn an_analysis_outlives_whoever_asked() {
+    let house = house("10").await;
+    let running = house.analyst.start(house.request(Ask::Question("total revenue by product".into()))).unwrap();
+    let id = running.id();
+    drop(running);
+    while house.results.find(&ana(), id).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(house.money().await.1, Usd::ZERO);
+}
+
+#[tokio::test]
+async fn shutting_down_cancels_settles_and_refuses() {
+    let house = house("10").await;
+    house.sandbox.next(FakeRun::hangs());
+    let running = house.analyst.start(house.request(Ask::Question("total revenue by product".into()))).unwrap();
+    house.analyst.shut_down().await;
+    assert_eq!(running.result().await.unwrap().status, Status::Cancelled);
+    assert_eq!(house.money().await.1, Usd::ZERO);
+    let late = house.analyst.start(house.request(Ask::Question("revenue".into())));
+    assert_eq!(late.unwrap_err(), RequestError::ShuttingDown);
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_says_so_with_suggestions() {
+    let house = house("10").await;
+    let result = house.ask("what will the weather be tomorrow in Lisbon").await;
+    assert_eq!((result.status, failure(&result)), (Status::Failed, FailureKind::CannotAnswer));
+    let failure = result.failure.unwrap();
+    assert!(!failure.not_understood.is_empty());
+    assert!(!failure.suggestions.is_empty());
+    for suggestion in failure.suggestions {
+        assert_eq!(house.ask(&suggestion).await.status, Status::Ok, "{suggestion}");
+    }
+}
+
+#[tokio::test]
+async fn impossible_requests_are_not_begun() {
+    let house = house("10").await;
+    let long = "revenue ".repeat(20_000);
+    for (ask, expected) in [
+        (Ask::Question(String::new()), RequestError::EmptyQuestion),
+        (Ask::Question(" \n\t".into()), RequestError::EmptyQuestion),
+        (Ask::Question(long.clone()), RequestError::LongQuestion { chars: long.len() }),
+        (Ask::Code("  ".into()), RequestError::EmptyCode),
+        (Ask::Code("a\0b".into()), RequestError::BinaryCode),
+        (Ask::Code("#".repeat(300_000)), RequestError::LongCode { bytes: 300_000 }),
+    ] {
+        assert_eq!(house.analyst.start(house.request(ask)).unwrap_err(), expected);
+    }
+    assert_eq!(house.money().await, (Usd::ZERO, Usd::ZERO));
+    assert!(is_empty(&house.folder.path().join("artifacts")));
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
+}
