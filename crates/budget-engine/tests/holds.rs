@@ -384,6 +384,7 @@ mod known_faults {
                 let engine = engine.clone();
                 tokio::spawn(async move {
                     let hold = engine.hold(request("1")).await.ok()?;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                     hold.draw(line("1")).await.unwrap();
                     hold.settle().await.ok()
                 })

@@ -7,13 +7,15 @@ use std::{
 };
 
 use meterbox_core::{StorageError, StorageErrorKind};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::{Migration, SqliteError, migration::migrate};
 
 /// How long a writer waits for writers of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const WAL_ATTEMPTS: u32 = 200;
+const WAL_PAUSE: Duration = Duration::from_millis(25);
 const STATEMENTS_KEPT: usize = 64;
 
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -125,10 +127,27 @@ fn connect(path: &Path) -> Result<Connection, SqliteError> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    let mode: String = connection.query_row("PRAGMA journal_mode", (), |row| row.get(0))?;
-    if mode != "wal" {
-        connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
-    }
+    use_wal(&connection)?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
     Ok(connection)
+}
+
+/// Processes that open a new file at once hinder each other here, and for this one step SQLite does not
+/// wait by itself. The file stays in WAL mode from then on.
+fn use_wal(connection: &Connection) -> Result<(), SqliteError> {
+    let mut attempts = 0;
+    loop {
+        let mode: rusqlite::Result<String> =
+            connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0));
+        match mode {
+            Ok(_) => return Ok(()),
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && attempts < WAL_ATTEMPTS =>
+            {
+                attempts += 1;
+                thread::sleep(WAL_PAUSE);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
