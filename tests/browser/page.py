@@ -98,6 +98,7 @@ class Page:
         return self.one("#progress").get_attribute("hidden") is not None and self.all("#answer > *")
 
     def screenshot(self, name):
+        self.js("scrollTo(0, 0)")
         size = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
         picture = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})

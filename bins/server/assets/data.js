@@ -13,6 +13,10 @@ const ROLES = {
 
 export function showDataset(dataset) {
   const { tables } = dataset;
+  if (!dataset.typed) {
+    place(byId("data"), h("p", {}, h("strong", {}, dataset.name), ": not read yet. The first question reads it, which takes a moment; then its tables stand here."));
+    return;
+  }
   const rows = tables.reduce((sum, table) => sum + table.rows, 0);
   const span = spanOf(tables);
   const warnings = tables.flatMap((table) => (table.warnings ?? []).map((warning) => ({ table, warning })));

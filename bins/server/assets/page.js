@@ -79,6 +79,7 @@ async function execute(request, { words, again, question: asked }) {
     setBusy(false);
     refreshBudget();
     refreshHistory();
+    if (!known.get(picker.value)?.typed) refreshDatasets();
   }
 }
 
@@ -143,9 +144,12 @@ async function refreshDatasets() {
   try {
     const { datasets } = await api.datasets();
     datasets.forEach((dataset) => known.set(dataset.name, dataset));
+    const picked = picker.value;
     picker.replaceChildren(...datasets.map(({ name }) => h("option", { value: name }, name)));
     picker.disabled = datasets.length === 0;
-    if (datasets.length > 0) chooseDataset(datasets[0].name);
+    const chosen = known.has(picked) ? picked : datasets[0]?.name;
+    if (chosen) picker.value = chosen;
+    if (chosen) chooseDataset(chosen);
     else place(byId("data"), h("p", {}, "There is no data yet. Start Meterbox with ", h("code", {}, "--data FOLDER"), "."));
   } catch (fault) {
     place(byId("data"), h("p", {}, fault.message, " ", fault.document?.hint));

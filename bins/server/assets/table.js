@@ -4,6 +4,7 @@ import { h, plural } from "./dom.js";
 import { columnFormat, isNumeric, toNumber, words } from "./format.js";
 
 const FIRST_ROWS = 50;
+const LONGEST_CELL = 400;
 
 /** A table of an answer: `{ columns, rows, row_count, truncated }`. */
 export function resultTable(answer, caption) {
@@ -55,9 +56,12 @@ export function resultTable(answer, caption) {
     return h("td", {
       class: [isNumeric(columns[at].type) && "right", missing && "missing"].filter(Boolean).join(" ") || undefined,
       "data-value": JSON.stringify(cell),
-    }, missing ? "empty" : formats[at](cell));
+    }, missing ? "empty" : cut(formats[at](cell)));
   }
 }
+
+/** A cell is for reading; whoever needs all of a long text has the program and the service. */
+const cut = (text) => (text.length > LONGEST_CELL ? `${text.slice(0, LONGEST_CELL)}…` : text);
 
 /** Missing values last, whichever the direction. */
 function comparison(column, { by, descending }) {

@@ -29,15 +29,9 @@ struct DatasetView {
     examples: Vec<String>,
 }
 
-pub(crate) async fn datasets(State(state): State<AppState>) -> Json<Datasets> {
-    let datasets = state
-        .analyst
-        .catalog()
-        .datasets()
-        .iter()
-        .map(DatasetView::of)
-        .collect();
-    Json(Datasets { datasets })
+pub(crate) async fn datasets(State(state): State<AppState>) -> Result<Json<Datasets>, Problem> {
+    let datasets = state.all_datasets()?.iter().map(DatasetView::of).collect();
+    Ok(Json(Datasets { datasets }))
 }
 
 impl DatasetView {
@@ -80,9 +74,15 @@ fn without_values(table: TableProfile) -> TableProfile {
 }
 
 impl AppState {
+    fn all_datasets(&self) -> Result<Vec<Dataset>, Problem> {
+        self.analyst.catalog().list().map_err(|error| {
+            Problem::unavailable(format!("The datasets cannot be read: {error}."), error.hint())
+        })
+    }
+
     /// The dataset of this name; the only one there is where none is named.
     pub(crate) fn dataset(&self, names: Option<&[String]>) -> Result<Dataset, Problem> {
-        let mut datasets = self.analyst.catalog().datasets();
+        let mut datasets = self.all_datasets()?;
         let known = datasets.iter().map(Dataset::name).collect::<Vec<_>>().join(", ");
         match names {
             None | Some([]) if datasets.len() == 1 => Ok(datasets.remove(0)),

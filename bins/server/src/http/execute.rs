@@ -50,7 +50,7 @@ pub(crate) async fn execute(State(state): State<AppState>, request: Request) -> 
         chart_png: false,
     })?;
     let location = content_location(running.id());
-    let news = state.live.follow(running);
+    let news = state.live.follow(running, state.shutdown.clone());
     let response = if wants_events {
         let events = events(news, state);
         Sse::new(events)

@@ -34,14 +34,14 @@ pub(crate) enum News {
 
 impl LiveAnalyses {
     /// Follows an analysis to its end. If the returned listener is dropped before, the analysis is
-    /// cancelled after [`HANG_UP_GRACE`].
-    pub(crate) fn follow(&self, running: Running) -> UnboundedReceiver<News> {
+    /// cancelled after [`HANG_UP_GRACE`]; when the service stops, at once.
+    pub(crate) fn follow(&self, running: Running, shutdown: CancellationToken) -> UnboundedReceiver<News> {
         let (news, listener) = unbounded_channel();
         self.lock().insert(running.id(), running.canceller());
         let live = self.clone();
         tokio::spawn(async move {
             let id = running.id();
-            pass_on(running, news).await;
+            pass_on(running, news, shutdown).await;
             live.lock().remove(&id);
         });
         listener
@@ -58,11 +58,17 @@ impl LiveAnalyses {
     }
 }
 
-async fn pass_on(mut running: Running, news: UnboundedSender<News>) {
+async fn pass_on(mut running: Running, news: UnboundedSender<News>, shutdown: CancellationToken) {
     let canceller = running.canceller();
     let give_up = async {
-        news.closed().await;
-        sleep(HANG_UP_GRACE).await;
+        let hung_up = async {
+            news.closed().await;
+            sleep(HANG_UP_GRACE).await;
+        };
+        tokio::select! {
+            () = hung_up => {}
+            () = shutdown.cancelled() => {}
+        }
         canceller.cancel();
     };
     let follow = async {
