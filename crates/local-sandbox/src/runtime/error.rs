@@ -1,81 +1,43 @@
-//! What can go wrong with the Python runtime, and the one thing to do about it.
-
 use std::{io, path::PathBuf};
 
 use meterbox_core::Retryability;
 
-/// Why there is no usable Python runtime. Each message says what is missing and how to fix it.
+/// Why there is no runtime; each says the one thing that fixes it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
-    /// Nothing was installed under this data folder yet.
-    #[error("no Python runtime in {folder}. Fix: `meterbox runtime install`")]
-    NotInstalled {
-        /// Where it would be.
-        folder: PathBuf,
-    },
-    /// A runtime is there, but it is not the one that was installed and tested.
-    #[error("the Python runtime in {folder} cannot be used: {reason}. Fix: `meterbox runtime install`")]
-    Unusable {
-        /// The runtime's folder.
-        folder: PathBuf,
-        /// What does not match.
-        reason: String,
-    },
     /// No interpreter of a supported version was found.
-    #[error(
-        "no usable Python found ({}). Fix: install CPython {} for 64-bit, for example `apt install python3`",
-        listed(.tried), .supported.join(", ")
-    )]
+    #[error("no usable Python: {tried}. Fix: install Python 3.11 to 3.14, for example `apt install python3`")]
     NoPython {
-        /// The names looked for, each with what was wrong.
-        tried: Vec<String>,
-        /// The minor versions a lock exists for.
-        supported: Vec<&'static str>,
+        /// What was found instead.
+        tried: String,
     },
-    /// Nothing that can install wheels was found.
-    #[error("nothing here can install Python packages ({}). Fix: `apt install python3-pip`, or install uv", listed(.tried))]
+    /// The interpreter is made for a system that the locked wheels are not for.
+    #[error("the packages are locked for linux x86_64 with glibc, and this Python is for {found}. Fix: put a Python for such a system first on PATH")]
+    Platform {
+        /// System, machine and C library of the interpreter.
+        found: String,
+    },
+    /// Nothing that installs packages was found.
+    #[error("nothing here installs Python packages: {} has no pip of version 22.3 or later, uv is not on PATH, and there is no bundled pip. Fix: `apt install python3-pip`", .python.display())]
     NoInstaller {
-        /// The installers looked for, each with what was wrong.
-        tried: Vec<String>,
-    },
-    /// The folder given as wheelhouse is not one.
-    #[error("the wheelhouse {folder} is not a folder that can be read. Fix: give the folder that holds the .whl files")]
-    NoWheelhouse {
-        /// The folder given.
-        folder: PathBuf,
-    },
-    /// The installer ran and failed.
-    #[error(
-        "{installer} could not install the packages: {last_lines}. \
-         Fix: check the network and pip's configuration, or give the wheels with `--wheelhouse DIR`"
-    )]
-    Wheels {
-        /// Which installer.
-        installer: String,
-        /// Its own last lines.
-        last_lines: String,
-    },
-    /// The virtual environment could not be made.
-    #[error("{python} could not make a virtual environment: {last_lines}. Fix: install its standard library in full, for example `apt install python3-venv`")]
-    Venv {
-        /// The interpreter.
+        /// The interpreter that was asked for its pip.
         python: PathBuf,
-        /// Its own last lines.
-        last_lines: String,
     },
-    /// The packages are installed and do not work.
-    #[error("the installed packages failed their self-test: {last_lines}. Fix: `meterbox runtime remove`, then `meterbox runtime install` with another Python first on PATH")]
-    SelfTest {
-        /// What the test said last.
-        last_lines: String,
+    /// A step of the installation failed.
+    #[error("{step} failed: {output}. Fix: {fix}")]
+    Step {
+        /// The step.
+        step: &'static str,
+        /// The last lines that the program printed.
+        output: String,
+        /// What to do.
+        fix: &'static str,
     },
-    /// A file or folder could not be read or written.
-    #[error("cannot {action} {path}: {source}. Fix: make the data folder writable and leave 1 GB free, or set METERBOX_DATA_DIR to another one")]
+    /// The runtime's folder cannot be read or written.
+    #[error("{}: {source}. Fix: make the data folder writable and leave 1 GB free, or set METERBOX_DATA_DIR to another one", .path.display())]
     Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which path.
+        /// The file or folder.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -83,20 +45,12 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
-    /// Whether installing again, unchanged, can help: only where the network may have been at fault.
+    /// A step may have failed because of the network; installing twice does no harm. Everything else has to
+    /// be fixed first.
     pub fn retryability(&self) -> Retryability {
         match self {
-            Self::Wheels { .. } => Retryability::Transient,
-            _ => Retryability::Permanent,
+            Self::Step { .. } => Retryability::Safe,
+            _ => Retryability::Never,
         }
     }
-
-    pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Io { action, path, source }
-    }
-}
-
-fn listed(tried: &[String]) -> String {
-    if tried.is_empty() { "nothing on PATH".to_owned() } else { tried.join("; ") }
 }

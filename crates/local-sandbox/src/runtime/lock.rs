@@ -1,39 +1,37 @@
-//! The locks: which wheels, by hash, for which Python.
-
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 use sha2::{Digest, Sha256};
 
-const LOCKS: [(&str, &str); 4] = [
-    ("3.11", include_str!("../../locks/base-3.11.txt")),
-    ("3.12", include_str!("../../locks/base-3.12.txt")),
-    ("3.13", include_str!("../../locks/base-3.13.txt")),
-    ("3.14", include_str!("../../locks/base-3.14.txt")),
+/// The lists of packages, each for one minor version of Python 3, oldest first.
+pub(super) const SUPPORTED: &[Lock] = &[
+    Lock { minor: 11, text: include_str!("../../locks/base-py3.11.txt") },
+    Lock { minor: 12, text: include_str!("../../locks/base-py3.12.txt") },
+    Lock { minor: 13, text: include_str!("../../locks/base-py3.13.txt") },
+    Lock { minor: 14, text: include_str!("../../locks/base-py3.14.txt") },
 ];
 
-/// The lock for one minor version of Python.
-#[derive(Debug, Clone, Copy)]
+/// Which wheels, by hash, make the runtime for one minor version of Python 3.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Lock {
-    pub(super) minor: &'static str,
-    pub(super) text: &'static str,
+    pub(super) minor: u32,
+    text: &'static str,
 }
 
 impl Lock {
-    pub(super) fn all() -> impl DoubleEndedIterator<Item = Self> {
-        LOCKS.into_iter().map(|(minor, text)| Self { minor, text })
+    /// The lock for Python 3.`minor`.
+    pub(super) fn of(minor: u32) -> Option<&'static Self> {
+        SUPPORTED.iter().find(|lock| lock.minor == minor)
     }
 
-    /// The lock for a full version such as `3.11.7`.
-    pub(super) fn for_version(version: &str) -> Option<Self> {
-        Self::all().find(|lock| version.strip_prefix(lock.minor).is_some_and(|rest| rest.starts_with('.')))
+    pub(super) fn text(&self) -> &'static str {
+        self.text
     }
 
-    pub(super) fn supported() -> Vec<&'static str> {
-        LOCKS.map(|(minor, _)| minor).to_vec()
-    }
-
-    /// SHA-256 of the lock, in hexadecimal.
-    pub(super) fn hash(self) -> String {
+    /// SHA-256 of the list, in hexadecimal.
+    pub(super) fn hash(&self) -> String {
         Sha256::digest(self.text).iter().fold(String::with_capacity(64), |mut hex, byte| {
             // Writing to a string cannot fail.
             let _ = write!(hex, "{byte:02x}");
@@ -41,45 +39,52 @@ impl Lock {
         })
     }
 
-    /// The runtime's folder name: a new lock gets a new folder.
-    pub(super) fn folder_name(self) -> String {
-        format!("{}-{}", self.minor, &self.hash()[..12])
+    /// Where a runtime of this lock lives below the runtime folder.
+    pub(super) fn home(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("3.{}-{}", self.minor, &self.hash()[..12]))
     }
 
-    /// Package names and versions, as the lock pins them.
-    pub(super) fn packages(self) -> BTreeMap<String, String> {
-        self.text
-            .lines()
-            .filter_map(|line| line.trim_end_matches(['\\', ' ']).split_once("=="))
-            .map(|(name, version)| (name.to_owned(), version.to_owned()))
-            .collect()
+    /// Names and versions of the packages.
+    pub(super) fn packages(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.text.lines().filter_map(|line| line.trim_end_matches(['\\', ' ']).split_once("=="))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
-    fn each_lock_pins_every_package_with_hashes_and_names_no_host() {
-        for lock in Lock::all() {
-            let packages = lock.packages();
+    fn each_lock_pins_every_package_by_hash_and_names_no_host() {
+        for lock in SUPPORTED {
+            let packages: BTreeMap<_, _> = lock.packages().collect();
             for name in ["pandas", "numpy", "pyarrow", "duckdb", "matplotlib", "openpyxl", "tzdata"] {
-                assert!(packages.contains_key(name), "{name} in the lock for {}", lock.minor);
+                assert!(packages.contains_key(name), "{name} for 3.{}", lock.minor);
             }
-            for entry in lock.text.split_inclusive('\n').filter(|line| !line.starts_with(' ')) {
-                assert!(entry.contains("==") && entry.ends_with("\\\n"), "no hash after {entry:?}");
+            let mut lines = lock.text().lines().peekable();
+            while let Some(line) = lines.next() {
+                if !line.starts_with(' ') {
+                    assert!(line.contains("=="), "{line:?} for 3.{}", lock.minor);
+                    let next = lines.peek().copied().unwrap_or_default();
+                    assert!(next.trim_start().starts_with("--hash=sha256:"), "{line} has no hash");
+                }
             }
-            assert!(!lock.text.contains("://"), "the lock for {} names a host", lock.minor);
+            assert!(!lock.text().contains("://"), "the lock for 3.{} names a host", lock.minor);
         }
     }
 
     #[test]
-    fn locks_are_found_by_minor_version() {
-        assert_eq!(Lock::for_version("3.11.7").map(|lock| lock.minor), Some("3.11"));
-        assert_eq!(Lock::for_version("3.13.0rc1").map(|lock| lock.minor), Some("3.13"));
-        for unsupported in ["3.10.9", "3.1", "3.110.1", "2.7.18", "", "3"] {
-            assert!(Lock::for_version(unsupported).is_none(), "{unsupported}");
-        }
+    fn only_locked_versions_are_supported() {
+        assert_eq!(Lock::of(13).map(|lock| lock.minor), Some(13));
+        assert!(Lock::of(10).is_none() && Lock::of(1).is_none() && Lock::of(110).is_none());
+    }
+
+    #[test]
+    fn another_lock_lives_in_another_folder() {
+        let homes: Vec<_> = SUPPORTED.iter().map(|lock| lock.home(Path::new("/r"))).collect();
+        assert!(homes.iter().all(|home| home.parent() == Some(Path::new("/r"))));
+        assert!(homes.windows(2).all(|pair| pair[0] != pair[1]), "{homes:?}");
     }
 }
