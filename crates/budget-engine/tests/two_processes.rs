@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{
-    env,
+    collections::BTreeMap,
+    env, fs,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -16,7 +17,8 @@ use meterbox_budget_engine::{
 use meterbox_core::{Scope, SystemClock, Usd, contract::CostLine};
 
 const LEDGER: &str = "METERBOX_TEST_LEDGER";
-const HOLDS_PER_PROCESS: u32 = 500;
+const NAME: &str = "METERBOX_TEST_NAME";
+const HOLDS_ASKED_FOR: u32 = 1_000;
 const TTL: Duration = Duration::from_secs(2);
 
 fn engine(file: &Path) -> BudgetEngine {
@@ -27,25 +29,32 @@ fn scopes() -> [Scope; 2] {
     ["user/ana".parse().unwrap(), "org/acme".parse().unwrap()]
 }
 
-/// Not a test of its own: what each of the two processes does. Asks for one hold after another, draws a cent
-/// of each and keeps six under way, so that two processes want more than ten dollars at once.
+/// Not a test of its own: what each of the two processes does. Asks for a thousand holds and then for more
+/// until the file `stop` appears; draws a little of each and keeps six under way, so that the two want more
+/// than ten dollars at once.
 #[tokio::test]
 #[ignore = "run by the other test, in a process of its own"]
 async fn one_process() {
-    let Some(file) = env::var_os(LEDGER) else { return };
+    let (Some(file), Ok(name)) = (env::var_os(LEDGER), env::var(NAME)) else {
+        return;
+    };
     let engine = engine(Path::new(&file));
+    let stop = Path::new(&file).with_file_name("stop");
     let mut under_way: Vec<Hold> = Vec::new();
-    for _ in 0..HOLDS_PER_PROCESS {
+    let mut asked = 0;
+    while asked < HOLDS_ASKED_FOR || !stop.exists() {
+        asked += 1;
         let request = HoldRequest::new(scopes(), Usd::from_dollars(1), "one of many").ttl(TTL);
-        match engine.hold(request).await {
+        let refused = match engine.hold(request).await {
             Ok(hold) => {
-                hold.draw(cent()).await.unwrap();
+                hold.draw(a_little(&name)).await.unwrap();
                 under_way.push(hold);
+                false
             }
-            Err(BudgetError::Refused { .. }) => {}
+            Err(BudgetError::Refused { .. }) => true,
             Err(error) => panic!("{error}"),
-        }
-        if under_way.len() > 6 {
+        };
+        if (refused || under_way.len() == 6) && !under_way.is_empty() {
             under_way.remove(0).settle().await.unwrap();
         }
     }
@@ -54,107 +63,132 @@ async fn one_process() {
     }
 }
 
-fn cent() -> CostLine {
+fn a_little(item: &str) -> CostLine {
     CostLine {
-        item: "call".into(),
+        item: item.into(),
         quantity: 1,
         unit: "calls".into(),
-        amount: "0.01".parse().unwrap(),
+        amount: "0.00001".parse().unwrap(),
         estimated: false,
     }
 }
 
-fn start(file: &Path) -> Child {
-    Command::new(env::current_exe().unwrap())
-        .args(["--exact", "one_process", "--ignored"])
-        .env(LEDGER, file)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+/// A process that is killed with its handle, so that a failing test leaves none behind.
+struct Worker(Child);
+
+impl Worker {
+    fn start(name: &str, file: &Path) -> Self {
+        let child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "one_process", "--ignored"])
+            .env(LEDGER, file)
+            .env(NAME, name)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    fn is_at_work(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
+    /// SIGKILL.
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
-async fn observe(observer: &BudgetEngine) -> BudgetStatus {
-    let [user, _] = scopes();
-    let status = observer.status(&user).await.unwrap();
-    assert!(
-        status.spent.checked_add(status.held).unwrap() <= status.limit,
-        "{status:?}"
-    );
-    status
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // An error means that it has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Looks at the ledger from a third process, and counts whose draws it has seen.
+struct Observer {
+    engine: BudgetEngine,
+    last_seq: u64,
+    draws: BTreeMap<String, u32>,
+    drawn: Usd,
+}
+
+impl Observer {
+    async fn look(&mut self) -> BudgetStatus {
+        let [user, _] = scopes();
+        let status = self.engine.status(&user).await.unwrap();
+        assert!(
+            status.spent.checked_add(status.held).unwrap() <= status.limit,
+            "{status:?}"
+        );
+        let page = EntryPage {
+            after: self.last_seq,
+            limit: usize::MAX,
+        };
+        for entry in self.engine.entries(page).await.unwrap() {
+            self.last_seq = entry.seq;
+            if let (EntryKind::Drawn, Some(line)) = (entry.body.kind, entry.body.line) {
+                *self.draws.entry(line.item).or_default() += 1;
+                self.drawn = self.drawn.checked_add(line.amount).unwrap();
+            }
+        }
+        status
+    }
+
+    fn draws_by(&self, name: &str) -> u32 {
+        self.draws.get(name).copied().unwrap_or_default()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_overspent_lost_or_kept_when_one_of_two_is_killed() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let file = folder.path().join("ledger.sqlite3");
-    let observer = engine(&file);
-    let ten = || (Usd::from_dollars(10), Window::month("UTC").unwrap());
+    let engine = engine(&file);
     for scope in ["user/*", "org/acme"] {
-        let (limit, month) = ten();
-        observer
-            .define(Budget::new(scope.parse().unwrap(), limit, month))
-            .await
-            .unwrap();
+        let budget = Budget::new(
+            scope.parse().unwrap(),
+            Usd::from_dollars(10),
+            Window::month("UTC").unwrap(),
+        );
+        engine.define(budget).await.unwrap();
     }
+    let mut observer = Observer {
+        engine,
+        last_seq: 0,
+        draws: BTreeMap::new(),
+        drawn: Usd::ZERO,
+    };
 
-    let (mut victim, mut survivor) = (start(&file), start(&file));
-    let mut observations = 0;
-    let mut killed_after = None;
-    while survivor.try_wait().unwrap().is_none() {
-        observe(&observer).await;
-        observations += 1;
-        if killed_after.is_none() && entries(&observer).await > 150 {
-            assert_eq!(
-                victim.try_wait().unwrap(),
-                None,
-                "still at work when it is killed"
-            );
-            victim.kill().unwrap();
-            victim.wait().unwrap();
-            killed_after = Some(observations);
-        }
+    let (mut victim, mut survivor) = (Worker::start("victim", &file), Worker::start("survivor", &file));
+    while observer.draws_by("victim") < 50 || observer.draws_by("survivor") < 50 {
+        observer.look().await;
+        assert!(victim.is_at_work() && survivor.is_at_work());
     }
-    assert!(survivor.wait().unwrap().success());
-    assert!(
-        killed_after.is_some_and(|killed| killed < observations),
-        "{killed_after:?} of {observations}"
-    );
-    assert!(observer.verify().await.unwrap().is_clean());
+    victim.kill();
+    let status = observer.look().await;
+    let (before, by_victim) = (observer.draws_by("survivor"), observer.draws_by("victim"));
+    assert!(status.held > Usd::ZERO, "the victim died with money set aside");
+    assert!(observer.engine.verify().await.unwrap().is_clean());
+    while observer.draws_by("survivor") < before + 200 {
+        observer.look().await;
+        assert!(survivor.is_at_work());
+    }
+    fs::write(folder.path().join("stop"), "").unwrap();
+    while survivor.is_at_work() {
+        observer.look().await;
+    }
+    assert!(survivor.0.wait().unwrap().success());
 
     thread::sleep(TTL);
-    let status = observe(&observer).await;
+    let status = observer.look().await;
     assert_eq!(status.held, Usd::ZERO, "what the dead process held is free again");
-    let report = observer.verify().await.unwrap();
-    assert!(report.is_clean(), "{report:?}");
-    assert_eq!(report.open_holds, 0);
-    // What the dead process drew is booked: a cent for each draw in the ledger.
-    assert_eq!(status.spent, total_drawn(&observer).await);
-    assert!(status.spent > Usd::ZERO);
-}
-
-async fn entries(engine: &BudgetEngine) -> usize {
-    engine
-        .entries(EntryPage {
-            after: 0,
-            limit: 1_000,
-        })
-        .await
-        .unwrap()
-        .len()
-}
-
-async fn total_drawn(engine: &BudgetEngine) -> Usd {
-    let all = engine
-        .entries(EntryPage {
-            after: 0,
-            limit: usize::MAX,
-        })
-        .await
-        .unwrap();
-    let draws = all.iter().filter(|entry| entry.body.kind == EntryKind::Drawn);
-    draws.fold(Usd::ZERO, |sum, entry| {
-        sum.checked_add(entry.body.amount).unwrap()
-    })
+    assert_eq!(status.spent, observer.drawn, "and what it drew is booked");
+    assert_eq!(observer.draws_by("victim"), by_victim);
+    let report = observer.engine.verify().await.unwrap();
+    assert!(report.is_clean() && report.open_holds == 0, "{report:?}");
 }
 
 /// A thousand one-dollar holds that nobody settles, over two connections at once: ten are admitted.

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 
 use crate::{Migration, SqliteError, migration::migrate};
 
-/// How long a writer waits for writers of other processes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// A writer waits for writers of other processes: this often, this long each time, ten seconds in all.
+const BUSY_ATTEMPTS: i32 = 5_000;
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
 const WAL_ATTEMPTS: u32 = 200;
 const WAL_PAUSE: Duration = Duration::from_millis(25);
 const STATEMENTS_KEPT: usize = 64;
@@ -124,12 +125,18 @@ fn run<T>(
 }
 
 fn connect(path: &Path) -> Result<Connection, SqliteError> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let mut connection = Connection::open(path)?;
+    connection.busy_handler(Some(wait_for_other_writers))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     use_wal(&connection)?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
     Ok(connection)
+}
+
+/// SQLite's own handler sleeps ever longer, up to 100 ms, and starves beside a process that writes often.
+fn wait_for_other_writers(attempts: i32) -> bool {
+    thread::sleep(BUSY_PAUSE);
+    attempts < BUSY_ATTEMPTS
 }
 
 /// Processes that open a new file at once hinder each other here, and for this one step SQLite does not
