@@ -4,9 +4,7 @@ Steers Chromium by keyboard, compares what the page shows with what the service 
 console message, policy report or request to another origin. Run by `cargo test -p meterbox-tests`.
 """
 
-import base64
 import json
-import os
 import re
 import sys
 import tempfile
@@ -14,50 +12,21 @@ import time
 import urllib.request
 from pathlib import Path
 
-from selenium import webdriver
+from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
+
+from window import Window
 
 URL, SCREENSHOTS = sys.argv[1].rstrip("/"), Path(sys.argv[2])
 QUESTION = "top 5 products by revenue"
 NONSENSE = "flibbertigibbet of the zorblax"
 PATIENCE = 180  # seconds; the first answer may have to prepare the sandbox and type the data
 
-SWITCHES = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
-]
-COLLECT_REPORTS = """
-    window.policyReports = [];
-    addEventListener("securitypolicyviolation", (event) =>
-        window.policyReports.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
-"""
 
-
-class Page:
-    """One browser window."""
-
-    def __init__(self, profile):
-        options = webdriver.ChromeOptions()
-        options.binary_location = os.environ["CHROMIUM"]
-        for switch in [*SWITCHES, f"--user-data-dir={profile}"]:
-            options.add_argument(switch)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        service = webdriver.ChromeService(os.environ["CHROMEDRIVER"])
-        self.driver = webdriver.Chrome(options=options, service=service)
-        self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": COLLECT_REPORTS})
-        self.requested = []
-        self.complaints = []
-
-    def show(self, width, height, dark=False):
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        features = [
-            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
-            {"name": "prefers-reduced-motion", "value": "reduce"},
-        ]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+class Page(Window):
+    """The page in a window, and how a person finds the way in it."""
 
     def open(self, path="/"):
         self.note_complaints()
@@ -75,11 +44,8 @@ class Page:
     def one(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
-    def js(self, script, *arguments):
-        return self.driver.execute_script(script, *arguments)
-
     def press(self, *keys):
-        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+        ActionChains(self.driver).send_keys(*keys).perform()
 
     def focused(self, selector):
         return self.js("return document.activeElement.matches(arguments[0])", selector)
@@ -97,24 +63,8 @@ class Page:
     def ended(self):
         return self.one("#progress").get_attribute("hidden") is not None and self.all("#answer > *")
 
-    def screenshot(self, name):
-        self.js("scrollTo(0, 0)")
-        size = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
-        picture = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
-        (SCREENSHOTS / f"{name}.png").write_bytes(base64.b64decode(picture["data"]))
-
     def scrolls_sideways(self):
         return self.js("return document.documentElement.scrollWidth > arguments[0]", self.js("return innerWidth"))
-
-    def note_complaints(self):
-        """Keeps what the window has to complain about so far; opening another page would lose it."""
-        self.complaints += [f"console: {entry['message']}" for entry in self.driver.get_log("browser")]
-        self.complaints += [f"policy: {report}" for report in self.js("return window.policyReports ?? []")]
-        for entry in self.driver.get_log("performance"):
-            message = json.loads(entry["message"])["message"]
-            if message["method"] == "Network.requestWillBeSent":
-                self.requested.append(message["params"]["request"]["url"])
 
 
 def api(path, body=None):
@@ -329,14 +279,12 @@ def check_unreachable(page):
 def main():
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        page = Page(profile)
-        try:
-            look(page)
-        except Exception:
-            page.screenshot("failed")
-            raise
-        finally:
-            page.driver.quit()
+        with Page(profile, SCREENSHOTS) as page:
+            try:
+                look(page)
+            except Exception:
+                page.screenshot("failed")
+                raise
     print(f"the page is as it should be; screenshots are in {SCREENSHOTS}")
 
 

@@ -30,6 +30,7 @@ export function prepare(spec, table) {
   for (const y of ys) {
     if (!isNumeric(y.type)) throw new NotDrawable(`The column “${words(y.name)}” holds no numbers to draw.`);
   }
+  if (table.rows.length === 0) throw new NotDrawable("There are no rows to draw.");
   const rows = spec.x ? table.rows.filter((row) => row[x.at] !== null) : table.rows;
   if (rows.length < table.rows.length) {
     notes.push(`${table.rows.length - rows.length} without ${words(x.name)} not drawn`);
@@ -123,8 +124,7 @@ function axisOf(x, rows, spec) {
   const keys = spec.series ? [...new Set(rows.map((row) => row[x.at]))] : rows.map((row) => row[x.at]);
   const times = keys.map(toTime);
   if (isTime(x.type) && times.every((time) => time !== undefined)) {
-    const written = columnFormat(x, keys);
-    const format = /quarter/i.test(x.name) ? (time) => written(keys[times.indexOf(time)]) : timeFormat(times);
+    const format = timeFormat(x.name, times);
     const items = keys.map((key, at) => ({ key, at: times[at], label: format(times[at]) }));
     return { kind: "time", title, items: spec.series ? items.sort((a, b) => a.at - b.at) : items };
   }

@@ -4,26 +4,27 @@ import { niceStep } from "./chart-data.js";
 import { svg } from "./dom.js";
 import { compact } from "./format.js";
 
-const LETTER = 6.6; // the usual width of a character at the charts' 12 px
+const LONGEST_LABEL = 120;
 const LINE = 16;
 let drawings = 0;
+let pen;
 
 /** Bars from left to right, each with its name and value: the best form for names. */
 export function barsAcross(data, { width, stacked }) {
   const { items } = data.x;
   const id = `c${++drawings}`;
-  const longest = Math.max(...items.map(({ label }) => label.length));
-  const above = width < 420 && longest > 12;
-  const left = above ? 0 : Math.min(width * 0.36, longest * LETTER + 10);
+  const longest = widest(items.map(({ label }) => label));
+  const above = width < 420 && longest > 90;
+  const left = above ? 0 : Math.min(width * 0.36, longest + 10);
   const lanes = stacked ? 1 : data.series.length;
   const thick = lanes === 1 ? 20 : 13;
   const step = lanes * (thick + 2) + (above ? LINE + 12 : 12);
   const totals = items.map((_, at) => total(data.series, at));
   const shown = stacked ? totals : data.series.flatMap(({ values }) => values).map((value) => value ?? 0);
-  const valueRoom = Math.max(...shown.map((value) => data.y.format(value).length)) * LETTER + 10;
+  const valueRoom = widest(shown.map(data.y.format)) + 10;
   const [low, high] = [Math.min(0, ...shown), Math.max(0, ...shown)];
   const from = left + (low < 0 ? valueRoom : 0);
-  const scale = linear([low, high], [from, Math.max(from + 20, width - valueRoom)]);
+  const scale = linear([low, high || (low < 0 ? 0 : 1)], [from, Math.max(from + 20, width - valueRoom)]);
   const height = items.length * step + 4;
   const nodes = [patterns(id, data.series.length), svg("line", { x1: scale(0), x2: scale(0), y1: 0, y2: height, class: "base" })];
   const marks = [];
@@ -167,7 +168,7 @@ export function pie(data, { width }) {
     group.append(svg("rect", { x, y: y - 11, width: 16, height: 14, rx: 3, class: `fill s${lane}` }));
     if (lane > 0) group.append(svg("rect", { x, y: y - 11, width: 16, height: 14, rx: 3, fill: `url(#${id}-${lane})` }));
     const figures = `${share} · ${data.y.format(value)}`;
-    group.append(text({ x: x + 24, y }, cut(label, width - x - 34 - figures.length * LETTER), label));
+    group.append(text({ x: x + 24, y }, cut(label, width - x - 34 - widthOf(figures)), label));
     group.append(text({ x: Math.min(width - 2, x + 420), y, class: "value", "text-anchor": "end" }, figures));
     nodes.push(group);
     marks.push({ element: group, text: words(label, false, `${data.y.format(value)} (${share})`) });
@@ -190,7 +191,7 @@ function frameFor(data, width, low, high) {
   const ticks = [];
   for (let value = bottomValue; value <= topValue + step / 2; value += step) ticks.push(Math.round(value / step) * step);
   const labels = ticks.map(compact);
-  const left = Math.max(...labels.map((label) => label.length)) * LETTER + 10;
+  const left = widest(labels) + 10;
   const [top, bottom] = [26, height - 40];
   const y = linear([ticks[0], ticks.at(-1)], [bottom, top]);
   const nodes = ticks.flatMap((tick, at) => [
@@ -216,14 +217,14 @@ function ticksAlong(low, high, x) {
 
 /** As many labels as fit, always with the first. */
 function xLabels(all, frame, title) {
-  const widest = Math.max(...all.map(({ label }) => label.length)) * LETTER + 14;
+  const room = widest(all.map(({ label }) => label)) + 14;
   const nodes = [];
   let free = -Infinity;
   for (const { x, label } of all) {
-    const half = (label.length * LETTER) / 2;
+    const half = widthOf(label) / 2;
     const middle = Math.min(Math.max(x, frame.left + half - 6), frame.right - half);
-    if (middle - widest / 2 < free) continue;
-    free = middle + widest / 2;
+    if (middle - room / 2 < free) continue;
+    free = middle + room / 2;
     nodes.push(text({ x: middle, y: frame.bottom + 17, "text-anchor": "middle", class: "axis" }, label));
   }
   nodes.push(text({ x: (frame.left + frame.right) / 2, y: frame.height - 5, "text-anchor": "middle", class: "axis" }, cut(title, frame.right - frame.left)));
@@ -275,7 +276,19 @@ const words = (label, name, value) => `${[label, name].filter(Boolean).join(", "
 const linear = ([a, b], [p, q]) => (value) => (b === a ? (p + q) / 2 : p + ((value - a) / (b - a)) * (q - p));
 const text = (properties, content, full) => svg("text", properties, content, full && full !== content && svg("title", {}, full));
 
-function cut(label, room) {
-  const letters = Math.max(3, Math.floor(room / LETTER));
-  return label.length <= letters ? label : `${label.slice(0, letters - 1)}…`;
+/** As much of a text as there is room for. */
+function cut(text, room) {
+  if (text.length <= LONGEST_LABEL && widthOf(text) <= room) return text;
+  let length = Math.min(text.length, LONGEST_LABEL);
+  while (length > 1 && widthOf(`${text.slice(0, length)}…`) > room) length -= 1;
+  return `${text.slice(0, length)}…`;
+}
+
+const widest = (texts) => texts.reduce((most, text) => Math.max(most, widthOf(text)), 0);
+
+/** How wide a text is at the charts' 12 px. */
+function widthOf(text) {
+  pen ??= document.createElement("canvas").getContext("2d");
+  pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  return pen.measureText(text.slice(0, LONGEST_LABEL)).width;
 }

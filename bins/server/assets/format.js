@@ -35,8 +35,18 @@ export function columnFormat(column, cells) {
     maximumFractionDigits: places,
     useGrouping: !looksLikeAName(column),
   });
-  return (cell) => (toNumber(cell) === undefined ? plain(cell) : format.format(cell));
+  return (cell) => {
+    const number = toNumber(cell);
+    if (number === undefined) return plain(cell);
+    return typeof cell === "number" && isExtreme(number) ? scientific(number) : format.format(cell);
+  };
 }
+
+/** Too large or too small to be read with all its digits. */
+const isExtreme = (number) => number !== 0 && (Math.abs(number) >= 1e15 || Math.abs(number) < 1e-4);
+
+const scientific = (number) =>
+  new Intl.NumberFormat(undefined, { notation: "scientific", maximumSignificantDigits: 6 }).format(number);
 
 /** One number for reading, with its unit. */
 export function withUnit(value, unit, options = {}) {
@@ -53,7 +63,7 @@ export function withUnit(value, unit, options = {}) {
 }
 
 /** A number for an axis: short. */
-export const compact = (value) =>
+export const compact = (value) => isExtreme(value) ? scientific(value) :
   new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 }).format(value);
 
 /** Dollars; small amounts keep the digits that say something. */
@@ -111,36 +121,39 @@ export function ago(text, now = Date.now()) {
   return relative.format(Math.trunc(seconds), "second");
 }
 
-/** Writes dates of a chart's axis no finer than they are: years, months or days. */
-export function timeFormat(times) {
-  const dates = times.map((time) => new Date(time));
-  const firstOfMonth = dates.every((date) => date.getUTCDate() === 1 && date.getUTCHours() === 0);
-  const firstOfYear = firstOfMonth && dates.every((date) => date.getUTCMonth() === 0);
-  const options = firstOfYear
-    ? { year: "numeric" }
-    : firstOfMonth
-      ? { year: "numeric", month: "short" }
-      : { year: "numeric", month: "short", day: "numeric" };
+/** Writes dates of a column no finer than they are: as years, quarters, months or days. */
+export function timeFormat(name, times) {
+  const period = periodOf(name, times);
+  if (period === "quarter") return quarter;
+  const options = { year: "numeric", ...(period !== "year" && { month: "short" }), ...(period === "day" && { day: "numeric" }) };
   const format = new Intl.DateTimeFormat(undefined, { ...options, timeZone: "UTC" });
   return (time) => format.format(time);
 }
 
-/** Months, quarters and years are written as such where the column says so. */
-function timeCells(column, cells) {
-  const [period] = /year|quarter|month/i.exec(column.name) ?? [];
+/** What the column's name says, if its dates agree; else what several dates have in common. */
+function periodOf(name, times) {
+  const dates = times.map((time) => new Date(time));
+  if (!dates.every((date) => date.getUTCDate() === 1 && date.getUTCHours() === 0)) return "day";
+  const [named] = /year|quarter|month/i.exec(name) ?? [];
+  if (named) return named.toLowerCase();
+  if (times.length < 2) return "day";
+  return dates.every((date) => date.getUTCMonth() === 0) ? "year" : "month";
+}
+
+function quarter(time) {
+  const date = new Date(time);
+  return `Q${Math.floor(date.getUTCMonth() / 3) + 1} ${date.getUTCFullYear()}`;
+}
+
+/** Months, quarters and years are written as such where the column's name says so. */
+function timeCells({ name, type }, cells) {
   const times = cells.map(toTime).filter((time) => time !== undefined);
-  const starts = times.every((time) => new Date(time).getUTCDate() === 1);
-  const write = period && starts ? periodFormat(period.toLowerCase(), times) : undefined;
+  const write = /year|quarter|month/i.test(name) ? timeFormat(name, times) : undefined;
   return (cell) => {
     const time = toTime(cell);
     if (time === undefined) return plain(cell);
-    return write ? write(time) : day(cell, column.type);
+    return write ? write(time) : day(cell, type);
   };
-}
-
-function periodFormat(period, times) {
-  if (period !== "quarter") return timeFormat(period === "month" ? [Date.UTC(2000, 1, 1)] : times);
-  return (time) => `Q${Math.floor(new Date(time).getUTCMonth() / 3) + 1} ${new Date(time).getUTCFullYear()}`;
 }
 
 /** How many decimals a currency has; undefined where the unit is none. */
