@@ -23,7 +23,11 @@ impl AnalysisId {
         let micros = now.as_micros().max(0).unsigned_abs();
         let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
         let context = uuid::NoContext;
-        Self(Uuid::new_v7(uuid::Timestamp::from_unix(context, micros / 1_000_000, nanos)))
+        Self(Uuid::new_v7(uuid::Timestamp::from_unix(
+            context,
+            micros / 1_000_000,
+            nanos,
+        )))
     }
 }
 

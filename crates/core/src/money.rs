@@ -10,14 +10,14 @@ use serde_json::value::RawValue;
 
 const NANOS_PER_USD: i64 = 1_000_000_000;
 const DECIMALS: usize = 9;
-/// Below this, every amount has at most 15 significant digits, which a JSON reader that goes through a
-/// double still returns exactly.
-const EXACT_IN_A_DOUBLE: f64 = 1_000_000.0;
+/// A decimal of at most so many significant digits comes back unchanged from a JSON reader that goes through
+/// a double.
+const EXACT_IN_A_DOUBLE: usize = 15;
 
 /// A non-negative amount of US dollars, exact to the nano-dollar.
 ///
-/// In JSON it is a plain number of dollars. Reading is exact: a number that a double could not carry
-/// (a million dollars and more, with a fraction) is refused and must be written as a string.
+/// In JSON it is a plain number of dollars. What a double could not carry exactly (16 significant digits and
+/// more, so a million dollars and some nano-dollars) is written as a string, and refused as a number.
 ///
 /// ```
 /// # use meterbox_core::Usd;
@@ -134,6 +134,11 @@ impl FromStr for Usd {
     }
 }
 
+fn significant_digits(decimal: &str) -> usize {
+    let digits = decimal.trim_start_matches(['0', '.']).bytes();
+    digits.filter(u8::is_ascii_digit).count()
+}
+
 /// A hostile text must not become a hostile error message.
 fn shown(text: &str) -> String {
     text.chars().take(40).collect()
@@ -153,8 +158,13 @@ impl fmt::Debug for Usd {
 
 impl Serialize for Usd {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let number = RawValue::from_string(self.decimal()).map_err(S::Error::custom)?;
-        number.serialize(serializer)
+        let decimal = self.decimal();
+        if significant_digits(&decimal) > EXACT_IN_A_DOUBLE {
+            return serializer.serialize_str(&decimal);
+        }
+        RawValue::from_string(decimal)
+            .map_err(S::Error::custom)?
+            .serialize(serializer)
     }
 }
 
@@ -178,11 +188,12 @@ impl<'de> Deserialize<'de> for Usd {
             }
 
             fn visit_f64<E: de::Error>(self, dollars: f64) -> Result<Usd, E> {
-                if dollars >= EXACT_IN_A_DOUBLE && dollars.fract() != 0.0 {
-                    return Err(E::custom("write amounts above a million dollars with a fraction as a string"));
-                }
                 // The shortest decimal that reads back as this double is the text that was written.
-                dollars.to_string().parse().map_err(E::custom)
+                let decimal = dollars.to_string();
+                if significant_digits(&decimal) > EXACT_IN_A_DOUBLE {
+                    return Err(E::custom("write amounts of more than 15 digits as a string"));
+                }
+                decimal.parse().map_err(E::custom)
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Usd, E> {
@@ -202,7 +213,7 @@ impl schemars::JsonSchema for Usd {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "type": "number",
+            "type": ["number", "string"],
             "minimum": 0,
             "description": "US dollars, exact to nine decimals",
         })
@@ -228,7 +239,9 @@ impl UnitPrice {
 
     /// The price of a million units.
     pub const fn per_million(price: Usd) -> Self {
-        Self { nanos_per_million: price.0 }
+        Self {
+            nanos_per_million: price.0,
+        }
     }
 
     /// The price of this many units, rounded up once to the nano-dollar; `None` above [`Usd::MAX`].
@@ -284,14 +297,40 @@ mod tests {
 
     #[test]
     fn json_is_a_plain_number_and_exact() {
-        for text in ["0", "0.1", "0.000000001", "999999.999999999", "5"] {
-            let amount = usd(text);
-            let json = serde_json::to_string(&amount).unwrap();
-            assert_eq!(json, text);
-            assert_eq!(serde_json::from_str::<Usd>(&json).unwrap(), amount);
+        for text in [
+            "0",
+            "0.1",
+            "0.000000001",
+            "999999.999999999",
+            "1234567.5",
+            "5",
+            "9000000000",
+        ] {
+            assert_eq!(serde_json::to_string(&usd(text)).unwrap(), text);
         }
-        assert_eq!(serde_json::from_str::<Usd>("\"1234567.000000001\"").unwrap(), usd("1234567.000000001"));
-        for refused in ["-0.5", "1e300", "1234567.5", "null", "true", "\"a\"", "-3"] {
+        for text in [
+            "0",
+            "0.000000001",
+            "999999.999999999",
+            "1234567.000000001",
+            "9223372036.854775807",
+        ] {
+            let json = serde_json::to_string(&usd(text)).unwrap();
+            assert_eq!(serde_json::from_str::<Usd>(&json).unwrap(), usd(text), "{json}");
+        }
+        assert_eq!(
+            serde_json::to_string(&usd("1234567.000000001")).unwrap(),
+            "\"1234567.000000001\""
+        );
+        for refused in [
+            "-0.5",
+            "1e300",
+            "1234567.000000001",
+            "null",
+            "true",
+            "\"a\"",
+            "-3",
+        ] {
             assert!(serde_json::from_str::<Usd>(refused).is_err(), "{refused}");
         }
     }
@@ -301,7 +340,10 @@ mod tests {
         let price = UnitPrice::per_million(usd("0.15"));
         assert_eq!(price.times(0), Some(Usd::ZERO));
         assert_eq!(price.times(1), Some(usd("0.00000015")));
-        assert_eq!(UnitPrice::per_million(usd("0.000000001")).times(1), Some(usd("0.000000001")));
+        assert_eq!(
+            UnitPrice::per_million(usd("0.000000001")).times(1),
+            Some(usd("0.000000001"))
+        );
         assert_eq!(UnitPrice::per_million(Usd::MAX).times(u64::MAX), None);
         assert_eq!(price.affordable(usd("0.15")), 1_000_000);
         assert_eq!(UnitPrice::per_million(Usd::ZERO).affordable(Usd::ZERO), u64::MAX);

@@ -7,7 +7,12 @@ use serde::{Deserialize, Serialize};
 
 const MAX_KIND_BYTES: usize = 32;
 const MAX_ID_BYTES: usize = 256;
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'@');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'@');
 
 /// A budget scope such as `org/acme`, `user/ana` or `session/42`.
 ///
@@ -29,7 +34,9 @@ pub enum InvalidScope {
     #[error("a scope is written kind/id, such as user/ana")]
     NotTwoParts,
     /// The kind is not a short lower-case word.
-    #[error("a scope's kind is 1 to {MAX_KIND_BYTES} characters of a-z, 0-9, - and _, starting with a letter")]
+    #[error(
+        "a scope's kind is 1 to {MAX_KIND_BYTES} characters of a-z, 0-9, - and _, starting with a letter"
+    )]
     Kind,
     /// The id is empty, too long, or has control characters.
     #[error("a scope's id is 1 to {MAX_ID_BYTES} bytes of UTF-8 without control characters")]
@@ -43,14 +50,18 @@ impl Scope {
     /// [`InvalidScope`] says which part is wrong.
     pub fn new(kind: &str, id: &str) -> Result<Self, InvalidScope> {
         let starts_with_letter = kind.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
-        let kind_byte = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        let kind_byte =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
         if !starts_with_letter || kind.len() > MAX_KIND_BYTES || !kind.bytes().all(kind_byte) {
             return Err(InvalidScope::Kind);
         }
         if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
             return Err(InvalidScope::Id);
         }
-        Ok(Self { kind: kind.to_owned(), id: id.to_owned() })
+        Ok(Self {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+        })
     }
 
     /// The kind, such as `user`.
@@ -71,7 +82,10 @@ impl Scope {
     /// The wildcard of this scope's kind.
     #[must_use]
     pub fn wildcard(&self) -> Self {
-        Self { kind: self.kind.clone(), id: "*".to_owned() }
+        Self {
+            kind: self.kind.clone(),
+            id: "*".to_owned(),
+        }
     }
 }
 
@@ -92,7 +106,9 @@ impl FromStr for Scope {
         if id.contains('/') {
             return Err(InvalidScope::NotTwoParts);
         }
-        let id = percent_decode_str(id).decode_utf8().map_err(|_| InvalidScope::Id)?;
+        let id = percent_decode_str(id)
+            .decode_utf8()
+            .map_err(|_| InvalidScope::Id)?;
         Self::new(kind, &id)
     }
 }
@@ -128,14 +144,27 @@ mod tests {
 
     #[test]
     fn text_form_round_trips_whatever_the_id() {
-        for id in ["ana", "a/b", "ä%2F", "user with spaces", "x@y.z", "..", "%", "日本", "**"] {
+        for id in [
+            "ana",
+            "a/b",
+            "ä%2F",
+            "user with spaces",
+            "x@y.z",
+            "..",
+            "%",
+            "日本",
+            "**",
+        ] {
             let scope = Scope::new("user", id).unwrap();
             let text = scope.to_string();
             assert_eq!(text.matches('/').count(), 1, "{text}");
             assert_eq!(text.parse::<Scope>().unwrap(), scope);
         }
         assert_eq!(Scope::new("user", "*").unwrap().to_string(), "user/*");
-        assert_eq!(Scope::new("user", "ana").unwrap().wildcard().to_string(), "user/*");
+        assert_eq!(
+            Scope::new("user", "ana").unwrap().wildcard().to_string(),
+            "user/*"
+        );
     }
 
     #[test]

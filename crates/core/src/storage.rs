@@ -33,7 +33,11 @@ pub enum StorageErrorKind {
 impl StorageError {
     /// An error of this kind; the message names the store and says what to do.
     pub fn new(kind: StorageErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// The same, with its cause.
@@ -72,6 +76,8 @@ impl fmt::Display for StorageError {
 
 impl Error for StorageError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
     }
 }

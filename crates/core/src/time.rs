@@ -25,7 +25,9 @@ impl Timestamp {
 
     /// The point this many microseconds after (or before) 1970; `None` outside the years -9999 to 9999.
     pub fn from_micros(micros: i64) -> Option<Self> {
-        jiff::Timestamp::from_microsecond(micros).is_ok().then_some(Self(micros))
+        jiff::Timestamp::from_microsecond(micros)
+            .is_ok()
+            .then_some(Self(micros))
     }
 
     /// Microseconds since 1970.
@@ -76,7 +78,9 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
-        text.parse::<jiff::Timestamp>().map(Self::from).map_err(|_| InvalidTimestamp)
+        text.parse::<jiff::Timestamp>()
+            .map(Self::from)
+            .map_err(|_| InvalidTimestamp)
     }
 }
 
@@ -131,14 +135,22 @@ pub struct SystemClock {
 }
 
 impl Default for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clocks"
+    )]
     fn default() -> Self {
-        Self { started: Instant::now() }
+        Self {
+            started: Instant::now(),
+        }
     }
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clocks"
+    )]
     fn now(&self) -> Timestamp {
         jiff::Timestamp::now().into()
     }

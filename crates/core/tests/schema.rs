@@ -13,5 +13,8 @@ fn committed_schema_is_current() {
         fs::write(&path, &current).unwrap();
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(committed, current, "the contract changed: run UPDATE_SCHEMA=1 cargo test -p meterbox-core");
+    assert_eq!(
+        committed, current,
+        "the contract changed: run UPDATE_SCHEMA=1 cargo test -p meterbox-core"
+    );
 }

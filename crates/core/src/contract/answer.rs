@@ -117,7 +117,9 @@ impl<'de> Deserialize<'de> for Cell {
             }
 
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Cell, E> {
-                i64::try_from(value).map(Cell::Integer).map_err(|_| E::custom("whole number beyond 64 bits"))
+                i64::try_from(value)
+                    .map(Cell::Integer)
+                    .map_err(|_| E::custom("whole number beyond 64 bits"))
             }
 
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Cell, E> {

@@ -40,7 +40,10 @@ pub struct AnalysisResult {
     pub artifacts: Vec<ArtifactRef>,
     /// The typed plan, where the planner made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schemars", schemars(with = "Option<BTreeMap<String, serde_json::Value>>"))]
+    #[cfg_attr(
+        feature = "schemars",
+        schemars(with = "Option<BTreeMap<String, serde_json::Value>>")
+    )]
     pub plan: Option<serde_json::Value>,
     /// The program that ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
