@@ -1,1 +1,36 @@
 //! Sealed execution of AI-written Python on plain Linux: no root, no container, no KVM.
+//!
+//! [`LocalSandbox`] keeps one prepared Python process, the *zygote*, with pandas and its friends imported.
+//! Each run is a child of it that lives once: in namespaces of its own (user, process, mount, network, IPC,
+//! host name), in a read-only root that holds Python and this run's input files and nothing else, under
+//! resource limits, without capabilities, behind Landlock and a short list of allowed system calls. A child
+//! cannot make another process.
+//!
+//! The supervisor in this crate never forks. It decides how a run ended from what it sees from outside: the
+//! exit status, the clock, the processor time, the memory, the bytes in the pipes. What the program says
+//! (reply, output, files) is handed over as bytes that nobody has believed.
+//!
+//! Where the machine cannot give all of this, nothing weaker is used: every call is
+//! [`SandboxError::Unavailable`](meterbox_sandbox_client::SandboxError::Unavailable), naming what is missing
+//! and the fix. [`LocalSandbox::diagnose`] says more.
+//!
+//! # Whose files
+//! A job's inputs have to lie under the [inputs root](LocalSandboxBuilder::inputs_root). A program runs as the user
+//! who runs the supervisor or, where that is root, as a user of its own (uid 61184 unless set otherwise),
+//! who has to be able to read the files: mode 0644 in folders of mode 0755, below the inputs root. The
+//! folders above it may be closed to everybody.
+
+mod artifact_name;
+mod artifacts;
+mod channel;
+mod diagnosis;
+mod document;
+mod reply;
+mod run;
+pub mod runtime;
+mod sandbox;
+mod streams;
+mod zygote;
+
+pub use diagnosis::{Check, Diagnosis};
+pub use sandbox::{LocalSandbox, LocalSandboxBuilder};

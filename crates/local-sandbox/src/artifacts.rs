@@ -1,0 +1,236 @@
+//! Files a dead program left, taken over by the handle of its working folder.
+//!
+//! Nothing moves any more: the program is dead, and only this handle keeps the folder in being. Its
+//! contents are still hostile: links, pipes, sparse giants, names made to escape.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read},
+    os::{fd::BorrowedFd, unix::fs::OpenOptionsExt},
+    path::Path,
+};
+
+use meterbox_sandbox_client::{Artifact, Limits, RejectedArtifact};
+use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+
+use crate::artifact_name::{Names, printable};
+
+/// More rejections than anybody reads.
+const MOST_REJECTED: usize = 100;
+
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) kept: Vec<Artifact>,
+    pub(crate) rejected: Vec<RejectedArtifact>,
+}
+
+/// Copies the regular files at the top of `from` into the folder `into`. Blocking.
+pub(crate) fn collect(from: BorrowedFd<'_>, into: &Path, limits: &Limits) -> io::Result<Collected> {
+    let mut names = list(from)?;
+    // The folder's order is the kernel's affair; which files stay below the caps has to be repeatable.
+    names.sort_unstable();
+    let mut collected = Collected::default();
+    let mut safe_names = Names::default();
+    let mut room = limits.artifacts_total_bytes;
+    let mut not_listed = 0_usize;
+    for name in names {
+        let taken = if collected.kept.len() >= limits.artifacts as usize {
+            Err(Rejection::because(format!("more than {} files", limits.artifacts)))
+        } else {
+            take(from, &name, into, &mut safe_names, limits.artifact_bytes.min(room), limits)
+        };
+        match taken {
+            Ok(artifact) => {
+                room -= artifact.bytes;
+                collected.kept.push(artifact);
+            }
+            Err(Rejection::Fault(error)) => return Err(error),
+            Err(Rejection::Because(_)) if collected.rejected.len() >= MOST_REJECTED => not_listed += 1,
+            Err(Rejection::Because(reason)) => {
+                let name = printable(&name);
+                collected.rejected.push(RejectedArtifact { name, reason });
+            }
+        }
+    }
+    if not_listed > 0 {
+        let reason = format!("{not_listed} more were not collected");
+        let name = "…".to_owned();
+        collected.rejected.push(RejectedArtifact { name, reason });
+    }
+    Ok(collected)
+}
+
+enum Rejection {
+    /// The file's own doing.
+    Because(String),
+    /// Ours: the folder to collect into does not take it.
+    Fault(io::Error),
+}
+
+impl Rejection {
+    fn because(reason: impl Into<String>) -> Self {
+        Self::Because(reason.into())
+    }
+}
+
+fn list(folder: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(name.to_vec());
+        }
+    }
+    Ok(names)
+}
+
+fn take(
+    from: BorrowedFd<'_>,
+    name: &[u8],
+    into: &Path,
+    safe_names: &mut Names,
+    most: u64,
+    limits: &Limits,
+) -> Result<Artifact, Rejection> {
+    let file = open(from, name)?;
+    let about = fstat(&file).map_err(|error| Rejection::Fault(error.into()))?;
+    match FileType::from_raw_mode(about.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Directory => return Err(Rejection::because("a folder; only files at the top are collected")),
+        _ => return Err(Rejection::because("not a regular file")),
+    }
+    if about.st_nlink != 1 {
+        return Err(Rejection::because("it has more than one name (a hard link)"));
+    }
+    let size = u64::try_from(about.st_size).unwrap_or(u64::MAX);
+    if size > limits.artifact_bytes {
+        let reason = format!("{size} bytes, more than {}", limits.artifact_bytes);
+        return Err(Rejection::Because(reason));
+    }
+    if size > most {
+        let reason = format!("all files together are more than {} bytes", limits.artifacts_total_bytes);
+        return Err(Rejection::Because(reason));
+    }
+    let name = safe_names.safe(name);
+    let path = into.join(&name);
+    let bytes = copy(file, &path, size).map_err(Rejection::Fault)?;
+    Ok(Artifact { name, path, bytes })
+}
+
+fn open(folder: BorrowedFd<'_>, name: &[u8]) -> Result<File, Rejection> {
+    // Not blocking, or a named pipe would hold us up for ever.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let inside = ResolveFlags::BENEATH
+        | ResolveFlags::NO_SYMLINKS
+        | ResolveFlags::NO_MAGICLINKS
+        | ResolveFlags::NO_XDEV;
+    match openat2(folder, name, flags, Mode::empty(), inside) {
+        Ok(file) => Ok(file.into()),
+        Err(rustix::io::Errno::LOOP) => Err(Rejection::because("a symbolic link")),
+        Err(rustix::io::Errno::XDEV) => Err(Rejection::because("it lies outside the working folder")),
+        Err(rustix::io::Errno::ACCESS) => Err(Rejection::because("the program took the right to read it away")),
+        Err(rustix::io::Errno::NXIO) => Err(Rejection::because("not a regular file")),
+        Err(error) => Err(Rejection::Fault(error.into())),
+    }
+}
+
+/// A new file, never one that is there already, with plain rights whatever the original's were.
+fn copy(from: File, to: &Path, size: u64) -> io::Result<u64> {
+    let mut target = OpenOptions::new().write(true).create_new(true).mode(0o644).open(to)?;
+    io::copy(&mut from.take(size), &mut target)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::{fd::AsFd, unix::fs::PermissionsExt},
+    };
+
+    use super::*;
+
+    fn collected(prepare: impl FnOnce(&Path), limits: &Limits) -> (Collected, tempfile::TempDir) {
+        let (from, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        prepare(from.path());
+        let folder = File::open(from.path()).unwrap();
+        let collected = collect(folder.as_fd(), into.path(), limits).unwrap();
+        (collected, into)
+    }
+
+    #[test]
+    fn only_plain_files_are_taken() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        fs::write(secret.path(), "secret").unwrap();
+        let (collected, into) = collected(
+            |folder| {
+                fs::write(folder.join("good.csv"), "a,b").unwrap();
+                fs::set_permissions(folder.join("good.csv"), fs::Permissions::from_mode(0o4755)).unwrap();
+                std::os::unix::fs::symlink(secret.path(), folder.join("link")).unwrap();
+                std::os::unix::fs::symlink("good.csv", folder.join("link-inside")).unwrap();
+                fs::create_dir(folder.join("folder")).unwrap();
+                fs::write(folder.join("one"), "x").unwrap();
+                fs::hard_link(folder.join("one"), folder.join("other")).unwrap();
+                let fifo = folder.join("fifo");
+                rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+                let _ = std::os::unix::net::UnixListener::bind(folder.join("socket")).unwrap();
+            },
+            &Limits::default(),
+        );
+        let kept: Vec<&str> = collected.kept.iter().map(|kept| kept.name.as_str()).collect();
+        assert_eq!(kept, ["good.csv"]);
+        let mode = fs::metadata(&collected.kept[0].path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7111, 0, "{mode:o}");
+        assert_eq!(collected.rejected.len(), 7, "{:?}", collected.rejected);
+        assert_eq!(fs::read_dir(into.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn caps_hold_and_are_said() {
+        let limits = Limits {
+            artifacts: 3,
+            artifact_bytes: 10,
+            artifacts_total_bytes: 16,
+            ..Limits::default()
+        };
+        let (collected, _into) = collected(
+            |folder| {
+                fs::write(folder.join("a"), [0; 10]).unwrap();
+                fs::write(folder.join("b"), [0; 11]).unwrap();
+                fs::write(folder.join("c"), [0; 7]).unwrap();
+                for name in ["d", "e", "f"] {
+                    fs::write(folder.join(name), [0; 1]).unwrap();
+                }
+                // A giant that takes no room.
+                File::create(folder.join("sparse")).unwrap().set_len(1 << 40).unwrap();
+            },
+            &limits,
+        );
+        let kept: Vec<&str> = collected.kept.iter().map(|kept| kept.name.as_str()).collect();
+        assert_eq!(kept, ["a", "d", "e"]);
+        let reasons: Vec<&str> = collected.rejected.iter().map(|file| file.reason.as_str()).collect();
+        assert_eq!(
+            reasons,
+            [
+                "11 bytes, more than 10",
+                "all files together are more than 16 bytes",
+                "more than 3 files",
+                "more than 3 files",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_flood_of_rejections_is_summed_up() {
+        let limits = Limits {
+            artifacts: 0,
+            ..Limits::default()
+        };
+        let (collected, _into) = collected(
+            |folder| (0..150).for_each(|i| fs::write(folder.join(i.to_string()), "").unwrap()),
+            &limits,
+        );
+        assert_eq!(collected.rejected.len(), MOST_REJECTED + 1);
+        assert_eq!(collected.rejected[MOST_REJECTED].reason, "50 more were not collected");
+    }
+}

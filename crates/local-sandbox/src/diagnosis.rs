@@ -1,0 +1,212 @@
+//! What this machine can do, found by doing it, and how to fix what it cannot.
+
+use std::fs;
+
+use meterbox_sandbox_client::SandboxError;
+
+use crate::{
+    run,
+    zygote::{FailedStep, Settings, Zygote, plain},
+};
+
+const EPERM: i32 = 1;
+const EACCES: i32 = 13;
+const ENOSPC: i32 = 28;
+const ENOSYS: i32 = 38;
+/// Ubuntu's rule that takes the rights of a user namespace away again.
+const APPARMOR_RULE: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+/// Debian's switch.
+const DEBIAN_SWITCH: &str = "/proc/sys/kernel/unprivileged_userns_clone";
+const MOST_NAMESPACES: &str = "/proc/sys/user/max_user_namespaces";
+
+/// What a run needs, and whether it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// One thing after the other; a later one may be left out where an earlier one failed.
+    pub checks: Vec<Check>,
+}
+
+/// One thing a run needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What was tried.
+    pub check: String,
+    /// Whether it works.
+    pub ok: bool,
+    /// What was found.
+    pub found: String,
+    /// What to do about it, where it does not work.
+    pub fix: Option<String>,
+}
+
+impl Diagnosis {
+    /// Whether programs can be run here.
+    pub fn is_ok(&self) -> bool {
+        self.checks.iter().all(|check| check.ok)
+    }
+}
+
+impl Check {
+    fn works(check: &str, found: impl Into<String>) -> Self {
+        Self {
+            check: check.to_owned(),
+            ok: true,
+            found: found.into(),
+            fix: None,
+        }
+    }
+
+    fn fails(check: &str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            check: check.to_owned(),
+            ok: false,
+            found: found.into(),
+            fix: Some(fix.into()),
+        }
+    }
+}
+
+/// Starts a zygote of its own and lets it go again.
+pub(crate) async fn diagnose(settings: &Settings) -> Diagnosis {
+    let mut checks = vec![processor()];
+    if !checks[0].ok {
+        return Diagnosis { checks };
+    }
+    let zygote = match Zygote::start(settings).await {
+        Ok(zygote) => zygote,
+        Err(error) => {
+            checks.push(failed("a prepared interpreter", &error));
+            return Diagnosis { checks };
+        }
+    };
+    let python = format!("Python {}, {} packages", zygote.ready.python, zygote.ready.packages.len());
+    checks.push(Check::works("a prepared interpreter", python));
+    checks.push(match zygote.ready.landlock {
+        0 => Check::works("Landlock", "not in this kernel; the other locks hold without it"),
+        abi => Check::works("Landlock", format!("version {abi}")),
+    });
+    checks.push(match run::trial(&zygote).await {
+        Ok(failed) if failed.is_empty() => Check::works("a jail", "every trial was refused as it has to be"),
+        Ok(failures) => failed("a jail", &unsafe_jail(&failures)),
+        Err(error) => failed("a jail", &error),
+    });
+    Diagnosis { checks }
+}
+
+fn processor() -> Check {
+    let found = std::env::consts::ARCH;
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Check::works("Linux on x86-64", found);
+    }
+    let fix = "use a machine with Linux on x86-64, or the cloud sandbox";
+    Check::fails("Linux on x86-64", format!("{} on {found}", std::env::consts::OS), fix)
+}
+
+fn failed(check: &str, error: &SandboxError) -> Check {
+    match error {
+        SandboxError::Unavailable { missing, fix } => Check::fails(check, missing.clone(), fix.clone()),
+        other => Check::fails(check, other.to_string(), "run it again; if it stays, report it with this text"),
+    }
+}
+
+/// The error for a set-up step that the machine refused to a zygote.
+pub(crate) fn unavailable(failed: &FailedStep) -> SandboxError {
+    let FailedStep { step, errno, message } = failed;
+    let (missing, fix) = match step.as_str() {
+        "namespaces" | "id maps" | "mounts" | "child" => {
+            (format!("this machine refuses namespaces: {message}"), namespaces_fix(*errno))
+        }
+        "seccomp" | "privileges" | "user" | "limits" | "landlock" => (
+            format!("this machine refuses a part of the jail: {message}"),
+            "use a kernel of 5.14 or later with seccomp; in a container, allow the seccomp call".to_owned(),
+        ),
+        _ => (
+            format!("the Python runtime does not work: {message}"),
+            "run `meterbox runtime remove` and `meterbox runtime install`".to_owned(),
+        ),
+    };
+    SandboxError::Unavailable { missing, fix }
+}
+
+/// The error for a set-up step that failed for one run, on a machine where it worked before.
+pub(crate) fn failed_run(failed: &FailedStep) -> SandboxError {
+    if failed.step == "input" {
+        let reason = format!(
+            "an input cannot be read in the sandbox ({}); let everybody read it (mode 0644) and enter its \
+             folders (mode 0755)",
+            failed.message
+        );
+        return SandboxError::BadJob { reason };
+    }
+    if matches!(failed.errno, EPERM | EACCES | ENOSPC | ENOSYS) {
+        return unavailable(failed);
+    }
+    plain(format!("a jail could not be set up: {}", failed.message))
+}
+
+/// The error for a jail that stands but does not hold.
+pub(crate) fn unsafe_jail(failed: &[String]) -> SandboxError {
+    SandboxError::Unavailable {
+        missing: format!("the jail does not hold on this machine; not true: {}", failed.join("; ")),
+        fix: "use a kernel that enforces seccomp and namespaces, not one that emulates them, or the cloud \
+              sandbox"
+            .to_owned(),
+    }
+}
+
+/// The switches are hints only: what counts is that it did not work.
+fn namespaces_fix(errno: i32) -> String {
+    let off = |path: &str, value: &str| fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
+    if errno == ENOSPC || off(MOST_NAMESPACES, "0") {
+        return "allow user namespaces: `sysctl -w user.max_user_namespaces=10000`".to_owned();
+    }
+    if off(DEBIAN_SWITCH, "0") {
+        return "allow user namespaces: `sysctl -w kernel.unprivileged_userns_clone=1`".to_owned();
+    }
+    if off(APPARMOR_RULE, "1") {
+        return "Ubuntu's AppArmor takes the rights of user namespaces away: load a profile for meterbox with \
+                the line `userns,`, or `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"
+            .to_owned();
+    }
+    if errno == ENOSYS {
+        return "use a kernel of 5.14 or later; in Docker, the default seccomp profile hides clone3: start the \
+                container with `--security-opt seccomp=unconfined`"
+            .to_owned();
+    }
+    "in Docker, start the container with `--security-opt seccomp=unconfined --security-opt \
+     apparmor=unconfined`; elsewhere, allow user namespaces to this user"
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(step: &str, errno: i32) -> FailedStep {
+        FailedStep {
+            step: step.to_owned(),
+            errno,
+            message: "unshare: refused".to_owned(),
+        }
+    }
+
+    #[test]
+    fn every_refusal_names_the_fix() {
+        let text = |error| match error {
+            SandboxError::Unavailable { missing, fix } => (missing, fix),
+            other => panic!("{other}"),
+        };
+        let (missing, fix) = text(unavailable(&step("namespaces", ENOSPC)));
+        assert!(missing.contains("unshare") && fix.contains("max_user_namespaces"));
+        let (_, fix) = text(unavailable(&step("python", 0)));
+        assert!(fix.contains("runtime install"));
+        let (_, fix) = text(failed_run(&step("seccomp", EPERM)));
+        assert!(fix.contains("seccomp"));
+    }
+
+    #[test]
+    fn an_unreadable_input_is_the_jobs_fault() {
+        let error = failed_run(&step("input", EACCES));
+        assert!(matches!(error, SandboxError::BadJob { .. }), "{error}");
+    }
+}

@@ -1,0 +1,251 @@
+//! The job as its child reads it, and the checks before there is one.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::OwnedFd,
+    path::{Component, Path},
+};
+
+use meterbox_sandbox_client::{InputFile, Job, Limits, Program, SandboxError};
+use rustix::fs::{MemfdFlags, SealFlags};
+use serde::Serialize;
+
+const DATA: &str = "/data";
+
+#[derive(Debug, Serialize)]
+pub(crate) struct JobDocument<'a> {
+    mode: &'static str,
+    code: &'a str,
+    parameters: Option<&'a serde_json::Value>,
+    tables: &'a BTreeMap<String, String>,
+    as_of: Option<String>,
+    seed: u64,
+    reply_bytes: u64,
+    data_dir: &'static str,
+    inputs: Vec<(String, &'a str)>,
+    limits: LimitsDocument,
+}
+
+#[derive(Debug, Serialize)]
+struct LimitsDocument {
+    cpu_seconds: u64,
+    memory_bytes: u64,
+    threads: u32,
+    open_files: u32,
+    file_bytes: u64,
+    scratch_bytes: u64,
+    scratch_inodes: u32,
+}
+
+impl<'a> JobDocument<'a> {
+    /// Checks the job against the folder its inputs have to lie in (an absolute path without links).
+    pub(crate) fn new(job: &'a Job, inputs_root: Option<&Path>) -> Result<Self, SandboxError> {
+        let (mode, code, parameters) = match &job.program {
+            Program::Analysis { code } => ("analysis", code, None),
+            Program::Service { code, parameters } => ("service", code, Some(parameters)),
+        };
+        let mut inputs = Vec::with_capacity(job.inputs.len());
+        for input in &job.inputs {
+            check_path(&input.path)?;
+            inputs.push((source(input, inputs_root)?, input.path.as_str()));
+        }
+        check_distinct(&job.inputs)?;
+        if let Some(folder) = job.artifacts_into.as_deref().filter(|folder| !folder.is_dir()) {
+            return Err(bad(format!("the folder for its files, {}, does not exist", folder.display())));
+        }
+        Ok(Self {
+            mode,
+            code,
+            parameters,
+            tables: &job.tables,
+            as_of: job.as_of.map(|date| date.to_string()),
+            seed: job.seed,
+            reply_bytes: job.limits.reply_bytes,
+            data_dir: DATA,
+            inputs,
+            limits: LimitsDocument::new(&job.limits)?,
+        })
+    }
+
+    /// The trial that every zygote has to pass.
+    pub(crate) fn selftest(tables: &'a BTreeMap<String, String>) -> Result<Self, SandboxError> {
+        Ok(Self {
+            mode: "selftest",
+            code: "",
+            parameters: None,
+            tables,
+            as_of: None,
+            seed: 0,
+            reply_bytes: 0,
+            data_dir: DATA,
+            inputs: Vec::new(),
+            limits: LimitsDocument::new(&Limits::default())?,
+        })
+    }
+
+    /// The document in memory that nobody can change any more.
+    pub(crate) fn sealed(&self) -> io::Result<OwnedFd> {
+        sealed_memory(&serde_json::to_vec(self)?)
+    }
+}
+
+/// These bytes in memory that nobody can change any more, to be read from their beginning.
+pub(crate) fn sealed_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let memory = rustix::fs::memfd_create("meterbox", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut rest = bytes;
+    let mut offset = 0;
+    while !rest.is_empty() {
+        let written = rustix::io::pwrite(&memory, rest, offset)?;
+        rest = &rest[written..];
+        offset += written as u64;
+    }
+    rustix::fs::fcntl_add_seals(
+        &memory,
+        SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
+    )?;
+    Ok(memory)
+}
+
+impl LimitsDocument {
+    fn new(limits: &Limits) -> Result<Self, SandboxError> {
+        // Kernel limits are signed, and tmpfs rounds up to pages: far beyond any machine, far below overflow.
+        const MOST: u64 = 1 << 50;
+        // Below these an interpreter cannot even start a program.
+        let least = [
+            ("memory_bytes", limits.memory_bytes, 1 << 20),
+            ("threads", limits.threads.into(), 1),
+            ("open_files", limits.open_files.into(), 16),
+            ("scratch_bytes", limits.scratch_bytes, 4096),
+        ];
+        if let Some((name, value, least)) = least.into_iter().find(|(_, value, least)| value < least) {
+            return Err(bad(format!("the limit {name} is {value} and has to be at least {least}")));
+        }
+        let whole_seconds = limits.cpu.as_secs() + u64::from(limits.cpu.subsec_nanos() > 0);
+        Ok(Self {
+            cpu_seconds: whole_seconds.clamp(1, MOST),
+            memory_bytes: limits.memory_bytes.min(MOST),
+            threads: limits.threads,
+            open_files: limits.open_files,
+            file_bytes: limits.file_bytes.min(MOST),
+            scratch_bytes: limits.scratch_bytes.min(MOST),
+            scratch_inodes: limits.scratch_inodes,
+        })
+    }
+}
+
+fn bad(reason: String) -> SandboxError {
+    SandboxError::BadJob { reason }
+}
+
+fn check_path(path: &str) -> Result<(), SandboxError> {
+    let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+    let usable = !path.is_empty() && path.len() < 1024 && !path.contains('\0') && !path.ends_with('/');
+    if plain && usable && !path.contains("//") && !path.contains("/./") {
+        return Ok(());
+    }
+    Err(bad(format!(
+        "{path:?} is no path under {DATA}; it has to be relative, without `..`"
+    )))
+}
+
+fn check_distinct(inputs: &[InputFile]) -> Result<(), SandboxError> {
+    let mut paths: Vec<&str> = inputs.iter().map(|input| input.path.as_str()).collect();
+    paths.sort_unstable();
+    for pair in paths.windows(2) {
+        if pair[0] == pair[1] {
+            return Err(bad(format!("two inputs have the path {:?}", pair[0])));
+        }
+    }
+    let files: std::collections::BTreeSet<&str> = paths.iter().copied().collect();
+    let blocked = paths.iter().find(|path| {
+        Path::new(path)
+            .ancestors()
+            .skip(1)
+            .any(|folder| folder.to_str().is_some_and(|folder| files.contains(folder)))
+    });
+    blocked.map_or(Ok(()), |path| {
+        Err(bad(format!("the input {path:?} lies inside another input")))
+    })
+}
+
+/// The input's place relative to the inputs root.
+fn source(input: &InputFile, root: Option<&Path>) -> Result<String, SandboxError> {
+    let shown = input.source.display();
+    let real = input
+        .source
+        .canonicalize()
+        .map_err(|error| bad(format!("the input {shown} cannot be found: {error}")))?;
+    if !real.is_file() {
+        return Err(bad(format!("the input {shown} is not a regular file")));
+    }
+    let Some(root) = root else {
+        return Err(bad(format!("the input {shown} cannot be used: this sandbox has no inputs root")));
+    };
+    let relative = real.strip_prefix(root).map_err(|_| {
+        bad(format!("the input {shown} is not in the inputs root {}; put it there", root.display()))
+    })?;
+    relative
+        .to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| bad(format!("the input {shown} has a name that is not UTF-8")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(paths: &[&str], folder: &Path) -> Job {
+        let mut job = Job::new(Program::Analysis { code: String::new() });
+        job.inputs = paths
+            .iter()
+            .map(|path| InputFile {
+                source: folder.join("a.csv"),
+                path: (*path).to_owned(),
+            })
+            .collect();
+        job
+    }
+
+    #[test]
+    fn paths_stay_below_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::write(root.join("a.csv"), "x").unwrap();
+        for path in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a/", "a\0b"] {
+            let job = job(&[path], &root);
+            let error = JobDocument::new(&job, Some(&root)).unwrap_err();
+            assert!(matches!(error, SandboxError::BadJob { .. }), "{path:?}: {error}");
+        }
+        for paths in [["a", "a"], ["a", "a/b"], ["a/b/c", "a/b"]] {
+            assert!(JobDocument::new(&job(&paths, &root), Some(&root)).is_err(), "{paths:?}");
+        }
+        JobDocument::new(&job(&["orders/2026.csv", "orders/2025.csv"], &root), Some(&root)).unwrap();
+    }
+
+    #[test]
+    fn inputs_have_to_lie_in_the_inputs_root() {
+        let outside = tempfile::tempdir().unwrap();
+        let inside = tempfile::tempdir().unwrap();
+        let root = inside.path().canonicalize().unwrap();
+        std::fs::write(outside.path().join("a.csv"), "x").unwrap();
+        std::os::unix::fs::symlink(outside.path().join("a.csv"), root.join("link.csv")).unwrap();
+        for source in [outside.path().join("a.csv"), root.join("link.csv"), root.clone()] {
+            let mut job = Job::new(Program::Analysis { code: String::new() });
+            job.inputs = vec![InputFile {
+                source: source.clone(),
+                path: "a.csv".to_owned(),
+            }];
+            let error = JobDocument::new(&job, Some(&root)).unwrap_err();
+            assert!(error.to_string().contains(source.to_str().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_limit_too_small_to_start_is_named() {
+        let mut job = job(&[], Path::new("/"));
+        job.limits.open_files = 3;
+        let error = JobDocument::new(&job, None).unwrap_err();
+        assert!(error.to_string().contains("open_files"), "{error}");
+    }
+}

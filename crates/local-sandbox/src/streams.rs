@@ -1,0 +1,227 @@
+//! What comes out of a program's pipes while it runs: capped, and heard as it comes.
+
+use std::{io, os::fd::OwnedFd, sync::Arc};
+
+use meterbox_sandbox_client::{Limits, OutputSink, OutputStream};
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
+
+const CHUNK: usize = 64 * 1024;
+
+/// Standard output, standard error and the reply.
+pub(crate) struct Streams {
+    stdout: Printed,
+    stderr: Printed,
+    reply: Pipe,
+    reply_bytes: Vec<u8>,
+    reply_room: u64,
+    reply_was_cut: bool,
+    output_room: u64,
+    output_bytes: u64,
+    sink: Arc<dyn OutputSink>,
+}
+
+/// The ends for the program.
+#[derive(Debug)]
+pub(crate) struct ProgramEnds {
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
+    pub(crate) reply: OwnedFd,
+}
+
+/// What a step brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Read,
+    OverLimit,
+}
+
+/// Everything that was said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) reply: Vec<u8>,
+    pub(crate) output_bytes: u64,
+}
+
+impl Streams {
+    pub(crate) fn new(limits: &Limits, sink: Arc<dyn OutputSink>) -> io::Result<(Self, ProgramEnds)> {
+        let (stdout, stdout_end) = Pipe::new()?;
+        let (stderr, stderr_end) = Pipe::new()?;
+        let (reply, reply_end) = Pipe::new()?;
+        let streams = Self {
+            stdout: Printed::new(OutputStream::Stdout, stdout),
+            stderr: Printed::new(OutputStream::Stderr, stderr),
+            reply,
+            reply_bytes: Vec::new(),
+            reply_room: limits.reply_bytes,
+            reply_was_cut: false,
+            output_room: limits.output_bytes,
+            output_bytes: 0,
+            sink,
+        };
+        let ends = ProgramEnds {
+            stdout: stdout_end,
+            stderr: stderr_end,
+            reply: reply_end,
+        };
+        Ok((streams, ends))
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.stdout.pipe.is_open() || self.stderr.pipe.is_open() || self.reply.is_open()
+    }
+
+    /// Waits for the next bytes of any pipe. Cancel-safe. Pends for ever once all are closed.
+    pub(crate) async fn step(&mut self) -> Step {
+        tokio::select! {
+            read = self.stdout.pipe.read() => Self::take(&mut self.stdout, read, &mut self.output_room, &mut self.output_bytes, &*self.sink),
+            read = self.stderr.pipe.read() => Self::take(&mut self.stderr, read, &mut self.output_room, &mut self.output_bytes, &*self.sink),
+            read = self.reply.read() => {
+                let kept = read.min(usize::try_from(self.reply_room).unwrap_or(usize::MAX));
+                self.reply_bytes.extend_from_slice(&self.reply.chunk[..kept]);
+                self.reply_room -= kept as u64;
+                self.reply_was_cut |= kept < read;
+                if kept < read { Step::OverLimit } else { Step::Read }
+            }
+        }
+    }
+
+    fn take(
+        printed: &mut Printed,
+        read: usize,
+        room: &mut u64,
+        total: &mut u64,
+        sink: &dyn OutputSink,
+    ) -> Step {
+        let kept = read.min(usize::try_from(*room).unwrap_or(usize::MAX));
+        *room -= kept as u64;
+        *total += read as u64;
+        printed.hear(kept, sink);
+        if kept < read { Step::OverLimit } else { Step::Read }
+    }
+
+    /// What was said up to now. A reply that was cut is worth nothing and left out.
+    pub(crate) fn finish(mut self) -> Said {
+        for printed in [&mut self.stdout, &mut self.stderr] {
+            printed.flush(&*self.sink);
+        }
+        Said {
+            stdout: self.stdout.text,
+            stderr: self.stderr.text,
+            reply: if self.reply_was_cut { Vec::new() } else { self.reply_bytes },
+            output_bytes: self.output_bytes,
+        }
+    }
+}
+
+struct Pipe {
+    receiver: Option<Receiver>,
+    chunk: Vec<u8>,
+}
+
+impl Pipe {
+    fn new() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+        let pipe = Self {
+            receiver: Some(Receiver::from_owned_fd(ours)?),
+            chunk: vec![0; CHUNK],
+        };
+        Ok((pipe, theirs))
+    }
+
+    fn is_open(&self) -> bool {
+        self.receiver.is_some()
+    }
+
+    /// How many bytes are now in `chunk`; 0 when the pipe has just closed.
+    async fn read(&mut self) -> usize {
+        let Some(receiver) = &mut self.receiver else {
+            return std::future::pending().await;
+        };
+        match receiver.read(&mut self.chunk).await {
+            Ok(0) | Err(_) => {
+                self.receiver = None;
+                0
+            }
+            Ok(bytes) => bytes,
+        }
+    }
+}
+
+struct Printed {
+    stream: OutputStream,
+    pipe: Pipe,
+    text: String,
+    /// The beginning of a character whose rest has not come yet.
+    unfinished: Vec<u8>,
+}
+
+impl Printed {
+    fn new(stream: OutputStream, pipe: Pipe) -> Self {
+        Self {
+            stream,
+            pipe,
+            text: String::new(),
+            unfinished: Vec::new(),
+        }
+    }
+
+    fn hear(&mut self, bytes: usize, sink: &dyn OutputSink) {
+        let mut pending = std::mem::take(&mut self.unfinished);
+        pending.extend_from_slice(&self.pipe.chunk[..bytes]);
+        let (text, unfinished) = decode(&pending);
+        self.unfinished = unfinished.to_vec();
+        self.say(&text, sink);
+    }
+
+    fn flush(&mut self, sink: &dyn OutputSink) {
+        if !self.unfinished.is_empty() {
+            self.unfinished.clear();
+            self.say("\u{fffd}", sink);
+        }
+    }
+
+    fn say(&mut self, text: &str, sink: &dyn OutputSink) {
+        if !text.is_empty() {
+            self.text.push_str(text);
+            sink.printed(self.stream, text);
+        }
+    }
+}
+
+/// The text of these bytes with invalid parts replaced, and the beginning of a character at their end.
+fn decode(bytes: &[u8]) -> (String, &[u8]) {
+    let mut text = String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    loop {
+        match std::str::from_utf8(rest) {
+            Ok(valid) => {
+                text.push_str(valid);
+                return (text, &[]);
+            }
+            Err(error) => {
+                let (valid, after) = rest.split_at(error.valid_up_to());
+                text.push_str(&String::from_utf8_lossy(valid));
+                let Some(invalid) = error.error_len() else {
+                    return (text, after);
+                };
+                text.push('\u{fffd}');
+                rest = &after[invalid..];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_cut_in_two_are_waited_for() {
+        let (text, rest) = decode("aü€".as_bytes().split_last().unwrap().1);
+        assert_eq!((text.as_str(), rest), ("aü", &"€".as_bytes()[..2]));
+        assert_eq!(decode(b"a\xff\xfeb").0, "a\u{fffd}\u{fffd}b");
+    }
+}

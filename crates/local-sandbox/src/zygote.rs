@@ -1,0 +1,419 @@
+//! The prepared interpreter: started, spoken with, and replaced when it dies.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    process::Stdio,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use meterbox_sandbox_client::SandboxError;
+use rustix::process::{Signal, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::AsyncReadExt,
+    process::{Child, ChildStderr, Command},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{channel::Channel, diagnosis, document::sealed_memory};
+
+const BOOTSTRAP: &str = include_str!("../zygote/bootstrap.py");
+/// In the order they need each other.
+const MODULES: [(&str, &str); 7] = [
+    ("calls", include_str!("../zygote/calls.py")),
+    ("seccomp", include_str!("../zygote/seccomp.py")),
+    ("landlock", include_str!("../zygote/landlock.py")),
+    ("root", include_str!("../zygote/root.py")),
+    ("selftest", include_str!("../zygote/selftest.py")),
+    ("child", include_str!("../zygote/child.py")),
+    ("main", include_str!("../zygote/main.py")),
+];
+/// Imports from a cold disk may take long; nothing takes longer than this.
+const BOOT_DEADLINE: Duration = Duration::from_secs(60);
+const LOG_BYTES: usize = 16 * 1024;
+
+/// What a zygote is made from.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Settings {
+    /// The interpreter; not told to the zygote, who is it.
+    #[serde(skip)]
+    pub(crate) python: std::path::PathBuf,
+    /// The module that runs programs.
+    #[serde(skip)]
+    pub(crate) prelude: String,
+    /// Folders of the runtime.
+    pub(crate) readable: Vec<String>,
+    /// Matplotlib's list of fonts.
+    #[serde(skip)]
+    pub(crate) font_cache: std::path::PathBuf,
+    /// The folder that inputs lie in.
+    pub(crate) inputs: Option<String>,
+    /// Who programs run as where the supervisor is root.
+    pub(crate) uid: u32,
+    /// The group to that user.
+    pub(crate) gid: u32,
+    /// Guards to leave out: always empty but in this crate's own tests.
+    pub(crate) without: Vec<&'static str>,
+}
+
+/// What a started zygote says about itself.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) python: String,
+    pub(crate) packages: BTreeMap<String, String>,
+    pub(crate) baseline: Baseline,
+    pub(crate) landlock: u32,
+}
+
+/// Memory that every child has from birth.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct Baseline {
+    pub(crate) resident: u64,
+}
+
+/// A failed step of the set-up.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct FailedStep {
+    pub(crate) step: String,
+    pub(crate) errno: i32,
+    pub(crate) message: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Greeting {
+    Ready(Ready),
+    Failed(FailedStep),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum News {
+    Started {
+        started: u64,
+        pid: i32,
+    },
+    Ended {
+        ended: u64,
+        status: i32,
+        cpu_micros: u64,
+        peak_bytes: u64,
+    },
+    Refused {
+        refused: u64,
+        message: String,
+    },
+}
+
+/// What becomes of one child.
+#[derive(Debug)]
+pub(crate) enum ChildEvent {
+    Started { pid: i32, pidfd: Arc<OwnedFd> },
+    Refused { message: String },
+    Ended(Ended),
+}
+
+/// The end of a child as the kernel tells it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) status: i32,
+    pub(crate) cpu: Duration,
+    pub(crate) peak_bytes: u64,
+}
+
+/// A running zygote. Dropping it ends it, and all its children with it.
+#[derive(Debug)]
+pub(crate) struct Zygote {
+    pub(crate) ready: Ready,
+    shared: Arc<Shared>,
+    next: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    channel: Channel,
+    children: Mutex<HashMap<u64, mpsc::UnboundedSender<ChildEvent>>>,
+    log: Arc<Mutex<Vec<u8>>>,
+    /// Asks the task that owns the process to end it.
+    stop: CancellationToken,
+    gone: CancellationToken,
+}
+
+/// One child's events. Dropping it kills the child.
+#[derive(Debug)]
+pub(crate) struct ChildHandle {
+    events: mpsc::UnboundedReceiver<ChildEvent>,
+    pidfd: Option<Arc<OwnedFd>>,
+    id: u64,
+    shared: Arc<Shared>,
+}
+
+impl Zygote {
+    /// Starts one. Fails closed: where anything of the jail cannot be had, there is no zygote.
+    pub(crate) async fn start(settings: &Settings) -> Result<Self, SandboxError> {
+        let (channel, theirs) = Channel::pair().map_err(platform("no socket for the interpreter"))?;
+        let mut process = spawn(settings, theirs)?;
+        let log = Arc::new(Mutex::new(Vec::new()));
+        if let Some(stderr) = process.stderr.take() {
+            tokio::spawn(keep_log(stderr, Arc::clone(&log)));
+        }
+        let greeting = tokio::time::timeout(BOOT_DEADLINE, greet(&channel, settings)).await;
+        let ready = match greeting {
+            Ok(Ok(Greeting::Ready(ready))) => ready,
+            Ok(Ok(Greeting::Failed(failed))) => return Err(diagnosis::unavailable(&failed)),
+            Ok(Err(error)) => {
+                // The last words may still be on their way.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let message = format!("the interpreter did not start: {}", last_words(&log));
+                return Err(SandboxError::platform(message, error));
+            }
+            Err(_) => return Err(plain("the interpreter did not start within 60 seconds")),
+        };
+        let shared = Arc::new(Shared {
+            channel,
+            children: Mutex::default(),
+            log,
+            stop: CancellationToken::new(),
+            gone: CancellationToken::new(),
+        });
+        tokio::spawn(listen(Arc::clone(&shared), process));
+        Ok(Self {
+            ready,
+            shared,
+            next: AtomicU64::new(1),
+        })
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.shared.gone.is_cancelled() && !self.shared.stop.is_cancelled()
+    }
+
+    /// Ends it at once: for one that does not answer any more.
+    pub(crate) fn abandon(&self) {
+        self.shared.stop.cancel();
+    }
+
+    /// Asks for a child. `descriptors`: job, stdout, stderr, reply, set-up.
+    pub(crate) async fn child(&self, descriptors: [BorrowedFd<'_>; 5]) -> Result<ChildHandle, SandboxError> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, events) = mpsc::unbounded_channel();
+        self.shared.children().insert(id, sender);
+        let handle = ChildHandle {
+            events,
+            pidfd: None,
+            id,
+            shared: Arc::clone(&self.shared),
+        };
+        if !self.is_alive() {
+            return Err(plain("the interpreter died"));
+        }
+        let request = format!(r#"{{"run": {id}}}"#);
+        self.shared
+            .channel
+            .send(request.as_bytes(), &descriptors)
+            .await
+            .map_err(platform("the interpreter does not listen"))?;
+        Ok(handle)
+    }
+
+    pub(crate) fn last_words(&self) -> String {
+        last_words(&self.shared.log)
+    }
+}
+
+impl Drop for Zygote {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
+
+impl Shared {
+    fn children(&self) -> std::sync::MutexGuard<'_, HashMap<u64, mpsc::UnboundedSender<ChildEvent>>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, id: u64, event: ChildEvent) {
+        let ends = matches!(event, ChildEvent::Ended(_) | ChildEvent::Refused { .. });
+        let mut children = self.children();
+        if let Some(child) = children.get(&id) {
+            // Nobody listening is a dropped run; its handle has killed the child.
+            let _ = child.send(event);
+        } else if let ChildEvent::Started { pidfd, .. } = event {
+            kill(&pidfd);
+        }
+        if ends {
+            children.remove(&id);
+        }
+    }
+}
+
+impl ChildHandle {
+    /// The next event; `None` once the zygote is gone. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<ChildEvent> {
+        let event = self.events.recv().await;
+        match &event {
+            Some(ChildEvent::Started { pidfd, .. }) => self.pidfd = Some(Arc::clone(pidfd)),
+            Some(ChildEvent::Ended(_)) => self.pidfd = None,
+            _ => {}
+        }
+        event
+    }
+
+    pub(crate) fn kill(&self) {
+        if let Some(pidfd) = &self.pidfd {
+            kill(pidfd);
+        }
+    }
+}
+
+impl Drop for ChildHandle {
+    fn drop(&mut self) {
+        self.shared.children().remove(&self.id);
+        self.kill();
+        // Started, but nobody has looked at the news yet.
+        while let Ok(event) = self.events.try_recv() {
+            if let ChildEvent::Started { pidfd, .. } = event {
+                kill(&pidfd);
+            }
+        }
+    }
+}
+
+fn kill(pidfd: &OwnedFd) {
+    // Fails only where it is already dead.
+    let _ = pidfd_send_signal(pidfd, Signal::KILL);
+}
+
+fn spawn(settings: &Settings, control: OwnedFd) -> Result<Child, SandboxError> {
+    // Its whole environment. The hash seed is fixed so that a run can be repeated exactly.
+    let environment = [
+        ("HOME", "/tmp"),
+        // Arrow's allocator would start a thread, and the zygote may have one only.
+        ("JE_ARROW_MALLOC_CONF", "background_thread:false"),
+        ("LANG", "C.UTF-8"),
+        ("TZ", "UTC"),
+        ("MPLBACKEND", "Agg"),
+        ("OMP_NUM_THREADS", "1"),
+        ("OPENBLAS_NUM_THREADS", "1"),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("PYTHONHASHSEED", "0"),
+    ];
+    Command::new(&settings.python)
+        .args(["-s", "-P", "-c", BOOTSTRAP])
+        .env_clear()
+        .envs(environment)
+        .env("MPLCONFIGDIR", &settings.font_cache)
+        .current_dir("/")
+        .stdin(Stdio::from(control))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| SandboxError::Unavailable {
+            missing: format!("Python cannot be started at {}: {error}", settings.python.display()),
+            fix: "run `meterbox runtime install`".to_owned(),
+        })
+}
+
+async fn greet(channel: &Channel, settings: &Settings) -> io::Result<Greeting> {
+    #[derive(Serialize)]
+    struct Boot<'a> {
+        modules: &'a [(&'a str, &'a str)],
+        prelude: &'a str,
+        settings: &'a Settings,
+    }
+    let boot = Boot {
+        modules: &MODULES,
+        prelude: &settings.prelude,
+        settings,
+    };
+    let boot = sealed_memory(&serde_json::to_vec(&boot)?)?;
+    channel.send(b"boot", &[boot.as_fd()]).await?;
+    let Some(message) = channel.receive().await? else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
+    Ok(serde_json::from_slice(&message.bytes)?)
+}
+
+/// Owns the process: hands its news on, and ends it when asked to.
+async fn listen(shared: Arc<Shared>, mut process: Child) {
+    loop {
+        let message = tokio::select! {
+            () = shared.stop.cancelled() => break,
+            message = shared.channel.receive() => message,
+        };
+        let Ok(Some(message)) = message else { break };
+        let Ok(news) = serde_json::from_slice::<News>(&message.bytes) else {
+            tracing::error!("the interpreter said something unknown");
+            break;
+        };
+        match (news, message.descriptor) {
+            (News::Started { started, pid }, Some(pidfd)) => {
+                let pidfd = Arc::new(pidfd);
+                shared.tell(started, ChildEvent::Started { pid, pidfd });
+            }
+            (News::Started { .. }, None) => break,
+            (
+                News::Ended {
+                    ended,
+                    status,
+                    cpu_micros,
+                    peak_bytes,
+                },
+                _,
+            ) => {
+                let cpu = Duration::from_micros(cpu_micros);
+                shared.tell(
+                    ended,
+                    ChildEvent::Ended(Ended {
+                        status,
+                        cpu,
+                        peak_bytes,
+                    }),
+                );
+            }
+            (News::Refused { refused, message }, _) => {
+                shared.tell(refused, ChildEvent::Refused { message });
+            }
+        }
+    }
+    shared.gone.cancel();
+    // Without their senders the runs in flight learn that it is gone.
+    shared.children().clear();
+    // Its children die with it: the kernel sends them their death signal.
+    let _ = process.kill().await;
+}
+
+async fn keep_log(mut stderr: ChildStderr, log: Arc<Mutex<Vec<u8>>>) {
+    let mut chunk = [0; 4096];
+    while let Ok(read @ 1..) = stderr.read(&mut chunk).await {
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.extend_from_slice(&chunk[..read]);
+        let surplus = log.len().saturating_sub(LOG_BYTES);
+        log.drain(..surplus);
+    }
+}
+
+fn last_words(log: &Mutex<Vec<u8>>) -> String {
+    let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = String::from_utf8_lossy(&log).trim().to_owned();
+    if text.is_empty() { "it said nothing".to_owned() } else { text }
+}
+
+fn platform(message: &'static str) -> impl FnOnce(io::Error) -> SandboxError {
+    move |error| SandboxError::platform(message, error)
+}
+
+pub(crate) fn plain(message: impl Into<String>) -> SandboxError {
+    SandboxError::Platform {
+        message: message.into(),
+        source: None,
+    }
+}

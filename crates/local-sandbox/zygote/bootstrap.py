@@ -1,0 +1,16 @@
+import json,os,socket,sys,types
+control=socket.socket(fileno=os.dup(0))
+null=os.open(os.devnull,os.O_RDONLY)
+os.dup2(null,0)
+os.close(null)
+_,files,_,_=socket.recv_fds(control,64,1)
+boot=json.loads(open(files[0],"rb").read())
+package=types.ModuleType("meterbox_zygote")
+package.__path__=[]
+sys.modules["meterbox_zygote"]=package
+for name,source in boot["modules"]:
+    module=types.ModuleType(f"meterbox_zygote.{name}")
+    sys.modules[module.__name__]=module
+    setattr(package,name,module)
+    exec(compile(source,f"<meterbox_zygote.{name}>","exec"),module.__dict__)
+sys.exit(package.main.main(control,boot))

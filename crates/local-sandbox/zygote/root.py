@@ -1,0 +1,132 @@
+"""The zygote's own root: a read-only tree with what Python needs and the input files, and nothing else."""
+
+import errno
+import os
+import stat
+
+from meterbox_zygote import calls
+
+INPUTS = "/inputs"
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/urandom")
+_SYSTEM = ("/usr/lib", "/usr/lib64", "/usr/lib32", "/usr/local/lib", "/lib", "/lib64")
+_EXTRAS = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
+_OLD = "/old"
+
+
+class SetupError(Exception):
+    """A step of the set-up failed."""
+
+    def __init__(self, step, cause):
+        self.step, self.errno = step, getattr(cause, "errno", None) or 0
+        super().__init__(f"{step}: {cause}")
+
+
+class Step:
+    """Names the step that an error came from."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        if isinstance(error, (OSError, ValueError)):
+            raise SetupError(self._name, error) from error
+
+
+def enter(settings):
+    """Moves this process into the root; as root, it is then the sandbox's own user.
+
+    Returns the folders a program may read.
+    """
+    was_root = os.geteuid() == 0
+    uid, gid = os.geteuid(), os.getegid()
+    with Step("namespaces"):
+        private = calls.CLONE_NEWNS | calls.CLONE_NEWNET | calls.CLONE_NEWIPC | calls.CLONE_NEWUTS
+        calls.call("unshare", private if was_root else private | calls.CLONE_NEWUSER)
+    if not was_root:
+        with Step("id maps"):
+            calls.map_ids(uid, uid, gid)
+    with Step("mounts"):
+        needed = [(path, os.path.realpath(path)) for path in settings["readable"]]
+        readable = _build(settings["inputs"], needed)
+    with Step("user"):
+        if was_root:
+            os.setgroups([])
+            os.setresgid(settings["gid"], settings["gid"], settings["gid"])
+            os.setresuid(settings["uid"], settings["uid"], settings["uid"])
+        calls.drop_capabilities()
+        calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
+    os.environ["HOME"] = "/tmp"
+    return readable
+
+
+def _build(inputs, needed):
+    calls.mount(None, "/", None, calls.MS_REC | calls.MS_PRIVATE)
+    stage = next(path for path in ("/tmp", "/var/tmp", "/mnt", "/run") if os.path.isdir(path))
+    calls.mount("root", stage, "tmpfs", calls.MS_NOSUID | calls.MS_NODEV, "size=16m,nr_inodes=4096,mode=755")
+    os.chdir(stage)
+    os.mkdir(_OLD[1:], 0o755)
+    calls.call("pivot_root", b".", _OLD[1:].encode())
+    os.chdir("/")
+
+    readable = _runtime(needed)
+    for device in DEVICES:
+        _make_target(device, folder=False)
+        # Devices have to stay devices.
+        calls.bind(_OLD + device, device, "ro", "nosuid", "noexec")
+    _proc()
+    os.mkdir(INPUTS, 0o755)
+    if inputs is not None:
+        calls.bind(_OLD + inputs, INPUTS, "ro", "nosuid", "nodev", "noexec")
+    for folder in ("/data", "/scratch", "/tmp"):
+        os.mkdir(folder, 0o755)
+    flags = calls.MS_NOSUID | calls.MS_NODEV
+    calls.mount("tmp", "/tmp", "tmpfs", flags, "size=16m,nr_inodes=1024,mode=1777")
+    calls.call("umount2", _OLD.encode(), calls.MNT_DETACH)
+    os.rmdir(_OLD)
+    calls.restrict_mount("/", "ro", "nosuid", "nodev", recursive=False)
+    return readable
+
+
+def _runtime(needed):
+    readable = []
+    for path in (*_SYSTEM, *_EXTRAS, *(real for _, real in needed)):
+        if any(path == seen or path.startswith(seen + "/") for seen in readable):
+            continue
+        try:
+            mode = os.lstat(_OLD + path).st_mode
+        except FileNotFoundError:
+            continue
+        if stat.S_ISLNK(mode) and path in _SYSTEM:
+            # /lib on a system whose libraries all live under /usr.
+            os.symlink(os.readlink(_OLD + path), path)
+            continue
+        _make_target(path, stat.S_ISDIR(mode))
+        calls.bind(_OLD + path, path, "ro", "nosuid", "nodev")
+        readable.append(path)
+    for path, real in needed:
+        if path != real and not os.path.lexists(path):
+            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+            os.symlink(real, path)
+    return readable
+
+
+def _make_target(path, folder):
+    os.makedirs(path if folder else os.path.dirname(path), 0o755, exist_ok=True)
+    if not folder:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+
+
+def _proc():
+    """The zygote's view of processes, which every child covers with its own."""
+    os.mkdir("/proc", 0o555)
+    flags = calls.MS_NOSUID | calls.MS_NODEV | calls.MS_NOEXEC
+    try:
+        calls.mount("proc", "/proc", "proc", flags)
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        # Only the owner of the process namespace may mount it anew.
+        calls.bind(_OLD + "/proc", "/proc", "nosuid", "nodev", "noexec")

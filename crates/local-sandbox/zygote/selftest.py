@@ -1,0 +1,66 @@
+"""Run inside a sealed child: tries what must not work, and says what did."""
+
+import ctypes
+import errno
+import json
+import os
+
+_libc = ctypes.PyDLL(None, use_errno=True)
+
+
+def _fails(number, *arguments, expected=(errno.EPERM,)):
+    ctypes.set_errno(0)
+    result = _libc.syscall(ctypes.c_long(number), *(ctypes.c_long(a) for a in arguments))
+    return result == -1 and ctypes.get_errno() in expected
+
+
+def _status():
+    with open("/proc/self/status") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def _locked(path):
+    try:
+        os.listdir(path)
+    except OSError:
+        return True
+    return False
+
+
+def checks():
+    """From check to whether it holds."""
+    found = {
+        # First: a fork that works has to end at once.
+        "a program cannot fork": _cannot_fork(),
+        "a program cannot make a network socket": _fails(41, 2, 1, 0),
+        "a program cannot make a local socket": _fails(41, 1, 1, 0),
+        "a program cannot make namespaces": _fails(272, 0x10000000),
+        "a program cannot start another": _fails(59, 0, 0, 0),
+        "a program cannot trace": _fails(101, 0, 0, 0, 0),
+        "a program cannot mount": _fails(165, 0, 0, 0, 0, 0),
+        "a program cannot use io_uring": _fails(425, 1, 0, expected=(errno.ENOSYS,)),
+        "allowed calls work": os.getpid() == 1 and len(os.urandom(8)) == 8,
+        "other inputs are hidden": _locked("/inputs"),
+        "its root is read-only": not os.access("/", os.W_OK),
+    }
+    if os.path.exists("/proc/self/status"):
+        status = _status()
+        found["a program has no capabilities"] = int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
+        found["the filter is on"] = status["Seccomp"] == "2" and status["NoNewPrivs"] == "1"
+    return found
+
+
+def _cannot_fork():
+    try:
+        pid = os.fork()
+    except PermissionError:
+        return True
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return False
+
+
+def run(send_reply):
+    send_reply(json.dumps({"value": checks()}).encode())
+    return 0
