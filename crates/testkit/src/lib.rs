@@ -1,5 +1,9 @@
 //! Test doubles with state and a manual clock. A development dependency only.
 
 mod clock;
+#[cfg(feature = "python")]
+mod python;
 
 pub use clock::ManualClock;
+#[cfg(feature = "python")]
+pub use python::{test_runtime, test_runtime_folder};

@@ -8,13 +8,19 @@ use std::{
 };
 
 use super::{
-    InstallOptions, Runtime, RuntimeError, installer::Installer, interpreter::Interpreter, lock::Lock, manifest::Manifest,
+    InstallOptions, Runtime, RuntimeError, installer::Installer, interpreter::Interpreter, manifest::Manifest,
 };
 
-/// Imports everything once and uses what is most likely to be broken; fills the font cache on the way.
+/// Imports everything once and uses what is most likely to be broken. Fills the font cache on the way, with
+/// matplotlib's own fonts only: those of the machine are not there inside a sandbox.
 const SELF_TEST: &str = "\
-import io, tempfile, duckdb, matplotlib, numpy, openpyxl, pandas, pyarrow
+import glob, io, os, tempfile, duckdb, matplotlib, numpy, openpyxl, pandas, pyarrow
 matplotlib.use('Agg')
+from matplotlib import font_manager as fonts
+every_font = fonts.findSystemFonts
+fonts.findSystemFonts = lambda folders=None, fontext='ttf': every_font(folders, fontext) if folders else []
+[cache] = glob.glob(os.path.join(matplotlib.get_cachedir(), 'fontlist*.json'))
+fonts.json_dump(fonts.FontManager(), cache)
 import matplotlib.pyplot as plt
 frame = pandas.DataFrame({'a': [1, 2, 3]})
 with tempfile.NamedTemporaryFile(suffix='.parquet') as file:
@@ -59,7 +65,13 @@ pub(super) fn install(
     options: &InstallOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Runtime, RuntimeError> {
-    let mut tell = |phase, done, message: &str| progress(Progress { phase, done, message: message.to_owned() });
+    let mut tell = |phase, done, message: &str| {
+        progress(Progress {
+            phase,
+            done,
+            message: message.to_owned(),
+        })
+    };
     tell(Phase::Find, 0.0, "looking for Python");
     let (interpreter, lock) = Interpreter::find(&options.search_path)?;
     let installer = Installer::find(&interpreter, &options.search_path)?;
@@ -72,7 +84,11 @@ pub(super) fn install(
         return Ok(manifest.runtime());
     }
 
-    tell(Phase::Environment, 0.02, &format!("making an environment of Python {}", interpreter.version));
+    tell(
+        Phase::Environment,
+        0.02,
+        &format!("making an environment of Python {}", interpreter.version),
+    );
     make_environment(&interpreter, &home)?;
     let lock_file = home.join("packages.txt");
     fs::write(&lock_file, lock.text()).map_err(at(&lock_file))?;
@@ -84,7 +100,15 @@ pub(super) fn install(
 
     tell(Phase::Bytecode, 0.85, "compiling");
     // Stale bytecode must not be written later: the environment is read-only for programs.
-    let compile = ["-m", "compileall", "-q", "-j", "2", "--invalidation-mode", "unchecked-hash"];
+    let compile = [
+        "-m",
+        "compileall",
+        "-q",
+        "-j",
+        "2",
+        "--invalidation-mode",
+        "unchecked-hash",
+    ];
     let libraries = home.join("venv/lib");
     let mut compiling = Command::new(&python);
     compiling.args(compile).arg(&libraries);
@@ -96,10 +120,15 @@ pub(super) fn install(
     fs::create_dir_all(&fonts).map_err(at(&fonts))?;
     let mut testing = Command::new(&python);
     testing.args(["-I", "-c", SELF_TEST]).env("MPLCONFIGDIR", &fonts);
-    finished("trying the packages out", "remove the runtime and install it again", testing)?;
+    finished(
+        "trying the packages out",
+        "remove the runtime and install it again",
+        testing,
+    )?;
 
     open_to_everybody(&home).map_err(at(&home))?;
-    let manifest = Manifest::new(&home, lock, interpreter.base_prefix, interpreter.version).map_err(at(&home))?;
+    let manifest =
+        Manifest::new(&home, lock, interpreter.base_prefix, interpreter.version).map_err(at(&home))?;
     manifest.write().map_err(at(&home))?;
     tell(Phase::SelfTest, 1.0, "ready");
     Ok(manifest.runtime())
@@ -107,7 +136,12 @@ pub(super) fn install(
 
 fn turn(folder: &Path, tell: &mut impl FnMut(Phase, f64, &str)) -> Result<File, RuntimeError> {
     let path = folder.join("install.lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(at(&path))?;
     if file.try_lock().is_err() {
         tell(Phase::Find, 0.0, "waiting for another installation");
         file.lock().map_err(at(&path))?;
@@ -119,8 +153,14 @@ fn make_environment(interpreter: &Interpreter, home: &Path) -> Result<(), Runtim
     fs::create_dir_all(home).map_err(at(home))?;
     let mut command = Command::new(&interpreter.executable);
     // Without pip it needs no package beyond the standard library, and is done in a moment.
-    command.args(["-I", "-m", "venv", "--without-pip", "--symlinks", "--clear"]).arg(home.join("venv"));
-    finished("making the environment", "`apt install python3-venv`, or another Python", command)
+    command
+        .args(["-I", "-m", "venv", "--without-pip", "--symlinks", "--clear"])
+        .arg(home.join("venv"));
+    finished(
+        "making the environment",
+        "`apt install python3-venv`, or another Python",
+        command,
+    )
 }
 
 fn install_packages(
@@ -134,7 +174,11 @@ fn install_packages(
     } else {
         "check the network and pip's configuration, then try again; offline, use --wheelhouse DIR"
     };
-    let failed = |output: String| RuntimeError::Step { step: "installing the packages", output, fix };
+    let failed = |output: String| RuntimeError::Step {
+        step: "installing the packages",
+        output,
+        fix,
+    };
     tell(Phase::Packages, 0.05, "downloading packages");
     let mut child = command
         .stdin(Stdio::null())
@@ -147,12 +191,22 @@ fn install_packages(
 
     let mut collected = 0_usize;
     let mut printed = Vec::new();
-    for line in child.stdout.take().into_iter().flat_map(|stdout| BufReader::new(stdout).lines()).map_while(Result::ok) {
+    for line in child
+        .stdout
+        .take()
+        .into_iter()
+        .flat_map(|stdout| BufReader::new(stdout).lines())
+        .map_while(Result::ok)
+    {
         if let Some(package) = line.strip_prefix("Collecting ") {
             collected += 1;
             let name = package.split(['=', ' ']).next().unwrap_or(package);
             let share = collected.min(packages) as f64 / packages.max(1) as f64;
-            tell(Phase::Packages, 0.05 + 0.6 * share, &format!("downloading {name} ({collected} of {packages})"));
+            tell(
+                Phase::Packages,
+                0.05 + 0.6 * share,
+                &format!("downloading {name} ({collected} of {packages})"),
+            );
         } else if line.starts_with("Installing") {
             tell(Phase::Packages, 0.7, "unpacking packages");
         }
@@ -163,13 +217,20 @@ fn install_packages(
     if status.success() {
         return Ok(());
     }
-    let output = if errors.is_empty() { kept(printed.iter().map(String::as_str)) } else { errors };
+    let output = if errors.is_empty() {
+        kept(printed.iter().map(String::as_str))
+    } else {
+        errors
+    };
     Err(failed(output))
 }
 
 fn finished(step: &'static str, fix: &'static str, mut command: Command) -> Result<(), RuntimeError> {
     let failed = |output| RuntimeError::Step { step, output, fix };
-    let output = command.stdin(Stdio::null()).output().map_err(|error| failed(error.to_string()))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
     if output.status.success() {
         return Ok(());
     }
@@ -218,5 +279,8 @@ fn allow(path: &Path, bits: u32) -> std::io::Result<()> {
 }
 
 fn at(path: &Path) -> impl Fn(std::io::Error) -> RuntimeError + '_ {
-    move |source| RuntimeError::Io { path: path.to_owned(), source }
+    move |source| RuntimeError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }

@@ -4,7 +4,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{InstallOptions, RuntimeError, interpreter::{Interpreter, programs}};
+use super::{
+    InstallOptions, RuntimeError,
+    interpreter::{Interpreter, programs},
+};
 
 /// Prints the pip wheel that ensurepip or the distribution keeps, if any.
 const FIND_WHEEL: &str = "\
@@ -26,12 +29,31 @@ pub(super) enum Installer {
     Wheel(PathBuf),
 }
 
+/// Settings that would put the packages somewhere else, or run another Python.
+const ELSEWHERE: [&str; 8] = [
+    "PIP_PREFIX",
+    "PIP_PYTHON",
+    "PIP_ROOT",
+    "PIP_TARGET",
+    "PIP_USER",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+];
+
 impl Installer {
     pub(super) fn find(interpreter: &Interpreter, search_path: &OsStr) -> Result<Self, RuntimeError> {
         let python = &interpreter.executable;
         let asked = |arguments: &[&str]| {
-            let output = Command::new(python).args(arguments).stdin(Stdio::null()).output().ok()?;
-            output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+            let output = Command::new(python)
+                .args(arguments)
+                .stdin(Stdio::null())
+                .output()
+                .ok()?;
+            output
+                .status
+                .success()
+                .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
         if asked(&["-m", "pip", "--python", &python.to_string_lossy(), "--version"]).is_some() {
             return Ok(Self::Pip);
@@ -41,7 +63,9 @@ impl Installer {
         }
         match asked(&["-I", "-c", FIND_WHEEL]) {
             Some(wheel) if !wheel.is_empty() => Ok(Self::Wheel(wheel.into())),
-            _ => Err(RuntimeError::NoInstaller { python: python.clone() }),
+            _ => Err(RuntimeError::NoInstaller {
+                python: python.clone(),
+            }),
         }
     }
 
@@ -67,7 +91,10 @@ impl Installer {
             Self::Uv(uv) => Command::new(uv),
         };
         match self {
-            Self::Uv(_) => command.args(["pip", "install", "--python"]).arg(target),
+            // Copies, because a hard link would share its mode with uv's cache.
+            Self::Uv(_) => command
+                .args(["pip", "install", "--link-mode=copy", "--python"])
+                .arg(target),
             _ => command.arg("--python").arg(target).args([
                 "install",
                 "--no-input",
@@ -77,10 +104,101 @@ impl Installer {
                 "--no-warn-script-location",
             ]),
         };
-        command.args(["--require-hashes", "--no-deps", "--only-binary", ":all:", "--requirement"]).arg(lock_file);
+        command
+            .args([
+                "--require-hashes",
+                "--no-deps",
+                "--only-binary",
+                ":all:",
+                "--requirement",
+            ])
+            .arg(lock_file);
         if let Some(wheelhouse) = &options.wheelhouse {
             command.arg("--no-index").arg("--find-links").arg(wheelhouse);
         }
+        for name in ELSEWHERE {
+            command.env_remove(name);
+        }
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    /// A Python that says what it is and, asked anything else, runs `rest`.
+    fn python(folder: &Path, rest: &str) -> Interpreter {
+        let program = folder.join("python3");
+        let about = format!(
+            r#"{{"executable": "{}", "base_prefix": "/x", "major": 3, "minor": 11, "version": "3.11.1", "platform": "linux x86_64 glibc"}}"#,
+            program.display()
+        );
+        let script = format!("#!/bin/sh\ncase \"$*\" in *platform*) echo '{about}';; *) {rest};; esac\n");
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Interpreter::find(folder.as_os_str()).unwrap().0
+    }
+
+    #[test]
+    fn pip_comes_before_uv_and_uv_before_the_bundled_wheel() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().as_os_str();
+        let nothing = Installer::find(&python(folder.path(), "exit 1"), path).unwrap_err();
+        assert!(matches!(nothing, RuntimeError::NoInstaller { .. }), "{nothing}");
+        assert!(
+            nothing.to_string().contains("apt install python3-pip"),
+            "{nothing}"
+        );
+
+        let bundled = "case \"$2\" in pip) exit 1;; *) echo /x/pip-24.0-py3-none-any.whl;; esac";
+        let only_wheel = python(folder.path(), bundled);
+        let wheel = Installer::Wheel("/x/pip-24.0-py3-none-any.whl".into());
+        assert_eq!(Installer::find(&only_wheel, path).unwrap(), wheel);
+
+        fs::write(folder.path().join("uv"), "").unwrap();
+        assert_eq!(
+            Installer::find(&only_wheel, path).unwrap(),
+            Installer::Uv(folder.path().join("uv"))
+        );
+
+        let with_pip = python(folder.path(), "exit 0");
+        assert_eq!(Installer::find(&with_pip, path).unwrap(), Installer::Pip);
+    }
+
+    #[test]
+    fn every_installer_takes_locked_wheels_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let interpreter = python(folder.path(), "exit 0");
+        let options = InstallOptions {
+            wheelhouse: Some("/wheels".into()),
+            ..InstallOptions::default()
+        };
+        for installer in [
+            Installer::Pip,
+            Installer::Uv("/x/uv".into()),
+            Installer::Wheel("/x/pip.whl".into()),
+        ] {
+            let command = installer.command(
+                &interpreter,
+                Path::new("/t/python"),
+                Path::new("/t/lock"),
+                &options,
+            );
+            let said: Vec<_> = command
+                .get_args()
+                .map(|argument| argument.to_string_lossy())
+                .collect();
+            let said = said.join(" ");
+            for wanted in [
+                "--python /t/python",
+                "--require-hashes --no-deps --only-binary :all: --requirement /t/lock",
+                "--no-index --find-links /wheels",
+            ] {
+                assert!(said.contains(wanted), "{wanted} in {said}");
+            }
+        }
     }
 }

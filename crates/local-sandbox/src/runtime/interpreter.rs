@@ -42,8 +42,14 @@ impl Interpreter {
                     continue;
                 };
                 match interpreter.lock() {
-                    Some(lock) if interpreter.platform == "linux x86_64 glibc" => return Ok((interpreter, lock)),
-                    Some(_) => return Err(RuntimeError::Platform { found: interpreter.platform }),
+                    Some(lock) if interpreter.platform == "linux x86_64 glibc" => {
+                        return Ok((interpreter, lock));
+                    }
+                    Some(_) => {
+                        return Err(RuntimeError::Platform {
+                            found: interpreter.platform,
+                        });
+                    }
                     None => tried.push(format!("{} is {}", program.display(), interpreter.version)),
                 }
             }
@@ -51,7 +57,9 @@ impl Interpreter {
         if tried.is_empty() {
             tried.push("there is no python3 on PATH".to_owned());
         }
-        Err(RuntimeError::NoPython { tried: tried.join(", ") })
+        Err(RuntimeError::NoPython {
+            tried: tried.join(", "),
+        })
     }
 
     fn lock(&self) -> Option<&'static Lock> {
@@ -59,7 +67,11 @@ impl Interpreter {
     }
 
     fn ask(program: &Path) -> Option<Self> {
-        let output = Command::new(program).args(["-I", "-c", PROBE]).stdin(Stdio::null()).output().ok()?;
+        let output = Command::new(program)
+            .args(["-I", "-c", PROBE])
+            .stdin(Stdio::null())
+            .output()
+            .ok()?;
         if !output.status.success() {
             return None;
         }
@@ -69,7 +81,10 @@ impl Interpreter {
 
 /// Every file of this name on the search path.
 pub(super) fn programs(search_path: &OsStr, name: &str) -> Vec<PathBuf> {
-    std::env::split_paths(search_path).map(|folder| folder.join(name)).filter(|program| program.is_file()).collect()
+    std::env::split_paths(search_path)
+        .map(|folder| folder.join(name))
+        .filter(|program| program.is_file())
+        .collect()
 }
 
 #[cfg(test)]

@@ -7,10 +7,22 @@ use sha2::{Digest, Sha256};
 
 /// The lists of packages, each for one minor version of Python 3, oldest first.
 pub(super) const SUPPORTED: &[Lock] = &[
-    Lock { minor: 11, text: include_str!("../../locks/base-py3.11.txt") },
-    Lock { minor: 12, text: include_str!("../../locks/base-py3.12.txt") },
-    Lock { minor: 13, text: include_str!("../../locks/base-py3.13.txt") },
-    Lock { minor: 14, text: include_str!("../../locks/base-py3.14.txt") },
+    Lock {
+        minor: 11,
+        text: include_str!("../../locks/base-py3.11.txt"),
+    },
+    Lock {
+        minor: 12,
+        text: include_str!("../../locks/base-py3.12.txt"),
+    },
+    Lock {
+        minor: 13,
+        text: include_str!("../../locks/base-py3.13.txt"),
+    },
+    Lock {
+        minor: 14,
+        text: include_str!("../../locks/base-py3.14.txt"),
+    },
 ];
 
 /// Which wheels, by hash, make the runtime for one minor version of Python 3.
@@ -32,11 +44,13 @@ impl Lock {
 
     /// SHA-256 of the list, in hexadecimal.
     pub(super) fn hash(&self) -> String {
-        Sha256::digest(self.text).iter().fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        Sha256::digest(self.text)
+            .iter()
+            .fold(String::with_capacity(64), |mut hex, byte| {
+                // Writing to a string cannot fail.
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            })
     }
 
     /// Where a runtime of this lock lives below the runtime folder.
@@ -46,7 +60,9 @@ impl Lock {
 
     /// Names and versions of the packages.
     pub(super) fn packages(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.text.lines().filter_map(|line| line.trim_end_matches(['\\', ' ']).split_once("=="))
+        self.text
+            .lines()
+            .filter_map(|line| line.trim_end_matches(['\\', ' ']).split_once("=="))
     }
 }
 
@@ -60,7 +76,15 @@ mod tests {
     fn each_lock_pins_every_package_by_hash_and_names_no_host() {
         for lock in SUPPORTED {
             let packages: BTreeMap<_, _> = lock.packages().collect();
-            for name in ["pandas", "numpy", "pyarrow", "duckdb", "matplotlib", "openpyxl", "tzdata"] {
+            for name in [
+                "pandas",
+                "numpy",
+                "pyarrow",
+                "duckdb",
+                "matplotlib",
+                "openpyxl",
+                "tzdata",
+            ] {
                 assert!(packages.contains_key(name), "{name} for 3.{}", lock.minor);
             }
             let mut lines = lock.text().lines().peekable();
@@ -68,10 +92,17 @@ mod tests {
                 if !line.starts_with(' ') {
                     assert!(line.contains("=="), "{line:?} for 3.{}", lock.minor);
                     let next = lines.peek().copied().unwrap_or_default();
-                    assert!(next.trim_start().starts_with("--hash=sha256:"), "{line} has no hash");
+                    assert!(
+                        next.trim_start().starts_with("--hash=sha256:"),
+                        "{line} has no hash"
+                    );
                 }
             }
-            assert!(!lock.text().contains("://"), "the lock for 3.{} names a host", lock.minor);
+            assert!(
+                !lock.text().contains("://"),
+                "the lock for 3.{} names a host",
+                lock.minor
+            );
         }
     }
 

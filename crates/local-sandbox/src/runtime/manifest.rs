@@ -24,9 +24,19 @@ pub(super) struct Manifest {
 impl Manifest {
     /// The manifest of what was just installed.
     pub(super) fn new(home: &Path, lock: &Lock, base_prefix: PathBuf, version: String) -> io::Result<Self> {
-        let packages = lock.packages().map(|(name, version)| (name.to_owned(), version.to_owned())).collect();
+        let packages = lock
+            .packages()
+            .map(|(name, version)| (name.to_owned(), version.to_owned()))
+            .collect();
         let files = count_files(&home.join("venv"))?;
-        Ok(Self { lock: lock.hash(), home: home.to_owned(), base_prefix, version, files, packages })
+        Ok(Self {
+            lock: lock.hash(),
+            home: home.to_owned(),
+            base_prefix,
+            version,
+            files,
+            packages,
+        })
     }
 
     /// Makes the runtime complete.
@@ -57,7 +67,11 @@ impl Manifest {
     pub(super) fn checked(self) -> Result<Self, String> {
         let found = count_files(&self.home.join("venv")).map_err(|error| error.to_string())?;
         if found < self.files {
-            return Err(format!("{} of its {} files are missing", self.files - found, self.files));
+            return Err(format!(
+                "{} of its {} files are missing",
+                self.files - found,
+                self.files
+            ));
         }
         Ok(self)
     }
@@ -101,13 +115,20 @@ mod tests {
         let lock = Lock::of(11).unwrap();
         let home = lock.home(folder.path());
         fs::create_dir_all(home.join("venv/bin")).unwrap();
-        assert_eq!(Manifest::read(&home, lock).unwrap_err(), "the installation was not finished");
+        assert_eq!(
+            Manifest::read(&home, lock).unwrap_err(),
+            "the installation was not finished"
+        );
 
         fs::write(home.join("venv/bin/python"), "").unwrap();
         let manifest = Manifest::new(&home, lock, "/usr".into(), "3.11.2".into()).unwrap();
         manifest.write().unwrap();
         assert_eq!(Manifest::read(&home, lock).unwrap(), manifest);
-        assert!(Manifest::read(&home, Lock::of(12).unwrap()).unwrap_err().contains("another list"));
+        assert!(
+            Manifest::read(&home, Lock::of(12).unwrap())
+                .unwrap_err()
+                .contains("another list")
+        );
 
         let moved = folder.path().join("moved");
         fs::rename(&home, &moved).unwrap();

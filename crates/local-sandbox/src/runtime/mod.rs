@@ -16,7 +16,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs, io,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 pub use error::RuntimeError;
@@ -69,7 +69,11 @@ impl Runtime {
     ///
     /// Reads two small files; fast enough for every start.
     pub fn locate(folder: &Path) -> Option<Self> {
-        let manifest = lock::SUPPORTED.iter().rev().find_map(|lock| Manifest::read(&lock.home(folder), lock).ok())?;
+        let folder = &path::absolute(folder).ok()?;
+        let manifest = lock::SUPPORTED
+            .iter()
+            .rev()
+            .find_map(|lock| Manifest::read(&lock.home(folder), lock).ok())?;
         Some(manifest.runtime())
     }
 
@@ -83,12 +87,20 @@ impl Runtime {
         options: &InstallOptions,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, RuntimeError> {
-        install::install(folder, options, progress)
+        // An environment knows its own place, and whoever uses it may be in another folder by then.
+        let absolute = path::absolute(folder).map_err(|source| RuntimeError::Io {
+            path: folder.to_owned(),
+            source,
+        })?;
+        install::install(&absolute, options, progress)
     }
 
     /// What is in this folder. Counts every file, so slower than [`Runtime::locate`].
     pub fn status(folder: &Path) -> RuntimeStatus {
         let mut status = RuntimeStatus::Absent;
+        let Ok(folder) = &path::absolute(folder) else {
+            return status;
+        };
         for lock in lock::SUPPORTED {
             let home = lock.home(folder);
             if !home.exists() {
@@ -110,7 +122,10 @@ impl Runtime {
         match fs::remove_dir_all(folder) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(RuntimeError::Io { path: folder.to_owned(), source }),
+            Err(source) => Err(RuntimeError::Io {
+                path: folder.to_owned(),
+                source,
+            }),
         }
     }
 }

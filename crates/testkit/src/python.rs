@@ -1,0 +1,56 @@
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use meterbox_local_sandbox::runtime::{InstallOptions, Runtime};
+
+/// The Python runtime that all tests of this user share, installed on first use.
+///
+/// It lives in `METERBOX_TEST_RUNTIME` or, where that is not set, in `meterbox-test/runtime` below the user's
+/// cache folder. The first test that needs it installs it, which takes a minute and the network; others wait,
+/// also those of other processes.
+///
+/// # Panics
+/// If it cannot be installed; the message says what is missing.
+pub fn test_runtime() -> Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME
+        .get_or_init(|| locate_or_install(&test_runtime_folder()))
+        .clone()
+}
+
+/// Where [`test_runtime`] is: the folder to hand to a program under test.
+///
+/// # Panics
+/// If none of `METERBOX_TEST_RUNTIME`, `XDG_CACHE_HOME` and `HOME` is set.
+pub fn test_runtime_folder() -> PathBuf {
+    if let Some(folder) = set("METERBOX_TEST_RUNTIME") {
+        return folder;
+    }
+    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    cache
+        .expect("METERBOX_TEST_RUNTIME, XDG_CACHE_HOME or HOME says where tests keep Python")
+        .join("meterbox-test/runtime")
+}
+
+fn locate_or_install(folder: &Path) -> Runtime {
+    if let Some(runtime) = Runtime::locate(folder) {
+        return runtime;
+    }
+    let options = InstallOptions {
+        search_path: env::var_os("PATH").unwrap_or_default(),
+        ..InstallOptions::default()
+    };
+    match Runtime::install(folder, &options, &mut |_| {}) {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("the tests have no Python: {error}"),
+    }
+}
+
+fn set(name: &str) -> Option<PathBuf> {
+    env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
