@@ -13,6 +13,7 @@ mod fake;
 mod job;
 mod limits;
 mod outcome;
+pub mod prelude;
 mod sandbox;
 
 pub use error::{SandboxError, SandboxErrorKind};

@@ -1,0 +1,502 @@
+"""What a program finds when it starts, and how its answer leaves: the same in every sandbox.
+
+A program sets `result` (a DataFrame, a Series, one value, a text, or a dict of these) and may set `chart`.
+It sees `tables["name"]`, `as_of`, `pd`, `np` and, where DuckDB is installed, `db`. Files it writes into its
+working folder are kept.
+
+The host believes nothing of what leaves here. This module still keeps its own references to whatever it
+needs, so that a program that replaces `json.dumps` or `open` only hurts itself.
+"""
+
+import builtins
+import collections.abc
+import datetime
+import decimal
+import json
+import math
+import os
+import sys
+import traceback
+
+MAX_ROWS = 10_000
+MAX_COLUMNS = 200
+MAX_CELL_CHARS = 2_000
+MAX_TEXT_CHARS = 100_000
+MAX_MESSAGE_CHARS = 2_000
+MAX_TRACEBACK_CHARS = 8_000
+MAX_WARNINGS = 20
+MAX_FIGURES = 10
+PROGRAM_NAME = "<program>"
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_isfinite = math.isfinite
+_LARGEST = 2**63 - 1
+
+
+def preload():
+    """Imports what programs use, once, so that children share it. Leaves the process single-threaded."""
+    import importlib
+
+    for name in ("numpy", "pandas", "matplotlib", "pyarrow", "pyarrow.parquet", "duckdb", "zoneinfo"):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue
+    pyarrow = sys.modules.get("pyarrow")
+    if pyarrow is not None:
+        pyarrow.set_cpu_count(1)
+        pyarrow.set_io_thread_count(1)
+    if "matplotlib" in sys.modules:
+        sys.modules["matplotlib"].use("Agg")
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots()
+        axes.bar(["a", "b"], [1, 2])
+        figure.canvas.draw()
+        plt.close(figure)
+    pandas = sys.modules.get("pandas")
+    if pandas is not None:
+        frame = pandas.DataFrame({"key": ["a", "b"], "value": [1.0, 2.0], "day": pandas.to_datetime(["2025-01-01"] * 2)})
+        frame.groupby("key")["value"].sum().sort_values()
+        frame["day"].dt.to_period("M").astype(str)
+
+
+def run(job, send_reply):
+    """Runs one job, calls `send_reply` with its one reply, and returns the exit code."""
+    reply = _Reply(send_reply, job.get("reply_bytes") or 1 << 20)
+    try:
+        if job["mode"] == "service":
+            _run_service(job, reply)
+        else:
+            _run_analysis(job, reply)
+    except SystemExit as stop:
+        if not reply.sent:
+            reply.error("SystemExit", f"the program called exit({stop.code!r}) before it had a result", None)
+        return stop.code if isinstance(stop.code, int) else 1
+    except BaseException as error:  # whatever it is, it is the program's, and the host wants to know
+        if not reply.sent:
+            reply.exception(error)
+        return 1
+    return 0
+
+
+class _Reply:
+    """The one reply of a run."""
+
+    def __init__(self, send, limit):
+        self._send, self._limit, self.sent = send, limit, False
+
+    def value(self, value):
+        frame = '{"value":' + _encode(value) + "}"
+        self._frame(frame.encode("utf-8", "replace"))
+
+    def fits(self, value):
+        return len(_encode(value).encode("utf-8", "replace")) + 16 <= self._limit
+
+    def error(self, kind, message, line, trace=""):
+        document = {"type": _cut(kind, 200), "message": _cut(message, MAX_MESSAGE_CHARS)}
+        document["traceback"], document["line"] = _cut(trace, MAX_TRACEBACK_CHARS), line
+        self._frame(('{"error":' + _encode(document) + "}").encode("utf-8", "replace"))
+
+    def exception(self, error):
+        trace, line = "", None
+        try:
+            frames = [f for f in traceback.extract_tb(error.__traceback__, 200) if f.filename == PROGRAM_NAME]
+            trace = "".join(f"line {f.lineno}, in {f.name}\n" for f in frames[-20:])
+            line = frames[-1].lineno if frames else None
+            if isinstance(error, SyntaxError) and error.filename == PROGRAM_NAME:
+                line = error.lineno
+        except Exception:
+            pass  # the error itself still goes out
+        self.error(type(error).__name__, _message(error), line, trace)
+
+    def _frame(self, frame):
+        if self.sent:
+            raise RuntimeError("a program replies once")
+        self.sent = True
+        self._send(frame)
+
+
+def _message(error):
+    if isinstance(error, KeyError) and error.args:
+        return _text(error.args[0])
+    if isinstance(error, SyntaxError):
+        return _text(error.msg)
+    return _text(error)
+
+
+def _run_service(job, reply):
+    names = {
+        "__name__": "__main__",
+        "__builtins__": builtins,
+        "parameters": job["parameters"],
+        "tables": Tables(job),
+        "reply": reply.value,
+    }
+    exec(compile(job["code"], PROGRAM_NAME, "exec"), names)
+
+
+def _run_analysis(job, reply):
+    program = compile(job["code"], PROGRAM_NAME, "exec")
+    tables = Tables(job)
+    names = _Names(tables)
+    names.update({"__name__": "__main__", "__builtins__": builtins, "tables": tables, "as_of": _as_of(job)})
+    for short, module in (("pd", "pandas"), ("np", "numpy")):
+        if module in sys.modules:
+            names[short] = sys.modules[module]
+    exec(program, names)
+    if "result" not in names or names["result"] is None:
+        reply.error("NoResult", "the program ended without setting `result`", None)
+        return
+    reply.value(_fitting(names["result"], names.get("chart"), reply))
+
+
+def _as_of(job):
+    return datetime.date.fromisoformat(job["as_of"]) if job.get("as_of") else None
+
+
+class _Names(dict):
+    """The program's names; connecting to DuckDB waits until somebody says `db`."""
+
+    def __init__(self, tables):
+        self._tables = tables
+
+    def __missing__(self, name):
+        if name != "db":
+            raise KeyError(name)
+        self["db"] = _connect(self._tables)
+        return self["db"]
+
+
+def _connect(tables):
+    try:
+        import duckdb
+    except ImportError:
+        raise NameError("this sandbox has no DuckDB; use tables[\"name\"] and pandas") from None
+    settings = {
+        "threads": 1,
+        "memory_limit": "256MB",
+        "temp_directory": os.path.join(os.getcwd(), ".duckdb"),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+    connection = duckdb.connect(config=settings)
+    for name in tables:
+        path = tables.path(name).replace("'", "''")
+        reader = "read_parquet" if path.endswith(".parquet") else "read_csv_auto"
+        quoted = name.replace('"', '""')
+        connection.execute(f"CREATE VIEW \"{quoted}\" AS SELECT * FROM {reader}('{path}')")
+    return connection
+
+
+class Tables(collections.abc.Mapping):
+    """The data, read when it is first asked for. Each program has its own copies."""
+
+    def __init__(self, job):
+        folder = job.get("data_dir") or "/data"
+        self._paths = {name: os.path.join(folder, path) for name, path in (job.get("tables") or {}).items()}
+        self._frames = {}
+
+    def path(self, name):
+        return self._paths[name]
+
+    def __getitem__(self, name):
+        if name not in self._paths:
+            known = ", ".join(sorted(self._paths)) or "none"
+            raise KeyError(f"there is no table {name!r}; there are: {known}")
+        if name not in self._frames:
+            self._frames[name] = _read(self._paths[name])
+        return self._frames[name]
+
+    def __iter__(self):
+        return iter(self._paths)
+
+    def __len__(self):
+        return len(self._paths)
+
+
+def _read(path):
+    import pandas
+
+    if path.endswith(".parquet"):
+        import pyarrow.parquet
+
+        return pyarrow.parquet.read_table(path, use_threads=False).to_pandas(use_threads=False)
+    return pandas.read_csv(path)
+
+
+# === the answer ===
+
+
+def _fitting(result, chart, reply):
+    """The answer document, with fewer rows where all of them would be too much."""
+    limit = MAX_ROWS
+    while True:
+        warnings = _Warnings()
+        document = {
+            "answer": _answer(result, limit, warnings),
+            "charts": _charts(chart, warnings),
+            "warnings": warnings.texts,
+        }
+        if limit <= 1 or reply.fits(document):
+            return document
+        limit //= 2
+
+
+class _Warnings:
+    def __init__(self):
+        self.texts = []
+
+    def add(self, text):
+        if text not in self.texts and len(self.texts) < MAX_WARNINGS:
+            self.texts.append(_cut(text, 500))
+
+
+def _answer(value, limit, warnings, nested=False):
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(value, pandas.DataFrame):
+        return _table(value, limit, warnings)
+    if pandas is not None and isinstance(value, pandas.Series):
+        name = value.name if value.name is not None else "value"
+        frame = value.to_frame(name=name)
+        frame.attrs = dict(value.attrs)
+        return _table(frame, limit, warnings)
+    if isinstance(value, dict) and not nested:
+        parts = list(value.items())[:MAX_COLUMNS]
+        return {
+            "kind": "group",
+            "parts": {_cut(_text(name), 200): _answer(part, limit, warnings, True) for name, part in parts},
+        }
+    if isinstance(value, (list, tuple)) and pandas is not None and not nested:
+        return _table(pandas.DataFrame({"value": list(value)}), limit, warnings)
+    if isinstance(value, str):
+        return {"kind": "text", "text": _cut(value, MAX_TEXT_CHARS)}
+    cell = _cell(value, warnings)
+    kind = _type_of(value)
+    if isinstance(cell, str) and kind == "text":
+        return {"kind": "text", "text": _cut(cell, MAX_TEXT_CHARS)}
+    return {"kind": "scalar", "value": cell, "type": kind}
+
+
+def _table(frame, limit, warnings):
+    attrs = frame.attrs if isinstance(frame.attrs, dict) else {}
+    frame = _with_index(frame)
+    if frame.shape[1] > MAX_COLUMNS:
+        warnings.add(f"only the first {MAX_COLUMNS} of {frame.shape[1]} columns are kept")
+        frame = frame.iloc[:, :MAX_COLUMNS]
+    row_count = int(frame.shape[0])
+    frame = frame.iloc[:limit]
+    names = _unique([_column_name(name) for name in frame.columns])
+    columns, cells = [], []
+    for position, name in enumerate(names):
+        column, values = _column(name, frame.iloc[:, position], attrs, warnings)
+        columns.append(column)
+        cells.append(values)
+    rows = [list(row) for row in zip(*cells)]
+    return {
+        "kind": "table",
+        "columns": columns,
+        "rows": rows,
+        "row_count": row_count,
+        "truncated": len(rows) < row_count,
+    }
+
+
+def _with_index(frame):
+    """An index that says something becomes columns."""
+    pandas = sys.modules["pandas"]
+    index = frame.index
+    if isinstance(index, pandas.RangeIndex) or (index.nlevels == 1 and index.name is None and index.dtype.kind in "iu"):
+        return frame
+    levels = [_text(name) if name is not None else "index" if index.nlevels == 1 else f"level_{i}"
+              for i, name in enumerate(index.names)]
+    head = pandas.DataFrame({i: index.get_level_values(i) for i in range(index.nlevels)})
+    body = frame.reset_index(drop=True)
+    joined = pandas.concat([head, body], axis=1)
+    joined.columns = [*levels, *[_column_name(name) for name in body.columns]]
+    return joined
+
+
+def _column_name(name):
+    if isinstance(name, tuple):
+        return " ".join(_text(part) for part in name if _text(part) != "")
+    return _text(name)
+
+
+def _unique(names):
+    seen, unique = set(), []
+    for name in names:
+        name = _cut(name, 200) or "column"
+        candidate, number = name, 2
+        while candidate in seen:
+            candidate, number = f"{name}_{number}", number + 1
+        seen.add(candidate)
+        unique.append(candidate)
+    return unique
+
+
+def _column(name, series, attrs, warnings):
+    scale = _attribute(attrs, "scale", name)
+    unit = _attribute(attrs, "units", name)
+    values = [_cell(value, warnings) for value in _plain(series)]
+    kind = _column_type(series, values)
+    if kind == "number" and isinstance(scale, int) and 0 <= scale <= 9:
+        kind = "decimal"
+        values = [round(value, scale) if isinstance(value, float) else value for value in values]
+    column = {"name": name, "type": kind}
+    if isinstance(unit, str) and unit:
+        column["unit"] = _cut(unit, 40)
+    return column, values
+
+
+def _attribute(attrs, kind, name):
+    given = attrs.get(kind)
+    return given.get(name) if isinstance(given, dict) else None
+
+
+def _plain(series):
+    """The values as Python objects."""
+    pandas = sys.modules["pandas"]
+    if isinstance(series.dtype, pandas.CategoricalDtype):
+        series = series.astype(object)
+    if isinstance(series.dtype, pandas.PeriodDtype):
+        series = series.astype(str)
+    return series.tolist()
+
+
+def _column_type(series, values):
+    kind = getattr(series.dtype, "kind", "O")
+    present = [value for value in values if value is not None]
+    if kind == "b" or (present and all(isinstance(value, bool) for value in present)):
+        return "boolean"
+    if kind in "iu":
+        return "text" if any(isinstance(value, str) for value in present) else "integer"
+    if kind == "M":
+        return "date" if all(len(value) == 10 for value in present) else "datetime"
+    if kind == "f":
+        return "number"
+    if not present:
+        return "text"
+    raw = [value for value in series.tolist() if not _is_missing(value)]
+    types = {_type_of(value) for value in raw}
+    if len(types) == 1:
+        return types.pop()
+    if types <= {"integer", "number"}:
+        return "number"
+    if types == {"date", "datetime"}:
+        return "datetime"
+    return "text"
+
+
+def _type_of(value):
+    value = _unboxed(value)
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer" if -_LARGEST - 1 <= value <= _LARGEST else "text"
+    if isinstance(value, float):
+        return "number"
+    if isinstance(value, decimal.Decimal):
+        return "decimal"
+    if isinstance(value, datetime.datetime):
+        return "datetime"
+    if isinstance(value, datetime.date):
+        return "date"
+    return "text"
+
+
+def _unboxed(value):
+    """numpy's scalars as Python's own."""
+    if type(value).__module__ == "numpy" and hasattr(value, "item"):
+        try:
+            return value.item()
+        except Exception:
+            return value
+    return value
+
+
+def _is_missing(value):
+    pandas = sys.modules.get("pandas")
+    if value is None or (pandas is not None and (value is pandas.NA or value is pandas.NaT)):
+        return True
+    return isinstance(value, float) and value != value
+
+
+def _cell(value, warnings):
+    if _is_missing(value):
+        return None
+    value = _unboxed(value)
+    if value is None or isinstance(value, (bool, str)):
+        return _cut(value, MAX_CELL_CHARS) if isinstance(value, str) else value
+    if isinstance(value, int):
+        return value if -_LARGEST - 1 <= value <= _LARGEST else _text(value)
+    if isinstance(value, float):
+        if not _isfinite(value):
+            if value == value:
+                warnings.add("infinite numbers are shown as missing")
+            return None
+        return value
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f") if value.is_finite() else None
+    if isinstance(value, datetime.datetime):
+        midnight = value.time() == datetime.time.min and value.tzinfo is None
+        return value.date().isoformat() if midnight else value.isoformat()
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    return _cut(_text(value), MAX_CELL_CHARS)
+
+
+def _text(value):
+    try:
+        return str(value)
+    except BaseException:
+        return f"<{type(value).__name__}>"
+
+
+def _cut(text, limit):
+    if not isinstance(text, str):
+        text = _text(text)
+    # Lone surrogates cannot leave as UTF-8.
+    text = text[: limit + 1].encode("utf-8", "replace").decode("utf-8")
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+# === charts ===
+
+_CHART_WORDS = ("title", "x", "series", "x_title", "y_title", "unit")
+
+
+def _charts(chart, warnings):
+    given = chart if isinstance(chart, (list, tuple)) else [] if chart is None else [chart]
+    specs = []
+    for one in list(given)[:MAX_FIGURES]:
+        if isinstance(one, dict):
+            specs.append(_chart(one))
+        elif not hasattr(one, "savefig"):
+            warnings.add("a chart that is neither a specification nor a figure was left out")
+    _save_figures(given, warnings)
+    return specs
+
+
+def _chart(given):
+    y = given.get("y", [])
+    spec = {"kind": _text(given.get("kind")), "y": [_text(name) for name in (y if isinstance(y, (list, tuple)) else [y])]}
+    for word in _CHART_WORDS:
+        if given.get(word) is not None:
+            spec[word] = _cut(_text(given[word]), 200)
+    return spec
+
+
+def _save_figures(given, warnings):
+    """Keeps matplotlib's open figures as files."""
+    plt = sys.modules.get("matplotlib.pyplot")
+    if plt is None:
+        return
+    figures = [one for one in given if hasattr(one, "savefig")]
+    figures += [plt.figure(number) for number in plt.get_fignums() if plt.figure(number) not in figures]
+    for number, figure in enumerate(figures[:MAX_FIGURES], 1):
+        try:
+            figure.savefig(f"figure-{number}.png", format="png")
+        except Exception as error:
+            warnings.add(f"figure {number} could not be drawn: {_text(error)}")
+    plt.close("all")
