@@ -37,7 +37,10 @@ def preload():
     """Imports what programs use, once, so that children share it. Leaves the process single-threaded."""
     import importlib
 
-    for name in ("numpy", "pandas", "matplotlib", "pyarrow", "pyarrow.parquet", "duckdb", "zoneinfo"):
+    # Arrow's allocator would start a thread of its own; so would importing `duckdb` itself, which is quick
+    # once its library is loaded and is left to the program.
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
+    for name in ("numpy", "pandas", "matplotlib", "pyarrow", "pyarrow.parquet", "_duckdb", "zoneinfo"):
         try:
             importlib.import_module(name)
         except ImportError:
