@@ -112,9 +112,9 @@ fn closed_to_others(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut closed = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let data = path.symlink_metadata().unwrap();
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let data = path.symlink_metadata().expect("its mode");
             let needed = if data.is_dir() { 0o005 } else { 0o004 };
             if !data.is_symlink() && data.permissions().mode() & needed != needed {
                 closed.push(path.clone());
