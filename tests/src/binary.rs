@@ -51,6 +51,6 @@ fn build() -> PathBuf {
     let executables = messages.filter(|message| message["target"]["name"] == "meterbox");
     let path = executables
         .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .last();
+        .next_back();
     path.expect("cargo names the binary it built")
 }

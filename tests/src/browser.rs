@@ -56,11 +56,11 @@ impl Browser {
         })
     }
 
-    /// Runs a Python script of `tests/browser/` with these arguments; its output is in the message.
+    /// Runs a Python script of `tests/browser/` with these arguments and returns what it said.
     ///
     /// # Panics
-    /// Where the script fails.
-    pub fn run(&self, script: &str, arguments: &[&str]) {
+    /// Where the script fails; its output is in the message.
+    pub fn run(&self, script: &str, arguments: &[&str]) -> String {
         let output = Command::new("python3")
             .arg(repository().join("tests/browser").join(script))
             .args(arguments)
@@ -75,7 +75,7 @@ impl Browser {
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
         assert!(output.status.success(), "{script} failed:\n{said}");
-        println!("{said}");
+        said.into_owned()
     }
 }
 

@@ -15,5 +15,7 @@ fn the_page_shows_what_the_service_says() {
     let server = Server::start(data_dir.path(), &repository().join("examples/data/shop"));
     let screenshots = std::env::temp_dir().join("meterbox-screenshots");
     std::fs::create_dir_all(&screenshots).unwrap();
-    browser.run("page.py", &[&server.url(), &screenshots.to_string_lossy()]);
+    let arguments = [&*server.url(), &*screenshots.to_string_lossy()];
+    println!("{}", browser.run("page.py", &arguments));
+    println!("{}", browser.run("charts.py", &arguments));
 }

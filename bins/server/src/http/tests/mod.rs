@@ -1,0 +1,7 @@
+//! The whole HTTP face over a real analyst; only the sandbox, the generator and the clock are doubles.
+
+mod analyses;
+mod app;
+mod goldens;
+mod hostile;
+mod page;
