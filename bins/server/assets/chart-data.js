@@ -31,7 +31,8 @@ export function prepare(spec, table) {
     if (!isNumeric(y.type)) throw new NotDrawable(`The column “${words(y.name)}” holds no numbers to draw.`);
   }
   if (table.rows.length === 0) throw new NotDrawable("There are no rows to draw.");
-  const rows = spec.x ? table.rows.filter((row) => row[x.at] !== null) : table.rows;
+  // A missing name is a name; a missing date or number has no place on the axis.
+  const rows = x && (isTime(x.type) || isNumeric(x.type)) ? table.rows.filter((row) => row[x.at] !== null) : table.rows;
   if (rows.length < table.rows.length) {
     notes.push(`${table.rows.length - rows.length} without ${words(x.name)} not drawn`);
   }
@@ -133,7 +134,7 @@ function axisOf(x, rows, spec) {
   if (isNumeric(x.type) && numbers.every((number) => number !== undefined)) {
     return { kind: "number", title, items: keys.map((key, at) => ({ key, at: numbers[at], label: format(key) })) };
   }
-  return { kind: "category", title, items: keys.map((key) => ({ key, label: format(key) })) };
+  return { kind: "category", title, items: keys.map((key) => ({ key, label: key === null ? "empty" : format(key) })) };
 }
 
 function plainSeries(ys, rows, axis) {

@@ -7,6 +7,7 @@ import { sentence, words } from "./format.js";
 
 /** A figure for one chart spec over an answer. */
 export function chart(spec, answer) {
+  if (answer.kind === "scalar") return false; // its headline is the figure
   try {
     return figure(spec, tableFor(spec, answer));
   } catch (fault) {
@@ -118,9 +119,9 @@ function heatTable(data) {
     : h("td", { class: `right heat${warmth(value)}` }, data.y.format(value));
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Heat table" },
     h("table", { class: "heat" },
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, data.x.title), data.series.map(({ name }) => h("th", { scope: "col", class: "right" }, name)))),
-      h("tbody", {}, data.x.items.map(({ label }, at) =>
-        h("tr", {}, h("th", { scope: "row" }, label), data.series.map(({ values: of }) => cell(of[at])))))));
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, data.x.title), data.x.items.map(({ label }) => h("th", { scope: "col", class: "right" }, label)))),
+      h("tbody", {}, data.series.map(({ name, values: of }) =>
+        h("tr", {}, h("th", { scope: "row" }, name), data.x.items.map((_, at) => cell(of[at])))))));
 }
 
 function bigNumber(spec, table) {
