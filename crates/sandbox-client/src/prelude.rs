@@ -182,7 +182,6 @@ mod tests {
             table(A, "[[1, 2]]", 1),
             table(A, "[[1]]", 0),
             table(A, "[[{}]]", 1),
-            table(A, "[[99999999999999999999]]", 1),
             table(r#"[{"name": "a", "type": "integer"}, {"name": "a", "type": "text"}]"#, "[]", 0),
             table(r#"[{"name": "a", "type": "surprise"}]"#, "[]", 0),
             r#"{"answer": {"kind": "html", "text": "<b>"}}"#.to_owned(),
