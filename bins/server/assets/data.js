@@ -14,7 +14,7 @@ const ROLES = {
 export function showDataset(dataset) {
   const { tables } = dataset;
   if (!dataset.typed) {
-    place(byId("data"), h("p", {}, h("strong", {}, dataset.name), ": not read yet. The first question reads it, which takes a moment; then its tables stand here."));
+    place(byId("data"), h("p", {}, h("strong", {}, dataset.name), " is being read for the first time, which takes a moment; then its tables stand here. You can ask already."));
     return;
   }
   const rows = tables.reduce((sum, table) => sum + table.rows, 0);

@@ -15,6 +15,8 @@ const picker = byId("dataset");
 const maxCost = byId("max-cost");
 const progress = new Progress();
 const known = new Map();
+const MOST_LOOKS_AT_DATA = 150;
+let looksAtData = 0;
 let running;
 
 form.addEventListener("submit", (event) => {
@@ -79,7 +81,6 @@ async function execute(request, { words, again, question: asked }) {
     setBusy(false);
     refreshBudget();
     refreshHistory();
-    if (!known.get(picker.value)?.typed) refreshDatasets();
   }
 }
 
@@ -147,6 +148,10 @@ async function refreshDatasets() {
     const picked = picker.value;
     picker.replaceChildren(...datasets.map(({ name }) => h("option", { value: name }, name)));
     picker.disabled = datasets.length === 0;
+    if (datasets.some(({ typed }) => !typed) && looksAtData < MOST_LOOKS_AT_DATA) {
+      looksAtData += 1;
+      setTimeout(refreshDatasets, 2000);
+    }
     const chosen = known.has(picked) ? picked : datasets[0]?.name;
     if (chosen) picker.value = chosen;
     if (chosen) chooseDataset(chosen);

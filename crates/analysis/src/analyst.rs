@@ -2,15 +2,18 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use meterbox_budget_engine::{BudgetEngine, BudgetError, BudgetStatus};
 use meterbox_circuit_breaker::{Breaker, Policy};
-use meterbox_core::{AnalysisId, Clock, SystemClock, Usd, contract::AnalysisResult};
-use meterbox_datasets::Catalog;
+use meterbox_core::{
+    AnalysisId, Clock, SystemClock, Usd,
+    contract::{AnalysisResult, Failure},
+};
+use meterbox_datasets::{Catalog, Dataset, TypedDataset};
 use meterbox_llm_codegen::{CodeGenerator, Planner};
 use meterbox_results_store::{Page, PageRequest, ResultsError, ResultsStore};
 use meterbox_sandbox_client::{Capabilities, Limits, Sandbox, SandboxError};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{ComputePrice, Principal, Request, RequestError, Running, pipeline};
+use crate::{Ask, ComputePrice, Principal, Request, RequestError, Running, failure, pipeline};
 
 /// Answers questions on data, in a sandbox, within budgets. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -84,6 +87,32 @@ impl Analyst {
         let followed = pipeline::follow(Arc::clone(&self.parts), id, request, send, cancel.clone());
         let task = self.tasks.spawn(followed);
         Ok(Running { id, events, cancel, task })
+    }
+
+    /// Types a dataset now instead of with its first question, so that its tables are known before.
+    ///
+    /// Charged to the principal like an analysis, but none: it is not in the history.
+    ///
+    /// # Errors
+    /// The [`Failure`] that a question on this dataset would have met.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops nothing: the work is a task of its own.
+    pub async fn prepare(&self, dataset: Dataset, principal: Principal) -> Result<TypedDataset, Failure> {
+        if let Some(typed) = dataset.typed() {
+            return Ok(typed);
+        }
+        if self.shutdown.is_cancelled() {
+            return Err(failure::cancelled());
+        }
+        let id = AnalysisId::new(self.parts.clock.now());
+        let nothing_asked = Ask::Code(String::new());
+        let request = Request { ask: nothing_asked, dataset, principal, max_cost: None, chart_png: false };
+        let typing = pipeline::prepare(Arc::clone(&self.parts), id, request, self.shutdown.child_token());
+        self.tasks.spawn(typing).await.unwrap_or_else(|_| Err(failure::cancelled()))
     }
 
     /// Stops taking requests, cancels what runs, and waits until all of it is settled and stored.

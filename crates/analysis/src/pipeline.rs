@@ -17,7 +17,7 @@ use meterbox_datasets::TypedDataset;
 use meterbox_llm_codegen::GenerateRequest;
 use meterbox_sandbox_client::{InputFile, Job, Limits, Outcome, OutputSink, OutputStream, Program, prelude};
 use serde_json::value::RawValue;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -48,6 +48,21 @@ pub(crate) async fn follow(
     analysis.conclude(ended);
     analysis.store().await;
     analysis.result
+}
+
+/// Types a dataset and charges for it. Nothing is asked, so nothing is stored.
+pub(crate) async fn prepare(
+    parts: Arc<Parts>,
+    id: AnalysisId,
+    request: Request,
+    cancel: CancellationToken,
+) -> Result<TypedDataset, Failure> {
+    let (unheard, _) = unbounded_channel();
+    let mut analysis = Analysis::begin(parts, id, request, unheard, cancel);
+    let held = analysis.hold().await?;
+    let typed = analysis.typed_data(&held).await;
+    analysis.settle(held).await;
+    typed
 }
 
 struct Analysis {

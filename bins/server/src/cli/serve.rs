@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
+use meterbox_analysis::{Analyst, Principal};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +53,7 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
         shutdown.clone(),
     );
     text::note(&format!("Meterbox is at http://{address} (Ctrl-C stops it)"));
-    tokio::spawn(warm_up(meterbox.analyst.clone()));
+    tokio::spawn(warm_up(meterbox.analyst.clone(), meterbox.local_user.clone()));
 
     let stop = shutdown.clone();
     tokio::spawn(async move {
@@ -79,10 +80,17 @@ async fn open(args: &ServeArgs, settings: &Settings) -> Result<Meterbox, StartEr
     Ok(meterbox)
 }
 
-/// The first question should not wait for the interpreter.
-async fn warm_up(analyst: meterbox_analysis::Analyst) {
+/// The first question should not wait for the interpreter, and the page should know its tables.
+async fn warm_up(analyst: Analyst, user: Principal) {
     if let Err(error) = analyst.sandbox().await {
         text::complain(&format!("{error}. `meterbox doctor` says how to fix it."));
+        return;
+    }
+    for dataset in analyst.catalog().list().unwrap_or_default() {
+        let name = dataset.name().to_owned();
+        if let Err(failure) = analyst.prepare(dataset, user.clone()).await {
+            text::complain(&format!("{name}: {}. {}", failure.message, failure.hint));
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use meterbox_core::{
     contract::{ColumnProfile, TableProfile},
 };
 use meterbox_datasets::Dataset;
+use meterbox_llm_codegen::Planner;
 use serde::Serialize;
 
 use super::{AppState, Problem};
@@ -47,7 +48,7 @@ impl DatasetView {
                 examples: Vec::new(),
             };
         };
-        let examples = Vec::new();
+        let examples = Planner::default().suggest(&typed.tables);
         let tables = typed.tables.into_iter().map(without_values).collect();
         Self {
             name,
