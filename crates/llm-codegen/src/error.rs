@@ -36,7 +36,9 @@ impl GenerateError {
     /// May the same question be asked again unchanged?
     pub fn retryability(&self) -> Retryability {
         match self {
-            Self::CannotAnswer { .. } | Self::Ambiguous { .. } | Self::BadQuestion { .. } => Retryability::Never,
+            Self::CannotAnswer { .. } | Self::Ambiguous { .. } | Self::BadQuestion { .. } => {
+                Retryability::Never
+            }
         }
     }
 

@@ -6,6 +6,8 @@
 
 mod error;
 mod generator;
+pub mod planner;
 
 pub use error::GenerateError;
 pub use generator::{CodeGenerator, GenerateRequest, Generated};
+pub use planner::Planner;

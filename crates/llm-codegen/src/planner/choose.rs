@@ -1,0 +1,134 @@
+//! Which table a question is about, and which of several columns each of its words means.
+
+use super::{
+    conditions::Conditions,
+    cues::{Cues, Slot},
+    mention::{Mention, Target},
+    schema::{Schema, TableId},
+};
+
+/// The table whose rows are counted or added up, and what each mention means from there.
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) base: TableId,
+    /// By mention; `None` where the base table cannot reach it.
+    pub(super) targets: Vec<Option<Target>>,
+    pub(super) unreachable: Vec<usize>,
+}
+
+/// What a mention is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Want {
+    Measure,
+    Count,
+    Group,
+    Condition,
+    Plain,
+}
+
+const HOP: f64 = 0.05;
+
+pub(super) fn choose(
+    schema: &Schema<'_>,
+    mentions: &[Mention],
+    cues: &Cues,
+    conditions: &Conditions,
+    favoured: Option<TableId>,
+) -> Option<Choice> {
+    let mut wants: Vec<(usize, Want)> = cues.slots.iter().map(|slot| (slot.mention, want(slot))).collect();
+    for found in &conditions.found {
+        if !wants.iter().any(|(mention, _)| *mention == found.mention) {
+            wants.push((found.mention, Want::Condition));
+        }
+    }
+    let mut best: Option<(f64, Choice)> = None;
+    for base in 0..schema.tables.len() {
+        let mut total = if favoured == Some(base) { 0.6 } else { 0.0 };
+        let mut targets = vec![None; mentions.len()];
+        let mut unreachable = Vec::new();
+        for (index, want) in &wants {
+            match resolve(schema, &mentions[*index], *want, base) {
+                Some((target, score)) => {
+                    total += score;
+                    targets[*index] = Some(target);
+                }
+                None => {
+                    total -= 1.0;
+                    unreachable.push(*index);
+                }
+            }
+        }
+        if best.as_ref().is_none_or(|(score, _)| total > *score + 1e-9) {
+            best = Some((
+                total,
+                Choice {
+                    base,
+                    targets,
+                    unreachable,
+                },
+            ));
+        }
+    }
+    best.map(|(_, choice)| choice)
+}
+
+fn want(slot: &Slot) -> Want {
+    match () {
+        () if slot.count => Want::Count,
+        () if !slot.aggregates.is_empty() => Want::Measure,
+        () if slot.group || slot.weak_group => Want::Group,
+        () => Want::Plain,
+    }
+}
+
+fn resolve(schema: &Schema<'_>, mention: &Mention, want: Want, base: TableId) -> Option<(Target, f64)> {
+    let mut best: Option<(Target, f64)> = None;
+    for (target, score) in &mention.targets {
+        let Some(fit) = fit(schema, target, want, base) else {
+            continue;
+        };
+        if best.as_ref().is_none_or(|(_, best)| score + fit > *best + 1e-9) {
+            best = Some((target.clone(), score + fit));
+        }
+    }
+    best
+}
+
+fn fit(schema: &Schema<'_>, target: &Target, want: Want, base: TableId) -> Option<f64> {
+    let hops = |table: TableId| schema.path(base, table).map(|path| path.len());
+    match target {
+        Target::Column(id) => {
+            let column = &schema.columns[*id];
+            let hops = hops(column.table)?;
+            let far = -HOP * hops as f64;
+            let numeric = column.is_numeric();
+            Some(match want {
+                Want::Measure if hops > 0 && numeric => return None,
+                Want::Measure if numeric => far + if column.is_identifier() { 0.0 } else { 0.1 },
+                Want::Measure => far - 0.1,
+                Want::Count => far - if hops > 0 { 0.1 } else { 0.0 },
+                Want::Group if column.is_measure() => far - 0.06,
+                Want::Group => far,
+                // A plain number of another table would be repeated for each row.
+                Want::Plain if hops > 0 && column.is_measure() => return None,
+                Want::Condition | Want::Plain => far,
+            })
+        }
+        Target::Table(table) => {
+            let hops = hops(*table)?;
+            let far = -HOP * hops as f64;
+            match want {
+                Want::Count => Some(far - if hops > 0 { 0.15 } else { 0.0 } + 0.02),
+                Want::Measure => Some(far - 0.2),
+                Want::Group => schema.label(*table).map(|_| far + 0.01),
+                Want::Condition => None,
+                Want::Plain => Some(far),
+            }
+        }
+        Target::Value(id, _) => hops(schema.columns[*id].table).map(|hops| -HOP * hops as f64),
+        Target::Revenue => {
+            let (table, _) = schema.revenue()?;
+            (table == base && want != Want::Condition).then_some(0.1)
+        }
+    }
+}

@@ -1,0 +1,658 @@
+//! From a plan to a pandas program for the answer contract.
+//!
+//! Names and values reach the program only as string literals, so nothing found in data is ever code.
+//! The program depends on nothing but pandas, and resolves relative dates when it runs.
+
+use std::fmt::Write as _;
+
+use meterbox_core::{
+    Date,
+    contract::{ChartKind, ColumnType, TableProfile},
+};
+
+use super::{
+    names::Names,
+    plan::{
+        Aggregate, Aggregated, ColumnRef, Comparison, Condition, Dimension, DiscountKind, Grain, Intent,
+        Measure, OrderBy, Period, Plan, Span,
+    },
+};
+
+/// The program of a plan. `title` is shown above its chart.
+pub(super) fn compile(plan: &Plan, tables: &[TableProfile], title: &str) -> String {
+    let names = Names::new(plan);
+    let mut program = Program {
+        plan,
+        tables,
+        names: &names,
+        code: String::from("import pandas as pd\n\n"),
+    };
+    program.load();
+    program.keep();
+    match plan.intent {
+        Intent::Aggregate if plan.dimensions.is_empty() => program.whole(),
+        Intent::Aggregate => program.groups(),
+        Intent::Pairs => program.pairs(),
+        Intent::List => program.list(),
+    }
+    program.chart(title);
+    program.code
+}
+
+/// A Python string literal. JSON's escapes are all Python's.
+fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn quoted_list<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> String {
+    let quoted: Vec<String> = texts.into_iter().map(|text| quote(text.as_ref())).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+const WEEKDAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+struct Program<'a> {
+    plan: &'a Plan,
+    tables: &'a [TableProfile],
+    names: &'a Names,
+    code: String,
+}
+
+impl Program<'_> {
+    fn line(&mut self, line: &str) {
+        self.code.push_str(line);
+        self.code.push('\n');
+    }
+
+    fn data(&self, column: &ColumnRef) -> String {
+        format!("data[{}]", quote(self.names.working(column)))
+    }
+
+    /// The working table: the plan's own, with what is looked up beside each row.
+    fn load(&mut self) {
+        if self.plan.needs_today() {
+            self.line("today = pd.Timestamp(as_of).normalize()");
+        }
+        let table = format!("tables[{}]", quote(&self.plan.table));
+        self.line(&format!("data = {table}"));
+        let columns = self.plan.columns();
+        for join in &self.plan.joins {
+            let key = format!("key of {}", join.to.table);
+            let mut wanted: Vec<(String, String)> = vec![(join.to.column.clone(), key.clone())];
+            let pointers = self.plan.joins.iter().map(|join| join.from.clone());
+            for column in columns
+                .iter()
+                .cloned()
+                .chain(pointers)
+                .filter(|column| column.table == join.to.table)
+            {
+                let pair = (column.column.clone(), self.names.working(&column).to_owned());
+                if !wanted.contains(&pair) {
+                    wanted.push(pair);
+                }
+            }
+            let picks: Vec<String> = wanted
+                .iter()
+                .map(|(source, name)| format!("{}: lookup[{}]", quote(name), quote(source)))
+                .collect();
+            self.line(&format!("lookup = tables[{}]", quote(&join.to.table)));
+            self.line(&format!(
+                "lookup = pd.DataFrame({{{}}}).dropna(subset=[{}]).drop_duplicates()",
+                picks.join(", "),
+                quote(&key)
+            ));
+            let from = quote(self.names.working(&join.from));
+            self.line(&format!(
+                "data = data.merge(lookup, how=\"left\", left_on={from}, right_on={}, validate=\"many_to_one\")",
+                quote(&key)
+            ));
+        }
+    }
+
+    /// Keeps the rows that count.
+    fn keep(&mut self) {
+        if let Some(period) = &self.plan.period {
+            let test = self.period(period);
+            self.line(&format!("data = data[{test}]"));
+        }
+        if let Some(filter) = &self.plan.filter {
+            let test = self.condition(filter);
+            self.line(&format!("data = data[{test}]"));
+        }
+    }
+
+    fn condition(&self, condition: &Condition) -> String {
+        let joined = |parts: &[Condition], with: &str| {
+            let parts: Vec<String> = parts
+                .iter()
+                .map(|part| format!("({})", self.condition(part)))
+                .collect();
+            parts.join(with)
+        };
+        let texts = |column: &ColumnRef| {
+            format!(
+                "{}.astype(\"string\").str.strip().str.casefold()",
+                self.data(column)
+            )
+        };
+        let folded = |values: &[String]| quoted_list(values.iter().map(|value| value.trim().to_lowercase()));
+        let number = |column: &ColumnRef| format!("{}.astype(\"float64\")", self.data(column));
+        match condition {
+            Condition::All(parts) => joined(parts, " & "),
+            Condition::Any(parts) => joined(parts, " | "),
+            Condition::OneOf { column, values } => format!("{}.isin({})", texts(column), folded(values)),
+            Condition::NoneOf { column, values } => {
+                format!(
+                    "{}.notna() & ~{}.isin({})",
+                    self.data(column),
+                    texts(column),
+                    folded(values)
+                )
+            }
+            Condition::Contains { column, text } => {
+                format!(
+                    "{}.str.contains({}, regex=False).fillna(False).astype(bool)",
+                    texts(column),
+                    quote(&text.trim().to_lowercase())
+                )
+            }
+            Condition::Compare {
+                column,
+                op: Comparison::NotEqual,
+                value,
+            } => {
+                format!(
+                    "{}.notna() & ({} != {value:?})",
+                    self.data(column),
+                    number(column)
+                )
+            }
+            Condition::Compare { column, op, value } => {
+                let op = match op {
+                    Comparison::Above => ">",
+                    Comparison::AtLeast => ">=",
+                    Comparison::Below => "<",
+                    Comparison::AtMost => "<=",
+                    Comparison::Equal => "==",
+                    Comparison::NotEqual => "!=",
+                };
+                format!("{} {op} {value:?}", number(column))
+            }
+            Condition::Between { column, low, high } => {
+                format!("{}.between({low:?}, {high:?})", number(column))
+            }
+            Condition::During(period) => self.period(period),
+            Condition::Missing(column) => format!("{}.isna()", self.data(column)),
+            Condition::Present(column) => format!("{}.notna()", self.data(column)),
+            Condition::BeforeToday(column) => format!("pd.to_datetime({}) < today", self.data(column)),
+            Condition::NotAbove {
+                column,
+                other,
+                or_equal,
+            } => {
+                format!(
+                    "{} {} {}",
+                    number(column),
+                    if *or_equal { "<=" } else { "<" },
+                    number(other)
+                )
+            }
+            Condition::NotSettled {
+                amount,
+                key,
+                payment_key,
+                paid,
+            } => format!(
+                "{}.map(tables[{table}].groupby({})[{}].sum()).fillna(0).astype(\"float64\").round(6) < {}.round(6)",
+                self.data(key),
+                quote(&payment_key.column),
+                quote(&paid.column),
+                number(amount),
+                table = quote(&paid.table),
+            ),
+        }
+    }
+
+    fn period(&self, period: &Period) -> String {
+        let when = format!("pd.to_datetime({})", self.data(&period.column));
+        let (from, until) = span_bounds(&period.span);
+        let tests: Vec<String> = [
+            from.map(|from| format!("({when} >= {from})")),
+            until.map(|until| format!("({when} < {until})")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if tests.is_empty() {
+            format!("{when}.notna()")
+        } else {
+            tests.join(" & ")
+        }
+    }
+
+    fn column_type(&self, column: &ColumnRef) -> Option<ColumnType> {
+        Some(self.profile(column)?.column_type)
+    }
+
+    fn profile(&self, column: &ColumnRef) -> Option<&meterbox_core::contract::ColumnProfile> {
+        self.tables
+            .iter()
+            .find(|table| table.name == column.table)?
+            .column(&column.column)
+    }
+
+    fn dimension(&self, dimension: &Dimension) -> String {
+        let data = self.data(&dimension.column);
+        let when = format!("pd.to_datetime({data})");
+        match dimension.grain {
+            None => data,
+            Some(Grain::Day) => format!("{when}.dt.normalize()"),
+            Some(Grain::Week) => format!("{when}.dt.to_period(\"W-SUN\").dt.start_time"),
+            Some(Grain::Month) => format!("{when}.dt.to_period(\"M\").dt.start_time"),
+            Some(Grain::Quarter) => format!("{when}.dt.to_period(\"Q\").dt.start_time"),
+            Some(Grain::Year) => format!("{when}.dt.year.astype(\"Int64\")"),
+            Some(Grain::Weekday) => {
+                format!(
+                    "pd.Categorical({when}.dt.day_name(), categories={}, ordered=True)",
+                    quoted_list(WEEKDAYS)
+                )
+            }
+            Some(Grain::MonthOfYear) => {
+                format!(
+                    "pd.Categorical({when}.dt.month_name(), categories={}, ordered=True)",
+                    quoted_list(MONTHS)
+                )
+            }
+        }
+    }
+
+    fn measure(&self, measure: &Measure) -> String {
+        match measure {
+            Measure::Rows => "1".to_owned(),
+            Measure::Column(column) => match self.column_type(column) {
+                Some(ColumnType::Date | ColumnType::Datetime) => {
+                    format!("pd.to_datetime({})", self.data(column))
+                }
+                _ => self.data(column),
+            },
+            Measure::Revenue {
+                quantity,
+                price,
+                discount,
+            } => {
+                let gross = format!("{} * {}", self.data(quantity), self.data(price));
+                match discount {
+                    None => gross,
+                    Some(discount) => {
+                        let off = format!("{}.fillna(0)", self.data(&discount.column));
+                        match discount.kind {
+                            DiscountKind::Amount => format!("{gross} - {off}"),
+                            DiscountKind::Rate => format!("{gross} * (1 - {off})"),
+                            DiscountKind::Percent => format!("{gross} * (1 - {off} / 100)"),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many decimals the number has, where that is known: sums of money are rounded to its cents.
+    fn scale(&self, measure: &Aggregated) -> Option<u8> {
+        let of = |column: &ColumnRef| self.profile(column).and_then(|profile| profile.scale);
+        match (&measure.measure, measure.aggregate) {
+            (Measure::Column(column), Aggregate::Sum) => of(column),
+            (Measure::Revenue { price, discount, .. }, Aggregate::Sum) => {
+                let off = discount.as_ref().and_then(|discount| of(&discount.column));
+                Some(
+                    of(price)
+                        .unwrap_or(2)
+                        .max(match discount.as_ref().map(|discount| discount.kind) {
+                            Some(DiscountKind::Amount) => off.unwrap_or(0),
+                            _ => 0,
+                        }),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    /// The part of the table that is counted: one column a dimension, one a measure.
+    fn work(&mut self) {
+        let mut columns: Vec<String> = Vec::new();
+        for (dimension, name) in self.plan.dimensions.iter().zip(&self.names.dimensions) {
+            columns.push(format!("    {}: {},", quote(name), self.dimension(dimension)));
+        }
+        for (measure, name) in self.plan.measures.iter().zip(&self.names.measures) {
+            columns.push(format!(
+                "    {}: {},",
+                quote(name),
+                self.measure(&measure.measure)
+            ));
+        }
+        let _ = writeln!(
+            self.code,
+            "work = pd.DataFrame({{\n{}\n}}, index=data.index)",
+            columns.join("\n")
+        );
+    }
+
+    /// One number over all rows.
+    fn whole(&mut self) {
+        self.work();
+        let mut numbers = Vec::new();
+        for (measure, name) in self.plan.measures.iter().zip(&self.names.measures) {
+            let round = self
+                .scale(measure)
+                .map_or_else(String::new, |scale| format!(".round({scale})"));
+            numbers.push((
+                quote(name),
+                format!(
+                    "work[{}].agg(\"{}\"){round}",
+                    quote(name),
+                    pandas_name(measure.aggregate)
+                ),
+            ));
+        }
+        if let [(_, number)] = numbers.as_slice() {
+            self.code.push_str(&format!("result = {number}\n"));
+            self.line("result = None if pd.isna(result) else result");
+            return;
+        }
+        let cells: Vec<String> = numbers
+            .iter()
+            .map(|(name, number)| format!("{name}: [{number}]"))
+            .collect();
+        self.line(&format!("result = pd.DataFrame({{{}}})", cells.join(", ")));
+    }
+
+    fn groups(&mut self) {
+        self.work();
+        let dimensions = quoted_list(&self.names.dimensions);
+        let aggregates: Vec<String> = self
+            .plan
+            .measures
+            .iter()
+            .zip(&self.names.measures)
+            .map(|(measure, name)| format!("{}: \"{}\"", quote(name), pandas_name(measure.aggregate)))
+            .collect();
+        let cyclic = self
+            .plan
+            .dimensions
+            .iter()
+            .any(|dimension| matches!(dimension.grain, Some(Grain::Weekday | Grain::MonthOfYear)));
+        let keep_missing = if self.plan.fill { "True" } else { "False" };
+        // Categories know their values; only a filled answer shows those that do not occur.
+        let observed = if cyclic && self.plan.fill { "False" } else { "True" };
+        self.line(&format!(
+            "result = work.groupby({dimensions}, dropna={keep_missing}, observed={observed}).agg({{{}}})",
+            aggregates.join(", ")
+        ));
+        if self.plan.fill && !cyclic {
+            self.fill();
+        }
+        self.line("result = result.reset_index()");
+        for (measure, name) in self.plan.measures.iter().zip(&self.names.measures) {
+            if let Some(scale) = self.scale(measure) {
+                let name = quote(name);
+                self.line(&format!("result[{name}] = result[{name}].round({scale})"));
+            }
+        }
+        if self.plan.share {
+            self.share();
+        }
+        self.order(&self.names.measures.clone());
+        self.limit();
+        if cyclic {
+            for (dimension, name) in self.plan.dimensions.iter().zip(&self.names.dimensions) {
+                if matches!(dimension.grain, Some(Grain::Weekday | Grain::MonthOfYear)) {
+                    let name = quote(name);
+                    self.code
+                        .push_str(&format!("result[{name}] = result[{name}].astype(object)\n"));
+                }
+            }
+        }
+    }
+
+    /// Shows combinations and times that do not occur as zero.
+    fn fill(&mut self) {
+        let [only] = self.plan.dimensions.as_slice() else {
+            self.line("every = [level for level in result.index.remove_unused_levels().levels]");
+            self.line("result = result.reindex(pd.MultiIndex.from_product(every, names=result.index.names), fill_value=0)");
+            return;
+        };
+        let every = match only.grain {
+            Some(Grain::Year) => "range(int(result.index.min()), int(result.index.max()) + 1)".to_owned(),
+            Some(Grain::Quarter) => {
+                "pd.date_range(result.index.min(), result.index.max(), freq=\"QS\")".to_owned()
+            }
+            Some(Grain::Month) => {
+                "pd.date_range(result.index.min(), result.index.max(), freq=\"MS\")".to_owned()
+            }
+            Some(Grain::Week) => {
+                "pd.date_range(result.index.min(), result.index.max(), freq=\"7D\")".to_owned()
+            }
+            _ => return,
+        };
+        self.line("if len(result):");
+        self.line(&format!("    result = result.reindex({every}, fill_value=0)"));
+        self.line(&format!(
+            "    result.index.name = {}",
+            quote(&self.names.dimensions[0])
+        ));
+    }
+
+    fn share(&mut self) {
+        let Some(measure) = self.names.measures.first() else {
+            return;
+        };
+        let measure = quote(measure);
+        let within: Vec<String> = self
+            .plan
+            .limit_within
+            .iter()
+            .map(|at| self.names.dimensions[*at].clone())
+            .collect();
+        let currency = self
+            .plan
+            .dimensions
+            .iter()
+            .zip(&self.names.dimensions)
+            .skip(1)
+            .find(|(dimension, _)| {
+                self.profile(&dimension.column)
+                    .is_some_and(|profile| profile.role == meterbox_core::contract::ColumnRole::Currency)
+            });
+        let total = match (within.first(), currency) {
+            (Some(name), _) | (None, Some((_, name))) => {
+                format!(
+                    "result.groupby({}, dropna=False)[{measure}].transform(\"sum\")",
+                    quote(name)
+                )
+            }
+            (None, None) => format!("result[{measure}].sum()"),
+        };
+        self.line(&format!(
+            "result[\"share %\"] = (result[{measure}] / {total} * 100).round(2)"
+        ));
+    }
+
+    fn order(&mut self, values: &[String]) {
+        let Some(order) = &self.plan.order else { return };
+        let mut by: Vec<(&str, bool)> = Vec::new();
+        match order.by {
+            OrderBy::Value => {
+                let value = values
+                    .first()
+                    .or_else(|| self.names.dimensions.get(1))
+                    .or_else(|| self.names.dimensions.first());
+                by.extend(value.map(|value| (value.as_str(), !order.descending)));
+            }
+            OrderBy::Dimension(place) => by.extend(
+                self.names
+                    .dimensions
+                    .get(place)
+                    .map(|name| (name.as_str(), !order.descending)),
+            ),
+        }
+        // Ties always come in the same order.
+        for name in &self.names.dimensions {
+            if !by.iter().any(|(taken, _)| taken == name) {
+                by.push((name, true));
+            }
+        }
+        let columns = quoted_list(by.iter().map(|(name, _)| name));
+        let ascending: Vec<&str> = by
+            .iter()
+            .map(|(_, ascending)| if *ascending { "True" } else { "False" })
+            .collect();
+        let line = format!(
+            "result = result.sort_values({columns}, ascending=[{}], kind=\"stable\", ignore_index=True)",
+            ascending.join(", ")
+        );
+        self.line(&line);
+    }
+
+    fn limit(&mut self) {
+        let Some(limit) = self.plan.limit else { return };
+        match self
+            .plan
+            .limit_within
+            .and_then(|at| self.names.dimensions.get(at))
+        {
+            Some(within) => {
+                let line = format!(
+                    "result = result.groupby({}, dropna=False, sort=False).head({limit}).reset_index(drop=True)",
+                    quote(within)
+                );
+                self.line(&line);
+            }
+            None => self.line(&format!("result = result.head({limit})")),
+        }
+    }
+
+    /// Columns of single rows beside each other.
+    fn pairs(&mut self) {
+        self.work();
+        self.line("result = work.reset_index(drop=True)");
+        self.order(&[]);
+        self.limit();
+    }
+
+    fn list(&mut self) {
+        let columns = quoted_list(
+            self.plan
+                .dimensions
+                .iter()
+                .map(|dimension| self.names.working(&dimension.column)),
+        );
+        self.line(&format!("result = data[{columns}].reset_index(drop=True)"));
+        self.limit();
+    }
+
+    fn chart(&mut self, title: &str) {
+        let Some(kind) = self.plan.chart else { return };
+        if kind == ChartKind::Number || self.plan.dimensions.is_empty() {
+            return;
+        }
+        let kind = serde_json::to_value(kind).unwrap_or_default();
+        let kind = kind.as_str().unwrap_or("bar");
+        let names = &self.names.dimensions;
+        let (y, series) = match self.plan.intent {
+            Intent::Pairs => (
+                names.get(1).into_iter().cloned().collect::<Vec<_>>(),
+                names.get(2),
+            ),
+            _ => (self.names.measures.clone(), names.get(1)),
+        };
+        let series = series.map_or_else(String::new, |series| format!(", \"series\": {}", quote(series)));
+        let line = format!(
+            "chart = {{\"kind\": {}, \"title\": {}, \"x\": {}, \"y\": {}{series}}}",
+            quote(kind),
+            quote(title),
+            quote(&names[0]),
+            quoted_list(&y)
+        );
+        self.line(&line);
+    }
+}
+
+fn pandas_name(aggregate: Aggregate) -> &'static str {
+    match aggregate {
+        Aggregate::Sum => "sum",
+        Aggregate::Mean => "mean",
+        Aggregate::Median => "median",
+        Aggregate::Min => "min",
+        Aggregate::Max => "max",
+        Aggregate::Count => "count",
+        Aggregate::CountDistinct => "nunique",
+    }
+}
+
+/// The first moment of a span and the first after it, as Python expressions over `today`.
+fn span_bounds(span: &Span) -> (Option<String>, Option<String>) {
+    let date = |date: &Date| format!("pd.Timestamp(\"{date}\")");
+    let start = |unit: Grain| match unit {
+        Grain::Week => "today.to_period(\"W-SUN\").start_time".to_owned(),
+        Grain::Month => "today.to_period(\"M\").start_time".to_owned(),
+        Grain::Quarter => "today.to_period(\"Q\").start_time".to_owned(),
+        Grain::Year => "today.to_period(\"Y\").start_time".to_owned(),
+        Grain::Day | Grain::Weekday | Grain::MonthOfYear => "today".to_owned(),
+    };
+    let step = |unit: Grain, count: i64| match unit {
+        Grain::Week => format!("pd.DateOffset(weeks={count})"),
+        Grain::Month | Grain::MonthOfYear => format!("pd.DateOffset(months={count})"),
+        Grain::Quarter => format!("pd.DateOffset(months={})", count * 3),
+        Grain::Year => format!("pd.DateOffset(years={count})"),
+        Grain::Day | Grain::Weekday => format!("pd.DateOffset(days={count})"),
+    };
+    let tomorrow = || "today + pd.DateOffset(days=1)".to_owned();
+    match span {
+        Span::Dates { from, until } => (from.as_ref().map(date), until.as_ref().map(date)),
+        Span::Calendar { unit, offset } => {
+            let first = start(*unit);
+            (
+                Some(format!("({first} + {})", step(*unit, i64::from(*offset)))),
+                Some(format!("({first} + {})", step(*unit, i64::from(*offset) + 1))),
+            )
+        }
+        Span::Rolling { unit, count } => (
+            Some(format!(
+                "(today + pd.DateOffset(days=1) - {})",
+                step(*unit, i64::from(*count))
+            )),
+            Some(format!("({})", tomorrow())),
+        ),
+        Span::ToDate { unit } => (Some(start(*unit)), Some(format!("({})", tomorrow()))),
+        Span::NamedMonth { month } => named(i64::from(*month), 1),
+        Span::NamedQuarter { quarter } => named(i64::from(*quarter) * 3 - 2, 3),
+    }
+}
+
+/// The latest span of some months, beginning with this month, that has begun by today.
+fn named(month: i64, months: i64) -> (Option<String>, Option<String>) {
+    let from = format!("pd.Timestamp(today.year - int(today.month < {month}), {month}, 1)");
+    let until = format!("({from} + pd.DateOffset(months={months}))");
+    (Some(from), Some(until))
+}

@@ -1,0 +1,203 @@
+//! From a question to a plan.
+
+use meterbox_core::contract::ChartKind;
+
+use super::{
+    assemble::Assembly,
+    choose, clauses, conditions, cues, lexicon,
+    mention::{self, Mention, Target},
+    plan::Plan,
+    schema::Schema,
+    spans, text,
+    trouble::Trouble,
+    words::Words,
+};
+
+/// A plan and how well it accounts for the question.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) plan: Plan,
+    pub(super) assumptions: Vec<String>,
+    pub(super) ignored: Vec<String>,
+    pub(super) confidence: f64,
+}
+
+/// Below this share of words accounted for, an answer would be a guess.
+const LEAST_CONFIDENCE: f64 = 0.5;
+
+pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble> {
+    let mut words = Words::new(text::tokenize(question));
+    let chart = clauses::chart(&mut words);
+    let sort = clauses::sort(&mut words);
+    // What the order clause names is looked up on its own; it must not add columns to the answer.
+    let sort_mentions = sort.as_ref().map_or_else(Vec::new, |sort| {
+        mention::find(&words.tokens, |at| sort.target.contains(&at), schema)
+    });
+    let mentions = mention::find(&words.tokens, |at| words.is_free(at), schema);
+    let spans = spans::find(&mut words, |at| is_number_of(&mentions, at, schema));
+    let mut mentions: Vec<Mention> = mentions
+        .into_iter()
+        .filter(|mention| (mention.start..mention.end).all(|at| words.is_free(at)))
+        .collect();
+
+    let beyond: Vec<String> = clauses::beyond(&words)
+        .into_iter()
+        .filter(|word| {
+            !mentions
+                .iter()
+                .any(|mention| (mention.start..mention.end).any(|at| words.tokens[at].raw == *word))
+        })
+        .collect();
+    if !beyond.is_empty() {
+        return Err(Trouble::cannot("The built-in planner cannot do that", beyond));
+    }
+    let found_state = super::lists::find(&mut words, schema);
+    if let Some(state) = &found_state {
+        mentions.retain(|mention| (mention.start..mention.end).all(|at| !state.words.contains(&at)));
+    }
+    let limit = clauses::limit(&mut words);
+    mentions.retain(|mention| (mention.start..mention.end).all(|at| words.is_free(at)));
+    if mentions.is_empty() && found_state.is_none() {
+        let unknown = words.unexplained();
+        return Err(Trouble::cannot(
+            "No word of the question names a table, column or value of this data",
+            unknown,
+        ));
+    }
+    let in_mention = |at: usize| {
+        mentions
+            .iter()
+            .any(|mention| mention.start <= at && at < mention.end)
+    };
+    let grain = cues::grain(&mut words, in_mention);
+    let mentions_kept: Vec<Mention> = mentions;
+    let conditions = conditions::find(&mut words, &mentions_kept, &spans, schema);
+    if let Some(value) = conditions.unknown_values.first() {
+        return Err(Trouble::cannot(
+            format!("The data has no value “{value}” there"),
+            conditions.unknown_values.clone(),
+        ));
+    }
+    let cues = cues::read(&mut words, &mentions_kept, &conditions.consumed);
+    for mention in &mentions_kept {
+        words.claim(mention.start, mention.end);
+    }
+    let ranked = limit.is_some();
+    let names_number = cues.slots.iter().any(|slot| {
+        let mention = &mentions_kept[slot.mention];
+        slot.count
+            || matches!(mention.best(), Target::Revenue)
+            || mention.columns().any(|(id, _)| schema.columns[id].is_measure())
+    });
+    let favoured = match &found_state {
+        Some(state) => Some(state.table),
+        None if ranked && !names_number && !cues.count_rows => schema.revenue().map(|(table, _)| table),
+        None => None,
+    };
+    let Some(choice) = choose::choose(schema, &mentions_kept, &cues, &conditions, favoured) else {
+        return Err(Trouble::cannot("There is no data", Vec::new()));
+    };
+    if let Some(&index) = choice.unreachable.first() {
+        let mention = &mentions_kept[index];
+        let asked: Vec<String> = (mention.start..mention.end)
+            .map(|at| words.tokens[at].raw.clone())
+            .collect();
+        let message = format!(
+            "“{}” cannot be looked up once for each row of the table `{}`, so joining them would count rows twice",
+            asked.join(" "),
+            schema.tables[choice.base].name
+        );
+        return Err(Trouble::cannot(message, asked));
+    }
+    let unexplained = words.unexplained();
+    refuse_key_words(&words, &unexplained)?;
+    let assembly = Assembly {
+        schema,
+        words: &words,
+        mentions: &mentions_kept,
+        cues: &cues,
+        conditions: &conditions,
+        choice: &choice,
+        chart,
+        sort: sort.as_ref(),
+        sort_mentions: &sort_mentions,
+        limit,
+        grain,
+        spans: &spans,
+        state: found_state.as_ref(),
+        some_unexplained: !unexplained.is_empty(),
+    };
+    let (plan, assumptions) = assembly
+        .plan()
+        .map_err(|trouble| add_words(trouble, &unexplained))?;
+    let explained = words.explained();
+    let confidence = explained as f64 / (explained + unexplained.len()).max(1) as f64;
+    if confidence < LEAST_CONFIDENCE {
+        return Err(Trouble::cannot(
+            "Too many words of the question are unknown here",
+            unexplained,
+        ));
+    }
+    let plan = Plan {
+        chart: plan
+            .chart
+            .or(Some(ChartKind::Bar))
+            .filter(|_| plan.intent != super::plan::Intent::List),
+        ..plan
+    };
+    Ok(Draft {
+        plan,
+        assumptions,
+        ignored: unexplained,
+        confidence,
+    })
+}
+
+fn add_words(trouble: Trouble, unexplained: &[String]) -> Trouble {
+    match trouble {
+        Trouble::CannotAnswer { message, words } if words.is_empty() => Trouble::CannotAnswer {
+            message,
+            words: unexplained.to_vec(),
+        },
+        other => other,
+    }
+}
+
+/// Is the number at this place compared with a column that holds no years? Then it is no date.
+fn is_number_of(mentions: &[Mention], at: usize, schema: &Schema<'_>) -> bool {
+    let Some(mention) = mentions.iter().rev().find(|mention| mention.end <= at) else {
+        return false;
+    };
+    let Target::Column(id) = mention.best() else {
+        return false;
+    };
+    let column = &schema.columns[*id];
+    at - mention.end <= 3 && column.is_numeric() && !column.has_word(&["year"])
+}
+
+/// A number or a name nobody could place may be a condition; leaving it out would answer another question.
+fn refuse_key_words(words: &Words, unexplained: &[String]) -> Result<(), Trouble> {
+    for at in 0..words.len() {
+        let token = &words.tokens[at];
+        if !words.is_free(at) || lexicon::is_grammar(&token.lower) || token.is_punctuation() {
+            continue;
+        }
+        let before = words.before(at, 1);
+        let introduced = matches!(
+            before,
+            "in" | "for" | "from" | "at" | "of" | "to" | "by" | "with" | "without" | "than" | "per"
+        );
+        let a_name = token.is_capitalised() && at > 0 && introduced && !lexicon::is_courtesy(&token.lower);
+        let a_quote = token.kind == text::TokenKind::Quoted;
+        let a_number = token.number().is_some();
+        // "by <unknown>" asks for a grouping, "in <unknown>" for a condition.
+        let asked_for = matches!(before, "by" | "per" | "without") && unexplained.contains(&token.raw);
+        if a_name || a_quote || a_number || asked_for {
+            return Err(Trouble::cannot(
+                format!("“{}” is not in this data", token.raw),
+                unexplained.to_vec(),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! Questions and names as words.
+
+/// A piece of a question.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Token {
+    /// As written.
+    pub(super) raw: String,
+    /// In lower case.
+    pub(super) lower: String,
+    /// In lower case without plural endings.
+    pub(super) stem: String,
+    pub(super) kind: TokenKind,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum TokenKind {
+    Word,
+    Number(f64),
+    Date(meterbox_core::Date),
+    Quoted,
+    Punctuation,
+}
+
+impl Token {
+    fn new(raw: &str, kind: TokenKind) -> Self {
+        let lower = raw.to_lowercase();
+        let stem = if kind == TokenKind::Word {
+            stem(&lower)
+        } else {
+            lower.clone()
+        };
+        Self {
+            raw: raw.to_owned(),
+            lower,
+            stem,
+            kind,
+        }
+    }
+
+    pub(super) fn is_word(&self) -> bool {
+        self.kind == TokenKind::Word
+    }
+
+    pub(super) fn is_punctuation(&self) -> bool {
+        self.kind == TokenKind::Punctuation
+    }
+
+    pub(super) fn number(&self) -> Option<f64> {
+        match self.kind {
+            TokenKind::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    pub(super) fn whole_number(&self) -> Option<i64> {
+        self.number()
+            .filter(|number| number.fract() == 0.0 && number.abs() < 1e12)
+            .map(|number| number as i64)
+    }
+
+    pub(super) fn is_capitalised(&self) -> bool {
+        self.raw.chars().next().is_some_and(char::is_uppercase)
+    }
+}
+
+/// Cuts a question into tokens: words (also the parts of `snake_case` and `camelCase`), numbers, ISO dates,
+/// quoted texts and punctuation.
+pub(super) fn tokenize(question: &str) -> Vec<Token> {
+    let chars: Vec<char> = question.chars().collect();
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while at < chars.len() {
+        let here = chars[at];
+        if let Some(end) = closing_quote(&chars, at) {
+            let text: String = chars[at + 1..end].iter().collect();
+            tokens.push(Token::new(text.trim(), TokenKind::Quoted));
+            at = end + 1;
+            continue;
+        }
+        if here.is_ascii_digit() || (here == '.' && chars.get(at + 1).is_some_and(char::is_ascii_digit)) {
+            let (token, next) = number_or_date(&chars, at);
+            tokens.push(token);
+            at = next;
+            continue;
+        }
+        if here.is_alphanumeric() {
+            let end = (at..chars.len())
+                .find(|&end| !chars[end].is_alphanumeric())
+                .unwrap_or(chars.len());
+            tokens.extend(split_camel(&chars[at..end]).map(|word| Token::new(&word, TokenKind::Word)));
+            at = end;
+            // The s of a genitive says nothing.
+            if matches!(chars.get(at), Some('\'' | '’')) && matches!(chars.get(at + 1), Some('s' | 'S')) {
+                let after = chars.get(at + 2);
+                if after.is_none_or(|next| !next.is_alphanumeric()) {
+                    at += 2;
+                }
+            }
+            continue;
+        }
+        if !here.is_whitespace() && !matches!(here, '_' | '-' | '\'' | '"' | '’') && !here.is_control() {
+            let pair: String = chars[at..(at + 2).min(chars.len())].iter().collect();
+            if matches!(pair.as_str(), ">=" | "<=" | "!=" | "<>" | "==") {
+                tokens.push(Token::new(&pair, TokenKind::Punctuation));
+                at += 2;
+                continue;
+            }
+            tokens.push(Token::new(&here.to_string(), TokenKind::Punctuation));
+        }
+        at += 1;
+    }
+    tokens
+}
+
+fn closing_quote(chars: &[char], open: usize) -> Option<usize> {
+    const MAX_QUOTED: usize = 120;
+    let close = match chars[open] {
+        '"' => '"',
+        '\'' => '\'',
+        '“' => '”',
+        '‘' => '’',
+        '`' => '`',
+        _ => return None,
+    };
+    if open > 0 && chars[open - 1].is_alphanumeric() {
+        return None;
+    }
+    let end = (open + 1..chars.len().min(open + MAX_QUOTED)).find(|&at| {
+        chars[at] == close && (close != '\'' || chars.get(at + 1).is_none_or(|next| !next.is_alphanumeric()))
+    })?;
+    (end > open + 1).then_some(end)
+}
+
+fn number_or_date(chars: &[char], start: usize) -> (Token, usize) {
+    let date_text: String = chars[start..(start + 10).min(chars.len())].iter().collect();
+    if date_text.len() == 10
+        && date_text.as_bytes()[4] == b'-'
+        && !chars.get(start + 10).is_some_and(|next| next.is_alphanumeric())
+        && let Ok(date) = date_text.parse()
+    {
+        return (Token::new(&date_text, TokenKind::Date(date)), start + 10);
+    }
+    let mut end = start;
+    while end < chars.len() {
+        let digit_follows = chars.get(end + 1).is_some_and(char::is_ascii_digit);
+        let group_follows = chars.len() > end + 3 && chars[end + 1..end + 4].iter().all(char::is_ascii_digit);
+        match chars[end] {
+            digit if digit.is_ascii_digit() => end += 1,
+            '.' if digit_follows => end += 1,
+            ',' if group_follows => end += 1,
+            _ => break,
+        }
+    }
+    let digits: String = chars[start..end].iter().filter(|&&digit| digit != ',').collect();
+    let mut raw: String = chars[start..end].iter().collect();
+    let letters = chars[end..]
+        .iter()
+        .take_while(|next| next.is_alphanumeric())
+        .count();
+    let suffix: String = chars[end..end + letters]
+        .iter()
+        .collect::<String>()
+        .to_lowercase();
+    let factor = match suffix.as_str() {
+        "k" => 1e3,
+        "m" => 1e6,
+        _ => 1.0,
+    };
+    raw.push_str(&suffix);
+    let kind = match digits.parse::<f64>() {
+        Ok(number) if letters == 0 || factor > 1.0 => TokenKind::Number(number * factor),
+        // 1st, 3d, 4x4: words that begin with a digit.
+        _ => TokenKind::Word,
+    };
+    (Token::new(&raw, kind), end + letters)
+}
+
+fn split_camel(word: &[char]) -> impl Iterator<Item = String> {
+    let mut parts: Vec<String> = Vec::new();
+    for (at, &letter) in word.iter().enumerate() {
+        let after_lower = at > 0 && word[at - 1].is_lowercase() && letter.is_uppercase();
+        let before_lower = at > 0
+            && word[at - 1].is_uppercase()
+            && letter.is_uppercase()
+            && word.get(at + 1).is_some_and(|next| next.is_lowercase())
+            && at > 1;
+        // `IDs` is a plural, not `I` and `Ds`.
+        let plural = before_lower && at + 2 == word.len() && word[at + 1] == 's';
+        if at == 0 || after_lower || (before_lower && !plural) {
+            parts.push(String::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(letter);
+        }
+    }
+    parts.into_iter()
+}
+
+/// The words of a name: `orderDate`, `order_date` and `Order Date` are the same.
+pub(super) fn name_words(name: &str) -> Vec<String> {
+    tokenize(&name.replace(['_', '"', '\'', '`', '“', '‘'], " "))
+        .into_iter()
+        .filter(|token| !token.is_punctuation())
+        .map(|token| token.stem)
+        .collect()
+}
+
+/// The word without its plural ending. Both sides of every comparison are stemmed, so the result need not
+/// be a word.
+pub(super) fn stem(word: &str) -> String {
+    let irregular = match word {
+        "people" | "persons" => "person",
+        "children" => "child",
+        "men" => "man",
+        "women" => "woman",
+        "data" | "status" | "statuses" => return word.trim_end_matches("es").to_owned(),
+        "series" | "species" | "news" | "gross" => return word.to_owned(),
+        "indices" => "index",
+        "feet" => "foot",
+        "movies" => "movie",
+        "theses" => "thesis",
+        _ => "",
+    };
+    if !irregular.is_empty() {
+        return irregular.to_owned();
+    }
+    if word.len() <= 3 || !word.is_ascii() {
+        return match word {
+            "ids" => "id".to_owned(),
+            _ => word.to_owned(),
+        };
+    }
+    for (ending, replacement) in [
+        ("ies", "y"),
+        ("sses", "ss"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+        ("xes", "x"),
+        ("zes", "z"),
+        ("ses", "se"),
+    ] {
+        if let Some(base) = word.strip_suffix(ending) {
+            return format!("{base}{replacement}");
+        }
+    }
+    if word.ends_with("ss") || word.ends_with("us") || word.ends_with("is") {
+        return word.to_owned();
+    }
+    word.strip_suffix('s').unwrap_or(word).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_become_words_numbers_dates_and_quotes() {
+        let of = |text: &str| {
+            tokenize(text)
+                .into_iter()
+                .map(|token| token.stem)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of("The customer's orderIDs"), ["the", "customer", "order", "id"]);
+        assert_eq!(
+            of("price >= 1,200.50, since 2024-03-01?"),
+            ["price", ">=", "1,200.50", ",", "since", "2024-03-01", "?"]
+        );
+        assert_eq!(tokenize("10k")[0].number(), Some(10_000.0));
+        assert_eq!(tokenize("in 'New York' today")[1].kind, TokenKind::Quoted);
+        assert_eq!(of("JOB_ID sub-category"), ["job", "id", "sub", "category"]);
+        assert_eq!(name_words("Total Amount (EUR)"), ["total", "amount", "eur"]);
+        for (plural, singular) in [
+            ("categories", "category"),
+            ("boxes", "box"),
+            ("sales", "sale"),
+            ("people", "person"),
+        ] {
+            assert_eq!(stem(plural), stem(singular));
+        }
+    }
+}
