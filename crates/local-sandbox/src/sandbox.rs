@@ -52,7 +52,7 @@ impl LocalSandbox {
             uid: DEFAULT_ID,
             gid: DEFAULT_ID,
             clock: Arc::new(SystemClock::default()),
-            prelude: include_str!("../tests/prelude.py").to_owned(),
+            prelude: meterbox_sandbox_client::prelude::SOURCE.to_owned(),
             without: Vec::new(),
         }
     }
@@ -144,7 +144,7 @@ impl LocalSandboxBuilder {
         self
     }
 
-    /// Leaves out a guard: `rlimits`, `capabilities`, `landlock`, `seccomp` or `hidden-inputs`. For tests.
+    /// Leaves out guards, by the names that the zygote's sources look for. For tests.
     #[cfg(feature = "test-guards")]
     #[doc(hidden)]
     #[must_use]

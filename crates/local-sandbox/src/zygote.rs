@@ -299,15 +299,20 @@ fn spawn(settings: &Settings, control: OwnedFd) -> Result<Child, SandboxError> {
         ("JE_ARROW_MALLOC_CONF", "background_thread:false"),
         ("LANG", "C.UTF-8"),
         ("TZ", "UTC"),
+        // An arena per thread would use up the limit on address space.
+        ("MALLOC_ARENA_MAX", "2"),
         ("MPLBACKEND", "Agg"),
         ("OMP_NUM_THREADS", "1"),
         ("OPENBLAS_NUM_THREADS", "1"),
         ("PYTHONDONTWRITEBYTECODE", "1"),
         ("PYTHONHASHSEED", "0"),
     ];
-    Command::new(&settings.python)
+    let mut command = Command::new(&settings.python);
+    if !settings.without.contains(&"environment") {
+        command.env_clear();
+    }
+    command
         .args(["-s", "-P", "-c", BOOTSTRAP])
-        .env_clear()
         .envs(environment)
         .env("MPLCONFIGDIR", &settings.font_cache)
         .current_dir("/")

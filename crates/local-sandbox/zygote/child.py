@@ -30,7 +30,7 @@ def run(zygote, descriptors, alive):
     """Never returns. `descriptors`: job, stdout, stderr, reply, set-up."""
     code = 125
     try:
-        _keep_only(descriptors)
+        _keep_only(descriptors, zygote.without)
         job = _prepare(zygote, alive)
         if job is not None:
             code = _execute(zygote, job)
@@ -41,9 +41,11 @@ def run(zygote, descriptors, alive):
         os._exit(code)
 
 
-def _keep_only(descriptors):
+def _keep_only(descriptors, without):
     """This child's own descriptors at fixed places, and no other."""
-    os.setsid()
+    if "setsid" not in without:
+        # A signal to process group 0 reaches the group's members outside the process namespace too.
+        os.setsid()
     calls.prctl(calls.PR_SET_PDEATHSIG, signal.SIGKILL)
 
     null = os.open("/dev/null", os.O_RDONLY)
@@ -87,11 +89,12 @@ def _confine(zygote, job):
         # Without it, /proc/self belongs to the machine's root.
         calls.prctl(calls.PR_SET_DUMPABLE, 1)
         calls.map_ids(INNER_ID, zygote.uid, zygote.gid)
-    try:
-        calls.write_file("/proc/sys/user/max_user_namespaces", "0")
-    except OSError:
-        # A second lock only: without capabilities and behind the filter none can be made.
-        pass
+    if "nested-namespaces" not in without:
+        try:
+            calls.write_file("/proc/sys/user/max_user_namespaces", "0")
+        except OSError:
+            # A second lock only: behind the filter none can be made.
+            pass
     with Step("mounts"):
         _mounts(job, without)
     with Step("working folder"):
@@ -103,7 +106,8 @@ def _confine(zygote, job):
     with Step("privileges"):
         if "capabilities" not in without:
             calls.drop_capabilities()
-        calls.prctl(calls.PR_SET_DUMPABLE, 0)
+        if "dumpable" not in without:
+            calls.prctl(calls.PR_SET_DUMPABLE, 0)
         calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
         calls.prctl(calls.PR_SET_PDEATHSIG, signal.SIGKILL)
     if "landlock" not in without:
@@ -131,11 +135,13 @@ def _mounts(job, without):
     calls.mount("data", "/data", "tmpfs", flags, f"size=1m,nr_inodes={inodes},mode=755")
     for source, path in job["inputs"]:
         _bind_input(f"{root.INPUTS}/{source}", f"/data/{path}")
-    calls.restrict_mount("/data", "ro", "nosuid", "nodev", "noexec")
+    if "read-only" not in without:
+        calls.restrict_mount("/data", "ro", "nosuid", "nodev", "noexec")
     if "hidden-inputs" not in without:
         hidden = "size=4k,nr_inodes=1,mode=000"
         calls.mount("hidden", root.INPUTS, "tmpfs", flags | calls.MS_RDONLY, hidden)
-
+    if "own-proc" in without:
+        return
     try:
         calls.mount("proc", "/proc", "proc", flags | calls.MS_NOEXEC, "subset=pid")
     except OSError:

@@ -35,7 +35,8 @@ class Zygote:
         self.prelude = types.ModuleType("meterbox_prelude")
         sys.modules["meterbox_prelude"] = self.prelude
         exec(compile(boot["prelude"], "<meterbox_prelude>", "exec"), self.prelude.__dict__)
-        self.prelude.preload()
+        if "preload" not in self.without:
+            self.prelude.preload()
         _end_threads()
         self._forker = Forker()
         self._children = {}

@@ -50,6 +50,8 @@ def enter(settings):
             calls.map_ids(uid, uid, gid)
     with Step("mounts"):
         needed = [(path, os.path.realpath(path)) for path in settings["readable"]]
+        if "own-root" in settings["without"]:
+            needed.append(("/etc", "/etc"))
         readable = _build(settings["inputs"], needed)
     with Step("user"):
         if was_root:
@@ -92,7 +94,7 @@ def _build(inputs, needed):
 
 def _runtime(needed):
     readable = []
-    for path in (*_SYSTEM, *_EXTRAS, *(real for _, real in needed)):
+    for path in (*_SYSTEM, *(real for _, real in needed), *_EXTRAS):
         if any(path == seen or path.startswith(seen + "/") for seen in readable):
             continue
         try:

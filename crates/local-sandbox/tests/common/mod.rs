@@ -6,21 +6,21 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use meterbox_local_sandbox::{LocalSandbox, LocalSandboxBuilder, runtime::Runtime};
+use meterbox_local_sandbox::{LocalSandbox, LocalSandboxBuilder, runtime::{InstallOptions, Runtime}};
 use meterbox_sandbox_client::{Job, Outcome, OutputSink, OutputStream, Program, Reply, Sandbox};
 
 /// A sandbox and the folder its jobs take their inputs from.
-pub struct Fixture {
-    pub sandbox: LocalSandbox,
-    pub inputs: tempfile::TempDir,
+pub(crate) struct Fixture {
+    pub(crate) sandbox: LocalSandbox,
+    pub(crate) inputs: tempfile::TempDir,
 }
 
 impl Fixture {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|builder| builder)
     }
 
-    pub fn with(change: impl FnOnce(LocalSandboxBuilder) -> LocalSandboxBuilder) -> Self {
+    pub(crate) fn with(change: impl FnOnce(LocalSandboxBuilder) -> LocalSandboxBuilder) -> Self {
         let inputs = readable_folder();
         let builder = LocalSandbox::builder(runtime()).inputs_root(inputs.path());
         Self {
@@ -30,24 +30,24 @@ impl Fixture {
     }
 
     /// Puts a file among the inputs.
-    pub fn input(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn input(&self, name: &str, content: &str) -> PathBuf {
         let path = self.inputs.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
-    pub async fn run(&self, job: Job) -> Outcome {
+    pub(crate) async fn run(&self, job: Job) -> Outcome {
         self.sandbox.run(job, Arc::new(())).await.expect("a working sandbox")
     }
 
     /// Runs a program and takes its reply's value.
-    pub async fn value(&self, code: &str) -> serde_json::Value {
+    pub(crate) async fn value(&self, code: &str) -> serde_json::Value {
         value(&self.run(service(code)).await)
     }
 }
 
 /// A folder that the sandbox's own user can enter: a temporary folder is closed to others.
-pub fn readable_folder() -> tempfile::TempDir {
+pub(crate) fn readable_folder() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     tempfile::Builder::new()
         .permissions(std::fs::Permissions::from_mode(0o755))
@@ -55,23 +55,39 @@ pub fn readable_folder() -> tempfile::TempDir {
         .unwrap()
 }
 
-pub fn service(code: &str) -> Job {
+pub(crate) fn service(code: &str) -> Job {
     Job::new(Program::Service {
         code: code.to_owned(),
         parameters: serde_json::Value::Null,
     })
 }
 
-pub fn value(outcome: &Outcome) -> serde_json::Value {
+pub(crate) fn value(outcome: &Outcome) -> serde_json::Value {
     let Some(Reply::Value(value)) = &outcome.reply else {
         panic!("no value: {outcome:#?}")
     };
     serde_json::from_str(value.get()).unwrap()
 }
 
-/// The runtime named by `METERBOX_TEST_VENV`.
-pub fn runtime() -> Runtime {
-    let venv = PathBuf::from(std::env::var_os("METERBOX_TEST_VENV").expect("METERBOX_TEST_VENV"));
+/// The Python to test with: the environment in the folder `METERBOX_TEST_VENV` if that is set, and otherwise
+/// a runtime in the user's cache folder, installed by whoever needs it first.
+pub(crate) fn runtime() -> Runtime {
+    if let Some(venv) = std::env::var_os("METERBOX_TEST_VENV") {
+        return given(venv.into());
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from);
+    let folder = cache.join("meterbox/test-runtime");
+    Runtime::locate(&folder).unwrap_or_else(|| {
+        let options = InstallOptions {
+            search_path: std::env::var_os("PATH").unwrap_or_default(),
+            ..InstallOptions::default()
+        };
+        Runtime::install(&folder, &options, &mut |_| {}).expect("a runtime")
+    })
+}
+
+fn given(venv: PathBuf) -> Runtime {
     let python = venv.join("bin/python");
     let asked = std::process::Command::new(&python)
         .args(["-I", "-c", "import sys; print(sys.base_prefix)"])
@@ -90,10 +106,10 @@ pub fn runtime() -> Runtime {
 
 /// Keeps what it hears.
 #[derive(Debug, Default)]
-pub struct Heard(Mutex<String>);
+pub(crate) struct Heard(Mutex<String>);
 
 impl Heard {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.0.lock().unwrap().clone()
     }
 }
@@ -105,7 +121,7 @@ impl OutputSink for Heard {
 }
 
 /// The processes that this one has started and that are still there.
-pub fn children() -> Vec<i32> {
+pub(crate) fn children() -> Vec<i32> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     tasks
         .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).ok())
@@ -114,11 +130,18 @@ pub fn children() -> Vec<i32> {
 }
 
 /// The processes that this process has started.
-pub fn children_of(pid: i32) -> Vec<i32> {
+pub(crate) fn children_of(pid: i32) -> Vec<i32> {
     let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
-pub fn exists(path: &Path) -> bool {
+pub(crate) fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
+}
+
+pub(crate) fn input(source: &Path, path: &str) -> meterbox_sandbox_client::InputFile {
+    meterbox_sandbox_client::InputFile {
+        source: source.to_owned(),
+        path: path.to_owned(),
+    }
 }

@@ -1,0 +1,14 @@
+# Starts 100 threads.
+# expect: denied
+# limits: threads=16 memory=1024
+# off: limits threads=200
+import threading, time
+
+started = 0
+try:
+    for _ in range(100):
+        threading.Thread(target=time.sleep, args=(1,), daemon=True).start()
+        started += 1
+except RuntimeError:
+    pass
+reply("worked" if started == 100 else "denied" if 10 <= started < 16 else started)

@@ -1,0 +1,13 @@
+# Looks for other processes, and for the machine through them.
+# expect: denied
+# off: guard own-proc,landlock
+import os
+
+try:
+    others = [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
+except OSError:
+    others = []
+for path in ("/proc/1/root/etc/passwd", "/proc/1/root/old", "/proc/1/cwd/../etc/passwd", "/proc/sysrq-trigger"):
+    if os.path.exists(path):
+        others.append(path)
+reply("worked" if others else "denied")

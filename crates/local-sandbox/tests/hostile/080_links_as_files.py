@@ -1,0 +1,15 @@
+# Links and folders where files are collected.
+# expect: dropped
+# off: none, collecting has no switch; its unit tests try each form
+import os
+
+os.symlink("/etc/passwd", "passwd")
+os.symlink("/proc/self/fd/3", "descriptor")
+os.symlink("/data/orders.csv", "dataset")
+os.symlink("/", "root")
+os.symlink("..", "up")
+os.mkdir("folder")
+open("folder/inside", "w").close()
+open("one", "w").close()
+os.link("one", "two")
+reply("done")

@@ -1,0 +1,135 @@
+//! The same for whoever runs it: root whose home is closed to others, and a plain user.
+
+mod common;
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use common::{Fixture, runtime};
+
+/// Whoever it is that runs the tests, and nobody, where that is root.
+const NOBODY: &str = "65534";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_never_run_as_the_machines_root() {
+    let fixture = Fixture::new();
+    let mapped = fixture.value("reply(open('/proc/self/uid_map').read().split()[1])").await;
+    let ours = rustix::process::geteuid();
+    let outside = if ours.is_root() { 61184 } else { ours.as_raw() };
+    // Seen from inside, the outer id is the one of the zygote's namespace.
+    assert_eq!(mapped, outside.to_string());
+}
+
+#[test]
+fn root_with_a_closed_home_has_its_runtime_and_inputs_there() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let inputs = home.path().join("data");
+    std::fs::create_dir(&inputs).unwrap();
+    std::fs::set_permissions(&inputs, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let source = inputs.join("orders.csv");
+    std::fs::write(&source, "a\n1\n").unwrap();
+    std::fs::set_permissions(&source, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let threads = tokio::runtime::Runtime::new().unwrap();
+    let value = threads.block_on(async {
+        let fixture = Fixture::with(|builder| builder.inputs_root(&inputs));
+        let job = meterbox_sandbox_client::Job {
+            inputs: vec![common::input(&source, "orders.csv")],
+            ..common::service("reply(open('/data/orders.csv').read())")
+        };
+        common::value(&fixture.run(job).await)
+    });
+    assert_eq!(value, "a\n1\n");
+}
+
+/// Runs the other test files' core again as a plain user, in a mount namespace of its own where the
+/// folders above the runtime are open to everybody.
+#[test]
+fn a_plain_user_is_as_safe() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let runtime = runtime();
+    let tests = std::env::current_exe().unwrap();
+    let siblings = tests.parent().unwrap();
+    for (binary, names) in [
+        ("hostile", &["every_program_is_contained"][..]),
+        (
+            "behaviour",
+            &["a_program_prints_and_answers", "inputs_are_read_and_files_collected", "the_machine_is_diagnosed"],
+        ),
+        ("users", &["programs_never_run_as_the_machines_root"]),
+    ] {
+        let executable = newest(siblings, binary);
+        let ran = as_nobody(&runtime.venv, &runtime.base_prefix, &executable, names);
+        let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        assert!(ran.status.success(), "{binary}: {out}\n{err}");
+        assert!(out.contains(&format!("{} passed", names.len())), "{binary}: {out}");
+    }
+}
+
+fn newest(folder: &Path, binary: &str) -> PathBuf {
+    let prefix = format!("{binary}-");
+    let candidates = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    candidates
+        .filter(|path| path.extension().is_none())
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&prefix))
+        .max_by_key(|path| path.metadata().unwrap().modified().unwrap())
+        .expect("a built test")
+}
+
+fn as_nobody(venv: &Path, base: &Path, executable: &Path, names: &[&str]) -> std::process::Output {
+    // Every folder is kept aside, its closed parents are covered, and it is put back where it was.
+    const SCRIPT: &str = r#"
+        set -e
+        aside=$(mktemp -d)
+        mount -t tmpfs tmpfs "$aside"
+        chmod 755 "$aside"
+        n=0
+        for path in "$VENV" "$BASE" "$EXECUTABLE"; do
+            n=$((n+1))
+            if [ -d "$path" ]; then mkdir "$aside/$n"; else touch "$aside/$n"; fi
+            mount --bind "$path" "$aside/$n"
+        done
+        for closed in $CLOSED; do mount -t tmpfs -o mode=755 tmpfs "$closed"; done
+        n=0
+        for path in "$VENV" "$BASE" "$EXECUTABLE"; do
+            n=$((n+1))
+            [ -e "$path" ] && continue
+            if [ -d "$aside/$n" ]; then mkdir -p "$path"; else mkdir -p "$(dirname "$path")"; touch "$path"; fi
+            mount --bind "$aside/$n" "$path"
+        done
+        cd /
+        exec setpriv --reuid="$NOBODY" --regid="$NOBODY" --clear-groups "$EXECUTABLE" --test-threads=1 --exact "$@"
+    "#;
+    let closed: std::collections::BTreeSet<&str> = [venv, base, executable]
+        .iter()
+        .filter_map(|path| {
+            let parents: Vec<&Path> = path.ancestors().skip(1).collect();
+            parents
+                .into_iter()
+                .rev()
+                .find(|parent| parent.metadata().unwrap().permissions().mode() & 0o1 == 0)?
+                .to_str()
+        })
+        .collect();
+    Command::new("unshare")
+        .args(["--mount", "sh", "-c", SCRIPT, "sh"])
+        .args(names)
+        .env("CLOSED", closed.into_iter().collect::<Vec<_>>().join(" "))
+        .env("METERBOX_TEST_VENV", venv)
+        .env("VENV", venv)
+        .env("BASE", base)
+        .env("EXECUTABLE", executable)
+        .env("NOBODY", NOBODY)
+        .env("HOME", "/")
+        .env_remove("TMPDIR")
+        .output()
+        .unwrap()
+}
