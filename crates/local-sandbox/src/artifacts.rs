@@ -35,9 +35,19 @@ pub(crate) fn collect(from: BorrowedFd<'_>, into: &Path, limits: &Limits) -> io:
     let mut not_listed = 0_usize;
     for name in names {
         let taken = if collected.kept.len() >= limits.artifacts as usize {
-            Err(Rejection::because(format!("more than {} files", limits.artifacts)))
+            Err(Rejection::because(format!(
+                "more than {} files",
+                limits.artifacts
+            )))
         } else {
-            take(from, &name, into, &mut safe_names, limits.artifact_bytes.min(room), limits)
+            take(
+                from,
+                &name,
+                into,
+                &mut safe_names,
+                limits.artifact_bytes.min(room),
+                limits,
+            )
         };
         match taken {
             Ok(artifact) => {
@@ -97,7 +107,11 @@ fn take(
     let about = fstat(&file).map_err(|error| Rejection::Fault(error.into()))?;
     match FileType::from_raw_mode(about.st_mode) {
         FileType::RegularFile => {}
-        FileType::Directory => return Err(Rejection::because("a folder; only files at the top are collected")),
+        FileType::Directory => {
+            return Err(Rejection::because(
+                "a folder; only files at the top are collected",
+            ));
+        }
         _ => return Err(Rejection::because("not a regular file")),
     }
     if about.st_nlink != 1 {
@@ -109,7 +123,10 @@ fn take(
         return Err(Rejection::Because(reason));
     }
     if size > most {
-        let reason = format!("all files together are more than {} bytes", limits.artifacts_total_bytes);
+        let reason = format!(
+            "all files together are more than {} bytes",
+            limits.artifacts_total_bytes
+        );
         return Err(Rejection::Because(reason));
     }
     let name = safe_names.safe(name);
@@ -129,7 +146,9 @@ fn open(folder: BorrowedFd<'_>, name: &[u8]) -> Result<File, Rejection> {
         Ok(file) => Ok(file.into()),
         Err(rustix::io::Errno::LOOP) => Err(Rejection::because("a symbolic link")),
         Err(rustix::io::Errno::XDEV) => Err(Rejection::because("it lies outside the working folder")),
-        Err(rustix::io::Errno::ACCESS) => Err(Rejection::because("the program took the right to read it away")),
+        Err(rustix::io::Errno::ACCESS) => {
+            Err(Rejection::because("the program took the right to read it away"))
+        }
         Err(rustix::io::Errno::NXIO) => Err(Rejection::because("not a regular file")),
         Err(error) => Err(Rejection::Fault(error.into())),
     }
@@ -137,7 +156,11 @@ fn open(folder: BorrowedFd<'_>, name: &[u8]) -> Result<File, Rejection> {
 
 /// A new file, never one that is there already, with plain rights whatever the original's were.
 fn copy(from: File, to: &Path, size: u64) -> io::Result<u64> {
-    let mut target = OpenOptions::new().write(true).create_new(true).mode(0o644).open(to)?;
+    let mut target = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(to)?;
     io::copy(&mut from.take(size), &mut target)
 }
 
@@ -179,7 +202,10 @@ mod tests {
         );
         let kept: Vec<&str> = collected.kept.iter().map(|kept| kept.name.as_str()).collect();
         assert_eq!(kept, ["good.csv"]);
-        let mode = fs::metadata(&collected.kept[0].path).unwrap().permissions().mode();
+        let mode = fs::metadata(&collected.kept[0].path)
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o7111, 0, "{mode:o}");
         assert_eq!(collected.rejected.len(), 7, "{:?}", collected.rejected);
         assert_eq!(fs::read_dir(into.path()).unwrap().count(), 1);
@@ -202,13 +228,20 @@ mod tests {
                     fs::write(folder.join(name), [0; 1]).unwrap();
                 }
                 // A giant that takes no room.
-                File::create(folder.join("sparse")).unwrap().set_len(1 << 40).unwrap();
+                File::create(folder.join("sparse"))
+                    .unwrap()
+                    .set_len(1 << 40)
+                    .unwrap();
             },
             &limits,
         );
         let kept: Vec<&str> = collected.kept.iter().map(|kept| kept.name.as_str()).collect();
         assert_eq!(kept, ["a", "d", "e"]);
-        let reasons: Vec<&str> = collected.rejected.iter().map(|file| file.reason.as_str()).collect();
+        let reasons: Vec<&str> = collected
+            .rejected
+            .iter()
+            .map(|file| file.reason.as_str())
+            .collect();
         assert_eq!(
             reasons,
             [
@@ -231,6 +264,9 @@ mod tests {
             &limits,
         );
         assert_eq!(collected.rejected.len(), MOST_REJECTED + 1);
-        assert_eq!(collected.rejected[MOST_REJECTED].reason, "50 more were not collected");
+        assert_eq!(
+            collected.rejected[MOST_REJECTED].reason,
+            "50 more were not collected"
+        );
     }
 }

@@ -49,7 +49,12 @@ impl Channel {
             if !descriptors.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(descriptors)) {
                 return Err(io::Error::other("too many descriptors for one message"));
             }
-            sendmsg(self.0.as_fd(), &[IoSlice::new(bytes)], &mut beside, SendFlags::NOSIGNAL)?;
+            sendmsg(
+                self.0.as_fd(),
+                &[IoSlice::new(bytes)],
+                &mut beside,
+                SendFlags::NOSIGNAL,
+            )?;
             Ok(())
         };
         self.0.async_io(Interest::WRITABLE, send).await
@@ -59,7 +64,9 @@ impl Channel {
     ///
     /// Cancel-safe.
     pub(crate) async fn receive(&self) -> io::Result<Option<Message>> {
-        self.0.async_io(Interest::READABLE, || receive_now(self.0.as_fd())).await
+        self.0
+            .async_io(Interest::READABLE, || receive_now(self.0.as_fd()))
+            .await
     }
 }
 

@@ -79,7 +79,11 @@ pub(crate) async fn diagnose(settings: &Settings) -> Diagnosis {
             return Diagnosis { checks };
         }
     };
-    let python = format!("Python {}, {} packages", zygote.ready.python, zygote.ready.packages.len());
+    let python = format!(
+        "Python {}, {} packages",
+        zygote.ready.python,
+        zygote.ready.packages.len()
+    );
     checks.push(Check::works("a prepared interpreter", python));
     checks.push(match zygote.ready.landlock {
         0 => Check::works("Landlock", "not in this kernel; the other locks hold without it"),
@@ -99,13 +103,21 @@ fn processor() -> Check {
         return Check::works("Linux on x86-64", found);
     }
     let fix = "use a machine with Linux on x86-64, or the cloud sandbox";
-    Check::fails("Linux on x86-64", format!("{} on {found}", std::env::consts::OS), fix)
+    Check::fails(
+        "Linux on x86-64",
+        format!("{} on {found}", std::env::consts::OS),
+        fix,
+    )
 }
 
 fn failed(check: &str, error: &SandboxError) -> Check {
     match error {
         SandboxError::Unavailable { missing, fix } => Check::fails(check, missing.clone(), fix.clone()),
-        other => Check::fails(check, other.to_string(), "run it again; if it stays, report it with this text"),
+        other => Check::fails(
+            check,
+            other.to_string(),
+            "run it again; if it stays, report it with this text",
+        ),
     }
 }
 
@@ -113,9 +125,10 @@ fn failed(check: &str, error: &SandboxError) -> Check {
 pub(crate) fn unavailable(failed: &FailedStep) -> SandboxError {
     let FailedStep { step, errno, message } = failed;
     let (missing, fix) = match step.as_str() {
-        "namespaces" | "id maps" | "mounts" | "child" => {
-            (format!("this machine refuses namespaces: {message}"), namespaces_fix(*errno))
-        }
+        "namespaces" | "id maps" | "mounts" | "child" => (
+            format!("this machine refuses namespaces: {message}"),
+            namespaces_fix(*errno),
+        ),
         "seccomp" | "privileges" | "user" | "limits" | "landlock" => (
             format!("this machine refuses a part of the jail: {message}"),
             "use a kernel of 5.14 or later with seccomp; in a container, allow the seccomp call".to_owned(),
@@ -147,7 +160,10 @@ pub(crate) fn failed_run(failed: &FailedStep) -> SandboxError {
 /// The error for a jail that stands but does not hold.
 pub(crate) fn unsafe_jail(failed: &[String]) -> SandboxError {
     SandboxError::Unavailable {
-        missing: format!("the jail does not hold on this machine; not true: {}", failed.join("; ")),
+        missing: format!(
+            "the jail does not hold on this machine; not true: {}",
+            failed.join("; ")
+        ),
         fix: "use a kernel that enforces seccomp and namespaces, not one that emulates them, or the cloud \
               sandbox"
             .to_owned(),

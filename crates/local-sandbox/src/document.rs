@@ -52,7 +52,10 @@ impl<'a> JobDocument<'a> {
         }
         check_distinct(&job.inputs)?;
         if let Some(folder) = job.artifacts_into.as_deref().filter(|folder| !folder.is_dir()) {
-            return Err(bad(format!("the folder for its files, {}, does not exist", folder.display())));
+            return Err(bad(format!(
+                "the folder for its files, {}, does not exist",
+                folder.display()
+            )));
         }
         Ok(Self {
             mode,
@@ -119,7 +122,9 @@ impl LimitsDocument {
             ("scratch_bytes", limits.scratch_bytes, 4096),
         ];
         if let Some((name, value, least)) = least.into_iter().find(|(_, value, least)| value < least) {
-            return Err(bad(format!("the limit {name} is {value} and has to be at least {least}")));
+            return Err(bad(format!(
+                "the limit {name} is {value} and has to be at least {least}"
+            )));
         }
         let whole_seconds = limits.cpu.as_secs() + u64::from(limits.cpu.subsec_nanos() > 0);
         Ok(Self {
@@ -139,7 +144,9 @@ fn bad(reason: String) -> SandboxError {
 }
 
 fn check_path(path: &str) -> Result<(), SandboxError> {
-    let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+    let plain = Path::new(path)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
     let usable = !path.is_empty() && path.len() < 1024 && !path.contains('\0') && !path.ends_with('/');
     if plain && usable && !path.contains("//") && !path.contains("/./") {
         return Ok(());
@@ -180,10 +187,15 @@ fn source(input: &InputFile, root: Option<&Path>) -> Result<String, SandboxError
         return Err(bad(format!("the input {shown} is not a regular file")));
     }
     let Some(root) = root else {
-        return Err(bad(format!("the input {shown} cannot be used: this sandbox has no inputs root")));
+        return Err(bad(format!(
+            "the input {shown} cannot be used: this sandbox has no inputs root"
+        )));
     };
     let relative = real.strip_prefix(root).map_err(|_| {
-        bad(format!("the input {shown} is not in the inputs root {}; put it there", root.display()))
+        bad(format!(
+            "the input {shown} is not in the inputs root {}; put it there",
+            root.display()
+        ))
     })?;
     relative
         .to_str()
@@ -212,13 +224,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         std::fs::write(root.join("a.csv"), "x").unwrap();
-        for path in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a/", "a\0b"] {
+        for path in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "a//b",
+            "./a",
+            "a/",
+            "a\0b",
+        ] {
             let job = job(&[path], &root);
             let error = JobDocument::new(&job, Some(&root)).unwrap_err();
             assert!(matches!(error, SandboxError::BadJob { .. }), "{path:?}: {error}");
         }
         for paths in [["a", "a"], ["a", "a/b"], ["a/b/c", "a/b"]] {
-            assert!(JobDocument::new(&job(&paths, &root), Some(&root)).is_err(), "{paths:?}");
+            assert!(
+                JobDocument::new(&job(&paths, &root), Some(&root)).is_err(),
+                "{paths:?}"
+            );
         }
         JobDocument::new(&job(&["orders/2026.csv", "orders/2025.csv"], &root), Some(&root)).unwrap();
     }

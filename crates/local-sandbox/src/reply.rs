@@ -61,7 +61,9 @@ mod tests {
         assert_eq!(value.get(), r#"{"a": [1, null]}"#);
         let error = br#"{"error": {"type": "KeyError", "message": "'x'", "traceback": "", "line": 3}}"#;
         assert!(matches!(parse(error), Ok(Some(Reply::Error(error))) if error.line == Some(3)));
-        assert!(matches!(parse(br#"{"value": null}"#), Ok(Some(Reply::Value(value))) if value.get() == "null"));
+        assert!(
+            matches!(parse(br#"{"value": null}"#), Ok(Some(Reply::Value(value))) if value.get() == "null")
+        );
         assert!(parse(b"").unwrap().is_none());
     }
 

@@ -86,7 +86,9 @@ pub(crate) async fn run(
             tokio::task::spawn_blocking(move || artifacts::collect(scratch.as_fd(), &folder, &limits))
                 .await
                 .map_err(|error| SandboxError::platform("collecting files broke off", error))?
-                .map_err(|error| SandboxError::platform("the program's files could not be collected", error))?;
+                .map_err(|error| {
+                    SandboxError::platform("the program's files could not be collected", error)
+                })?;
         outcome.artifacts = collected.kept;
         outcome.rejected = collected.rejected;
     }
@@ -111,7 +113,11 @@ pub(crate) async fn trial(zygote: &Zygote) -> Result<Vec<String>, SandboxError> 
     };
     let checks: std::collections::BTreeMap<String, bool> = serde_json::from_str(value.get())
         .map_err(|error| SandboxError::platform("the trial program's reply is unknown", error))?;
-    Ok(checks.into_iter().filter(|(_, holds)| !holds).map(|(check, _)| check).collect())
+    Ok(checks
+        .into_iter()
+        .filter(|(_, holds)| !holds)
+        .map(|(check, _)| check)
+        .collect())
 }
 
 async fn start(

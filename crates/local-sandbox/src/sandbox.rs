@@ -86,10 +86,19 @@ impl LocalSandbox {
         };
         let guarantees = [
             ("filesystem", format!("own root, read-only{landlock}")),
-            ("network", "own empty network namespace + no sockets (seccomp)".to_owned()),
-            ("processes", "no fork, no exec (seccomp) + own process namespace".to_owned()),
+            (
+                "network",
+                "own empty network namespace + no sockets (seccomp)".to_owned(),
+            ),
+            (
+                "processes",
+                "no fork, no exec (seccomp) + own process namespace".to_owned(),
+            ),
             ("memory", "resource limits + watched from outside".to_owned()),
-            ("kill", "the process namespace dies with its only process".to_owned()),
+            (
+                "kill",
+                "the process namespace dies with its only process".to_owned(),
+            ),
         ];
         SandboxReport {
             provider: "local".to_owned(),

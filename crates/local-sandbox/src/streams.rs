@@ -110,7 +110,11 @@ impl Streams {
         Said {
             stdout: self.stdout.text,
             stderr: self.stderr.text,
-            reply: if self.reply_was_cut { Vec::new() } else { self.reply_bytes },
+            reply: if self.reply_was_cut {
+                Vec::new()
+            } else {
+                self.reply_bytes
+            },
             output_bytes: self.output_bytes,
         }
     }

@@ -322,7 +322,10 @@ fn spawn(settings: &Settings, control: OwnedFd) -> Result<Child, SandboxError> {
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| SandboxError::Unavailable {
-            missing: format!("Python cannot be started at {}: {error}", settings.python.display()),
+            missing: format!(
+                "Python cannot be started at {}: {error}",
+                settings.python.display()
+            ),
             fix: "run `meterbox runtime install`".to_owned(),
         })
 }
@@ -409,7 +412,11 @@ async fn keep_log(mut stderr: ChildStderr, log: Arc<Mutex<Vec<u8>>>) {
 fn last_words(log: &Mutex<Vec<u8>>) -> String {
     let log = log.lock().unwrap_or_else(PoisonError::into_inner);
     let text = String::from_utf8_lossy(&log).trim().to_owned();
-    if text.is_empty() { "it said nothing".to_owned() } else { text }
+    if text.is_empty() {
+        "it said nothing".to_owned()
+    } else {
+        text
+    }
 }
 
 fn platform(message: &'static str) -> impl FnOnce(io::Error) -> SandboxError {

@@ -1,4 +1,9 @@
 //! What an embedded sandbox does for honest programs, and what it does when things around it die.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and the sandbox lives in real time"
+)]
 
 mod common;
 
@@ -34,7 +39,11 @@ async fn a_program_prints_and_answers() {
     assert_eq!(outcome.stdout, "hi\n");
     assert!(outcome.reply.is_some());
     assert_eq!(outcome.sandbox.tier, "ns");
-    assert!(outcome.usage.cpu_ms < 5_000 && outcome.usage.output_bytes == 3, "{:?}", outcome.usage);
+    assert!(
+        outcome.usage.cpu_ms < 5_000 && outcome.usage.output_bytes == 3,
+        "{:?}",
+        outcome.usage
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,8 +65,7 @@ async fn runs_share_the_zygote_and_nothing_else() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let (first, second, pids) =
-        tokio::join!(fixture.run(service(code)), fixture.run(service(code)), watch);
+    let (first, second, pids) = tokio::join!(fixture.run(service(code)), fixture.run(service(code)), watch);
     assert_ne!(pids[0], pids[1]);
     assert_eq!((value(&first), value(&second)), (1.into(), 1.into()));
     assert_eq!(fixture.value(code).await, 1);
@@ -69,8 +77,16 @@ async fn runs_share_the_zygote_and_nothing_else() {
 async fn the_same_seed_gives_the_same_numbers() {
     let fixture = Fixture::new();
     let run = async |seed| {
-        let code = "import random, numpy\nreply([random.random(), numpy.random.rand(), list({'a', 'b', 'c'})])";
-        value(&fixture.run(Job { seed, ..service(code) }).await)
+        let code =
+            "import random, numpy\nreply([random.random(), numpy.random.rand(), list({'a', 'b', 'c'})])";
+        value(
+            &fixture
+                .run(Job {
+                    seed,
+                    ..service(code)
+                })
+                .await,
+        )
     };
     let first = run(7).await;
     assert_eq!(first, run(7).await);
@@ -97,10 +113,20 @@ async fn inputs_are_read_and_files_collected() {
             ..service(code)
         })
         .await;
-    assert_eq!(value(&outcome), serde_json::json!([["/data/2026/orders.csv"], "/scratch", 2]));
-    let names: Vec<&str> = outcome.artifacts.iter().map(|artifact| artifact.name.as_str()).collect();
+    assert_eq!(
+        value(&outcome),
+        serde_json::json!([["/data/2026/orders.csv"], "/scratch", 2])
+    );
+    let names: Vec<&str> = outcome
+        .artifacts
+        .iter()
+        .map(|artifact| artifact.name.as_str())
+        .collect();
     assert_eq!(names, ["again.csv", "out.csv"]);
-    assert_eq!(std::fs::read_to_string(into.path().join("again.csv")).unwrap(), "x");
+    assert_eq!(
+        std::fs::read_to_string(into.path().join("again.csv")).unwrap(),
+        "x"
+    );
     assert!(outcome.rejected.is_empty());
 }
 
@@ -118,7 +144,10 @@ async fn an_unreadable_input_is_named_with_the_fix() {
     };
     let error = fixture.sandbox.run(job, Arc::new(())).await.unwrap_err();
     assert_eq!(error.kind(), SandboxErrorKind::BadJob);
-    assert!(error.to_string().contains("closed.csv") && error.to_string().contains("0644"), "{error}");
+    assert!(
+        error.to_string().contains("closed.csv") && error.to_string().contains("0644"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +165,11 @@ async fn output_is_heard_while_the_program_runs() {
         Instant::now()
     };
     let (outcome, cancelled) = tokio::join!(run, listen);
-    assert!(cancelled.elapsed() < Duration::from_millis(250), "{:?}", cancelled.elapsed());
+    assert!(
+        cancelled.elapsed() < Duration::from_millis(250),
+        "{:?}",
+        cancelled.elapsed()
+    );
     assert_eq!(outcome.unwrap().verdict, Verdict::Cancelled);
 }
 
@@ -146,14 +179,19 @@ async fn cancelled_before_the_start_runs_nothing() {
     let job = service("print('ran')");
     job.cancel.cancel();
     let outcome = fixture.run(job).await;
-    assert_eq!((outcome.verdict, outcome.stdout.as_str()), (Verdict::Cancelled, ""));
+    assert_eq!(
+        (outcome.verdict, outcome.stdout.as_str()),
+        (Verdict::Cancelled, "")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_run_is_dead_soon() {
     let fixture = Fixture::new();
     fixture.sandbox.capabilities().await.unwrap();
-    let [zygote] = children()[..] else { panic!("one zygote") };
+    let [zygote] = children()[..] else {
+        panic!("one zygote")
+    };
     // Some are dropped during the set-up, some in the program.
     for wait in [0, 1, 2, 3, 5, 8, 20, 100] {
         let run = fixture.run(service("while True: pass"));
@@ -162,7 +200,11 @@ async fn a_dropped_run_is_dead_soon() {
     }
     let dropped = Instant::now();
     while !children_of(zygote).is_empty() {
-        assert!(dropped.elapsed() < Duration::from_millis(500), "{:?}", children_of(zygote));
+        assert!(
+            dropped.elapsed() < Duration::from_millis(500),
+            "{:?}",
+            children_of(zygote)
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(fixture.value(MULTI).await, 1);
@@ -188,7 +230,9 @@ async fn many_runs_at_once_do_not_mix() {
 async fn a_dead_zygote_is_replaced() {
     let fixture = Fixture::new();
     assert_eq!(fixture.value(MULTI).await, 1);
-    let [zygote] = children()[..] else { panic!("one zygote") };
+    let [zygote] = children()[..] else {
+        panic!("one zygote")
+    };
     let kill = async {
         while children_of(zygote).is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -200,10 +244,16 @@ async fn a_dead_zygote_is_replaced() {
     };
     let run = fixture.sandbox.run(service("while True: pass"), Arc::new(()));
     let (in_flight, orphans) = tokio::join!(run, kill);
-    assert!(matches!(in_flight, Err(SandboxError::Platform { .. })), "{in_flight:?}");
+    assert!(
+        matches!(in_flight, Err(SandboxError::Platform { .. })),
+        "{in_flight:?}"
+    );
     assert_eq!(fixture.value(MULTI).await, 1);
     for orphan in orphans {
-        assert!(!common::exists(format!("/proc/{orphan}").as_ref()), "{orphan} lives on");
+        assert!(
+            !common::exists(format!("/proc/{orphan}").as_ref()),
+            "{orphan} lives on"
+        );
     }
     assert_eq!(children().len(), 1);
     assert_ne!(children(), [zygote]);
@@ -261,7 +311,11 @@ async fn a_jail_that_does_not_hold_is_refused() {
     for guard in ["seccomp", "capabilities"] {
         let fixture = Fixture::with(|builder| builder.without(&[guard]));
         let diagnosis = fixture.sandbox.diagnose().await;
-        let jail = diagnosis.checks.iter().find(|check| check.check == "a jail").unwrap();
+        let jail = diagnosis
+            .checks
+            .iter()
+            .find(|check| check.check == "a jail")
+            .unwrap();
         assert!(!jail.ok && jail.fix.is_some(), "{guard}: {jail:?}");
     }
 }

@@ -11,6 +11,11 @@
 //! Each runs twice: as it will be run, and with the one guard off that is there against it, to see that
 //! the attack is real. After each, nothing may be left of it and nothing of the machine may have been
 //! touched. Every program bounds itself, so that it harms nobody even with its guard off.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and the sandbox lives in real time"
+)]
 
 mod common;
 
@@ -49,7 +54,10 @@ async fn every_attack_works_without_its_guard() {
         let off = program.off.clone();
         match off.split_once(' ') {
             Some(("guard", names)) => {
-                let guards = names.split(',').map(|name| &*String::leak(name.to_owned())).collect();
+                let guards = names
+                    .split(',')
+                    .map(|name| &*String::leak(name.to_owned()))
+                    .collect();
                 let limits = program.limits.clone();
                 by_guards.entry(guards).or_default().push((program, limits));
             }
@@ -85,8 +93,10 @@ struct Hostile {
 impl Hostile {
     fn all() -> Vec<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
-        let mut paths: Vec<PathBuf> =
-            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         paths.sort();
         paths.iter().map(|path| Self::read(path)).collect()
     }
@@ -96,7 +106,9 @@ impl Hostile {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let header = |key: &str| {
             let prefix = format!("# {key}: ");
-            code.lines().find_map(|line| line.strip_prefix(&prefix)).map(str::to_owned)
+            code.lines()
+                .find_map(|line| line.strip_prefix(&prefix))
+                .map(str::to_owned)
         };
         let required = |key| header(key).unwrap_or_else(|| panic!("{name} has no `{key}`"));
         Self {
@@ -202,7 +214,10 @@ impl Watch {
             descriptors: count("/proc/self/fd".to_owned()),
             // Unreadable to a plain user, because the zygote's memory is closed to its own user too.
             zygote_descriptors: count(format!("/proc/{}/fd", self.zygote)),
-            mounts: std::fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count(),
+            mounts: std::fs::read_to_string("/proc/self/mountinfo")
+                .unwrap()
+                .lines()
+                .count(),
         }
     }
 
@@ -226,7 +241,13 @@ impl Watch {
         self.elapsed = started.elapsed();
         for entry in std::fs::read_dir(artifacts.path()).unwrap() {
             let content = std::fs::read(entry.unwrap().path()).unwrap();
-            assert!(!content.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()), "{}", program.name);
+            assert!(
+                !content
+                    .windows(SECRET.len())
+                    .any(|part| part == SECRET.as_bytes()),
+                "{}",
+                program.name
+            );
         }
         outcome
     }
@@ -234,7 +255,10 @@ impl Watch {
     async fn check(&mut self, program: &Hostile, outcome: Result<Outcome, SandboxError>, expect: &str) {
         let name = &program.name;
         if expect == "platform" {
-            assert!(matches!(outcome, Err(SandboxError::Platform { .. })), "{name}: {outcome:#?}");
+            assert!(
+                matches!(outcome, Err(SandboxError::Platform { .. })),
+                "{name}: {outcome:#?}"
+            );
             self.settle().await;
             return;
         }
@@ -243,7 +267,11 @@ impl Watch {
 
         // The verdict is there in time.
         let latest = self.limits.wall + PATIENCE;
-        assert!(self.elapsed < latest, "{name} took {:?} of {latest:?}", self.elapsed);
+        assert!(
+            self.elapsed < latest,
+            "{name} took {:?} of {latest:?}",
+            self.elapsed
+        );
         // Nothing of the run is left, and nothing of ours has grown.
         assert!(children_of(self.zygote).is_empty(), "{name} left processes");
         assert_eq!(children(), [self.zygote], "{name}");
@@ -252,9 +280,15 @@ impl Watch {
         self.ordinary_run(name).await;
         // Nothing of the machine was touched or read.
         assert_eq!(std::fs::read_to_string(&self.canary).unwrap(), SECRET, "{name}");
-        assert!(self.tcp.accept().is_err() && self.local.accept().is_err(), "{name} connected");
+        assert!(
+            self.tcp.accept().is_err() && self.local.accept().is_err(),
+            "{name} connected"
+        );
         let said = format!("{outcome:?}");
-        assert!(!said.contains(SECRET) && !said.contains("CONNECTED"), "{name}: {said}");
+        assert!(
+            !said.contains(SECRET) && !said.contains("CONNECTED"),
+            "{name}: {said}"
+        );
     }
 
     async fn ordinary_run(&self, after: &str) {
@@ -266,7 +300,11 @@ impl Watch {
                 ..common::service(code)
             })
             .await;
-        assert_eq!(outcome.verdict, Verdict::Exited { code: 0 }, "after {after}: {outcome:#?}");
+        assert_eq!(
+            outcome.verdict,
+            Verdict::Exited { code: 0 },
+            "after {after}: {outcome:#?}"
+        );
         assert_eq!(value(&outcome), 2, "after {after}");
     }
 }
@@ -285,13 +323,16 @@ fn expected(name: &str, outcome: &Outcome, expect: &str) {
         "memory" => *verdict == Verdict::MemoryLimit,
         "output" => *verdict == Verdict::OutputLimit,
         "broken-reply" => matches!(verdict, Verdict::BrokenReply { .. }) && outcome.reply.is_none(),
-        "signal" => *verdict == (Verdict::Signalled { signal: rest.parse().unwrap() }),
+        "signal" => {
+            *verdict
+                == (Verdict::Signalled {
+                    signal: rest.parse().unwrap(),
+                })
+        }
         "silent" => exited(rest.parse().unwrap()) && outcome.reply.is_none(),
         "reply" => exited(0) && reply == rest,
         "denied" | "worked" => exited(0) && reply == word,
-        "dropped" => {
-            exited(0) && outcome.artifacts.is_empty() && outcome.rejected.len() == 8
-        }
+        "dropped" => exited(0) && outcome.artifacts.is_empty() && outcome.rejected.len() == 8,
         other => panic!("{name}: unknown expectation {other}"),
     };
     assert!(holds, "{name}: expected {expect}, got {outcome:#?}");

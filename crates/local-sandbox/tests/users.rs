@@ -1,4 +1,5 @@
 //! The same for whoever runs it: root whose home is closed to others, and a plain user.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
 
@@ -16,7 +17,9 @@ const NOBODY: &str = "65534";
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_never_run_as_the_machines_root() {
     let fixture = Fixture::new();
-    let mapped = fixture.value("reply(open('/proc/self/uid_map').read().split()[1])").await;
+    let mapped = fixture
+        .value("reply(open('/proc/self/uid_map').read().split()[1])")
+        .await;
     let ours = rustix::process::geteuid();
     let outside = if ours.is_root() { 61184 } else { ours.as_raw() };
     // Seen from inside, the outer id is the one of the zygote's namespace.
@@ -62,21 +65,33 @@ fn a_plain_user_is_as_safe() {
         ("hostile", &["every_program_is_contained"][..]),
         (
             "behaviour",
-            &["a_program_prints_and_answers", "inputs_are_read_and_files_collected", "the_machine_is_diagnosed"],
+            &[
+                "a_program_prints_and_answers",
+                "inputs_are_read_and_files_collected",
+                "the_machine_is_diagnosed",
+            ],
         ),
         ("users", &["programs_never_run_as_the_machines_root"]),
     ] {
         let executable = newest(siblings, binary);
         let ran = as_nobody(&runtime.venv, &runtime.base_prefix, &executable, names);
-        let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        let (out, err) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
         assert!(ran.status.success(), "{binary}: {out}\n{err}");
-        assert!(out.contains(&format!("{} passed", names.len())), "{binary}: {out}");
+        assert!(
+            out.contains(&format!("{} passed", names.len())),
+            "{binary}: {out}"
+        );
     }
 }
 
 fn newest(folder: &Path, binary: &str) -> PathBuf {
     let prefix = format!("{binary}-");
-    let candidates = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let candidates = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     candidates
         .filter(|path| path.extension().is_none())
         .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&prefix))

@@ -1,4 +1,5 @@
 //! What the tests share: a sandbox, its inputs, and short ways to run programs.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::{
@@ -6,7 +7,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use meterbox_local_sandbox::{LocalSandbox, LocalSandboxBuilder, runtime::{InstallOptions, Runtime}};
+use meterbox_local_sandbox::{
+    LocalSandbox, LocalSandboxBuilder,
+    runtime::{InstallOptions, Runtime},
+};
 use meterbox_sandbox_client::{Job, Outcome, OutputSink, OutputStream, Program, Reply, Sandbox};
 
 /// A sandbox and the folder its jobs take their inputs from.
@@ -37,7 +41,10 @@ impl Fixture {
     }
 
     pub(crate) async fn run(&self, job: Job) -> Outcome {
-        self.sandbox.run(job, Arc::new(())).await.expect("a working sandbox")
+        self.sandbox
+            .run(job, Arc::new(()))
+            .await
+            .expect("a working sandbox")
     }
 
     /// Runs a program and takes its reply's value.
@@ -125,7 +132,11 @@ pub(crate) fn children() -> Vec<i32> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     tasks
         .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).ok())
-        .flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>())
+        .flat_map(|list| {
+            list.split_whitespace()
+                .map(|pid| pid.parse().unwrap())
+                .collect::<Vec<i32>>()
+        })
         .collect()
 }
 
