@@ -40,7 +40,10 @@ pub(crate) struct Parts {
 
 impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts").field("sandbox", &self.sandbox).field("generator", &self.generator).finish_non_exhaustive()
+        f.debug_struct("Parts")
+            .field("sandbox", &self.sandbox)
+            .field("generator", &self.generator)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,7 +89,12 @@ impl Analyst {
         let cancel = self.shutdown.child_token();
         let followed = pipeline::follow(Arc::clone(&self.parts), id, request, send, cancel.clone());
         let task = self.tasks.spawn(followed);
-        Ok(Running { id, events, cancel, task })
+        Ok(Running {
+            id,
+            events,
+            cancel,
+            task,
+        })
     }
 
     /// Types a dataset now instead of with its first question, so that its tables are known before.
@@ -110,9 +118,18 @@ impl Analyst {
         }
         let id = AnalysisId::new(self.parts.clock.now());
         let nothing_asked = Ask::Code(String::new());
-        let request = Request { ask: nothing_asked, dataset, principal, max_cost: None, chart_png: false };
+        let request = Request {
+            ask: nothing_asked,
+            dataset,
+            principal,
+            max_cost: None,
+            chart_png: false,
+        };
         let typing = pipeline::prepare(Arc::clone(&self.parts), id, request, self.shutdown.child_token());
-        self.tasks.spawn(typing).await.unwrap_or_else(|_| Err(failure::cancelled()))
+        self.tasks
+            .spawn(typing)
+            .await
+            .unwrap_or_else(|_| Err(failure::cancelled()))
     }
 
     /// Stops taking requests, cancels what runs, and waits until all of it is settled and stored.
@@ -142,7 +159,11 @@ impl Analyst {
     ///
     /// # Errors
     /// Where the results cannot be read.
-    pub async fn find(&self, principal: &Principal, id: AnalysisId) -> Result<Option<AnalysisResult>, ResultsError> {
+    pub async fn find(
+        &self,
+        principal: &Principal,
+        id: AnalysisId,
+    ) -> Result<Option<AnalysisResult>, ResultsError> {
         self.parts.results.find(&principal.user, id).await
     }
 
@@ -251,6 +272,10 @@ impl AnalystBuilder {
             artifacts: self.artifacts,
             slots: Arc::new(Semaphore::new(self.concurrency)),
         };
-        Analyst { parts: Arc::new(parts), tasks: TaskTracker::new(), shutdown: CancellationToken::new() }
+        Analyst {
+            parts: Arc::new(parts),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        }
     }
 }

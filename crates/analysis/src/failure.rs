@@ -14,7 +14,10 @@ use meterbox_sandbox_client::{
 };
 
 /// What a run's end means, or `Ok` with its reply.
-pub(crate) fn reply_of(outcome: &Outcome, limits: &Limits) -> Result<Box<serde_json::value::RawValue>, Failure> {
+pub(crate) fn reply_of(
+    outcome: &Outcome,
+    limits: &Limits,
+) -> Result<Box<serde_json::value::RawValue>, Failure> {
     match (&outcome.verdict, &outcome.reply) {
         (Verdict::Exited { .. }, Some(Reply::Value(value))) => Ok(value.clone()),
         (Verdict::Exited { .. }, Some(Reply::Error(error))) => Err(raised(error, limits)),
@@ -35,13 +38,19 @@ pub(crate) fn reply_of(outcome: &Outcome, limits: &Limits) -> Result<Box<serde_j
         )),
         (Verdict::CpuLimit, _) => Err(Failure::new(
             FailureKind::LimitCpu,
-            format!("the program used more than {} s of processor time", limits.cpu.as_secs()),
+            format!(
+                "the program used more than {} s of processor time",
+                limits.cpu.as_secs()
+            ),
             "Ask for less data at once, or allow a higher cost.",
         )),
         (Verdict::MemoryLimit, _) => Err(out_of_memory(limits)),
         (Verdict::OutputLimit, _) => Err(Failure::new(
             FailureKind::LimitOutput,
-            format!("the program printed or returned more than {} KiB", limits.output_bytes / 1024),
+            format!(
+                "the program printed or returned more than {} KiB",
+                limits.output_bytes / 1024
+            ),
             "Return a summary instead of printing rows.",
         )),
         (Verdict::BrokenReply { reason }, _) => Err(Failure::new(
@@ -63,7 +72,10 @@ fn raised(error: &ProgramError, limits: &Limits) -> Failure {
     if error.kind == "MemoryError" {
         return out_of_memory(limits);
     }
-    let place = error.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+    let place = error
+        .line
+        .map(|line| format!(" (line {line})"))
+        .unwrap_or_default();
     Failure::new(
         FailureKind::ProgramError,
         format!("the program raised {}{place}: {}", error.kind, error.message),
@@ -74,18 +86,29 @@ fn raised(error: &ProgramError, limits: &Limits) -> Failure {
 fn out_of_memory(limits: &Limits) -> Failure {
     Failure::new(
         FailureKind::LimitMemory,
-        format!("the program needed more than {} MiB of memory", limits.memory_bytes >> 20),
+        format!(
+            "the program needed more than {} MiB of memory",
+            limits.memory_bytes >> 20
+        ),
         "Ask for fewer columns or rows at once.",
     )
 }
 
 pub(crate) fn cancelled() -> Failure {
-    Failure::new(FailureKind::Cancelled, "the analysis was cancelled", "Ask again when you like.")
+    Failure::new(
+        FailureKind::Cancelled,
+        "the analysis was cancelled",
+        "Ask again when you like.",
+    )
 }
 
 pub(crate) fn no_program(error: &GenerateError) -> Failure {
     match error {
-        GenerateError::CannotAnswer { message, not_understood, suggestions } => {
+        GenerateError::CannotAnswer {
+            message,
+            not_understood,
+            suggestions,
+        } => {
             let mut failure = Failure::new(
                 FailureKind::CannotAnswer,
                 message,
@@ -96,12 +119,19 @@ pub(crate) fn no_program(error: &GenerateError) -> Failure {
             failure
         }
         GenerateError::Ambiguous { message, suggestions } => {
-            let mut failure =
-                Failure::new(FailureKind::Ambiguous, message, "Choose one of the readings, or say which you mean.");
+            let mut failure = Failure::new(
+                FailureKind::Ambiguous,
+                message,
+                "Choose one of the readings, or say which you mean.",
+            );
             failure.suggestions.clone_from(suggestions);
             failure
         }
-        other => Failure::new(FailureKind::BadRequest, other.to_string(), "Change the question and ask again."),
+        other => Failure::new(
+            FailureKind::BadRequest,
+            other.to_string(),
+            "Change the question and ask again.",
+        ),
     }
 }
 
@@ -133,13 +163,29 @@ pub(crate) fn breaker_open(open: &CircuitOpen) -> Failure {
 
 pub(crate) fn no_money(error: &BudgetError) -> Failure {
     let (kind, hint) = match error {
-        BudgetError::Refused { .. } => (FailureKind::Budget, "Wait until the budget starts afresh, or raise it."),
-        BudgetError::NoBudget { .. } => (FailureKind::Budget, "Define a budget first; nothing is spent without one."),
+        BudgetError::Refused { .. } => (
+            FailureKind::Budget,
+            "Wait until the budget starts afresh, or raise it.",
+        ),
+        BudgetError::NoBudget { .. } => (
+            FailureKind::Budget,
+            "Define a budget first; nothing is spent without one.",
+        ),
         BudgetError::HoldTooSmall { .. } => (FailureKind::Budget, "Allow a higher cost."),
-        _ => (FailureKind::LedgerUnavailable, "Make the data folder writable and try again."),
+        _ => (
+            FailureKind::LedgerUnavailable,
+            "Make the data folder writable and try again.",
+        ),
     };
     let mut failure = Failure::new(kind, error.to_string(), hint).retry_after(error.retry_after());
-    if let BudgetError::Refused { scope, limit, remaining, resets_at, .. } = error {
+    if let BudgetError::Refused {
+        scope,
+        limit,
+        remaining,
+        resets_at,
+        ..
+    } = error
+    {
         failure.budget = Some(ShortBudget {
             scope: scope.clone(),
             limit: *limit,

@@ -9,8 +9,8 @@ use meterbox_budget_engine::{Hold, HoldRequest};
 use meterbox_core::{
     AnalysisId, Usd,
     contract::{
-        AnalysisResult, AnswerDocument, ArtifactRef, CostLine, DatasetRef, Failure, FailureKind, Source, Status, Step,
-        StepEvent, StepState, StepTiming, TableProfile, Usage,
+        AnalysisResult, AnswerDocument, ArtifactRef, CostLine, DatasetRef, Failure, FailureKind, Source,
+        Status, Step, StepEvent, StepState, StepTiming, TableProfile, Usage,
     },
 };
 use meterbox_datasets::TypedDataset;
@@ -100,8 +100,10 @@ impl Analysis {
         cancel: CancellationToken,
     ) -> Self {
         let mut result = AnalysisResult::begun(id, request.principal.user.clone(), parts.clock.now());
-        result.datasets =
-            vec![DatasetRef { name: request.dataset.name().to_owned(), version: request.dataset.version().to_owned() }];
+        result.datasets = vec![DatasetRef {
+            name: request.dataset.name().to_owned(),
+            version: request.dataset.version().to_owned(),
+        }];
         match &request.ask {
             Ask::Question(question) => result.question = Some(question.clone()),
             Ask::Code(code) => {
@@ -109,7 +111,13 @@ impl Analysis {
                 result.source = Some(Source::Code);
             }
         }
-        Self { parts, request, result, events, cancel }
+        Self {
+            parts,
+            request,
+            result,
+            events,
+            cancel,
+        }
     }
 
     /// Sets the worst case aside, or as much of it as there is.
@@ -117,7 +125,10 @@ impl Analysis {
         let timer = self.start(Step::Hold);
         let held = self.place_hold().await;
         let note = match &held {
-            Ok(hold) => Note { detail: Some(format!("up to {}", hold.amount())), cost: None },
+            Ok(hold) => Note {
+                detail: Some(format!("up to {}", hold.amount())),
+                cost: None,
+            },
             Err(_) => Note::default(),
         };
         self.end(timer, note, held)
@@ -126,9 +137,16 @@ impl Analysis {
     async fn place_hold(&mut self) -> Result<Hold, Failure> {
         let price = &self.parts.price;
         let runs = self.planned_runs();
-        let worst_case = runs.iter().fold(Usd::ZERO, |sum, run| sum.saturating_add(price.worst_case(run)));
-        let least = runs.iter().fold(Usd::ZERO, |sum, run| sum.saturating_add(price.least(run)));
-        let cap = self.request.max_cost.map_or(self.parts.max_cost, |asked| asked.min(self.parts.max_cost));
+        let worst_case = runs
+            .iter()
+            .fold(Usd::ZERO, |sum, run| sum.saturating_add(price.worst_case(run)));
+        let least = runs
+            .iter()
+            .fold(Usd::ZERO, |sum, run| sum.saturating_add(price.least(run)));
+        let cap = self
+            .request
+            .max_cost
+            .map_or(self.parts.max_cost, |asked| asked.min(self.parts.max_cost));
         if cap < least {
             return Err(failure::cap_too_small(cap, least));
         }
@@ -136,7 +154,12 @@ impl Analysis {
         let request = HoldRequest::new(self.request.principal.scopes(), worst_case.min(cap), "analysis")
             .or_at_least(least)
             .idempotency_key(format!("analysis {}", self.result.id));
-        let mut hold = self.parts.budget.hold(request).await.map_err(|error| failure::no_money(&error))?;
+        let mut hold = self
+            .parts
+            .budget
+            .hold(request)
+            .await
+            .map_err(|error| failure::no_money(&error))?;
         hold.keep_alive();
         self.result.hold = hold.amount();
         Ok(hold)
@@ -176,14 +199,24 @@ impl Analysis {
             let rows: u64 = typed.tables.iter().map(|table| table.rows).sum();
             format!("{} tables, {rows} rows", typed.tables.len())
         });
-        let note = Note { detail, cost: Some(self.result.cost.saturating_sub(before)) };
+        let note = Note {
+            detail,
+            cost: Some(self.result.cost.saturating_sub(before)),
+        };
         self.end(timer, note, typed)
     }
 
     async fn import(&mut self, hold: &Hold) -> Result<TypedDataset, Failure> {
         let import = self.parts.catalog.import_request(&self.request.dataset);
-        let folder = self.parts.catalog.scratch_folder().map_err(|error| failure::bad_data(&error))?;
-        let program = Program::Service { code: import.program.to_owned(), parameters: import.parameters };
+        let folder = self
+            .parts
+            .catalog
+            .scratch_folder()
+            .map_err(|error| failure::bad_data(&error))?;
+        let program = Program::Service {
+            code: import.program.to_owned(),
+            parameters: import.parameters,
+        };
         let job = Job {
             inputs: input_files(import.inputs),
             limits: Limits::for_import(),
@@ -192,8 +225,11 @@ impl Analysis {
         };
         let (outcome, limits) = self.run_in_sandbox(hold, "import", job).await?;
         let reply = reply_of(&outcome, &limits)?;
-        let artifacts: Vec<_> =
-            outcome.artifacts.into_iter().map(|artifact| (artifact.name, artifact.path)).collect();
+        let artifacts: Vec<_> = outcome
+            .artifacts
+            .into_iter()
+            .map(|artifact| (artifact.name, artifact.path))
+            .collect();
         self.parts
             .catalog
             .record_import(&self.request.dataset, &reply, &artifacts)
@@ -203,16 +239,33 @@ impl Analysis {
     /// The program: the caller's, or the generator's.
     async fn program(&mut self, data: TypedDataset) -> Result<Plan, Failure> {
         let question = match &self.request.ask {
-            Ask::Code(code) => return Ok(Plan { code: code.clone(), data }),
+            Ask::Code(code) => {
+                return Ok(Plan {
+                    code: code.clone(),
+                    data,
+                });
+            }
             Ask::Question(question) => question.clone(),
         };
         let timer = self.start(Step::Program);
         let tables: Arc<[TableProfile]> = data.tables.clone().into();
-        let request = GenerateRequest { question, tables, as_of: data.as_of };
+        let request = GenerateRequest {
+            question,
+            tables,
+            as_of: data.as_of,
+        };
         self.result.attempts += 1;
-        let generated = self.parts.generator.generate(&request).await.map_err(|error| no_program(&error));
+        let generated = self
+            .parts
+            .generator
+            .generate(&request)
+            .await
+            .map_err(|error| no_program(&error));
         let note = Note {
-            detail: generated.as_ref().ok().map(|generated| generated.reading.text.clone()),
+            detail: generated
+                .as_ref()
+                .ok()
+                .map(|generated| generated.reading.text.clone()),
             cost: None,
         };
         let generated = self.end(timer, note, generated)?;
@@ -221,14 +274,20 @@ impl Analysis {
         self.result.reading = Some(generated.reading);
         self.result.plan = generated.plan;
         self.result.code = Some(generated.code.clone());
-        Ok(Plan { code: generated.code, data })
+        Ok(Plan {
+            code: generated.code,
+            data,
+        })
     }
 
     async fn run(&mut self, hold: &Hold, plan: &Plan) -> Result<Box<RawValue>, Failure> {
         let timer = self.start(Step::Run);
         let before = self.result.cost;
         let replied = self.run_program(hold, plan).await;
-        let note = Note { detail: None, cost: Some(self.result.cost.saturating_sub(before)) };
+        let note = Note {
+            detail: None,
+            cost: Some(self.result.cost.saturating_sub(before)),
+        };
         self.end(timer, note, replied)
     }
 
@@ -242,10 +301,14 @@ impl Analysis {
             as_of: data.as_of,
             limits: self.parts.program_limits.clone(),
             artifacts_into: Some(artifacts_into),
-            ..Job::new(Program::Analysis { code: plan.code.clone() })
+            ..Job::new(Program::Analysis {
+                code: plan.code.clone(),
+            })
         };
         let (outcome, limits) = self.run_in_sandbox(hold, "program", job).await?;
-        self.result.warnings.extend(data_warnings(&plan.code, &data.tables));
+        self.result
+            .warnings
+            .extend(data_warnings(&plan.code, &data.tables));
         self.keep_output(&outcome);
         reply_of(&outcome, &limits)
     }
@@ -265,7 +328,10 @@ impl Analysis {
                 media_type: media_type(&artifact.name).to_owned(),
             })
             .collect();
-        let rejected = outcome.rejected.iter().map(|file| format!("file {} was not kept: {}", file.name, file.reason));
+        let rejected = outcome
+            .rejected
+            .iter()
+            .map(|file| format!("file {} was not kept: {}", file.name, file.reason));
         self.result.warnings.extend(rejected);
     }
 
@@ -274,7 +340,11 @@ impl Analysis {
         let checked = prelude::read_answer(reply).map_err(|error| failure::bad_answer(&error));
         let document = self.end(timer, Note::default(), checked)?;
         let doubts = prelude::verify(&document);
-        self.result.status = if doubts.is_empty() { Status::Ok } else { Status::Unverified };
+        self.result.status = if doubts.is_empty() {
+            Status::Ok
+        } else {
+            Status::Unverified
+        };
         self.result.warnings.extend(document.warnings.iter().cloned());
         self.result.warnings.extend(doubts);
         self.result.answer.clone_from(&document.answer);
@@ -293,13 +363,19 @@ impl Analysis {
         };
         match self.end(timer, note, drawn) {
             Ok(artifact) => self.result.artifacts.push(artifact),
-            Err(failure) => self.result.warnings.push(format!("the chart was not drawn: {}", failure.message)),
+            Err(failure) => self
+                .result
+                .warnings
+                .push(format!("the chart was not drawn: {}", failure.message)),
         }
     }
 
     async fn draw_chart(&mut self, hold: &Hold, document: &AnswerDocument) -> Result<ArtifactRef, Failure> {
         let parameters = serde_json::json!({ "document": document, "index": 0 });
-        let program = Program::Service { code: prelude::CHART_RENDERER.to_owned(), parameters };
+        let program = Program::Service {
+            code: prelude::CHART_RENDERER.to_owned(),
+            parameters,
+        };
         let job = Job {
             limits: self.parts.program_limits.clone(),
             artifacts_into: Some(self.parts.artifacts.join(self.result.id.to_string())),
@@ -308,7 +384,11 @@ impl Analysis {
         let (outcome, limits) = self.run_in_sandbox(hold, "chart", job).await?;
         reply_of(&outcome, &limits)?;
         let artifact = outcome.artifacts.first().ok_or_else(|| {
-            Failure::new(FailureKind::BadAnswer, "the chart program left no picture", "Ask again.")
+            Failure::new(
+                FailureKind::BadAnswer,
+                "the chart program left no picture",
+                "Ask again.",
+            )
         })?;
         Ok(ArtifactRef {
             name: artifact.name.clone(),
@@ -318,7 +398,12 @@ impl Analysis {
     }
 
     /// Runs a job through the breaker, within the hold, and books what it used.
-    async fn run_in_sandbox(&mut self, hold: &Hold, purpose: &str, job: Job) -> Result<(Outcome, Limits), Failure> {
+    async fn run_in_sandbox(
+        &mut self,
+        hold: &Hold,
+        purpose: &str,
+        job: Job,
+    ) -> Result<(Outcome, Limits), Failure> {
         let left = hold.amount().saturating_sub(self.result.cost);
         let limits = self
             .parts
@@ -331,12 +416,25 @@ impl Analysis {
             () = self.cancel.cancelled() => return Err(cancelled()),
             slot = Arc::clone(&self.parts.slots).acquire_owned() => slot,
         };
-        let permit = self.parts.breaker.permit(SANDBOX_CIRCUIT).map_err(|open| failure::breaker_open(&open))?;
+        let permit = self
+            .parts
+            .breaker
+            .permit(SANDBOX_CIRCUIT)
+            .map_err(|open| failure::breaker_open(&open))?;
         let worst_case = self.parts.price.worst_case_line(purpose, &limits);
-        let intent = hold.intend(worst_case).await.map_err(|error| failure::no_money(&error))?;
+        let intent = hold
+            .intend(worst_case)
+            .await
+            .map_err(|error| failure::no_money(&error))?;
 
-        let job = Job { limits: limits.clone(), cancel: self.cancel.clone(), ..job };
-        let output = Arc::new(Listener { events: self.events.clone() });
+        let job = Job {
+            limits: limits.clone(),
+            cancel: self.cancel.clone(),
+            ..job
+        };
+        let output = Arc::new(Listener {
+            events: self.events.clone(),
+        });
         let outcome = match self.parts.sandbox.run(job, output).await {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -351,7 +449,10 @@ impl Analysis {
         };
         permit.succeed();
         let lines = self.parts.price.lines(purpose, &outcome.usage);
-        intent.resolve(lines.clone()).await.map_err(|error| failure::no_money(&error))?;
+        intent
+            .resolve(lines.clone())
+            .await
+            .map_err(|error| failure::no_money(&error))?;
         self.book(lines, &outcome);
         Ok((outcome, limits))
     }
@@ -367,7 +468,14 @@ impl Analysis {
         let timer = self.start(Step::Settle);
         let cost = self.result.cost;
         let settled = hold.settle().await.map_err(|error| failure::no_money(&error));
-        if let Err(failure) = self.end(timer, Note { detail: None, cost: Some(cost) }, settled) {
+        if let Err(failure) = self.end(
+            timer,
+            Note {
+                detail: None,
+                cost: Some(cost),
+            },
+            settled,
+        ) {
             // The hold expires by itself and is then settled at what was drawn: nothing is lost.
             tracing::error!(analysis = %self.result.id, message = failure.message, "settling failed");
         }
@@ -394,7 +502,12 @@ impl Analysis {
 
     async fn store(&mut self) {
         let timer = self.start(Step::Store);
-        let stored = self.parts.results.save(&self.result).await.map_err(|error| failure::not_stored(&error));
+        let stored = self
+            .parts
+            .results
+            .save(&self.result)
+            .await
+            .map_err(|error| failure::not_stored(&error));
         if let Err(failure) = self.end(timer, Note::default(), stored) {
             // The person still gets the answer.
             self.result.warnings.push(failure.message);
@@ -402,20 +515,38 @@ impl Analysis {
     }
 
     fn start(&mut self, step: Step) -> Timer {
-        self.tell(StepEvent { step, state: StepState::Started, detail: None, elapsed_ms: None, cost: None });
-        Timer { step, started: self.parts.clock.monotonic() }
+        self.tell(StepEvent {
+            step,
+            state: StepState::Started,
+            detail: None,
+            elapsed_ms: None,
+            cost: None,
+        });
+        Timer {
+            step,
+            started: self.parts.clock.monotonic(),
+        }
     }
 
     fn end<T>(&mut self, timer: Timer, note: Note, outcome: Result<T, Failure>) -> Result<T, Failure> {
         let elapsed = self.parts.clock.monotonic().saturating_sub(timer.started);
         let elapsed_ms = elapsed.as_secs_f64() * 1e3;
-        self.result.timings.push(StepTiming { step: timer.step, elapsed_ms });
+        self.result.timings.push(StepTiming {
+            step: timer.step,
+            elapsed_ms,
+        });
         let (state, detail) = match &outcome {
             Ok(_) => (StepState::Done, note.detail),
             Err(failure) => (StepState::Failed, Some(failure.message.clone())),
         };
         let cost = note.cost.filter(|cost| !cost.is_zero());
-        self.tell(StepEvent { step: timer.step, state, detail, elapsed_ms: Some(elapsed_ms), cost });
+        self.tell(StepEvent {
+            step: timer.step,
+            state,
+            detail,
+            elapsed_ms: Some(elapsed_ms),
+            cost,
+        });
         outcome
     }
 
@@ -432,19 +563,28 @@ struct Listener {
 
 impl OutputSink for Listener {
     fn printed(&self, stream: OutputStream, text: &str) {
-        let _ = self.events.send(Event::Output { stream, text: text.to_owned() });
+        let _ = self.events.send(Event::Output {
+            stream,
+            text: text.to_owned(),
+        });
     }
 }
 
 fn input_files(files: impl IntoIterator<Item = (std::path::PathBuf, String)>) -> Vec<InputFile> {
-    files.into_iter().map(|(source, path)| InputFile { source, path }).collect()
+    files
+        .into_iter()
+        .map(|(source, path)| InputFile { source, path })
+        .collect()
 }
 
 /// What is known to be wrong with the tables this program reads.
 fn data_warnings(code: &str, tables: &[TableProfile]) -> Vec<String> {
     let is_read = |table: &&TableProfile| code.contains(&format!("\"{}\"", table.name));
     let messages = tables.iter().filter(is_read).flat_map(|table| {
-        table.warnings.iter().map(move |warning| format!("{}: {}", table.name, warning.message))
+        table
+            .warnings
+            .iter()
+            .map(move |warning| format!("{}: {}", table.name, warning.message))
     });
     messages.collect()
 }

@@ -34,7 +34,10 @@ impl Default for ComputePrice {
 impl ComputePrice {
     /// The price of one vCPU for a second of processor time, and of one GiB of memory for a second.
     pub fn per_second(vcpu: Usd, gib: Usd) -> Self {
-        Self { vcpu_microseconds: UnitPrice::per_million(vcpu), gib_microseconds: UnitPrice::per_million(gib) }
+        Self {
+            vcpu_microseconds: UnitPrice::per_million(vcpu),
+            gib_microseconds: UnitPrice::per_million(gib),
+        }
     }
 
     /// The bill for what a program used; [`Usd::MAX`] is as large as a line gets.
@@ -42,7 +45,12 @@ impl ComputePrice {
         let vcpu = usage.cpu_ms.saturating_mul(1_000);
         let gib = gib_microseconds(usage.peak_memory_bytes, Duration::from_millis(usage.wall_ms));
         vec![
-            line(format!("{purpose}: processor"), vcpu, "vCPU-µs", self.vcpu_microseconds),
+            line(
+                format!("{purpose}: processor"),
+                vcpu,
+                "vCPU-µs",
+                self.vcpu_microseconds,
+            ),
             line(format!("{purpose}: memory"), gib, "GiB-µs", self.gib_microseconds),
         ]
     }
@@ -71,7 +79,11 @@ impl ComputePrice {
 
     /// The cost of the shortest run worth starting under these limits: one second.
     pub(crate) fn least(&self, limits: &Limits) -> Usd {
-        self.worst_case(&Limits { wall: SHORTEST, cpu: SHORTEST, ..limits.clone() })
+        self.worst_case(&Limits {
+            wall: SHORTEST,
+            cpu: SHORTEST,
+            ..limits.clone()
+        })
     }
 
     /// These limits, with time cut to what the money covers; `None` where it does not cover one second.
@@ -81,7 +93,11 @@ impl ComputePrice {
         }
         let with_time = |seconds: u64| {
             let time = Duration::from_secs(seconds);
-            Limits { wall: limits.wall.min(time), cpu: limits.cpu.min(time), ..limits.clone() }
+            Limits {
+                wall: limits.wall.min(time),
+                cpu: limits.cpu.min(time),
+                ..limits.clone()
+            }
         };
         // The largest whole number of seconds that fits, by bisection: the worst case grows with time.
         let mut fits = SHORTEST.as_secs();
@@ -103,16 +119,24 @@ impl ComputePrice {
 
 /// The sum of a bill's lines.
 pub(crate) fn total(lines: &[CostLine]) -> Usd {
-    lines.iter().fold(Usd::ZERO, |sum, line| sum.saturating_add(line.amount))
+    lines
+        .iter()
+        .fold(Usd::ZERO, |sum, line| sum.saturating_add(line.amount))
 }
 
 fn line(item: String, quantity: u64, unit: &str, price: UnitPrice) -> CostLine {
     let amount = price.times(quantity).unwrap_or(Usd::MAX);
-    CostLine { item, quantity, unit: unit.to_owned(), amount, estimated: false }
+    CostLine {
+        item,
+        quantity,
+        unit: unit.to_owned(),
+        amount,
+        estimated: false,
+    }
 }
 
 fn gib_microseconds(bytes: u64, wall: Duration) -> u64 {
-    let byte_micros = u128::from(bytes) * wall.as_micros();
+    let byte_micros = u128::from(bytes).saturating_mul(wall.as_micros());
     u64::try_from(byte_micros.div_ceil(BYTES_PER_GIB)).unwrap_or(u64::MAX)
 }
 
@@ -130,7 +154,12 @@ mod tests {
 
     #[test]
     fn a_second_of_everything_costs_the_list_price() {
-        let usage = Usage { wall_ms: 1_000, cpu_ms: 2_000, peak_memory_bytes: 1 << 29, output_bytes: 9 };
+        let usage = Usage {
+            wall_ms: 1_000,
+            cpu_ms: 2_000,
+            peak_memory_bytes: 1 << 29,
+            output_bytes: 9,
+        };
         let lines = ComputePrice::default().lines("program", &usage);
         assert_eq!(lines[0].amount, usd("0.000028"));
         assert_eq!(lines[1].amount, usd("0.00000225"));
@@ -147,7 +176,11 @@ mod tests {
         for nanos in (0..full.nanos().unsigned_abs()).step_by(9_973) {
             let money = Usd::from_nanos(nanos).unwrap();
             let Some(fitting) = price.limits_within(&limits, money) else {
-                let second = Limits { wall: SHORTEST, cpu: SHORTEST, ..limits.clone() };
+                let second = Limits {
+                    wall: SHORTEST,
+                    cpu: SHORTEST,
+                    ..limits.clone()
+                };
                 assert!(price.worst_case(&second) > money);
                 continue;
             };
@@ -157,8 +190,12 @@ mod tests {
 
     #[test]
     fn absurd_usage_saturates_instead_of_wrapping() {
-        let usage =
-            Usage { wall_ms: u64::MAX, cpu_ms: u64::MAX, peak_memory_bytes: u64::MAX, output_bytes: 0 };
+        let usage = Usage {
+            wall_ms: u64::MAX,
+            cpu_ms: u64::MAX,
+            peak_memory_bytes: u64::MAX,
+            output_bytes: 0,
+        };
         assert!(total(&ComputePrice::default().lines("program", &usage)) > usd("1000"));
     }
 }

@@ -42,12 +42,17 @@ pub struct Principal {
 impl Principal {
     /// A person without groups.
     pub fn user(user: Scope) -> Self {
-        Self { user, groups: Vec::new() }
+        Self {
+            user,
+            groups: Vec::new(),
+        }
     }
 
     /// Every scope whose budget must cover a request.
     pub fn scopes(&self) -> Vec<Scope> {
-        std::iter::once(self.user.clone()).chain(self.groups.iter().cloned()).collect()
+        std::iter::once(self.user.clone())
+            .chain(self.groups.iter().cloned())
+            .collect()
     }
 }
 
@@ -95,7 +100,9 @@ impl Ask {
                 Ok(())
             }
             Self::Code(code) if code.trim().is_empty() => Err(RequestError::EmptyCode),
-            Self::Code(code) if code.len() > MAX_CODE_BYTES => Err(RequestError::LongCode { bytes: code.len() }),
+            Self::Code(code) if code.len() > MAX_CODE_BYTES => {
+                Err(RequestError::LongCode { bytes: code.len() })
+            }
             Self::Code(code) if code.contains('\0') => Err(RequestError::BinaryCode),
             Self::Code(_) => Ok(()),
         }

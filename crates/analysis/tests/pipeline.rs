@@ -39,7 +39,11 @@ async fn house(monthly: &str) -> House {
     fs::write(&csv, "product,revenue\nLamp,12.50\nDesk,1.50\n").unwrap();
     let clock = ManualClock::at("2026-03-10T12:00:00Z".parse().unwrap());
     let budget = BudgetEngine::new(MemoryLedger::new(), clock.clone());
-    let everyone = Budget::new("user/*".parse().unwrap(), monthly.parse().unwrap(), Window::month("UTC").unwrap());
+    let everyone = Budget::new(
+        "user/*".parse().unwrap(),
+        monthly.parse().unwrap(),
+        Window::month("UTC").unwrap(),
+    );
     budget.define(everyone).await.unwrap();
     let catalog = Catalog::open(&folder.path().join("datasets")).unwrap();
     let data = catalog.add(&[csv]).unwrap();
@@ -48,10 +52,24 @@ async fn house(monthly: &str) -> House {
     sandbox.otherwise(program_of_ours);
     let artifacts = folder.path().join("artifacts");
     let store: Arc<dyn ResultsStore> = Arc::<MemoryResults>::clone(&results);
-    let analyst = Analyst::builder(Arc::new(sandbox.clone()), budget.clone(), store, catalog, artifacts)
-        .clock(Arc::new(clock.clone()))
-        .build();
-    House { analyst, budget, results, sandbox, clock, data, folder }
+    let analyst = Analyst::builder(
+        Arc::new(sandbox.clone()),
+        budget.clone(),
+        store,
+        catalog,
+        artifacts,
+    )
+    .clock(Arc::new(clock.clone()))
+    .build();
+    House {
+        analyst,
+        budget,
+        results,
+        sandbox,
+        clock,
+        data,
+        folder,
+    }
 }
 
 /// Types data, answers with a table, draws charts.
@@ -61,15 +79,22 @@ fn program_of_ours(job: &Job) -> FakeRun {
         Program::Service { parameters, .. } if parameters.get("files").is_some() => {
             FakeRun::replies(IMPORT).leaving("sales.parquet", b"PAR1")
         }
-        Program::Service { .. } => FakeRun::replies(r#"{"file": "chart.png"}"#).leaving("chart.png", b"\x89PNG"),
-        other => panic!("a new kind of program: {other:?}"),
+        Program::Service { .. } => {
+            FakeRun::replies(r#"{"file": "chart.png"}"#).leaving("chart.png", b"\x89PNG")
+        }
     }
 }
 
 impl House {
     fn request(&self, ask: Ask) -> Request {
         let principal = Principal::user(ana());
-        Request { ask, dataset: self.data.clone(), principal, max_cost: None, chart_png: false }
+        Request {
+            ask,
+            dataset: self.data.clone(),
+            principal,
+            max_cost: None,
+            chart_png: false,
+        }
     }
 
     async fn ask(&self, question: &str) -> AnalysisResult {
@@ -109,7 +134,10 @@ async fn a_question_is_answered_charged_and_kept() {
     assert_eq!(result.source, Some(Source::Rules));
     assert!(matches!(&result.answer, Some(Answer::Table { rows, .. }) if rows.len() == 1));
     assert!(result.code.is_some() && result.reading.is_some() && result.plan.is_some());
-    let lines: Usd = result.cost_lines.iter().fold(Usd::ZERO, |sum, line| sum.saturating_add(line.amount));
+    let lines: Usd = result
+        .cost_lines
+        .iter()
+        .fold(Usd::ZERO, |sum, line| sum.saturating_add(line.amount));
     assert_eq!(result.cost, lines);
     assert!(!result.cost.is_zero() && result.cost < result.hold);
     assert_eq!(house.money().await, (result.cost, Usd::ZERO));
@@ -156,24 +184,51 @@ async fn however_a_program_ends_it_is_named_and_charged() {
     for (run, kind) in [
         (FakeRun::raises("KeyError", "'price'"), FailureKind::ProgramError),
         (FakeRun::raises("MemoryError", ""), FailureKind::LimitMemory),
-        (FakeRun::verdict(Verdict::Exited { code: 0 }), FailureKind::ProgramError),
-        (FakeRun::verdict(Verdict::Signalled { signal: 11 }), FailureKind::ProgramError),
+        (
+            FakeRun::verdict(Verdict::Exited { code: 0 }),
+            FailureKind::ProgramError,
+        ),
+        (
+            FakeRun::verdict(Verdict::Signalled { signal: 11 }),
+            FailureKind::ProgramError,
+        ),
         (FakeRun::verdict(Verdict::WallLimit), FailureKind::LimitWall),
         (FakeRun::verdict(Verdict::CpuLimit), FailureKind::LimitCpu),
         (FakeRun::verdict(Verdict::MemoryLimit), FailureKind::LimitMemory),
         (FakeRun::verdict(Verdict::OutputLimit), FailureKind::LimitOutput),
-        (FakeRun::verdict(Verdict::BrokenReply { reason: "not JSON".into() }), FailureKind::BadAnswer),
-        (FakeRun::replies(r#"{"answer": {"kind": "table", "columns": [], "rows": [[1]], "row_count": 1, "truncated": false}}"#), FailureKind::BadAnswer),
+        (
+            FakeRun::verdict(Verdict::BrokenReply {
+                reason: "not JSON".into(),
+            }),
+            FailureKind::BadAnswer,
+        ),
+        (
+            FakeRun::replies(
+                r#"{"answer": {"kind": "table", "columns": [], "rows": [[1]], "row_count": 1, "truncated": false}}"#,
+            ),
+            FailureKind::BadAnswer,
+        ),
         (FakeRun::replies(r#"{"cost": 0}"#), FailureKind::BadAnswer),
     ] {
         let (spent, _) = house.money().await;
         let described = format!("{run:?}");
         house.sandbox.next(run);
         let result = house.code("result = 1").await;
-        assert_eq!((result.status, failure(&result)), (Status::Failed, kind), "{described}");
+        assert_eq!(
+            (result.status, failure(&result)),
+            (Status::Failed, kind),
+            "{described}"
+        );
         assert!(!result.cost.is_zero(), "{described}");
-        assert_eq!(house.money().await, (spent.checked_add(result.cost).unwrap(), Usd::ZERO), "{described}");
-        assert!(house.results.find(&ana(), result.id).await.unwrap().is_some(), "{described}");
+        assert_eq!(
+            house.money().await,
+            (spent.checked_add(result.cost).unwrap(), Usd::ZERO),
+            "{described}"
+        );
+        assert!(
+            house.results.find(&ana(), result.id).await.unwrap().is_some(),
+            "{described}"
+        );
     }
 }
 
@@ -188,14 +243,21 @@ async fn three_platform_failures_open_the_circuit_and_program_failures_never_do(
     let (spent, _) = house.money().await;
     for _ in 0..3 {
         house.sandbox.next(FakeRun::fails("gone"));
-        assert_eq!(failure(&house.code("result = 1").await), FailureKind::SandboxUnavailable);
+        assert_eq!(
+            failure(&house.code("result = 1").await),
+            FailureKind::SandboxUnavailable
+        );
     }
     let jobs = house.sandbox.jobs().len();
     let refused = house.code("result = 1").await;
     assert_eq!(failure(&refused), FailureKind::BreakerOpen);
     let wait = refused.failure.unwrap().retry_after.expect("when to try again");
     assert_eq!(house.sandbox.jobs().len(), jobs, "the sandbox is left alone");
-    assert_eq!(house.money().await, (spent, Usd::ZERO), "nothing ran, nothing is charged");
+    assert_eq!(
+        house.money().await,
+        (spent, Usd::ZERO),
+        "nothing ran, nothing is charged"
+    );
 
     house.clock.advance(Duration::from_secs_f64(wait));
     assert_eq!(house.code("result = 1").await.status, Status::Ok);
@@ -205,12 +267,23 @@ async fn three_platform_failures_open_the_circuit_and_program_failures_never_do(
 async fn a_spent_budget_refuses_before_anything_runs() {
     let house = house("0.000001").await;
     let result = house.ask("total revenue by product").await;
-    assert_eq!((result.status, failure(&result)), (Status::Refused, FailureKind::Budget));
+    assert_eq!(
+        (result.status, failure(&result)),
+        (Status::Refused, FailureKind::Budget)
+    );
     let short = result.failure.unwrap().budget.expect("which budget");
     assert_eq!((short.scope, short.limit), (ana(), "0.000001".parse().unwrap()));
     assert_eq!(short.resets_at, Some("2026-04-01T00:00:00Z".parse().unwrap()));
     assert!(house.sandbox.jobs().is_empty());
-    assert!(house.results.page(&ana(), PageRequest::default()).await.unwrap().results.is_empty());
+    assert!(
+        house
+            .results
+            .page(&ana(), PageRequest::default())
+            .await
+            .unwrap()
+            .results
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -218,7 +291,12 @@ async fn a_small_remainder_gets_smaller_limits_and_never_costs_more_than_its_hol
     let house = house("10").await;
     house.ask("total revenue by product").await;
     let all_it_may = |job: &Job| {
-        let Limits { wall, cpu, memory_bytes, .. } = job.limits;
+        let Limits {
+            wall,
+            cpu,
+            memory_bytes,
+            ..
+        } = job.limits;
         let usage = Usage {
             wall_ms: u64::try_from(wall.as_millis()).unwrap(),
             cpu_ms: u64::try_from(cpu.as_millis()).unwrap(),
@@ -233,9 +311,18 @@ async fn a_small_remainder_gets_smaller_limits_and_never_costs_more_than_its_hol
         request.max_cost = Some(cap.parse().unwrap());
         let result = house.run(request).await;
         assert_eq!(result.status, Status::Ok, "{cap}");
-        assert!(result.cost <= result.hold && result.hold <= cap.parse().unwrap(), "{cap}: {result:?}");
+        assert!(
+            result.cost <= result.hold && result.hold <= cap.parse().unwrap(),
+            "{cap}: {result:?}"
+        );
     }
-    let shortest = house.sandbox.jobs().iter().map(|job| job.limits.wall).min().unwrap();
+    let shortest = house
+        .sandbox
+        .jobs()
+        .iter()
+        .map(|job| job.limits.wall)
+        .min()
+        .unwrap();
     assert!(shortest < Limits::default().wall);
 
     let mut request = house.request(Ask::Code("result = 1".into()));
@@ -249,17 +336,29 @@ async fn cancelling_charges_what_was_used() {
     house.ask("total revenue by product").await;
     let (spent, _) = house.money().await;
     house.sandbox.next(FakeRun::hangs());
-    let running = house.analyst.start(house.request(Ask::Code("while True: pass".into()))).unwrap();
+    let running = house
+        .analyst
+        .start(house.request(Ask::Code("while True: pass".into())))
+        .unwrap();
     running.canceller().cancel();
     let result = running.result().await.unwrap();
-    assert_eq!((result.status, failure(&result)), (Status::Cancelled, FailureKind::Cancelled));
-    assert_eq!(house.money().await, (spent.checked_add(result.cost).unwrap(), Usd::ZERO));
+    assert_eq!(
+        (result.status, failure(&result)),
+        (Status::Cancelled, FailureKind::Cancelled)
+    );
+    assert_eq!(
+        house.money().await,
+        (spent.checked_add(result.cost).unwrap(), Usd::ZERO)
+    );
 }
 
 #[tokio::test]
 async fn an_analysis_outlives_whoever_asked() {
     let house = house("10").await;
-    let running = house.analyst.start(house.request(Ask::Question("total revenue by product".into()))).unwrap();
+    let running = house
+        .analyst
+        .start(house.request(Ask::Question("total revenue by product".into())))
+        .unwrap();
     let id = running.id();
     drop(running);
     while house.results.find(&ana(), id).await.unwrap().is_none() {
@@ -272,11 +371,16 @@ async fn an_analysis_outlives_whoever_asked() {
 async fn shutting_down_cancels_settles_and_refuses() {
     let house = house("10").await;
     house.sandbox.next(FakeRun::hangs());
-    let running = house.analyst.start(house.request(Ask::Question("total revenue by product".into()))).unwrap();
+    let running = house
+        .analyst
+        .start(house.request(Ask::Question("total revenue by product".into())))
+        .unwrap();
     house.analyst.shut_down().await;
     assert_eq!(running.result().await.unwrap().status, Status::Cancelled);
     assert_eq!(house.money().await.1, Usd::ZERO);
-    let late = house.analyst.start(house.request(Ask::Question("revenue".into())));
+    let late = house
+        .analyst
+        .start(house.request(Ask::Question("revenue".into())));
     assert_eq!(late.unwrap_err(), RequestError::ShuttingDown);
 }
 
@@ -284,7 +388,10 @@ async fn shutting_down_cancels_settles_and_refuses() {
 async fn what_cannot_be_answered_says_so_with_suggestions() {
     let house = house("10").await;
     let result = house.ask("what will the weather be tomorrow in Lisbon").await;
-    assert_eq!((result.status, failure(&result)), (Status::Failed, FailureKind::CannotAnswer));
+    assert_eq!(
+        (result.status, failure(&result)),
+        (Status::Failed, FailureKind::CannotAnswer)
+    );
     let failure = result.failure.unwrap();
     assert!(!failure.not_understood.is_empty());
     assert!(!failure.suggestions.is_empty());
@@ -300,10 +407,16 @@ async fn impossible_requests_are_not_begun() {
     for (ask, expected) in [
         (Ask::Question(String::new()), RequestError::EmptyQuestion),
         (Ask::Question(" \n\t".into()), RequestError::EmptyQuestion),
-        (Ask::Question(long.clone()), RequestError::LongQuestion { chars: long.len() }),
+        (
+            Ask::Question(long.clone()),
+            RequestError::LongQuestion { chars: long.len() },
+        ),
         (Ask::Code("  ".into()), RequestError::EmptyCode),
         (Ask::Code("a\0b".into()), RequestError::BinaryCode),
-        (Ask::Code("#".repeat(300_000)), RequestError::LongCode { bytes: 300_000 }),
+        (
+            Ask::Code("#".repeat(300_000)),
+            RequestError::LongCode { bytes: 300_000 },
+        ),
     ] {
         assert_eq!(house.analyst.start(house.request(ask)).unwrap_err(), expected);
     }
