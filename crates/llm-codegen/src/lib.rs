@@ -5,6 +5,7 @@
 //! A generator knows no budget; it is told what it may use and reports what it used.
 
 mod error;
+pub mod eval;
 mod generator;
 pub mod planner;
 
