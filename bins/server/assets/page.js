@@ -144,15 +144,15 @@ function openFromAddress() {
 async function refreshDatasets() {
   try {
     const { datasets } = await api.datasets();
-    datasets.forEach((dataset) => known.set(dataset.name, dataset));
+    datasets.forEach((dataset) => known.set(dataset.version, dataset));
     const picked = picker.value;
-    picker.replaceChildren(...datasets.map(({ name }) => h("option", { value: name }, name)));
+    picker.replaceChildren(...datasets.map(({ name, version }) => h("option", { value: version }, nameOf(name, version, datasets))));
     picker.disabled = datasets.length === 0;
     if (datasets.some(({ typed }) => !typed) && looksAtData < MOST_LOOKS_AT_DATA) {
       looksAtData += 1;
       setTimeout(refreshDatasets, 2000);
     }
-    const chosen = known.has(picked) ? picked : datasets[0]?.name;
+    const chosen = known.has(picked) ? picked : datasets[0]?.version;
     if (chosen) picker.value = chosen;
     if (chosen) chooseDataset(chosen);
     else place(byId("data"), h("p", {}, "There is no data yet. Start Meterbox with ", h("code", {}, "--data FOLDER"), "."));
@@ -161,8 +161,14 @@ async function refreshDatasets() {
   }
 }
 
-function chooseDataset(name) {
-  const dataset = known.get(name);
+/** Versions of one dataset are told apart. */
+function nameOf(name, version, datasets) {
+  const unique = datasets.filter((other) => other.name === name).length === 1;
+  return unique ? name : `${name} (${version.slice(0, 6)})`;
+}
+
+function chooseDataset(version) {
+  const dataset = known.get(version);
   showDataset(dataset);
   byId("examples").hidden = dataset.examples.length === 0;
   byId("example-list").replaceChildren(...dataset.examples.map((example) =>

@@ -81,40 +81,61 @@ impl AppState {
         })
     }
 
-    /// The dataset of this name; the only one there is where none is named.
-    pub(crate) fn dataset(&self, names: Option<&[String]>) -> Result<Dataset, Problem> {
-        let mut datasets = self.all_datasets()?;
-        let known = datasets.iter().map(Dataset::name).collect::<Vec<_>>().join(", ");
-        match names {
-            None | Some([]) if datasets.len() == 1 => Ok(datasets.remove(0)),
-            None | Some([]) if datasets.is_empty() => {
-                let hint = "Start Meterbox with --data FOLDER.";
-                Err(Problem::bad_request("datasets", "There is no data yet.", hint))
+    /// The dataset of this name or version; the only one there is where none is named.
+    pub(crate) fn dataset(&self, named: Option<&[String]>) -> Result<Dataset, Problem> {
+        let datasets = self.all_datasets()?;
+        if datasets.is_empty() {
+            let hint = "Start Meterbox with --data FOLDER.";
+            return Err(Problem::bad_request("datasets", "There is no data yet.", hint));
+        }
+        let hint = format!("Name one of: {}.", names_of(&datasets));
+        let mut fitting = match named {
+            None | Some([]) => datasets,
+            Some([one]) => {
+                let is_meant = |dataset: &Dataset| dataset.name() == one || dataset.version() == one;
+                datasets.into_iter().filter(is_meant).collect()
             }
-            None | Some([]) => {
-                let hint = format!("Name one of: {known}.");
-                Err(Problem::bad_request(
-                    "datasets",
-                    "There is more than one dataset.",
-                    hint,
-                ))
-            }
-            Some([name]) => datasets
-                .into_iter()
-                .find(|dataset| dataset.name() == name)
-                .ok_or_else(|| {
-                    let shown: String = name.chars().take(80).collect();
-                    let hint = format!("Name one of: {known}.");
-                    Problem::bad_request("datasets", format!("There is no dataset {shown:?}."), hint)
-                }),
             Some(_) => {
                 let hint = "Put their files into one folder and name that dataset.";
-                Err(Problem::bad_request(
+                return Err(Problem::bad_request(
                     "datasets",
                     "Only one dataset can be asked at a time.",
                     hint,
+                ));
+            }
+        };
+        match fitting.len() {
+            0 => {
+                let asked: String = named
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|name| name.chars())
+                    .take(80)
+                    .collect();
+                Err(Problem::bad_request(
+                    "datasets",
+                    format!("There is no dataset {asked:?}."),
+                    hint,
                 ))
             }
+            1 => Ok(fitting.remove(0)),
+            _ => Err(Problem::bad_request(
+                "datasets",
+                "More than one dataset is meant.",
+                hint,
+            )),
         }
     }
+}
+
+/// What to call each: its name, or its version where others have the same name.
+fn names_of(datasets: &[Dataset]) -> String {
+    let is_unique = |name: &str| datasets.iter().filter(|other| other.name() == name).count() == 1;
+    let call = |dataset: &Dataset| {
+        if is_unique(dataset.name()) {
+            return dataset.name().to_owned();
+        }
+        format!("{} ({})", dataset.version(), dataset.name())
+    };
+    datasets.iter().map(call).collect::<Vec<_>>().join(", ")
 }

@@ -263,7 +263,19 @@ async fn datasets_are_described_without_their_values() {
             .as_str()
             .is_some_and(|version| !version.is_empty())
     );
+    assert_eq!(shop["tables"][0]["name"], "orders");
+    assert_eq!(shop["tables"][0]["columns"][1]["max"], 12.5);
+    assert_eq!(shop["as_of"], "2026-10-31");
+    assert!(!shop["examples"].as_array().unwrap().is_empty());
     assert!(!datasets.to_string().contains("Espresso"), "{datasets}");
+
+    for named in ["shop", shop["version"].as_str().unwrap()] {
+        let reply = app
+            .execute(json!({"query": "a", "datasets": [named]}).to_string())
+            .await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+        assert_eq!(reply.json()["datasets"][0]["version"], shop["version"]);
+    }
 }
 
 #[tokio::test]

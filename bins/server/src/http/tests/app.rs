@@ -18,7 +18,7 @@ use meterbox_llm_codegen::{CodeGenerator, GenerateError, GenerateRequest, Genera
 use meterbox_results_store::MemoryResults;
 use meterbox_sandbox_client::{FakeRun, FakeSandbox};
 use meterbox_testkit::ManualClock;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -155,7 +155,7 @@ impl Reply {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    pub(super) fn header(&self, name: impl axum::http::header::AsHeaderName) -> &str {
+    pub(super) fn header(&self, name: impl header::AsHeaderName) -> &str {
         self.headers
             .get(name)
             .map(|value| value.to_str().unwrap())
@@ -209,13 +209,33 @@ pub(super) fn execute_live(body: impl Into<Body>) -> Request<Body> {
     request
 }
 
+/// What the import program replies for the one table of [`typed_shop`].
+const IMPORTED: &str = r#"{
+    "tables": [{
+        "name": "orders", "source": "orders.csv", "file": "orders.parquet", "rows": 2,
+        "columns": [
+            {"name": "product", "type": "text", "role": "dimension", "nulls": 0, "distinct": 2, "unique": true,
+             "values": [{"value": "Espresso", "count": 1}, {"value": "Tea", "count": 1}]},
+            {"name": "revenue", "type": "decimal", "role": "measure", "nulls": 0, "distinct": 2, "min": 3, "max": 12.5}
+        ]
+    }],
+    "as_of": "2026-10-31",
+    "failures": []
+}"#;
+
 /// A catalog with one typed dataset, `shop`.
 fn typed_shop(folder: &TempDir) -> Catalog {
     let data = folder.path().join("shop");
     std::fs::create_dir(&data).unwrap();
     std::fs::write(data.join("orders.csv"), "product,revenue\nEspresso,12.5\nTea,3\n").unwrap();
     let catalog = Catalog::open(&folder.path().join("datasets")).unwrap();
-    catalog.add(&[data]).unwrap();
+    let dataset = catalog.add(&[data]).unwrap();
+    let parquet = folder.path().join("orders.parquet");
+    std::fs::write(&parquet, "only its path matters").unwrap();
+    let reply = RawValue::from_string(IMPORTED.to_owned()).unwrap();
+    catalog
+        .record_import(&dataset, &reply, &[("orders.parquet".to_owned(), parquet)])
+        .unwrap();
     catalog
 }
 
