@@ -9,6 +9,7 @@ use std::{
 use meterbox_core::{MoneyError, Usd};
 
 const DATA_DIR: &str = "METERBOX_DATA_DIR";
+const RUNTIME_DIR: &str = "METERBOX_RUNTIME_DIR";
 const LISTEN: &str = "METERBOX_LISTEN";
 const MAX_COST: &str = "MAX_BUDGET_PER_ANALYSIS";
 const MONTHLY_LIMIT: &str = "DEFAULT_BUDGET_LIMIT";
@@ -18,6 +19,8 @@ const MONTHLY_LIMIT: &str = "DEFAULT_BUDGET_LIMIT";
 pub(crate) struct Settings {
     /// Where everything is kept.
     pub(crate) data_dir: PathBuf,
+    /// Where the Python runtime is kept.
+    pub(crate) runtime_dir: PathBuf,
     /// Where the page is served.
     pub(crate) listen: SocketAddr,
     /// The most one analysis may cost.
@@ -57,6 +60,14 @@ impl Settings {
         Self::from_names(&names)
     }
 
+    /// Keeps everything in this folder; a runtime kept elsewhere on purpose stays there.
+    pub(crate) fn keep_in(&mut self, data_dir: &Path) {
+        if self.runtime_dir == self.data_dir.join("runtime") {
+            self.runtime_dir = data_dir.join("runtime");
+        }
+        data_dir.clone_into(&mut self.data_dir);
+    }
+
     fn from_names(names: &HashMap<String, String>) -> Result<Self, SettingsError> {
         let set = |name: &str| names.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
         let money = |name: &'static str, default: Usd| {
@@ -67,11 +78,13 @@ impl Settings {
             None => SocketAddr::from(([127, 0, 0, 1], 3000)),
             Some(value) => parse_listen(value)?,
         };
+        let data_dir = match set(DATA_DIR) {
+            Some(folder) => PathBuf::from(folder),
+            None => default_data_dir(set("XDG_DATA_HOME"), set("HOME"))?,
+        };
         Ok(Self {
-            data_dir: match set(DATA_DIR) {
-                Some(folder) => PathBuf::from(folder),
-                None => default_data_dir(set("XDG_DATA_HOME"), set("HOME"))?,
-            },
+            runtime_dir: set(RUNTIME_DIR).map_or_else(|| data_dir.join("runtime"), PathBuf::from),
+            data_dir,
             listen,
             max_cost: money(MAX_COST, Usd::from_dollars(5))?,
             monthly_limit: money(MONTHLY_LIMIT, Usd::from_dollars(10))?,
@@ -120,6 +133,7 @@ mod tests {
     fn defaults_need_only_a_home() {
         let settings = settings(&[("HOME", "/home/ana"), (LISTEN, " ")]).unwrap();
         assert_eq!(settings.data_dir, Path::new("/home/ana/.local/share/meterbox"));
+        assert_eq!(settings.runtime_dir, Path::new("/home/ana/.local/share/meterbox/runtime"));
         assert_eq!(settings.listen, "127.0.0.1:3000".parse().unwrap());
         assert_eq!(settings.max_cost, Usd::from_dollars(5));
         assert_eq!(settings.monthly_limit, Usd::from_dollars(10));

@@ -22,7 +22,6 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub(crate) struct Meterbox {
     pub(crate) analyst: Analyst,
-    pub(crate) budget: BudgetEngine,
     /// Who asks, where nobody logs in.
     pub(crate) local_user: Principal,
 }
@@ -36,6 +35,8 @@ pub(crate) enum StartError {
     Sandbox(#[from] SandboxError),
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    #[error("{}", .0.message)]
+    Import(Failure),
     #[error(transparent)]
     Budget(#[from] BudgetError),
     #[error(transparent)]
@@ -50,6 +51,7 @@ impl StartError {
     /// The same, in the words of the contract.
     pub(crate) fn failure(&self) -> Failure {
         let (kind, hint) = match self {
+            Self::Import(failure) => return failure.clone(),
             Self::Dataset(error) => (FailureKind::BadData, error.hint().to_owned()),
             Self::Runtime(_) => (FailureKind::SandboxUnavailable, "Run `meterbox doctor`.".to_owned()),
             Self::Sandbox(SandboxError::Unavailable { fix, .. }) => (FailureKind::SandboxUnavailable, fix.clone()),
@@ -70,10 +72,10 @@ impl Meterbox {
         let results = SqliteResults::open(&folder.join("results.sqlite3"))?;
         let sandbox = LocalSandbox::builder(python).inputs_root(catalog.folder()).build()?;
         let analyst =
-            Analyst::builder(Arc::new(sandbox), budget.clone(), Arc::new(results), catalog, folder.join("artifacts"))
+            Analyst::builder(Arc::new(sandbox), budget, Arc::new(results), catalog, folder.join("artifacts"))
                 .max_cost(settings.max_cost)
                 .build();
-        Ok(Self { analyst, budget, local_user: Principal::user(local_user()?) })
+        Ok(Self { analyst, local_user: Principal::user(local_user()?) })
     }
 
     /// Opens the ledger and defines what everybody may spend a month.

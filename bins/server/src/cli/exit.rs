@@ -9,6 +9,8 @@ use super::text;
 use crate::wiring::StartError;
 
 const USAGE: u8 = 2;
+/// There is no sandbox, or no ledger.
+pub(crate) const NO_SANDBOX: u8 = 6;
 
 /// The exit code of a result.
 pub(crate) fn code(result: &AnalysisResult) -> u8 {
@@ -25,7 +27,7 @@ fn code_of_failure(kind: FailureKind) -> u8 {
     match kind {
         FailureKind::BadRequest => USAGE,
         FailureKind::Budget | FailureKind::Rate | FailureKind::Concurrency => 5,
-        FailureKind::SandboxUnavailable | FailureKind::LedgerUnavailable | FailureKind::BreakerOpen => 6,
+        FailureKind::SandboxUnavailable | FailureKind::LedgerUnavailable | FailureKind::BreakerOpen => NO_SANDBOX,
         FailureKind::ProviderAuth
         | FailureKind::ProviderRate
         | FailureKind::ProviderQuota

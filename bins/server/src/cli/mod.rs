@@ -90,7 +90,7 @@ fn effective_settings(cli: &Cli) -> Result<Settings, SettingsError> {
     let folder = std::env::current_dir().unwrap_or_default();
     let mut settings = Settings::load(&folder)?;
     if let Some(data_dir) = &cli.data_dir {
-        settings.data_dir.clone_from(data_dir);
+        settings.keep_in(data_dir);
     }
     Ok(settings)
 }

@@ -28,7 +28,7 @@ pub(crate) fn render(answer: &Answer) -> String {
 
 fn table(columns: &[AnswerColumn], rows: &[Vec<Cell>], row_count: u64) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(columns.iter().map(|column| {
         let unit = column.unit.as_ref().map(|unit| format!(" ({unit})")).unwrap_or_default();
         aligned(inert(&format!("{}{unit}", column.name)), column.column_type)

@@ -1,0 +1,108 @@
+//! `meterbox doctor`: what this machine can do, and how to fix what it can't.
+
+use std::{fs, process::ExitCode};
+
+use meterbox_local_sandbox::{
+    LocalSandbox,
+    runtime::{Runtime, RuntimeStatus},
+};
+
+use super::{exit, text};
+use crate::{settings::Settings, wiring::Meterbox};
+
+pub(super) async fn doctor(settings: &Settings) -> ExitCode {
+    let mut visit = Visit { ills: 0 };
+    visit.data_folder(settings);
+    let runtime = visit.runtime(settings);
+    if let Some(runtime) = runtime {
+        visit.sandbox(runtime).await;
+    }
+    visit.ledger(settings).await;
+    visit.settings(settings);
+    if visit.ills == 0 {
+        text::say("All is well.");
+        return ExitCode::SUCCESS;
+    }
+    let things = if visit.ills == 1 { "thing needs" } else { "things need" };
+    text::say(&format!("{} {things} attention.", visit.ills));
+    ExitCode::from(exit::NO_SANDBOX)
+}
+
+struct Visit {
+    ills: u32,
+}
+
+impl Visit {
+    fn well(&self, check: &str, found: &str) {
+        text::say(&format!("✓ {check:<28} {found}"));
+    }
+
+    fn ill(&mut self, check: &str, found: &str, fix: &str) {
+        self.ills += 1;
+        text::say(&format!("✗ {check:<28} {found}"));
+        text::say(&format!("  {:<28} fix: {fix}", ""));
+    }
+
+    fn data_folder(&mut self, settings: &Settings) {
+        let folder = &settings.data_dir;
+        let writable = fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
+        match writable {
+            Ok(_) => self.well("data folder", &folder.display().to_string()),
+            Err(error) => {
+                let found = format!("{} cannot be written: {error}", folder.display());
+                self.ill("data folder", &found, "set METERBOX_DATA_DIR to a folder of your own");
+            }
+        }
+    }
+
+    fn runtime(&mut self, settings: &Settings) -> Option<Runtime> {
+        match Runtime::status(&settings.runtime_dir) {
+            RuntimeStatus::Ready(runtime) => {
+                let found = format!("Python {}, {} packages", runtime.version, runtime.packages.len());
+                self.well("Python runtime", &found);
+                Some(runtime)
+            }
+            RuntimeStatus::Incomplete { reason } => {
+                self.ill("Python runtime", &reason, "meterbox runtime install");
+                None
+            }
+            _ => {
+                self.ill("Python runtime", "not installed yet", "meterbox runtime install (the first question does it too)");
+                None
+            }
+        }
+    }
+
+    async fn sandbox(&mut self, runtime: Runtime) {
+        let sandbox = match LocalSandbox::builder(runtime).build() {
+            Ok(sandbox) => sandbox,
+            Err(error) => return self.ill("sandbox", &error.to_string(), "run doctor as another user"),
+        };
+        for check in sandbox.diagnose().await.checks {
+            match check.fix {
+                _ if check.ok => self.well(&check.check, &check.found),
+                Some(fix) => self.ill(&check.check, &check.found, &fix),
+                None => self.ill(&check.check, &check.found, "see ARCHITECTURE.md for what a sandbox needs"),
+            }
+        }
+    }
+
+    async fn ledger(&mut self, settings: &Settings) {
+        const FIX: &str = "keep a copy of ledger.sqlite3, and move it away to begin a new one";
+        let budget = match Meterbox::open_budget(settings).await {
+            Ok(budget) => budget,
+            Err(error) => return self.ill("ledger", &error.to_string(), FIX),
+        };
+        match budget.verify().await {
+            Ok(report) if report.is_clean() => self.well("ledger", "every balance is the sum of its entries"),
+            Ok(report) => self.ill("ledger", &format!("{report:?}"), FIX),
+            Err(error) => self.ill("ledger", &error.to_string(), FIX),
+        }
+    }
+
+    fn settings(&self, settings: &Settings) {
+        let found = format!("{} an analysis, {} a user and month", settings.max_cost, settings.monthly_limit);
+        self.well("budget", &found);
+        self.well("model", "none configured; the built-in planner answers");
+    }
+}
