@@ -48,9 +48,12 @@ struct Parts {
     /// Tables named as what the question is about.
     entities: Vec<TableId>,
     counted_columns: Vec<(ColumnId, bool)>,
+    /// Columns that only say of what the rest is: "the age of all drivers".
+    subjects: Vec<ColumnId>,
     order: Option<Order>,
     limit: Option<u32>,
     assumptions: Vec<String>,
+    doubts: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,7 +64,8 @@ enum Item {
 }
 
 impl Assembly<'_> {
-    pub(super) fn plan(&self) -> Result<(Plan, Vec<String>), Trouble> {
+    /// The plan, what was assumed, and which choices were made that could well be others.
+    pub(super) fn plan(&self) -> Result<(Plan, Vec<String>, Vec<String>), Trouble> {
         let mut parts = Parts::default();
         for slot in &self.cues.slots {
             self.place(slot, &mut parts)?;
@@ -76,7 +80,10 @@ impl Assembly<'_> {
         }
         let grain = self.grained(&mut parts)?;
         let intent = self.settle(&mut parts, grain.is_some())?;
-        self.finish(intent, parts, grain, period, filters)
+        let mut doubts = std::mem::take(&mut parts.doubts);
+        let (plan, assumptions) = self.finish(intent, parts, grain, period, filters)?;
+        self.doubt_plan(&plan, &mut doubts);
+        Ok((plan, assumptions, doubts))
     }
 
     fn target(&self, slot: &Slot) -> Option<&Target> {
@@ -101,6 +108,10 @@ impl Assembly<'_> {
 
     fn place_column(&self, slot: &Slot, id: ColumnId, parts: &mut Parts) -> Result<(), Trouble> {
         let column = &self.schema.columns[id];
+        if slot.total_number && column.is_measure() {
+            parts.measures.push((Aggregate::Sum, Item::Column(id)));
+            return Ok(());
+        }
         if slot.count {
             parts.counted_columns.push((id, slot.distinct));
             return Ok(());
@@ -108,6 +119,10 @@ impl Assembly<'_> {
         if slot.aggregates.is_empty() {
             if slot.group {
                 parts.groups.push(id);
+            } else if slot.along {
+                parts.plain.insert(0, Item::Column(id));
+            } else if self.is_subject(slot, id) {
+                parts.subjects.push(id);
             } else {
                 parts.plain.push(Item::Column(id));
             }
@@ -131,6 +146,23 @@ impl Assembly<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Does the mention only say whose columns the others are, as "drivers" in "the names of all drivers"?
+    fn is_subject(&self, slot: &Slot, id: ColumnId) -> bool {
+        let mention = &self.mentions[slot.mention];
+        let column = &self.schema.columns[id];
+        let names_rows = column.is_identifier() || column.profile.unique || !column.is_numeric();
+        if !names_rows || column.is_time() {
+            return false;
+        }
+        let followed = matches!(self.words.at(mention.end), "who" | "whose" | "that" | "which");
+        let said_in_part = column.is_identifier() && self.words.at(mention.end - 1) != "id" && !self.named_in_full(id);
+        let back = |steps| self.words.before(mention.start, steps);
+        let of_all = matches!(back(1), "all" | "those" | "these") && matches!(back(2), "of" | "for");
+        let not_first = self.cues.slots.first().is_some_and(|first| first.mention != slot.mention);
+        let of = matches!(back(1), "of" | "for") || (back(1) == "the" && matches!(back(2), "of" | "for"));
+        (followed || of_all || (of && not_first && said_in_part)) && self.cues.slots.len() > 1
     }
 
     fn place_table(&self, slot: &Slot, table: TableId, parts: &mut Parts) -> Result<(), Trouble> {
@@ -381,8 +413,9 @@ impl Assembly<'_> {
     fn filters(&self, parts: &mut Parts) -> Result<Vec<(Condition, bool)>, Trouble> {
         let mut filters: Vec<(Condition, bool)> = Vec::new();
         for found in &self.conditions.found {
-            let column = match self.choice.targets[found.mention].as_ref() {
-                Some(Target::Column(id) | Target::Value(id, _)) => *id,
+            let column = match (found.column, self.choice.targets[found.mention].as_ref()) {
+                (Some(id), _) => id,
+                (None, Some(Target::Column(id) | Target::Value(id, _))) => *id,
                 _ => continue,
             };
             self.refuse_ambiguous_value(found.mention, column)?;
@@ -615,7 +648,8 @@ impl Assembly<'_> {
             if let Some(Target::Column(id)) = self.target(slot) {
                 let plain = parts.plain.contains(&Item::Column(*id));
                 let group = parts.groups.contains(id);
-                if (group || (plain && !measured.contains(&Item::Column(*id)))) && !dimensions.contains(id) {
+                let counted = parts.measures.iter().all(|(aggregate, item)| *item != Item::Column(*id) || *aggregate == Aggregate::Count);
+                if (group || (plain && (counted || !measured.contains(&Item::Column(*id))))) && !dimensions.contains(id) {
                     dimensions.push(*id);
                 }
             }
@@ -711,6 +745,9 @@ impl Assembly<'_> {
             } else if column.profile.unique {
                 parts.measures.push((Aggregate::Count, Item::Column(id)));
             } else {
+                if !distinct {
+                    parts.doubts.push(format!("Different values of `{}` are counted, not rows.", column.profile.name));
+                }
                 parts.measures.push((Aggregate::CountDistinct, Item::Column(id)));
             }
         }
@@ -740,7 +777,7 @@ impl Assembly<'_> {
             return Ok(Some(Intent::Pairs));
         }
         if scatter && plain.len() == 1 && parts.groups.len() == 1 {
-            parts.plain.insert(0, Item::Column(parts.groups.remove(0)));
+            parts.plain.push(Item::Column(parts.groups.remove(0)));
             return Ok(Some(Intent::Pairs));
         }
         // "sales by region": each number gets the aggregate that makes sense for it.
@@ -780,7 +817,8 @@ impl Assembly<'_> {
             return Ok(None);
         }
         if plain.len() >= 2 {
-            if let (Some(other), Some(number)) = (others.first(), numbers.first()) {
+            let along = self.cues.slots.iter().any(|slot| slot.along);
+            if let (Some(other), Some(number), false) = (others.first(), numbers.first(), along) {
                 let mut pair = vec![*other, *number];
                 pair.extend(others.get(1));
                 parts.plain = pair;
@@ -804,6 +842,11 @@ impl Assembly<'_> {
                 return Ok(Some(Intent::Pairs));
             }
         }
+        if plain.is_empty() && !grouped {
+            for id in std::mem::take(&mut parts.subjects) {
+                parts.groups.push(id);
+            }
+        }
         if self.some_unexplained && !grained {
             return Err(Trouble::cannot(
                 "It is not clear which number is asked for",
@@ -823,6 +866,41 @@ impl Assembly<'_> {
     fn asks_relationship(&self) -> bool {
         (0..self.words.len())
             .any(|at| matches!(self.words.at(at), "correlation" | "relationship" | "correlate"))
+    }
+
+    /// Choices that could well be others.
+    fn doubt_plan(&self, plan: &Plan, doubts: &mut Vec<String>) {
+        let column = |dimension: &Dimension| {
+            self.schema.columns.iter().find(|column| {
+                column.profile.name == dimension.column.column && self.schema.tables[column.table].name == dimension.column.table
+            })
+        };
+        for dimension in &plan.dimensions {
+            let dates = column(dimension).is_some_and(|column| column.is_time());
+            if plan.intent == Intent::Aggregate && dates && dimension.grain.is_none() {
+                doubts.push(format!("Each `{}` stands by itself; ask by day, month or year to put them together.", dimension.column.column));
+            }
+        }
+        let first = plan.dimensions.first().and_then(column);
+        let drawn_once = matches!(self.chart, Some(ChartKind::Bar | ChartKind::Pie | ChartKind::Line));
+        if plan.intent == Intent::Pairs && drawn_once && first.is_some_and(|first| !first.profile.unique) {
+            doubts.push("Rows are shown one by one, though several share a value.".to_owned());
+        }
+        for slot in &self.cues.slots {
+            let mention = &self.mentions[slot.mention];
+            let Some(Target::Column(chosen)) = self.target(slot) else { continue };
+            let Some((_, score)) = mention.columns().find(|(id, _)| id == chosen) else { continue };
+            let table = self.schema.columns[*chosen].table;
+            let rival = mention.columns().find(|(id, other)| {
+                id != chosen && self.schema.columns[*id].table == table && *other > score - 0.04 && score < 0.97
+            });
+            if let Some((rival, _)) = rival {
+                doubts.push(format!(
+                    "`{}` is taken, not `{}`.",
+                    self.schema.columns[*chosen].profile.name, self.schema.columns[rival].profile.name
+                ));
+            }
+        }
     }
 
     fn measure(&self, item: Item) -> Result<Measure, Trouble> {
@@ -962,14 +1040,19 @@ impl Assembly<'_> {
             Item::Column(id) => Some(*id),
             _ => None,
         });
-        plain.chain(parts.groups.iter().copied()).collect()
+        // Each row is a pair already; its own key would not tell series apart.
+        let lone = parts.plain.len() < 2;
+        let series = parts.groups.iter().copied().filter(move |id| {
+            let column = &self.schema.columns[*id];
+            lone || (!column.profile.unique && !column.is_identifier())
+        });
+        plain.chain(series).collect()
     }
 
     /// "share of revenue by region", "what percentage of orders"
     fn share(&self, parts: &mut Parts) -> bool {
         let asked = (0..self.words.len()).any(|at| {
-            self.words.at(at) == "share"
-                || (matches!(self.words.at(at), "percentage" | "percent" | "%" | "proportion")
+            (self.words.at(at) == "share" && matches!(self.words.at(at + 1), "of" | "by")) || (matches!(self.words.at(at), "percentage" | "percent" | "%" | "proportion")
                     && self.words.at(at + 1) == "of")
         });
         let adds_up = parts

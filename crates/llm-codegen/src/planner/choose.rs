@@ -108,6 +108,7 @@ fn fit(schema: &Schema<'_>, target: &Target, want: Want, base: TableId) -> Optio
                 Want::Measure => far - 0.1,
                 Want::Count => far - if hops > 0 { 0.1 } else { 0.0 },
                 Want::Group if column.is_measure() => far - 0.06,
+                Want::Group if column.has_word(&["name", "title"]) => far + 0.03,
                 Want::Group => far,
                 // A plain number of another table would be repeated for each row.
                 Want::Plain if hops > 0 && column.is_measure() => return None,

@@ -267,6 +267,7 @@ impl Program<'_> {
         let data = self.data(&dimension.column);
         let when = format!("pd.to_datetime({data})");
         match dimension.grain {
+            None if matches!(self.column_type(&dimension.column), Some(ColumnType::Date | ColumnType::Datetime)) => when,
             None => data,
             Some(Grain::Day) => format!("{when}.dt.normalize()"),
             Some(Grain::Week) => format!("{when}.dt.to_period(\"W-SUN\").dt.start_time"),
@@ -377,7 +378,7 @@ impl Program<'_> {
         }
         if let [(_, number)] = numbers.as_slice() {
             self.code.push_str(&format!("result = {number}\n"));
-            self.line("result = None if pd.isna(result) else result");
+            self.line("result = \"No rows to answer from.\" if pd.isna(result) else result");
             return;
         }
         let cells: Vec<String> = numbers
@@ -579,6 +580,18 @@ impl Program<'_> {
         let kind = serde_json::to_value(kind).unwrap_or_default();
         let kind = kind.as_str().unwrap_or("bar");
         let names = &self.names.dimensions;
+        // Two numbers of each group are points.
+        if let ("scatter", Intent::Aggregate, [x, y]) = (kind, self.plan.intent, self.names.measures.as_slice()) {
+            let line = format!(
+                "chart = {{\"kind\": \"scatter\", \"title\": {}, \"x\": {}, \"y\": [{}], \"series\": {}}}",
+                quote(title),
+                quote(x),
+                quote(y),
+                quote(&names[0])
+            );
+            self.line(&line);
+            return;
+        }
         let (y, series) = match self.plan.intent {
             Intent::Pairs => (
                 names.get(1).into_iter().cloned().collect::<Vec<_>>(),

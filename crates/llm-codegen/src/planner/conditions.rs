@@ -15,6 +15,8 @@ use super::{
 pub(super) struct Found {
     /// The mention whose column is meant.
     pub(super) mention: usize,
+    /// The column, where a value has decided it.
+    pub(super) column: Option<ColumnId>,
     pub(super) test: Test,
     /// Where it stands in the question.
     pub(super) at: usize,
@@ -41,6 +43,8 @@ pub(super) struct Conditions {
     pub(super) consumed: Vec<usize>,
     /// Values the data does not have.
     pub(super) unknown_values: Vec<String>,
+    /// Conditions on an average or a total, which would have to hold for groups.
+    pub(super) on_aggregates: Vec<String>,
 }
 
 pub(super) fn find(
@@ -80,12 +84,7 @@ struct Reader<'a, 's> {
 impl Reader<'_, '_> {
     fn push(&mut self, mention: usize, test: Test) {
         let at = self.mentions[mention].start;
-        self.out.found.push(Found {
-            mention,
-            test,
-            at,
-            or_before: false,
-        });
+        self.out.found.push(Found { mention, column: None, test, at, or_before: false });
     }
 
     fn consume(&mut self, mention: usize) {
@@ -353,7 +352,11 @@ impl Reader<'_, '_> {
             if Some(chosen) == after {
                 self.words.claim(end, self.mentions[chosen].end);
             }
-            self.consume_unless_asked(chosen);
+            if Some(chosen) == after {
+                self.consume(chosen);
+            } else {
+                self.consume_unless_asked(chosen);
+            }
         }
     }
 
@@ -417,10 +420,9 @@ impl Reader<'_, '_> {
             }
         }
         self.words.claim(mention.start, mention.end);
-        let value = values
-            .iter()
-            .find(|(id, _)| owner == index || self.mentions[owner].columns().any(|(own, _)| own == *id))
-            .map_or_else(|| values[0].1.clone(), |(_, value)| value.clone());
+        let named = values.iter().find(|(id, _)| owner == index || self.mentions[owner].columns().any(|(own, _)| own == *id));
+        let (column, value) = named.unwrap_or(&values[0]).clone();
+        let column = (owner != index).then_some(column);
         if owner != index {
             let extra = if owner > index {
                 self.mentions[owner].end
@@ -443,7 +445,6 @@ impl Reader<'_, '_> {
                 .map_or(0, |previous| previous.end);
             index > 0
                 && matches!(last.test, Test::OneOf(..))
-                && last.mention + 1 >= index.min(last.mention + 1)
                 && self.mentions[index - 1].is_value()
                 && owner == index
                 && (between..self.mentions[index].start)
@@ -461,12 +462,7 @@ impl Reader<'_, '_> {
             return;
         }
         let at = self.mentions[index].start;
-        self.out.found.push(Found {
-            mention: owner,
-            test: Test::OneOf(vec![value], negated),
-            at,
-            or_before: false,
-        });
+        self.out.found.push(Found { mention: owner, column, test: Test::OneOf(vec![value], negated), at, or_before: false });
     }
 
     fn negated_before(&self, at: usize, index: usize) -> bool {

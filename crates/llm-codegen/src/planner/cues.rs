@@ -18,6 +18,10 @@ pub(super) struct Slot {
     pub(super) group: bool,
     /// over, different: groups if something else is measured
     pub(super) weak_group: bool,
+    /// "total number of": a count of things, a sum of numbers
+    pub(super) total_number: bool,
+    /// "over": what something is drawn along
+    pub(super) along: bool,
     /// most (true), least (false)
     pub(super) superlative: Option<bool>,
 }
@@ -88,6 +92,7 @@ fn read_context(words: &mut Words, from: usize, to: usize, slot: &mut Slot, cues
                     Some(Aggregate::Mean | Aggregate::Median | Aggregate::Max | Aggregate::Min)
                 );
                 if !averaged && slot.superlative.is_none() {
+                    slot.total_number = slot.aggregates.last() == Some(&Aggregate::Sum);
                     slot.aggregates.clear();
                     slot.count = true;
                 } else if slot.superlative.is_some() {
@@ -102,6 +107,7 @@ fn read_context(words: &mut Words, from: usize, to: usize, slot: &mut Slot, cues
             "different" | "distinct" | "unique" => {
                 slot.distinct = slot.count;
                 slot.weak_group |= !slot.count;
+                slot.group |= !slot.count && matches!(words.before(at, 1), "in" | "from" | "of" | "for" | "across");
             }
             "by" | "per" | "each" | "every" | "across" => {
                 settle(slot, cues);
@@ -111,7 +117,11 @@ fn read_context(words: &mut Words, from: usize, to: usize, slot: &mut Slot, cues
             "group" | "grouped" | "grouping" | "bin" | "categorize" | "categorized" | "split" | "colored" => {
                 slot.weak_group = true
             }
-            "over" | "against" | "versus" | "vs" => slot.weak_group = true,
+            "over" => {
+                slot.weak_group = true;
+                slot.along = true;
+            }
+            "against" | "versus" | "vs" => slot.weak_group = true,
             "fewest" => {
                 slot.superlative = Some(false);
                 slot.aggregates.push(Aggregate::Min);
@@ -133,6 +143,10 @@ fn read_context(words: &mut Words, from: usize, to: usize, slot: &mut Slot, cues
                         slot.superlative = Some(true);
                     } else if matches!(word.as_str(), "least" | "lowest" | "smallest" | "worst") {
                         slot.superlative = Some(false);
+                    }
+                    // "total minimal price" is the minimum.
+                    if slot.aggregates.last() == Some(&Aggregate::Sum) && words.before(at, 1) == "total" {
+                        slot.aggregates.pop();
                     }
                     if !slot.aggregates.contains(&aggregate) {
                         slot.aggregates.push(aggregate);

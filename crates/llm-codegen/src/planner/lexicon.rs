@@ -83,6 +83,8 @@ const SYNONYMS: &[&[&str]] = &[
     &["account", "acct"],
     &["shop", "store"],
     &["claim", "claimed"],
+    &["age", "old"],
+    &["official", "formal"],
 ];
 
 /// The word that stands for this one and all that mean the same.

@@ -90,7 +90,26 @@ pub(super) fn find(tokens: &[Token], free: impl Fn(usize) -> bool, schema: &Sche
         mentions.push(mention);
     }
     mentions.sort_by_key(|mention| mention.start);
-    mentions
+    absorb_generic(mentions, tokens)
+}
+
+/// "decor type" where there is only `decor`: a word that says little belongs to the name before it.
+fn absorb_generic(mentions: Vec<Mention>, tokens: &[Token]) -> Vec<Mention> {
+    let mut kept: Vec<Mention> = Vec::with_capacity(mentions.len());
+    for mention in mentions {
+        let generic = tokens[mention.start..mention.end].iter().all(|token| lexicon::is_generic(&token.stem));
+        match kept.last_mut() {
+            Some(last) if generic && mention.score() < 0.9 && last.end == mention.start => last.end = mention.end,
+            _ => kept.push(mention),
+        }
+    }
+    kept
+}
+
+/// Are these a column's words, one after the other, but for grammar?
+fn same_order(words: &[&str], column: &[String]) -> bool {
+    let own: Vec<&str> = column.iter().map(String::as_str).filter(|word| !lexicon::is_grammar(word)).collect();
+    own == words
 }
 
 fn may_span(span: &[Token]) -> bool {
@@ -122,7 +141,11 @@ fn match_span(tokens: &[Token], start: usize, end: usize, schema: &Schema<'_>) -
         .filter(|token| !lexicon::is_grammar(&token.lower))
         .map(|token| token.stem.as_str())
         .collect();
-    let cue_alone = span.len() == 1 && is_cue(&span[0].lower);
+    let next = tokens.get(end).map_or("", |token| token.lower.as_str());
+    // "number of", "total", "average" at the head say what to do with what follows.
+    let head_is_cue = span.len() > 1 && matches!(span[0].lower.as_str(), "number" | "numbers" | "count" | "amount") && span[1].lower == "of";
+    let softer = matches!(span[0].lower.as_str(), "amount" | "date" | "dates" | "value" | "values") && next != "of";
+    let cue_alone = head_is_cue || (span.len() == 1 && is_cue(&span[0].lower) && !softer);
     let quoted_words = if quoted {
         super::text::name_words(&span[0].raw)
     } else {
@@ -138,6 +161,8 @@ fn match_span(tokens: &[Token], start: usize, end: usize, schema: &Schema<'_>) -
         for (id, column) in schema.columns.iter().enumerate() {
             let score = if column.compact == compact_words {
                 1.0
+            } else if head_is_cue && same_order(&words, &column.words) {
+                0.99
             } else if cue_alone {
                 continue;
             } else {
@@ -311,6 +336,11 @@ fn table_score(words: &[&str], table: &[String]) -> f64 {
     }
 }
 
+/// A word without the ending that makes it a verb's form or a doer.
+fn root(word: &str) -> &str {
+    ["ing", "ion", "ed", "er", "or", "e"].iter().find_map(|ending| word.strip_suffix(ending)).unwrap_or(word)
+}
+
 /// How alike two words are: the same, synonyms, an abbreviation, a slip of the pen; 0 to 1.
 fn word_score(asked: &str, named: &str) -> f64 {
     const SAME_ENOUGH: f64 = 0.83;
@@ -327,6 +357,10 @@ fn word_score(asked: &str, named: &str) -> f64 {
     };
     if shorter.chars().count() >= 3 && longer.starts_with(shorter) && shorter == named {
         return 0.86;
+    }
+    let (asked_root, named_root) = (root(asked), root(named));
+    if asked_root == named_root && asked_root.chars().count() >= 4 {
+        return 0.88;
     }
     // official / officials, invoice / invoiced, own / owned: the same root with an ending.
     let ending = longer.strip_prefix(shorter).unwrap_or("");

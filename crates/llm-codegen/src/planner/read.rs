@@ -78,6 +78,12 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
             conditions.unknown_values.clone(),
         ));
     }
+    if !conditions.on_aggregates.is_empty() {
+        return Err(Trouble::cannot(
+            "A condition on an average or a total of groups is not something the built-in planner can do",
+            conditions.on_aggregates.clone(),
+        ));
+    }
     let cues = cues::read(&mut words, &mentions_kept, &conditions.consumed);
     for mention in &mentions_kept {
         words.claim(mention.start, mention.end);
@@ -127,11 +133,13 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
         state: found_state.as_ref(),
         some_unexplained: !unexplained.is_empty(),
     };
-    let (plan, assumptions) = assembly
-        .plan()
+    let (plan, mut assumptions, doubts) = assembly.plan()
         .map_err(|trouble| add_words(trouble, &unexplained))?;
     let explained = words.explained();
-    let confidence = explained as f64 / (explained + unexplained.len()).max(1) as f64;
+    let share = explained as f64 / (explained + unexplained.len()).max(1) as f64;
+    // Each open choice that was made for the asker leaves some doubt.
+    let confidence = doubts.iter().fold(share, |confidence, _| confidence * 0.9);
+    assumptions.extend(doubts);
     if confidence < LEAST_CONFIDENCE {
         return Err(Trouble::cannot(
             "Too many words of the question are unknown here",
