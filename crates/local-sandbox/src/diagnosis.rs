@@ -110,6 +110,18 @@ fn processor() -> Check {
     )
 }
 
+/// Fails where the jail's system calls are not known.
+pub(crate) fn require_processor() -> Result<(), SandboxError> {
+    let Check { ok, found, fix, .. } = processor();
+    if ok {
+        return Ok(());
+    }
+    Err(SandboxError::Unavailable {
+        missing: format!("the local sandbox needs Linux on x86-64, and this is {found}"),
+        fix: fix.unwrap_or_default(),
+    })
+}
+
 fn failed(check: &str, error: &SandboxError) -> Check {
     match error {
         SandboxError::Unavailable { missing, fix } => Check::fails(check, missing.clone(), fix.clone()),
@@ -129,7 +141,12 @@ pub(crate) fn unavailable(failed: &FailedStep) -> SandboxError {
             format!("this machine refuses namespaces: {message}"),
             namespaces_fix(*errno),
         ),
-        "seccomp" | "privileges" | "user" | "limits" | "landlock" => (
+        "user" => (
+            format!("the sandbox's own user cannot be taken: {message}"),
+            "run Meterbox as a plain user, or give this container the ids 61184 of users and groups"
+                .to_owned(),
+        ),
+        "seccomp" | "privileges" | "limits" | "landlock" => (
             format!("this machine refuses a part of the jail: {message}"),
             "use a kernel of 5.14 or later with seccomp; in a container, allow the seccomp call".to_owned(),
         ),

@@ -31,6 +31,7 @@ use crate::{
 const SETUP_DEADLINE: Duration = Duration::from_secs(10);
 /// From the kill to the kernel's word that it is dead; freeing gigabytes takes a while.
 const REAP_DEADLINE: Duration = Duration::from_secs(10);
+const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
 const MEMORY_POLL: Duration = Duration::from_millis(20);
 const SIGKILL: i32 = 9;
 
@@ -53,7 +54,11 @@ pub(crate) async fn run(
     if job.cancel.is_cancelled() {
         return Ok(Outcome::new(Verdict::Cancelled, report));
     }
-    let mut running = start(zygote, document, &job.limits, sink).await?;
+    let mut running = tokio::select! {
+        running = start(zygote, document, &job.limits, sink) => running?,
+        // Nothing of the program has run yet; dropping the set-up kills the child.
+        () = job.cancel.cancelled() => return Ok(Outcome::new(Verdict::Cancelled, report)),
+    };
     let started = clock.monotonic();
     let (cause, ended) = until_dead(zygote, &mut running, job).await?;
     let wall = clock.monotonic().saturating_sub(started);
@@ -253,11 +258,16 @@ async fn ended(child: &mut ChildHandle) -> Result<Ended, SandboxError> {
 
 /// Reads what is left in the pipes of a dead program, and says whether that goes beyond a limit.
 async fn drain(streams: &mut Streams) -> bool {
-    let mut over = false;
-    while streams.is_open() && !over {
-        over = streams.step().await == Step::OverLimit;
-    }
-    over
+    let read = async {
+        while streams.is_open() {
+            if streams.step().await == Step::OverLimit {
+                return true;
+            }
+        }
+        false
+    };
+    // With their only writer dead the pipes end at once; whatever else may be, nobody waits for them long.
+    timeout(DRAIN_DEADLINE, read).await.unwrap_or(false)
 }
 
 fn verdict(cause: Option<Verdict>, over: bool, ended: Ended, limits: &Limits) -> Verdict {

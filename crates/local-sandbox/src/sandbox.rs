@@ -6,7 +6,7 @@ use std::{
 
 use async_trait::async_trait;
 use meterbox_core::{Clock, SystemClock, contract::SandboxReport};
-use meterbox_sandbox_client::{Capabilities, Job, Outcome, OutputSink, Sandbox, SandboxError};
+use meterbox_sandbox_client::{Capabilities, Job, Outcome, OutputSink, Sandbox, SandboxError, Verdict};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -68,6 +68,7 @@ impl LocalSandbox {
             return Ok(Arc::clone(zygote));
         }
         *slot = None;
+        diagnosis::require_processor()?;
         let zygote = Arc::new(Zygote::start(&self.settings).await?);
         if self.settings.without.is_empty() {
             let failed = run::trial(&zygote).await?;
@@ -79,8 +80,8 @@ impl LocalSandbox {
         Ok(zygote)
     }
 
-    fn report(zygote: &Zygote) -> SandboxReport {
-        let landlock = match zygote.ready.landlock {
+    fn report(zygote: Option<&Zygote>) -> SandboxReport {
+        let landlock = match zygote.map_or(0, |zygote| zygote.ready.landlock) {
             0 => String::new(),
             abi => format!(" + landlock (version {abi})"),
         };
@@ -118,14 +119,17 @@ impl Sandbox for LocalSandbox {
         Ok(Capabilities {
             python: zygote.ready.python.clone(),
             packages: zygote.ready.packages.clone(),
-            sandbox: Self::report(&zygote),
+            sandbox: Self::report(Some(&zygote)),
         })
     }
 
     async fn run(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError> {
         let document = JobDocument::new(&job, self.inputs_root.as_deref())?;
-        let zygote = self.zygote().await?;
-        let report = Self::report(&zygote);
+        let zygote = tokio::select! {
+            zygote = self.zygote() => zygote?,
+            () = job.cancel.cancelled() => return Ok(Outcome::new(Verdict::Cancelled, Self::report(None))),
+        };
+        let report = Self::report(Some(&zygote));
         run::run(&zygote, &job, &document, output, report, &*self.clock).await
     }
 }

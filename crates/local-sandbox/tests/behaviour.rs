@@ -18,7 +18,7 @@ use meterbox_sandbox_client::{
     Job, Limits, Program, Sandbox, SandboxError, SandboxErrorKind, Verdict, conformance,
 };
 
-const MULTI: &str = "import os\nreply(os.getpid())";
+const OWN_PID: &str = "import os\nreply(os.getpid())";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn does_what_every_sandbox_does() {
@@ -207,7 +207,7 @@ async fn a_dropped_run_is_dead_soon() {
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(fixture.value(MULTI).await, 1);
+    assert_eq!(fixture.value(OWN_PID).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +229,7 @@ async fn many_runs_at_once_do_not_mix() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_zygote_is_replaced() {
     let fixture = Fixture::new();
-    assert_eq!(fixture.value(MULTI).await, 1);
+    assert_eq!(fixture.value(OWN_PID).await, 1);
     let [zygote] = children()[..] else {
         panic!("one zygote")
     };
@@ -248,7 +248,7 @@ async fn a_dead_zygote_is_replaced() {
         matches!(in_flight, Err(SandboxError::Platform { .. })),
         "{in_flight:?}"
     );
-    assert_eq!(fixture.value(MULTI).await, 1);
+    assert_eq!(fixture.value(OWN_PID).await, 1);
     for orphan in orphans {
         assert!(
             !common::exists(format!("/proc/{orphan}").as_ref()),
@@ -256,6 +256,37 @@ async fn a_dead_zygote_is_replaced() {
         );
     }
     assert_eq!(children().len(), 1);
+    assert_ne!(children(), [zygote]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zygote_that_does_not_answer_is_given_up() {
+    let fixture = Fixture::new();
+    fixture.sandbox.capabilities().await.unwrap();
+    let [zygote] = children()[..] else {
+        panic!("one zygote")
+    };
+    let pid = rustix::process::Pid::from_raw(zygote).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    // Whoever cancels does not wait for it.
+    let job = service("reply(1)");
+    let cancel = job.cancel.clone();
+    let cancelled = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        cancel.cancel();
+        Instant::now()
+    };
+    let (outcome, cancelled) = tokio::join!(fixture.run(job), cancelled);
+    assert_eq!(outcome.verdict, Verdict::Cancelled);
+    assert!(
+        cancelled.elapsed() < Duration::from_millis(250),
+        "{:?}",
+        cancelled.elapsed()
+    );
+    // Whoever waits is told, and the next run has a new one.
+    let waited = fixture.sandbox.run(service("reply(1)"), Arc::new(())).await;
+    assert!(matches!(waited, Err(SandboxError::Platform { .. })), "{waited:?}");
+    assert_eq!(fixture.value(OWN_PID).await, 1);
     assert_ne!(children(), [zygote]);
 }
 

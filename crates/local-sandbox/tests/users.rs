@@ -10,6 +10,7 @@ use std::{
 };
 
 use common::{Fixture, runtime};
+use meterbox_sandbox_client::{Sandbox, SandboxError};
 
 /// Whoever it is that runs the tests, and nobody, where that is root.
 const NOBODY: &str = "65534";
@@ -147,4 +148,51 @@ fn as_nobody(venv: &Path, base: &Path, executable: &Path, names: &[&str]) -> std
         .env_remove("TMPDIR")
         .output()
         .unwrap()
+}
+
+/// Looks at a machine that the next test has made poor.
+#[tokio::test]
+async fn refused() {
+    let Ok(fix) = std::env::var("METERBOX_TEST_EXPECTED_FIX") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    let refused = fixture
+        .sandbox
+        .run(common::service("reply(1)"), std::sync::Arc::new(()))
+        .await;
+    let Err(SandboxError::Unavailable { missing, fix: said }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(said.contains(&fix), "{missing}: {said}");
+    let diagnosis = fixture.sandbox.diagnose().await;
+    assert!(!diagnosis.is_ok(), "{diagnosis:?}");
+}
+
+#[test]
+fn a_poor_machine_is_refused_with_the_fix() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    // Inside a user namespace that allows no more of them, without rights; and as a root that is none.
+    let forbidden = "echo 0 > /proc/sys/user/max_user_namespaces; \
+                     exec setpriv --bounding-set=-all --inh-caps=-all \"$0\" --exact refused";
+    let alone = "exec \"$0\" --exact refused";
+    for (script, fix) in [(forbidden, "max_user_namespaces"), (alone, "plain user")] {
+        let ran = Command::new("unshare")
+            .args(["--user", "--map-root-user", "sh", "-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .env("METERBOX_TEST_EXPECTED_FIX", fix)
+            .env("METERBOX_TEST_VENV", runtime().venv)
+            .output()
+            .unwrap();
+        let (out, err) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
+        assert!(
+            ran.status.success() && out.contains("1 passed"),
+            "{fix}: {out}\n{err}"
+        );
+    }
 }

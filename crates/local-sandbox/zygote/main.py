@@ -40,8 +40,7 @@ class Zygote:
         _end_threads()
         self._forker = Forker()
         self._children = {}
-        # Has a writer as long as the zygote lives. High numbers: a child puts its own descriptors below.
-        self._alive = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 64) for end in os.pipe())
+        self._alive = _high_pipe()
         gc.collect()
         gc.freeze()
         self.baseline = _memory()
@@ -102,6 +101,15 @@ def _end_threads():
             return
         time.sleep(0.01)
     raise RuntimeError(f"the prepared interpreter has {threads} threads and has to have 1")
+
+
+def _high_pipe():
+    """Has a writer as long as the zygote lives. High numbers: a child puts its own descriptors below."""
+    low = os.pipe()
+    high = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 64) for end in low)
+    for end in low:
+        os.close(end)
+    return high
 
 
 def _memory():
