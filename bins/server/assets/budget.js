@@ -29,7 +29,7 @@ export function showBudget(metrics) {
     }, used),
     h("dl", { class: "legend-list small" },
       row("spent", "Spent", money(spent)),
-      row("held", "Set aside for what runs now", money(held)),
+      row("held", "Set aside now", money(held)),
       row("free", "Left", money(remaining))),
     STATES[state] && h("p", { class: `note ${state}` }, STATES[state]),
     h("p", { class: "quiet small" }, resets ? `Starts anew on ${calendarDay(resets)}. ` : "", "Budget of ", h("code", {}, scope), "."));

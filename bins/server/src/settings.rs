@@ -33,7 +33,11 @@ pub(crate) struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
     #[error("{name} is {value:?}, which is no amount of money: {source}. Fix: set {name}=5 or the like.")]
-    Money { name: &'static str, value: String, source: MoneyError },
+    Money {
+        name: &'static str,
+        value: String,
+        source: MoneyError,
+    },
     #[error("{name} is {value:?}, which is no address. Fix: set {name}=127.0.0.1:3000 or the like.")]
     Address { name: &'static str, value: String },
     #[error(
@@ -54,9 +58,10 @@ impl Settings {
         for file in [".env", ".env.local"] {
             names.extend(env_file(&folder.join(file))?);
         }
-        names.extend(std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        }));
+        names.extend(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        );
         Self::from_names(&names)
     }
 
@@ -69,10 +74,21 @@ impl Settings {
     }
 
     fn from_names(names: &HashMap<String, String>) -> Result<Self, SettingsError> {
-        let set = |name: &str| names.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let set = |name: &str| {
+            names
+                .get(name)
+                .map(|value| value.trim())
+                .filter(|value| !value.is_empty())
+        };
         let money = |name: &'static str, default: Usd| {
-            let Some(value) = set(name) else { return Ok(default) };
-            value.parse().map_err(|source| SettingsError::Money { name, value: value.to_owned(), source })
+            let Some(value) = set(name) else {
+                return Ok(default);
+            };
+            value.parse().map_err(|source| SettingsError::Money {
+                name,
+                value: value.to_owned(),
+                source,
+            })
         };
         let listen = match set(LISTEN) {
             None => SocketAddr::from(([127, 0, 0, 1], 3000)),
@@ -94,7 +110,10 @@ impl Settings {
 
 /// An address to listen on. Only loopback: there are no keys yet that could keep others out.
 pub(crate) fn parse_listen(value: &str) -> Result<SocketAddr, SettingsError> {
-    let wrong = || SettingsError::Address { name: LISTEN, value: value.to_owned() };
+    let wrong = || SettingsError::Address {
+        name: LISTEN,
+        value: value.to_owned(),
+    };
     let address: SocketAddr = match value.parse() {
         Ok(address) => address,
         Err(_) => SocketAddr::from(([127, 0, 0, 1], value.parse::<u16>().map_err(|_| wrong())?)),
@@ -114,11 +133,17 @@ fn default_data_dir(xdg_data_home: Option<&str>, home: Option<&str>) -> Result<P
 }
 
 fn env_file(path: &Path) -> Result<HashMap<String, String>, SettingsError> {
-    let failed = |source| SettingsError::EnvFile { path: path.to_owned(), source };
+    let failed = |source| SettingsError::EnvFile {
+        path: path.to_owned(),
+        source,
+    };
     if !path.is_file() {
         return Ok(HashMap::new());
     }
-    dotenvy::from_path_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
+    dotenvy::from_path_iter(path)
+        .map_err(failed)?
+        .collect::<Result<_, _>>()
+        .map_err(failed)
 }
 
 #[cfg(test)]
@@ -126,14 +151,22 @@ mod tests {
     use super::*;
 
     fn settings(names: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        Settings::from_names(&names.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+        Settings::from_names(
+            &names
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+        )
     }
 
     #[test]
     fn defaults_need_only_a_home() {
         let settings = settings(&[("HOME", "/home/ana"), (LISTEN, " ")]).unwrap();
         assert_eq!(settings.data_dir, Path::new("/home/ana/.local/share/meterbox"));
-        assert_eq!(settings.runtime_dir, Path::new("/home/ana/.local/share/meterbox/runtime"));
+        assert_eq!(
+            settings.runtime_dir,
+            Path::new("/home/ana/.local/share/meterbox/runtime")
+        );
         assert_eq!(settings.listen, "127.0.0.1:3000".parse().unwrap());
         assert_eq!(settings.max_cost, Usd::from_dollars(5));
         assert_eq!(settings.monthly_limit, Usd::from_dollars(10));
@@ -148,7 +181,9 @@ mod tests {
             (LISTEN, "0.0.0.0:3000", "no API keys"),
             (LISTEN, "99999", "is no address"),
         ] {
-            let message = settings(&[("HOME", "/h"), (name, value)]).unwrap_err().to_string();
+            let message = settings(&[("HOME", "/h"), (name, value)])
+                .unwrap_err()
+                .to_string();
             assert!(message.contains(expected), "{message}");
             assert!(message.contains("Fix: "), "{message}");
         }

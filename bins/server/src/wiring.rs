@@ -43,7 +43,9 @@ pub(crate) enum StartError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Scope(#[from] InvalidScope),
-    #[error("the data folder {folder} cannot be made: {source}. Fix: set METERBOX_DATA_DIR to a folder of your own.")]
+    #[error(
+        "the data folder {folder} cannot be made: {source}. Fix: set METERBOX_DATA_DIR to a folder of your own."
+    )]
     Folder { folder: PathBuf, source: std::io::Error },
 }
 
@@ -53,10 +55,21 @@ impl StartError {
         let (kind, hint) = match self {
             Self::Import(failure) => return failure.clone(),
             Self::Dataset(error) => (FailureKind::BadData, error.hint().to_owned()),
-            Self::Runtime(_) => (FailureKind::SandboxUnavailable, "Run `meterbox doctor`.".to_owned()),
-            Self::Sandbox(SandboxError::Unavailable { fix, .. }) => (FailureKind::SandboxUnavailable, fix.clone()),
-            Self::Sandbox(_) => (FailureKind::SandboxUnavailable, "Run `meterbox doctor`.".to_owned()),
-            _ => (FailureKind::LedgerUnavailable, "Make the data folder writable, or choose another one.".to_owned()),
+            Self::Runtime(_) => (
+                FailureKind::SandboxUnavailable,
+                "Run `meterbox doctor`.".to_owned(),
+            ),
+            Self::Sandbox(SandboxError::Unavailable { fix, .. }) => {
+                (FailureKind::SandboxUnavailable, fix.clone())
+            }
+            Self::Sandbox(_) => (
+                FailureKind::SandboxUnavailable,
+                "Run `meterbox doctor`.".to_owned(),
+            ),
+            _ => (
+                FailureKind::LedgerUnavailable,
+                "Make the data folder writable, or choose another one.".to_owned(),
+            ),
         };
         Failure::new(kind, self.to_string(), hint)
     }
@@ -66,16 +79,29 @@ impl Meterbox {
     /// Opens the data folder and puts the parts together. Does not start the sandbox yet.
     pub(crate) async fn open(settings: &Settings, python: Runtime) -> Result<Self, StartError> {
         let folder = &settings.data_dir;
-        fs::create_dir_all(folder).map_err(|source| StartError::Folder { folder: folder.clone(), source })?;
+        fs::create_dir_all(folder).map_err(|source| StartError::Folder {
+            folder: folder.clone(),
+            source,
+        })?;
         let budget = Self::open_budget(settings).await?;
         let catalog = Catalog::open(&folder.join("datasets"))?;
         let results = SqliteResults::open(&folder.join("results.sqlite3"))?;
-        let sandbox = LocalSandbox::builder(python).inputs_root(catalog.folder()).build()?;
-        let analyst =
-            Analyst::builder(Arc::new(sandbox), budget, Arc::new(results), catalog, folder.join("artifacts"))
-                .max_cost(settings.max_cost)
-                .build();
-        Ok(Self { analyst, local_user: Principal::user(local_user()?) })
+        let sandbox = LocalSandbox::builder(python)
+            .inputs_root(catalog.folder())
+            .build()?;
+        let analyst = Analyst::builder(
+            Arc::new(sandbox),
+            budget,
+            Arc::new(results),
+            catalog,
+            folder.join("artifacts"),
+        )
+        .max_cost(settings.max_cost)
+        .build();
+        Ok(Self {
+            analyst,
+            local_user: Principal::user(local_user()?),
+        })
     }
 
     /// Opens the ledger and defines what everybody may spend a month.
@@ -83,7 +109,13 @@ impl Meterbox {
         let ledger = SqliteLedger::open(&settings.data_dir.join("ledger.sqlite3"))?;
         let budget = BudgetEngine::new(ledger, SystemClock::default());
         let zone = Window::month("UTC")?;
-        budget.define(Budget::new(local_user()?.wildcard(), settings.monthly_limit, zone)).await?;
+        budget
+            .define(Budget::new(
+                local_user()?.wildcard(),
+                settings.monthly_limit,
+                zone,
+            ))
+            .await?;
         budget.expire().await?;
         Ok(budget)
     }

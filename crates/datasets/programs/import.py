@@ -28,7 +28,7 @@ MAX_VALUE_CHARS = 200
 SAMPLE_BYTES = 256 * 1024
 # A type is accepted where at least this share of the values reads as it.
 ENOUGH = 0.98
-MISSING = {"", "-", "--", "n/a", "na", "nan", "null", "none", "nil", "#n/a", "?", "#value!", "#ref!", "#div/0!"}
+MISSING = {"", "-", "--", "n/a", "na", "nan", "null", "none", "nil", "#n/a", "#value!", "#ref!", "#div/0!"}
 
 
 class Bad(Exception):
@@ -306,6 +306,10 @@ def table_name(title, taken):
     return name
 
 
+def count(number, one, many):
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def warning(code, column, message, count):
     return {"code": code, "column": column, "message": message, "count": int(count)}
 
@@ -330,7 +334,7 @@ def typed(frame, source, title, warnings, taken):
     settle_roles(profiles, result, warnings)
     duplicates = int(result.duplicated().sum())
     if duplicates:
-        warnings.append(warning("duplicate_rows", None, f"{duplicates} rows occur more than once; they are all counted", duplicates))
+        warnings.append(warning("duplicate_rows", None, f"{count(duplicates, 'row occurs', 'rows occur')} more than once; all of them are counted", duplicates))
     file = f"{table}.parquet"
     pq.write_table(pa.Table.from_pandas(result, preserve_index=False, nthreads=1), file, compression="zstd")
     where = source if title == source.rsplit(".", 1)[0] else f"{source}, sheet {plain(title)[:60]}"
@@ -355,7 +359,7 @@ def column(name, raw, warnings):
     if unparsed:
         examples = ", ".join(repr(plain(str(v))[:30]) for v in extra.pop("examples", []))
         warnings.append(
-            warning("unparsed_cells", name, f"{unparsed} cells of {name} are no {NOUNS[kind]} and count as empty ({examples})", unparsed)
+            warning("unparsed_cells", name, f"{count(unparsed, 'cell', 'cells')} of {name} {'is' if unparsed == 1 else 'are'} no {NOUNS[kind]} and {'counts' if unparsed == 1 else 'count'} as empty ({examples})", unparsed)
         )
     extra.pop("examples", None)
     present = values.dropna()
@@ -648,7 +652,7 @@ def settle_roles(profiles, frame, warnings):
     key = key_of(profiles, frame)
     if key is not None:
         profile, repeated = key
-        warnings.append(warning("duplicate_keys", profile["name"], f"{repeated} values of {profile['name']} occur more than once; the rows are reported, not dropped", repeated))
+        warnings.append(warning("duplicate_keys", profile["name"], f"{count(repeated, 'value', 'values')} of {profile['name']} {'occurs' if repeated == 1 else 'occur'} more than once; reported, not dropped", repeated))
 
 
 def role(profile, frame):

@@ -86,7 +86,9 @@ async fn open(args: &AnalysisArgs, settings: &Settings) -> Result<(Meterbox, Dat
 /// With `--json` there is one document on standard output whatever happens, so that scripts read one shape.
 fn not_begun(ask: &Ask, args: &AnalysisArgs, error: &StartError) -> ExitCode {
     let now = SystemClock::default().now();
-    let Ok(user) = local_user() else { return exit::refused_to_start(error) };
+    let Ok(user) = local_user() else {
+        return exit::refused_to_start(error);
+    };
     let mut result = AnalysisResult::begun(AnalysisId::new(now), user, now);
     match ask {
         Ask::Question(question) => result.question = Some(question.clone()),
@@ -124,7 +126,9 @@ fn show(result: &AnalysisResult, args: &AnalysisArgs, artifacts: &Path) -> ExitC
         text::note(&format!("\nThe program printed:\n{}", result.output.trim_end()));
     }
     if args.json {
-        let printed = serde_json::to_string_pretty(result).map_err(io::Error::from).and_then(|json| text::print_json(&json));
+        let printed = serde_json::to_string_pretty(result)
+            .map_err(io::Error::from)
+            .and_then(|json| text::print_json(&json));
         if printed.is_err() {
             // Whoever read standard output has gone; there is nobody left to tell.
             return ExitCode::FAILURE;
@@ -184,18 +188,28 @@ fn show_provenance(result: &AnalysisResult, artifacts: &Path) {
     }
     for artifact in &result.artifacts {
         let path = artifacts.join(&artifact.name);
-        let label = if artifact.media_type == "image/png" { "Chart" } else { "File" };
+        let label = if artifact.media_type == "image/png" {
+            "Chart"
+        } else {
+            "File"
+        };
         text::note(&format!("{label:<9} {}", path.display()));
     }
     if let Some(source) = result.source {
-        let generator = result.generator.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let generator = result
+            .generator
+            .as_ref()
+            .map(|name| format!(" ({name})"))
+            .unwrap_or_default();
         text::note(&format!("Source    {}{generator}", source_name(source)));
     }
     text::note(&format!("Cost      {}{}", result.cost, left(result.remaining)));
 }
 
 fn left(remaining: Option<Usd>) -> String {
-    remaining.map(|remaining| format!(", {remaining} left this month")).unwrap_or_default()
+    remaining
+        .map(|remaining| format!(", {remaining} left this month"))
+        .unwrap_or_default()
 }
 
 fn source_name(source: Source) -> &'static str {

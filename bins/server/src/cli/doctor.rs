@@ -23,7 +23,11 @@ pub(super) async fn doctor(settings: &Settings) -> ExitCode {
         text::say("All is well.");
         return ExitCode::SUCCESS;
     }
-    let things = if visit.ills == 1 { "thing needs" } else { "things need" };
+    let things = if visit.ills == 1 {
+        "thing needs"
+    } else {
+        "things need"
+    };
     text::say(&format!("{} {things} attention.", visit.ills));
     ExitCode::from(exit::NO_SANDBOX)
 }
@@ -50,7 +54,11 @@ impl Visit {
             Ok(_) => self.well("data folder", &folder.display().to_string()),
             Err(error) => {
                 let found = format!("{} cannot be written: {error}", folder.display());
-                self.ill("data folder", &found, "set METERBOX_DATA_DIR to a folder of your own");
+                self.ill(
+                    "data folder",
+                    &found,
+                    "set METERBOX_DATA_DIR to a folder of your own",
+                );
             }
         }
     }
@@ -67,7 +75,11 @@ impl Visit {
                 None
             }
             _ => {
-                self.ill("Python runtime", "not installed yet", "meterbox runtime install (the first question does it too)");
+                self.ill(
+                    "Python runtime",
+                    "not installed yet",
+                    "meterbox runtime install (the first question does it too)",
+                );
                 None
             }
         }
@@ -82,7 +94,11 @@ impl Visit {
             match check.fix {
                 _ if check.ok => self.well(&check.check, &check.found),
                 Some(fix) => self.ill(&check.check, &check.found, &fix),
-                None => self.ill(&check.check, &check.found, "see ARCHITECTURE.md for what a sandbox needs"),
+                None => self.ill(
+                    &check.check,
+                    &check.found,
+                    "see ARCHITECTURE.md for what a sandbox needs",
+                ),
             }
         }
     }
@@ -101,7 +117,10 @@ impl Visit {
     }
 
     fn settings(&self, settings: &Settings) {
-        let found = format!("{} an analysis, {} a user and month", settings.max_cost, settings.monthly_limit);
+        let found = format!(
+            "{} an analysis, {} a user and month",
+            settings.max_cost, settings.monthly_limit
+        );
         self.well("budget", &found);
         self.well("model", "none configured; the built-in planner answers");
     }

@@ -53,7 +53,10 @@ pub(super) async fn eval(args: EvalArgs, settings: &Settings) -> ExitCode {
         text::say(&report.to_string());
         return ExitCode::SUCCESS;
     }
-    match serde_json::to_string_pretty(&report).map_err(std::io::Error::from).and_then(|json| text::print_json(&json)) {
+    match serde_json::to_string_pretty(&report)
+        .map_err(std::io::Error::from)
+        .and_then(|json| text::print_json(&json))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -64,14 +67,26 @@ fn sampled(questions: Vec<Question>, wanted: Option<usize>) -> Vec<Question> {
     questions.into_iter().step_by(step).collect()
 }
 
-async fn measure(args: &EvalArgs, questions: Vec<Question>, settings: &Settings) -> Result<EvalReport, StartError> {
+async fn measure(
+    args: &EvalArgs,
+    questions: Vec<Question>,
+    settings: &Settings,
+) -> Result<EvalReport, StartError> {
     let python = runtime::ready(settings, true)?;
     // A house of its own: thousands of answers are nobody's history and nobody's bill.
-    let folder = tempfile::tempdir()
-        .map_err(|source| StartError::Folder { folder: std::env::temp_dir(), source })?;
-    let settings = Settings { data_dir: folder.path().to_owned(), ..settings.clone() };
+    let folder = tempfile::tempdir().map_err(|source| StartError::Folder {
+        folder: std::env::temp_dir(),
+        source,
+    })?;
+    let settings = Settings {
+        data_dir: folder.path().to_owned(),
+        ..settings.clone()
+    };
     let meterbox = Meterbox::open(&settings, python).await?;
-    let bench = Bench { analyst: meterbox.analyst, user: meterbox.local_user };
+    let bench = Bench {
+        analyst: meterbox.analyst,
+        user: meterbox.local_user,
+    };
 
     let tables = bench.typed_tables(args, &questions).await?;
     let progress = ProgressBar::new(questions.len() as u64);
@@ -115,7 +130,11 @@ impl Bench {
         let mut tables = HashMap::new();
         for file in files {
             let dataset = self.analyst.catalog().add(&[args.folder.join(file)])?;
-            let typed = self.analyst.prepare(dataset.clone(), self.user.clone()).await.map_err(StartError::Import)?;
+            let typed = self
+                .analyst
+                .prepare(dataset.clone(), self.user.clone())
+                .await
+                .map_err(StartError::Import)?;
             tables.insert(file.clone(), (dataset, typed));
         }
         Ok(tables)

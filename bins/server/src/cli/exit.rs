@@ -19,7 +19,10 @@ pub(crate) fn code(result: &AnalysisResult) -> u8 {
         Status::Unverified => 3,
         Status::Cancelled | Status::Interrupted => 130,
         Status::Refused => 5,
-        _ => result.failure.as_ref().map_or(4, |failure| code_of_failure(failure.kind)),
+        _ => result
+            .failure
+            .as_ref()
+            .map_or(4, |failure| code_of_failure(failure.kind)),
     }
 }
 
@@ -27,7 +30,9 @@ fn code_of_failure(kind: FailureKind) -> u8 {
     match kind {
         FailureKind::BadRequest => USAGE,
         FailureKind::Budget | FailureKind::Rate | FailureKind::Concurrency => 5,
-        FailureKind::SandboxUnavailable | FailureKind::LedgerUnavailable | FailureKind::BreakerOpen => NO_SANDBOX,
+        FailureKind::SandboxUnavailable | FailureKind::LedgerUnavailable | FailureKind::BreakerOpen => {
+            NO_SANDBOX
+        }
         FailureKind::ProviderAuth
         | FailureKind::ProviderRate
         | FailureKind::ProviderQuota

@@ -1,10 +1,6 @@
 //! `meterbox runtime`: the Python that programs run under; and having it ready before it is needed.
 
-use std::{
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -32,7 +28,9 @@ pub(super) enum RuntimeCommand {
 pub(super) fn runtime(command: RuntimeCommand, settings: &Settings) -> ExitCode {
     let folder = &settings.runtime_dir;
     let done = match command {
-        RuntimeCommand::Install { wheelhouse } => install(settings, wheelhouse, true).map(|runtime| describe(&runtime)),
+        RuntimeCommand::Install { wheelhouse } => {
+            install(settings, wheelhouse, true).map(|runtime| describe(&runtime))
+        }
         RuntimeCommand::Status => {
             return status(Runtime::status(folder), settings);
         }
@@ -55,10 +53,21 @@ pub(super) fn ready(settings: &Settings, shows_progress: bool) -> Result<Runtime
     }
 }
 
-fn install(settings: &Settings, wheelhouse: Option<PathBuf>, shows_progress: bool) -> Result<Runtime, RuntimeError> {
+fn install(
+    settings: &Settings,
+    wheelhouse: Option<PathBuf>,
+    shows_progress: bool,
+) -> Result<Runtime, RuntimeError> {
     let folder = &settings.runtime_dir;
-    let options = InstallOptions { wheelhouse, search_path: std::env::var_os("PATH").unwrap_or_default() };
-    let bar = if shows_progress { progress_bar() } else { ProgressBar::hidden() };
+    let options = InstallOptions {
+        wheelhouse,
+        search_path: std::env::var_os("PATH").unwrap_or_default(),
+    };
+    let bar = if shows_progress {
+        progress_bar()
+    } else {
+        ProgressBar::hidden()
+    };
     if shows_progress && bar.is_hidden() {
         text::note("Installing the Python runtime (about 500 MB, once).");
     }
@@ -74,7 +83,8 @@ fn install(settings: &Settings, wheelhouse: Option<PathBuf>, shows_progress: boo
 
 fn progress_bar() -> ProgressBar {
     let bar = ProgressBar::new(STEPS);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30.cyan} {percent:>3} %  {elapsed:>3}  {wide_msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:30.cyan} {percent:>3} %  {elapsed:>3}  {wide_msg}")
+    {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -88,12 +98,18 @@ fn status(status: RuntimeStatus, settings: &Settings) -> ExitCode {
             ExitCode::SUCCESS
         }
         RuntimeStatus::Incomplete { reason } => {
-            text::say(&format!("The runtime in {} cannot be used: {reason}.", settings.runtime_dir.display()));
+            text::say(&format!(
+                "The runtime in {} cannot be used: {reason}.",
+                settings.runtime_dir.display()
+            ));
             text::note("`meterbox runtime install` mends it.");
             ExitCode::from(exit::NO_SANDBOX)
         }
         _ => {
-            text::say(&format!("There is no runtime in {}.", settings.runtime_dir.display()));
+            text::say(&format!(
+                "There is no runtime in {}.",
+                settings.runtime_dir.display()
+            ));
             text::note("`meterbox runtime install` installs it; so does the first question.");
             ExitCode::from(exit::NO_SANDBOX)
         }
@@ -101,7 +117,11 @@ fn status(status: RuntimeStatus, settings: &Settings) -> ExitCode {
 }
 
 fn describe(runtime: &Runtime) {
-    text::say(&format!("Python {} in {}", runtime.version, runtime.venv.display()));
+    text::say(&format!(
+        "Python {} in {}",
+        runtime.version,
+        runtime.venv.display()
+    ));
     for (name, version) in &runtime.packages {
         text::say(&format!("  {name} {version}"));
     }

@@ -37,7 +37,9 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
         Ok(listener) => listener,
         Err(error) => {
             let address = settings.listen;
-            return exit::usage(&format!("{address} cannot be listened on: {error}. Try --listen 3001."));
+            return exit::usage(&format!(
+                "{address} cannot be listened on: {error}. Try --listen 3001."
+            ));
         }
     };
     let meterbox = match open(&args, &settings).await {

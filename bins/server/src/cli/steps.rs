@@ -13,15 +13,29 @@ pub(crate) fn show(event: &StepEvent) {
         StepState::Done => "✓",
         StepState::Failed => "✗",
     };
-    let took = event.elapsed_ms.map(|ms| format!("  {}", duration(ms))).unwrap_or_default();
+    let took = event
+        .elapsed_ms
+        .map(|ms| format!("  {}", duration(ms)))
+        .unwrap_or_default();
     let cost = event.cost.map(|cost| format!("  {cost}")).unwrap_or_default();
-    let detail = event.detail.as_ref().map(|detail| format!("  {detail}")).unwrap_or_default();
-    text::note(&format!("  {mark} {:<22}{took:>9}{cost}{detail}", name(event.step)));
+    let detail = event
+        .detail
+        .as_ref()
+        .map(|detail| format!("  {detail}"))
+        .unwrap_or_default();
+    text::note(&format!(
+        "  {mark} {:<22}{took:>9}{cost}{detail}",
+        name(event.step)
+    ));
 }
 
 fn duration(ms: f64) -> String {
     let duration = Duration::from_secs_f64((ms / 1e3).max(0.0));
-    if duration < Duration::from_secs(1) { format!("{ms:.0} ms") } else { format!("{:.1} s", ms / 1e3) }
+    if duration < Duration::from_secs(1) {
+        format!("{ms:.0} ms")
+    } else {
+        format!("{:.1} s", ms / 1e3)
+    }
 }
 
 fn name(step: Step) -> &'static str {

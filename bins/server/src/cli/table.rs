@@ -1,26 +1,43 @@
 //! An answer as text.
 
-use comfy_table::{Cell as TableCell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell as TableCell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use meterbox_core::contract::{Answer, AnswerColumn, Cell, ColumnType};
 
 use super::text::inert;
 
 /// More rows than a screen shows are better read in the JSON or on the page.
 const MAX_ROWS: usize = 50;
+const MAX_DECIMALS: usize = 4;
+
+/// A line under the header, and nothing else.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The answer, ready to print.
 pub(crate) fn render(answer: &Answer) -> String {
     match answer {
-        Answer::Table { columns, rows, row_count, .. } => table(columns, rows, *row_count),
-        Answer::Scalar { name, value, value_type, unit } => {
+        Answer::Table {
+            columns,
+            rows,
+            row_count,
+            ..
+        } => table(columns, rows, *row_count),
+        Answer::Scalar {
+            name,
+            value,
+            value_type,
+            unit,
+        } => {
             let name = name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
             let unit = unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
-            inert(&format!("{name}{}{unit}", shown(value, *value_type)))
+            let decimals = decimals_of(&[vec![value.clone()]], 0);
+            inert(&format!("{name}{}{unit}", shown(value, *value_type, decimals)))
         }
         Answer::Text { text } => inert(text),
         Answer::Group { parts } => {
-            let parts: Vec<_> =
-                parts.iter().map(|(name, part)| format!("{}\n{}", inert(name), render(part))).collect();
+            let parts: Vec<_> = parts
+                .iter()
+                .map(|(name, part)| format!("{}\n{}", inert(name), render(part)))
+                .collect();
             parts.join("\n\n")
         }
     }
@@ -28,42 +45,85 @@ pub(crate) fn render(answer: &Answer) -> String {
 
 fn table(columns: &[AnswerColumn], rows: &[Vec<Cell>], row_count: u64) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(STYLE)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(columns.iter().map(|column| {
-        let unit = column.unit.as_ref().map(|unit| format!(" ({unit})")).unwrap_or_default();
+        let unit = column
+            .unit
+            .as_ref()
+            .map(|unit| format!(" ({unit})"))
+            .unwrap_or_default();
         aligned(inert(&format!("{}{unit}", column.name)), column.column_type)
     }));
-    for row in rows.iter().take(MAX_ROWS) {
-        let cells = row.iter().zip(columns);
-        table.add_row(
-            cells.map(|(cell, column)| aligned(inert(&shown(cell, column.column_type)), column.column_type)),
-        );
+    let shown_rows = &rows[..rows.len().min(MAX_ROWS)];
+    let decimals: Vec<_> = (0..columns.len())
+        .map(|column| decimals_of(shown_rows, column))
+        .collect();
+    for row in shown_rows {
+        let cells = row.iter().zip(columns).zip(&decimals);
+        table.add_row(cells.map(|((cell, column), decimals)| {
+            let text = if is_name(&column.name) {
+                cell.to_string()
+            } else {
+                shown(cell, column.column_type, *decimals)
+            };
+            aligned(inert(&text), column.column_type)
+        }));
     }
-    let shown_rows = rows.len().min(MAX_ROWS) as u64;
+    let shown_rows = shown_rows.len() as u64;
     if row_count > shown_rows {
         return format!("{table}\n{shown_rows} of {row_count} rows; --json has more");
     }
     table.to_string()
 }
 
+/// As many decimals as the column's most exact number needs, so that points stand below each other.
+fn decimals_of(rows: &[Vec<Cell>], column: usize) -> usize {
+    let needed = |cell: &Cell| match cell {
+        Cell::Number(value) => {
+            let text = format!("{value:.MAX_DECIMALS$}");
+            text.trim_end_matches('0')
+                .split_once('.')
+                .map_or(0, |(_, decimals)| decimals.len())
+        }
+        _ => 0,
+    };
+    rows.iter()
+        .filter_map(|row| row.get(column))
+        .map(needed)
+        .max()
+        .unwrap_or(0)
+}
+
 fn aligned(text: String, column_type: ColumnType) -> TableCell {
-    let alignment = if is_numeric(column_type) { CellAlignment::Right } else { CellAlignment::Left };
+    let alignment = if is_numeric(column_type) {
+        CellAlignment::Right
+    } else {
+        CellAlignment::Left
+    };
     TableCell::new(text).set_alignment(alignment)
 }
 
 fn is_numeric(column_type: ColumnType) -> bool {
-    matches!(column_type, ColumnType::Integer | ColumnType::Decimal | ColumnType::Number)
+    matches!(
+        column_type,
+        ColumnType::Integer | ColumnType::Decimal | ColumnType::Number
+    )
 }
 
-fn shown(cell: &Cell, column_type: ColumnType) -> String {
+/// Numbers that name things are not amounts: 17839 is an order, not 17,839 of something.
+fn is_name(column: &str) -> bool {
+    let last = column.rsplit(['_', ' ']).next().unwrap_or(column).to_lowercase();
+    ["id", "no", "nr", "number", "code", "year", "key", "zip"].contains(&last.as_str())
+}
+
+fn shown(cell: &Cell, column_type: ColumnType, decimals: usize) -> String {
     match (cell, column_type) {
         (Cell::Null, _) => "–".to_owned(),
-        (Cell::Number(value), ColumnType::Decimal) => grouped(&format!("{value:.2}")),
-        (Cell::Number(value), _) => {
-            let text = format!("{value:.4}");
-            grouped(text.trim_end_matches('0').trim_end_matches('.'))
-        }
-        // Years and numbers of things read alike only without separators below ten thousand.
+        (Cell::Number(value), ColumnType::Decimal) => grouped(&format!("{value:.*}", decimals.max(2))),
+        (Cell::Number(value), _) => grouped(&format!("{value:.decimals$}")),
+        // A year read off a column of another name should still look like one.
         (Cell::Integer(value), _) if value.abs() >= 10_000 => grouped(&value.to_string()),
         (cell, _) => cell.to_string(),
     }
@@ -71,8 +131,12 @@ fn shown(cell: &Cell, column_type: ColumnType) -> String {
 
 /// The number's text with thousands set apart.
 fn grouped(number: &str) -> String {
-    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
-    let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
+    let (sign, digits) = number
+        .strip_prefix('-')
+        .map_or(("", number), |digits| ("-", digits));
+    let (whole, fraction) = digits
+        .split_once('.')
+        .map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
     let mut groups: Vec<&str> = Vec::new();
     let mut rest = whole;
     while rest.len() > 3 {
@@ -82,7 +146,9 @@ fn grouped(number: &str) -> String {
     }
     groups.push(rest);
     groups.reverse();
-    let fraction = fraction.map(|fraction| format!(".{fraction}")).unwrap_or_default();
+    let fraction = fraction
+        .map(|fraction| format!(".{fraction}"))
+        .unwrap_or_default();
     format!("{sign}{}{fraction}", groups.join(","))
 }
 
@@ -94,12 +160,19 @@ mod tests {
     fn numbers_are_grouped_and_hostile_text_is_inert() {
         assert_eq!(grouped("1234567.89"), "1,234,567.89");
         assert_eq!(grouped("-999"), "-999");
-        assert_eq!(shown(&Cell::Integer(2024), ColumnType::Integer), "2024");
-        assert_eq!(shown(&Cell::Number(12.5), ColumnType::Decimal), "12.50");
-        assert_eq!(shown(&Cell::Number(0.33333), ColumnType::Number), "0.3333");
+        assert_eq!(shown(&Cell::Integer(2024), ColumnType::Integer, 0), "2024");
+        assert_eq!(shown(&Cell::Number(12.5), ColumnType::Decimal, 1), "12.50");
+        let rows = [vec![Cell::Number(0.33333)], vec![Cell::Number(1_000.5)]];
+        let decimals = decimals_of(&rows, 0);
+        assert_eq!(shown(&rows[0][0], ColumnType::Number, decimals), "0.3333");
+        assert_eq!(shown(&rows[1][0], ColumnType::Number, decimals), "1,000.5000");
 
         let answer = Answer::Table {
-            columns: vec![AnswerColumn { name: "a\x1b[31m".into(), column_type: ColumnType::Text, unit: None }],
+            columns: vec![AnswerColumn {
+                name: "a\x1b[31m".into(),
+                column_type: ColumnType::Text,
+                unit: None,
+            }],
             rows: vec![vec![Cell::Text("\x1b]0;title\x07".into())]],
             row_count: 1,
             truncated: false,

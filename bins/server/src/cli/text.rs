@@ -1,23 +1,22 @@
 //! Words on a terminal. Nothing untrusted reaches it raw: control characters could move the cursor, set the
 //! title or fill the clipboard.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place that writes to the terminal")]
-
 use std::io::{self, Write};
 
 /// Writes a line to standard output: answers.
 pub(crate) fn say(line: &str) {
-    println!("{}", inert(line));
+    // Whoever read it may have gone (`| head`), which is nobody's error.
+    let _ = writeln!(io::stdout(), "{}", inert(line));
 }
 
 /// Writes a line to standard error: everything that is not the answer.
 pub(crate) fn note(line: &str) {
-    eprintln!("{}", inert(line));
+    let _ = writeln!(io::stderr(), "{}", inert(line));
 }
 
 /// Writes an error to standard error.
 pub(crate) fn complain(message: &str) {
-    eprintln!("meterbox: {}", inert(message));
+    let _ = writeln!(io::stderr(), "meterbox: {}", inert(message));
 }
 
 /// Writes bytes to standard output as they are. Only for our own JSON, whose strings are escaped.
@@ -30,7 +29,15 @@ pub(crate) fn print_json(json: &str) -> io::Result<()> {
 
 /// The text with control and direction characters made visible; newlines and tabs stay.
 pub(crate) fn inert(text: &str) -> String {
-    text.chars().map(|character| if is_harmful(character) { '\u{fffd}' } else { character }).collect()
+    text.chars()
+        .map(|character| {
+            if is_harmful(character) {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
+        .collect()
 }
 
 fn is_harmful(character: char) -> bool {
@@ -45,7 +52,10 @@ mod tests {
 
     #[test]
     fn escape_sequences_do_not_reach_the_terminal() {
-        assert_eq!(inert("a\x1b[2Jb\u{9b}31m\r\u{202e}c\td\n"), "a\u{fffd}[2Jb\u{fffd}31m\u{fffd}\u{fffd}c\td\n");
+        assert_eq!(
+            inert("a\x1b[2Jb\u{9b}31m\r\u{202e}c\td\n"),
+            "a\u{fffd}[2Jb\u{fffd}31m\u{fffd}\u{fffd}c\td\n"
+        );
         assert_eq!(inert("Ärger € 日本"), "Ärger € 日本");
     }
 }
