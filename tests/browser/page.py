@@ -180,8 +180,9 @@ def check_own_program(page):
     page.tab_to("details.program .tools button:nth-of-type(2)")
     page.press(Keys.ENTER)
     assert page.focused("textarea.code"), "editing starts in the program"
-    page.press(Keys.CONTROL, "a", Keys.NULL)
+    ActionChains(page.driver).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).perform()
     page.press("result = 6 * 7")
+    assert page.one("textarea.code").get_attribute("value") == "result = 6 * 7"
     page.tab_to(".program button.primary")
     page.press(Keys.ENTER)
     page.wait("the program ran", lambda: page.all('.headline-number[data-value="42"]'))

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use meterbox_testkit::test_runtime_folder;
 use serde_json::Value;
 
 const START: Duration = Duration::from_secs(240);
@@ -24,6 +25,7 @@ pub struct Server {
 
 impl Server {
     /// Starts the server over this data, with everything it keeps in `data_dir`, and waits until it answers.
+    /// The Python runtime is the one all tests of this user share.
     ///
     /// # Panics
     /// Where it does not start; its log is in the message.
@@ -36,6 +38,7 @@ impl Server {
             .arg("--data")
             .arg(data)
             .env("METERBOX_DATA_DIR", data_dir)
+            .env("METERBOX_RUNTIME_DIR", test_runtime_folder())
             .env("METERBOX_LISTEN", address.to_string())
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("the log can be shared"))
