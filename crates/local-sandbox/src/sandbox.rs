@@ -201,7 +201,13 @@ impl LocalSandboxBuilder {
         let settings = Settings {
             python,
             prelude: self.prelude,
-            readable: vec![text(&venv)?, text(&libraries)?, text(&font_cache)?],
+            // What does not exist of these is left out.
+            readable: vec![
+                text(&venv)?,
+                text(&libraries)?,
+                text(&base_prefix.join("lib64"))?,
+                text(&font_cache)?,
+            ],
             font_cache,
             inputs: inputs_root.as_deref().map(text).transpose()?,
             uid: self.uid,

@@ -159,6 +159,7 @@ struct Watch {
     abstract_name: String,
     zygote: i32,
     before: Footprint,
+    resident: u64,
     limits: Limits,
     elapsed: Duration,
 }
@@ -194,6 +195,7 @@ impl Watch {
                 zygote_descriptors: 0,
                 mounts: 0,
             },
+            resident: 0,
             limits: Limits::default(),
             elapsed: Duration::ZERO,
         };
@@ -206,6 +208,7 @@ impl Watch {
         self.ordinary_run("settling").await;
         self.zygote = *children().last().expect("a zygote");
         self.before = self.footprint();
+        self.resident = resident();
     }
 
     fn footprint(&self) -> Footprint {
@@ -276,6 +279,8 @@ impl Watch {
         assert!(children_of(self.zygote).is_empty(), "{name} left processes");
         assert_eq!(children(), [self.zygote], "{name}");
         assert_eq!(self.footprint(), self.before, "{name}");
+        let grown = resident().saturating_sub(self.resident);
+        assert!(grown < 32 * MB, "{name}: the supervisor grew by {grown} bytes");
         // The next run is as if nothing had been.
         self.ordinary_run(name).await;
         // Nothing of the machine was touched or read.
@@ -307,6 +312,13 @@ impl Watch {
         );
         assert_eq!(value(&outcome), 2, "after {after}");
     }
+}
+
+/// Memory of this process, in bytes.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * rustix::param::page_size() as u64
 }
 
 fn expected(name: &str, outcome: &Outcome, expect: &str) {

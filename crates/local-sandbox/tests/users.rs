@@ -104,7 +104,7 @@ fn as_nobody(venv: &Path, base: &Path, executable: &Path, names: &[&str]) -> std
     // Every folder is kept aside, its closed parents are covered, and it is put back where it was.
     const SCRIPT: &str = r#"
         set -e
-        aside=$(mktemp -d)
+        aside=$ASIDE
         mount -t tmpfs tmpfs "$aside"
         chmod 755 "$aside"
         n=0
@@ -135,8 +135,10 @@ fn as_nobody(venv: &Path, base: &Path, executable: &Path, names: &[&str]) -> std
                 .to_str()
         })
         .collect();
+    let aside = tempfile::tempdir().unwrap();
     Command::new("unshare")
         .args(["--mount", "sh", "-c", SCRIPT, "sh"])
+        .env("ASIDE", aside.path())
         .args(names)
         .env("CLOSED", closed.into_iter().collect::<Vec<_>>().join(" "))
         .env("METERBOX_TEST_VENV", venv)
