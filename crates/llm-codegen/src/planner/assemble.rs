@@ -7,6 +7,7 @@ use super::{
     clauses::{Limit, SortClause},
     conditions::{Conditions, Test},
     cues::{Cues, GrainCue, Slot},
+    doubts,
     lists::State,
     mention::{Mention, Target},
     plan::{
@@ -82,7 +83,9 @@ impl Assembly<'_> {
         let intent = self.settle(&mut parts, grain.is_some())?;
         let mut doubts = std::mem::take(&mut parts.doubts);
         let (plan, assumptions) = self.finish(intent, parts, grain, period, filters)?;
-        self.doubt_plan(&plan, &mut doubts);
+        self.doubt_columns(&mut doubts);
+        let distinct = (0..self.words.len()).any(|at| matches!(self.words.at(at), "different" | "distinct" | "unique"));
+        doubts.extend(doubts::find(&plan, self.schema, doubts::Asked { chart: self.chart, distinct }));
         Ok((plan, assumptions, doubts))
     }
 
@@ -745,9 +748,6 @@ impl Assembly<'_> {
             } else if column.profile.unique {
                 parts.measures.push((Aggregate::Count, Item::Column(id)));
             } else {
-                if !distinct {
-                    parts.doubts.push(format!("Different values of `{}` are counted, not rows.", column.profile.name));
-                }
                 parts.measures.push((Aggregate::CountDistinct, Item::Column(id)));
             }
         }
@@ -775,6 +775,9 @@ impl Assembly<'_> {
         if (scatter || self.asks_relationship()) && plain.len() >= 2 {
             parts.plain.truncate(3);
             return Ok(Some(Intent::Pairs));
+        }
+        if self.state.is_some() && numbers.is_empty() && !grouped && !grained && self.chart.is_none() {
+            return Ok(Some(Intent::List));
         }
         if scatter && plain.len() == 1 && parts.groups.len() == 1 {
             parts.plain.push(Item::Column(parts.groups.remove(0)));
@@ -869,23 +872,7 @@ impl Assembly<'_> {
     }
 
     /// Choices that could well be others.
-    fn doubt_plan(&self, plan: &Plan, doubts: &mut Vec<String>) {
-        let column = |dimension: &Dimension| {
-            self.schema.columns.iter().find(|column| {
-                column.profile.name == dimension.column.column && self.schema.tables[column.table].name == dimension.column.table
-            })
-        };
-        for dimension in &plan.dimensions {
-            let dates = column(dimension).is_some_and(|column| column.is_time());
-            if plan.intent == Intent::Aggregate && dates && dimension.grain.is_none() {
-                doubts.push(format!("Each `{}` stands by itself; ask by day, month or year to put them together.", dimension.column.column));
-            }
-        }
-        let first = plan.dimensions.first().and_then(column);
-        let drawn_once = matches!(self.chart, Some(ChartKind::Bar | ChartKind::Pie | ChartKind::Line));
-        if plan.intent == Intent::Pairs && drawn_once && first.is_some_and(|first| !first.profile.unique) {
-            doubts.push("Rows are shown one by one, though several share a value.".to_owned());
-        }
+    fn doubt_columns(&self, doubts: &mut Vec<String>) {
         for slot in &self.cues.slots {
             let mention = &self.mentions[slot.mention];
             let Some(Target::Column(chosen)) = self.target(slot) else { continue };
@@ -930,12 +917,7 @@ impl Assembly<'_> {
         let mut columns: Vec<ColumnId> = match intent {
             Intent::Aggregate => parts.groups.clone(),
             Intent::Pairs => self.pair_columns(&parts),
-            Intent::List => self
-                .schema
-                .columns_of(base)
-                .map(|(id, _)| id)
-                .take(LIST_COLUMNS)
-                .collect(),
+            Intent::List => self.list_columns(&parts)?,
         };
         columns = columns.into_iter().fold(Vec::new(), |mut seen, id| {
             if !seen.contains(&id) {
@@ -1033,6 +1015,23 @@ impl Assembly<'_> {
         plan.chart = self.chart_kind(&plan, &columns);
         parts.assumptions.dedup();
         Ok((plan, parts.assumptions))
+    }
+
+    /// The columns of a list: what names the things asked for, then the rows' own columns.
+    fn list_columns(&self, parts: &Parts) -> Result<Vec<ColumnId>, Trouble> {
+        let mut columns = Vec::new();
+        for table in parts.entities.iter().filter(|table| **table != self.choice.base) {
+            columns.extend(self.label_columns(*table)?.into_iter().take(1));
+        }
+        let plain = parts.plain.iter().chain(parts.subjects.iter().map(|id| Item::Column(*id)).collect::<Vec<_>>().iter()).filter_map(
+            |item| match item {
+                Item::Column(id) => Some(*id),
+                _ => None,
+            },
+        ).collect::<Vec<_>>();
+        columns.extend(plain);
+        columns.extend(self.schema.columns_of(self.choice.base).map(|(id, _)| id).take(LIST_COLUMNS));
+        Ok(columns)
     }
 
     fn pair_columns(&self, parts: &Parts) -> Vec<ColumnId> {

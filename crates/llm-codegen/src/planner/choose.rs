@@ -74,7 +74,7 @@ pub(super) fn choose(
 
 fn want(slot: &Slot) -> Want {
     match () {
-        () if slot.count => Want::Count,
+        () if slot.count || (slot.superlative.is_some() && slot.aggregates.len() == 1) => Want::Count,
         () if !slot.aggregates.is_empty() => Want::Measure,
         () if slot.group || slot.weak_group => Want::Group,
         () => Want::Plain,
@@ -84,7 +84,7 @@ fn want(slot: &Slot) -> Want {
 fn resolve(schema: &Schema<'_>, mention: &Mention, want: Want, base: TableId) -> Option<(Target, f64)> {
     let mut best: Option<(Target, f64)> = None;
     for (target, score) in &mention.targets {
-        let Some(fit) = fit(schema, target, want, base) else {
+        let Some(fit) = fit(schema, mention, target, want, base) else {
             continue;
         };
         if best.as_ref().is_none_or(|(_, best)| score + fit > *best + 1e-9) {
@@ -94,7 +94,14 @@ fn resolve(schema: &Schema<'_>, mention: &Mention, want: Want, base: TableId) ->
     best
 }
 
-fn fit(schema: &Schema<'_>, target: &Target, want: Want, base: TableId) -> Option<f64> {
+/// A table named by the same word as its label is meant as a whole: rows with equal labels stay apart.
+fn label_bonus(schema: &Schema<'_>, mention: &Mention, table: TableId) -> f64 {
+    let label = schema.label(table);
+    let same = schema.tables.len() > 1 && mention.columns().any(|(id, _)| Some(id) == label);
+    if same { 0.08 } else { 0.0 }
+}
+
+fn fit(schema: &Schema<'_>, mention: &Mention, target: &Target, want: Want, base: TableId) -> Option<f64> {
     let hops = |table: TableId| schema.path(base, table).map(|path| path.len());
     match target {
         Target::Column(id) => {
@@ -117,7 +124,7 @@ fn fit(schema: &Schema<'_>, target: &Target, want: Want, base: TableId) -> Optio
         }
         Target::Table(table) => {
             let hops = hops(*table)?;
-            let far = -HOP * hops as f64;
+            let far = -HOP * hops as f64 + label_bonus(schema, mention, *table);
             match want {
                 Want::Count => Some(far - if hops > 0 { 0.15 } else { 0.0 } + 0.02),
                 Want::Measure => Some(far - 0.2),

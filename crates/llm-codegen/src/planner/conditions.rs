@@ -529,10 +529,16 @@ impl Reader<'_, '_> {
         } else {
             0
         };
-        let asked = (from..start).any(|at| {
-            lexicon::aggregate(self.words.at(at)).is_some()
-                || matches!(self.words.at(at), "by" | "per" | "each")
-        });
+        let aggregated = (from..start)
+            .rev()
+            .take(3)
+            .any(|at| self.words.is_free(at) && lexicon::aggregate(self.words.at(at)).is_some());
+        if aggregated {
+            let mention = &self.mentions[index];
+            let named = (mention.start..mention.end).map(|at| self.words.tokens[at].raw.clone());
+            self.out.on_aggregates.extend(named);
+        }
+        let asked = aggregated || (from..start).any(|at| matches!(self.words.at(at), "by" | "per" | "each"));
         if !asked {
             self.consume(index);
         }

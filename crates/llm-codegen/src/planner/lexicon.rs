@@ -24,7 +24,7 @@ pub(super) fn is_courtesy(word: &str) -> bool {
         split colored coloured color attribute attributes record records row rows number numbers \
         count counts counting question data information info overview summary summarize analyse analyze \
         overall currently current breakdown break broken down against versus vs exist existing available belong belonging \
-        associated recorded registered stored contain contains made make long corresponding style exact full \
+        associated recorded registered stored contain contains made make long corresponding style exact full share percent proportion sold selling sell bought buy buying made earned \
         together include including included involved depict illustrate represent stand stacked grouped \
         select collect describe described happen happened occur occurred hey hi hello thanks thank ok ";
     WORDS.contains(&format!(" {word} "))
@@ -99,7 +99,7 @@ pub(super) fn canonical(stem: &str) -> &str {
 pub(super) fn is_revenue_word(stem: &str) -> bool {
     matches!(
         stem,
-        "revenue" | "sale" | "turnover" | "income" | "sold" | "selling" | "takings" | "earning"
+        "revenue" | "sale" | "turnover" | "income" | "takings" | "earning"
     )
 }
 

@@ -1,6 +1,6 @@
 //! States of rows that have names of their own: overdue, unpaid, low in stock.
 
-use std::ops::Range;
+
 
 use meterbox_core::contract::ColumnType;
 
@@ -16,8 +16,7 @@ pub(super) struct State {
     pub(super) table: TableId,
     pub(super) condition: Condition,
     pub(super) assumption: String,
-    /// The words that named it.
-    pub(super) words: Range<usize>,
+    
 }
 
 pub(super) fn find(words: &mut Words, schema: &Schema<'_>) -> Option<State> {

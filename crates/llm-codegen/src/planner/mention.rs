@@ -145,7 +145,8 @@ fn match_span(tokens: &[Token], start: usize, end: usize, schema: &Schema<'_>) -
     // "number of", "total", "average" at the head say what to do with what follows.
     let head_is_cue = span.len() > 1 && matches!(span[0].lower.as_str(), "number" | "numbers" | "count" | "amount") && span[1].lower == "of";
     let softer = matches!(span[0].lower.as_str(), "amount" | "date" | "dates" | "value" | "values") && next != "of";
-    let cue_alone = head_is_cue || (span.len() == 1 && is_cue(&span[0].lower) && !softer);
+    let grammar_edge = lexicon::is_grammar(&span[0].lower) || lexicon::is_grammar(&span[span.len() - 1].lower);
+    let cue_alone = head_is_cue || grammar_edge || (span.len() == 1 && is_cue(&span[0].lower) && !softer);
     let quoted_words = if quoted {
         super::text::name_words(&span[0].raw)
     } else {
@@ -290,6 +291,7 @@ fn name_score(words: &[&str], column: &[String], table: &[String]) -> f64 {
         match () {
             () if column.len() == 1 => 1.0,
             () if table.iter().any(|own| own == word) => 0.3,
+            () if lexicon::is_grammar(word) => 0.2,
             () if lexicon::is_generic(word) => 0.45,
             () => 1.0,
         }
@@ -308,7 +310,7 @@ fn name_score(words: &[&str], column: &[String], table: &[String]) -> f64 {
                 quality += score;
                 covered += weight(&column[at]);
             }
-            _ if table.iter().any(|own| word_score(word, own) > 0.9) => quality += 0.97,
+            _ if table.iter().any(|own| word_score(word, own) > 0.84) => quality += 0.97,
             _ => return 0.0,
         }
     }

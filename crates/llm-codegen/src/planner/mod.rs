@@ -13,6 +13,7 @@ mod clauses;
 mod compile;
 mod conditions;
 mod cues;
+mod doubts;
 mod lexicon;
 mod lists;
 mod mention;

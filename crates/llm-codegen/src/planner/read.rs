@@ -33,6 +33,7 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
     let sort_mentions = sort.as_ref().map_or_else(Vec::new, |sort| {
         mention::find(&words.tokens, |at| sort.target.contains(&at), schema)
     });
+    let state = super::lists::find(&mut words, schema);
     let mentions = mention::find(&words.tokens, |at| words.is_free(at), schema);
     let spans = spans::find(&mut words, |at| is_number_of(&mentions, at, schema));
     let mut mentions: Vec<Mention> = mentions
@@ -51,10 +52,8 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
     if !beyond.is_empty() {
         return Err(Trouble::cannot("The built-in planner cannot do that", beyond));
     }
-    let found_state = super::lists::find(&mut words, schema);
-    if let Some(state) = &found_state {
-        mentions.retain(|mention| (mention.start..mention.end).all(|at| !state.words.contains(&at)));
-    }
+    let found_state = state;
+    
     let limit = clauses::limit(&mut words);
     mentions.retain(|mention| (mention.start..mention.end).all(|at| words.is_free(at)));
     if mentions.is_empty() && found_state.is_none() {

@@ -258,7 +258,7 @@ impl<'a> Schema<'a> {
             let own: Vec<&String> = column.words.iter().filter(|word| !words.contains(word)).collect();
             let names_it = own.len() == 1 && matches!(own[0].as_str(), "name" | "title" | "label");
             match () {
-                () if is_text && names_it => 0,
+                () if is_text && (names_it || column.words == *words) => 0,
                 () if is_text && column.has_word(&["name", "title"]) => 1,
                 () if self.is_key(column) => 2,
                 () => 9,
