@@ -4,7 +4,7 @@ use std::{
     process::Command,
 };
 
-use crate::{cache_folder, repository};
+use crate::{python_packages, repository};
 
 const DRIVERS: [&str; 2] = ["chromedriver", "chromium.chromedriver"];
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -52,7 +52,8 @@ impl Browser {
         Ok(Self {
             chromium,
             chromedriver,
-            selenium: selenium()?,
+            selenium: python_packages("selenium", &repository().join("tests/browser/requirements.txt"))
+                .map_err(NoBrowser)?,
         })
     }
 
@@ -109,33 +110,4 @@ fn install_with_apt() {
         ])
         .env("DEBIAN_FRONTEND", "noninteractive")
         .output();
-}
-
-/// A folder with Selenium, installed once per version of `requirements.txt`.
-fn selenium() -> Result<PathBuf, NoBrowser> {
-    let requirements = repository().join("tests/browser/requirements.txt");
-    let wanted = std::fs::read_to_string(&requirements).expect("the requirements can be read");
-    let folder = cache_folder("selenium");
-    let marker = folder.join("installed.txt");
-    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
-        return Ok(folder);
-    }
-    install_selenium(&requirements, &folder)?;
-    std::fs::write(&marker, wanted).expect("the cache folder is writable");
-    Ok(folder)
-}
-
-fn install_selenium(requirements: &Path, folder: &Path) -> Result<(), NoBrowser> {
-    let output = Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"])
-        .arg(folder)
-        .arg("--requirement")
-        .arg(requirements)
-        .output()
-        .map_err(|_| NoBrowser("there is no python3".to_owned()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let reason = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(NoBrowser(format!("python3 cannot install Selenium: {reason}")))
 }

@@ -2,10 +2,12 @@
 
 mod binary;
 mod browser;
+mod packages;
 mod server;
 
 pub use binary::{meterbox, repository};
 pub use browser::{Browser, NoBrowser};
+pub use packages::python_packages;
 pub use server::Server;
 
 use std::path::PathBuf;

@@ -9,13 +9,15 @@ import { failureCard, fromProblem } from "./failure.js";
 import { showHistory } from "./history.js";
 import { Progress, say } from "./steps.js";
 
+const MOST_LOOKS_AT_DATA = 150;
+const BUDGET_LOOK_MS = 15_000;
+
 const form = byId("ask");
 const question = byId("question");
 const picker = byId("dataset");
 const maxCost = byId("max-cost");
 const progress = new Progress();
 const known = new Map();
-const MOST_LOOKS_AT_DATA = 150;
 let looksAtData = 0;
 let running;
 
@@ -38,6 +40,8 @@ refreshDatasets();
 refreshBudget();
 refreshHistory();
 openFromAddress();
+// Others may spend from the same budget.
+setInterval(() => document.hidden || running || refreshBudget(), BUDGET_LOOK_MS);
 
 function ask(text) {
   fieldError(question, "");
@@ -150,7 +154,7 @@ async function refreshDatasets() {
     picker.disabled = datasets.length === 0;
     if (datasets.some(({ typed }) => !typed) && looksAtData < MOST_LOOKS_AT_DATA) {
       looksAtData += 1;
-      setTimeout(refreshDatasets, 2000);
+      setTimeout(() => (refreshDatasets(), running || refreshBudget()), 2000);
     }
     const chosen = known.has(picked) ? picked : datasets[0]?.version;
     if (chosen) picker.value = chosen;

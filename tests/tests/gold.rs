@@ -1,0 +1,216 @@
+//! Fifty questions as a shop owner would put them, in three phrasings, over the sample shop and over data nobody
+//! here made. Forty have answers computed by a separate pandas program; ten must be declined.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use meterbox_analysis::{Analyst, Ask, Principal, Request};
+use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
+use meterbox_core::{
+    SystemClock,
+    contract::{AnalysisResult, Answer, Cell, FailureKind, Source, Status},
+};
+use meterbox_datasets::{Catalog, Dataset};
+use meterbox_local_sandbox::LocalSandbox;
+use meterbox_results_store::MemoryResults;
+use meterbox_testkit::test_runtime;
+use meterbox_tests::{python_packages, repository};
+use serde_json::Value;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_answers_match_and_ten_questions_are_declined() {
+    let folder = tempfile::tempdir().unwrap();
+    let superstore = make_superstore(folder.path());
+    let gold = gold(&superstore);
+    let house = House::new(folder.path(), &superstore).await;
+    let (mut asked, mut wrong) = (0, Vec::new());
+    for line in fs::read_to_string(repository().join("tests/gold/questions.jsonl"))
+        .unwrap()
+        .lines()
+    {
+        let question: Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| question[name].as_str().unwrap();
+        let result = house.ask(text("data"), text("question")).await;
+        asked += 1;
+        let complaint = match question["decline"].as_bool() {
+            Some(true) => undeclined(&result),
+            _ => mismatch(&result, &gold[text("id")]),
+        };
+        if let Some(complaint) = complaint {
+            wrong.push(format!("{} {:?}: {complaint}", text("id"), text("question")));
+        }
+    }
+    assert_eq!(asked, 50);
+    assert!(
+        wrong.is_empty(),
+        "{} of 50 are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+fn undeclined(result: &AnalysisResult) -> Option<String> {
+    let declined = result.failure.as_ref().is_some_and(|failure| {
+        matches!(failure.kind, FailureKind::CannotAnswer | FailureKind::Ambiguous)
+            && !failure.suggestions.is_empty()
+    });
+    (!declined).then(|| format!("not declined: {:?} {:?}", result.reading, result.failure))
+}
+
+fn mismatch(result: &AnalysisResult, gold: &[Vec<Cell>]) -> Option<String> {
+    let Some(answer) = result.answer.as_ref().filter(|_| result.status == Status::Ok) else {
+        return Some(format!("not answered: {:?} {:?}", result.status, result.failure));
+    };
+    assert_eq!(result.source, Some(Source::Rules));
+    let rows = match answer {
+        Answer::Table { rows, .. } => rows.clone(),
+        Answer::Scalar { value, .. } => vec![vec![value.clone()]],
+        other => return Some(format!("not a table or a value: {other:?}")),
+    };
+    if same_rows(&rows, gold) {
+        return None;
+    }
+    let shown = |rows: &[Vec<Cell>]| format!("{} rows, {:?}", rows.len(), &rows[..rows.len().min(4)]);
+    let reading = result.reading.as_ref().map(|reading| reading.text.clone());
+    Some(format!(
+        "{}\n      but gold has {}\n      read as {reading:?}",
+        shown(&rows),
+        shown(gold)
+    ))
+}
+
+/// The same rows in any order, under columns in any order.
+fn same_rows(rows: &[Vec<Cell>], gold: &[Vec<Cell>]) -> bool {
+    let width = gold.first().map_or(0, Vec::len);
+    if rows.len() != gold.len() || rows.iter().any(|row| row.len() != width) {
+        return false;
+    }
+    let mut columns: Vec<usize> = Vec::new();
+    pair_columns(rows, gold, width, &mut columns)
+}
+
+/// Finds an order of our columns in which every row has its gold row, column by column.
+fn pair_columns(rows: &[Vec<Cell>], gold: &[Vec<Cell>], width: usize, columns: &mut Vec<usize>) -> bool {
+    let placed = columns.len();
+    if !same_multiset(rows, gold, columns) {
+        return false;
+    }
+    if placed == width {
+        return true;
+    }
+    for candidate in 0..width {
+        if columns.contains(&candidate) {
+            continue;
+        }
+        columns.push(candidate);
+        if pair_columns(rows, gold, width, columns) {
+            return true;
+        }
+        columns.pop();
+    }
+    false
+}
+
+fn same_multiset(rows: &[Vec<Cell>], gold: &[Vec<Cell>], columns: &[usize]) -> bool {
+    let mut taken = vec![false; rows.len()];
+    gold.iter().all(|wanted| {
+        let fits = |row: &Vec<Cell>| {
+            columns
+                .iter()
+                .zip(wanted)
+                .all(|(column, wanted)| same_cell(&row[*column], wanted))
+        };
+        let found = (0..rows.len()).find(|&at| !taken[at] && fits(&rows[at]));
+        found.is_some_and(|at| !std::mem::replace(&mut taken[at], true))
+    })
+}
+
+fn same_cell(ours: &Cell, gold: &Cell) -> bool {
+    match (ours.as_f64(), gold.as_f64()) {
+        // Answers about money are rounded to the cent.
+        (Some(ours), Some(gold)) => {
+            (ours - gold).abs() <= 1e-6 * gold.abs().max(1.0) || (ours - gold).abs() < 0.005_1
+        }
+        _ => ours == gold,
+    }
+}
+
+struct House {
+    analyst: Analyst,
+    data: BTreeMap<&'static str, Dataset>,
+}
+
+impl House {
+    async fn new(folder: &Path, superstore: &Path) -> Self {
+        let budget = BudgetEngine::new(MemoryLedger::new(), SystemClock::default());
+        let everyone = Budget::new("user/*".parse().unwrap(), "1".parse().unwrap(), Window::Lifetime);
+        budget.define(everyone).await.unwrap();
+        let catalog = Catalog::open(&folder.join("datasets")).unwrap();
+        let shop = catalog.add(&[repository().join("examples/data/shop")]).unwrap();
+        let superstore = catalog.add(&[superstore.to_owned()]).unwrap();
+        let sandbox = LocalSandbox::builder(test_runtime())
+            .inputs_root(catalog.folder())
+            .build()
+            .unwrap();
+        let results = Arc::new(MemoryResults::new());
+        let analyst = Analyst::builder(
+            Arc::new(sandbox),
+            budget,
+            results,
+            catalog,
+            folder.join("artifacts"),
+        )
+        .build();
+        Self {
+            analyst,
+            data: BTreeMap::from([("shop", shop), ("superstore", superstore)]),
+        }
+    }
+
+    async fn ask(&self, data: &str, question: &str) -> AnalysisResult {
+        let request = Request {
+            ask: Ask::Question(question.to_owned()),
+            dataset: self.data[data].clone(),
+            principal: Principal::user("user/owner".parse().unwrap()),
+            max_cost: None,
+            chart_png: false,
+        };
+        self.analyst.start(request).unwrap().result().await.unwrap()
+    }
+}
+
+/// Data of an unrelated schema, from an independent package.
+fn make_superstore(folder: &Path) -> PathBuf {
+    let packages = python_packages("superstore", &repository().join("tests/gold/requirements.txt")).unwrap();
+    let file = folder.join("superstore.csv");
+    // The runtime's own Python: the package needs pandas.
+    python("make_superstore.py", &[&file], &packages);
+    file
+}
+
+fn gold(superstore: &Path) -> BTreeMap<String, Vec<Vec<Cell>>> {
+    let shop = repository().join("examples/data/shop");
+    let printed = python("gold.py", &[&shop, superstore], Path::new(""));
+    serde_json::from_str(&printed).expect("gold.py prints JSON")
+}
+
+fn python(script: &str, arguments: &[&Path], packages: &Path) -> String {
+    let output = Command::new(test_runtime().python)
+        .arg(repository().join("tests/gold").join(script))
+        .args(arguments)
+        .env("PYTHONPATH", packages)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{script}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
