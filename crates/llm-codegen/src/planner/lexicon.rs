@@ -66,7 +66,7 @@ const SYNONYMS: &[&[&str]] = &[
     &["manager", "mgr", "boss"],
     &["location", "place"],
     &["method", "mean"],
-    &["stock", "inventory"],
+    &["stock", "inventory", "hand"],
     &["id", "identifier", "ids"],
     &["opening", "openning"],
     &["headquarter", "headquearter", "headquarters"],

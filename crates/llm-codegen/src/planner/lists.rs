@@ -66,7 +66,6 @@ pub(super) fn find(words: &mut Words, schema: &Schema<'_>) -> Option<State> {
             table,
             condition,
             assumption,
-            words: at..at + length,
         });
     }
     None
