@@ -84,31 +84,33 @@ fn mismatch(result: &AnalysisResult, gold: &[Vec<Cell>]) -> Option<String> {
     ))
 }
 
-/// The same rows in any order, under columns in any order.
+/// The same rows in any order, with gold's columns among ours: an answer may also say which customer of that name,
+/// or the sum behind a share.
 fn same_rows(rows: &[Vec<Cell>], gold: &[Vec<Cell>]) -> bool {
-    let width = gold.first().map_or(0, Vec::len);
-    if rows.len() != gold.len() || rows.iter().any(|row| row.len() != width) {
-        return false;
-    }
-    let mut columns: Vec<usize> = Vec::new();
-    pair_columns(rows, gold, width, &mut columns)
+    let (ours, wanted) = (rows.first().map_or(0, Vec::len), gold.first().map_or(0, Vec::len));
+    rows.len() == gold.len() && ours >= wanted && pair_columns(rows, gold, [ours, wanted], &mut Vec::new())
 }
 
-/// Finds an order of our columns in which every row has its gold row, column by column.
-fn pair_columns(rows: &[Vec<Cell>], gold: &[Vec<Cell>], width: usize, columns: &mut Vec<usize>) -> bool {
-    let placed = columns.len();
+/// Finds the columns of ours that gold's are, one after the other.
+fn pair_columns(
+    rows: &[Vec<Cell>],
+    gold: &[Vec<Cell>],
+    widths: [usize; 2],
+    columns: &mut Vec<usize>,
+) -> bool {
+    let [ours, wanted] = widths;
     if !same_multiset(rows, gold, columns) {
         return false;
     }
-    if placed == width {
+    if columns.len() == wanted {
         return true;
     }
-    for candidate in 0..width {
+    for candidate in 0..ours {
         if columns.contains(&candidate) {
             continue;
         }
         columns.push(candidate);
-        if pair_columns(rows, gold, width, columns) {
+        if pair_columns(rows, gold, widths, columns) {
             return true;
         }
         columns.pop();
