@@ -14,9 +14,11 @@ WIDTHS = [900, 300]
 DRAW = """
     const [golden, width, done] = arguments;
     import("/assets/chart.js").then(async ({ chart }) => {
-        const main = document.querySelector("main");
-        main.replaceChildren();
-        main.style.display = "block";
+        document.querySelector("main").style.display = "none";
+        document.querySelector("#golden")?.remove();
+        const place = document.createElement("div");
+        place.id = "golden";
+        document.body.append(place);
         for (const { name, spec, answer } of golden) {
             const card = document.createElement("section");
             card.className = "card";
@@ -25,7 +27,7 @@ DRAW = """
             const heading = document.createElement("h2");
             heading.textContent = name;
             card.append(heading, chart(spec, answer));
-            main.append(card);
+            place.append(card);
         }
         await new Promise((drawn) => setTimeout(drawn, 300));
         done(null);
@@ -33,7 +35,7 @@ DRAW = """
 """
 
 LOOK = """
-    return [...document.querySelectorAll("main > .card")].map((card) => {
+    return [...document.querySelectorAll("#golden > .card")].map((card) => {
         const stage = card.querySelector(".stage");
         const box = stage?.getBoundingClientRect();
         const outside = [...card.querySelectorAll(".stage svg *:not(defs, defs *, title)")].filter((drawn) => {
@@ -58,7 +60,7 @@ LOOK = """
 """
 
 READ = """
-    const stage = document.querySelectorAll("main > .card")[arguments[0]].querySelector(".stage");
+    const stage = document.querySelectorAll("#golden > .card")[arguments[0]].querySelector(".stage");
     stage.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
     return stage.parentElement.querySelector(".readout").textContent;
 """
