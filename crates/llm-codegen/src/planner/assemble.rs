@@ -84,8 +84,16 @@ impl Assembly<'_> {
         let mut doubts = std::mem::take(&mut parts.doubts);
         let (plan, assumptions) = self.finish(intent, parts, grain, period, filters)?;
         self.doubt_columns(&mut doubts);
-        let distinct = (0..self.words.len()).any(|at| matches!(self.words.at(at), "different" | "distinct" | "unique"));
-        doubts.extend(doubts::find(&plan, self.schema, doubts::Asked { chart: self.chart, distinct }));
+        let distinct =
+            (0..self.words.len()).any(|at| matches!(self.words.at(at), "different" | "distinct" | "unique"));
+        doubts.extend(doubts::find(
+            &plan,
+            self.schema,
+            doubts::Asked {
+                chart: self.chart,
+                distinct,
+            },
+        ));
         Ok((plan, assumptions, doubts))
     }
 
@@ -160,10 +168,15 @@ impl Assembly<'_> {
             return false;
         }
         let followed = matches!(self.words.at(mention.end), "who" | "whose" | "that" | "which");
-        let said_in_part = column.is_identifier() && self.words.at(mention.end - 1) != "id" && !self.named_in_full(id);
+        let said_in_part =
+            column.is_identifier() && self.words.at(mention.end - 1) != "id" && !self.named_in_full(id);
         let back = |steps| self.words.before(mention.start, steps);
         let of_all = matches!(back(1), "all" | "those" | "these") && matches!(back(2), "of" | "for");
-        let not_first = self.cues.slots.first().is_some_and(|first| first.mention != slot.mention);
+        let not_first = self
+            .cues
+            .slots
+            .first()
+            .is_some_and(|first| first.mention != slot.mention);
         let of = matches!(back(1), "of" | "for") || (back(1) == "the" && matches!(back(2), "of" | "for"));
         (followed || of_all || (of && not_first && said_in_part)) && self.cues.slots.len() > 1
     }
@@ -651,8 +664,13 @@ impl Assembly<'_> {
             if let Some(Target::Column(id)) = self.target(slot) {
                 let plain = parts.plain.contains(&Item::Column(*id));
                 let group = parts.groups.contains(id);
-                let counted = parts.measures.iter().all(|(aggregate, item)| *item != Item::Column(*id) || *aggregate == Aggregate::Count);
-                if (group || (plain && (counted || !measured.contains(&Item::Column(*id))))) && !dimensions.contains(id) {
+                let counted = parts
+                    .measures
+                    .iter()
+                    .all(|(aggregate, item)| *item != Item::Column(*id) || *aggregate == Aggregate::Count);
+                if (group || (plain && (counted || !measured.contains(&Item::Column(*id)))))
+                    && !dimensions.contains(id)
+                {
                     dimensions.push(*id);
                 }
             }
@@ -829,6 +847,9 @@ impl Assembly<'_> {
             parts.plain.truncate(3);
             return Ok(Some(Intent::Pairs));
         }
+        if self.some_unexplained && plain.is_empty() && !grouped && !grained {
+            return Err(Trouble::cannot("It is not clear what is asked", Vec::new()));
+        }
         let table_listed =
             parts.plain.is_empty() && !grouped && (!parts.entities.is_empty() || self.state.is_some());
         if table_listed {
@@ -875,11 +896,18 @@ impl Assembly<'_> {
     fn doubt_columns(&self, doubts: &mut Vec<String>) {
         for slot in &self.cues.slots {
             let mention = &self.mentions[slot.mention];
-            let Some(Target::Column(chosen)) = self.target(slot) else { continue };
-            let Some((_, score)) = mention.columns().find(|(id, _)| id == chosen) else { continue };
+            let Some(Target::Column(chosen)) = self.target(slot) else {
+                continue;
+            };
+            let Some((_, score)) = mention.columns().find(|(id, _)| id == chosen) else {
+                continue;
+            };
             let table = self.schema.columns[*chosen].table;
             let rival = mention.columns().find(|(id, other)| {
-                id != chosen && self.schema.columns[*id].table == table && *other > score - 0.04 && score < 0.97
+                id != chosen
+                    && self.schema.columns[*id].table == table
+                    && *other > score - 0.04
+                    && score < 0.97
             });
             if let Some((rival, _)) = rival {
                 doubts.push(format!(
@@ -1023,14 +1051,29 @@ impl Assembly<'_> {
         for table in parts.entities.iter().filter(|table| **table != self.choice.base) {
             columns.extend(self.label_columns(*table)?.into_iter().take(1));
         }
-        let plain = parts.plain.iter().chain(parts.subjects.iter().map(|id| Item::Column(*id)).collect::<Vec<_>>().iter()).filter_map(
-            |item| match item {
+        let plain = parts
+            .plain
+            .iter()
+            .chain(
+                parts
+                    .subjects
+                    .iter()
+                    .map(|id| Item::Column(*id))
+                    .collect::<Vec<_>>()
+                    .iter(),
+            )
+            .filter_map(|item| match item {
                 Item::Column(id) => Some(*id),
                 _ => None,
-            },
-        ).collect::<Vec<_>>();
+            })
+            .collect::<Vec<_>>();
         columns.extend(plain);
-        columns.extend(self.schema.columns_of(self.choice.base).map(|(id, _)| id).take(LIST_COLUMNS));
+        columns.extend(
+            self.schema
+                .columns_of(self.choice.base)
+                .map(|(id, _)| id)
+                .take(LIST_COLUMNS),
+        );
         Ok(columns)
     }
 
@@ -1051,7 +1094,8 @@ impl Assembly<'_> {
     /// "share of revenue by region", "what percentage of orders"
     fn share(&self, parts: &mut Parts) -> bool {
         let asked = (0..self.words.len()).any(|at| {
-            (self.words.at(at) == "share" && matches!(self.words.at(at + 1), "of" | "by")) || (matches!(self.words.at(at), "percentage" | "percent" | "%" | "proportion")
+            (self.words.at(at) == "share" && matches!(self.words.at(at + 1), "of" | "by"))
+                || (matches!(self.words.at(at), "percentage" | "percent" | "%" | "proportion")
                     && self.words.at(at + 1) == "of")
         });
         let adds_up = parts

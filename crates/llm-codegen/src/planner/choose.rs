@@ -16,6 +16,20 @@ pub(super) struct Choice {
     pub(super) unreachable: Vec<usize>,
 }
 
+/// Rows that a time is asked of have a date of their own, or belong to one row that has.
+fn date_bonus(schema: &Schema<'_>, base: TableId) -> f64 {
+    let Some(id) = schema.time_column(base) else {
+        return -0.3;
+    };
+    let column = &schema.columns[id];
+    let hops = schema.path(base, column.table).map_or(0, |path| path.len());
+    if schema.is_late(id) {
+        0.0
+    } else {
+        0.3 - HOP * hops as f64
+    }
+}
+
 /// What a mention is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Want {
@@ -34,6 +48,7 @@ pub(super) fn choose(
     cues: &Cues,
     conditions: &Conditions,
     favoured: Option<TableId>,
+    dated: bool,
 ) -> Option<Choice> {
     let mut wants: Vec<(usize, Want)> = cues.slots.iter().map(|slot| (slot.mention, want(slot))).collect();
     for found in &conditions.found {
@@ -44,6 +59,9 @@ pub(super) fn choose(
     let mut best: Option<(f64, Choice)> = None;
     for base in 0..schema.tables.len() {
         let mut total = if favoured == Some(base) { 0.6 } else { 0.0 };
+        if dated {
+            total += date_bonus(schema, base);
+        }
         let mut targets = vec![None; mentions.len()];
         let mut unreachable = Vec::new();
         for (index, want) in &wants {

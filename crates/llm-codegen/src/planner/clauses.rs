@@ -142,16 +142,27 @@ pub(super) fn sort(words: &mut Words) -> Option<SortClause> {
 fn undirected(words: &mut Words) -> Option<SortClause> {
     let at = (1..words.len()).find(|&at| {
         words.is_free(at)
-            && matches!(words.at(at), "sorted" | "sort" | "ordered" | "order" | "rank" | "ranked")
+            && matches!(
+                words.at(at),
+                "sorted" | "sort" | "ordered" | "order" | "rank" | "ranked"
+            )
             && words.at(at + 1) == "by"
     })?;
     let end = (at + 2..words.len())
         .find(|&place| {
-            words.tokens[place].is_punctuation() || !words.is_free(place) || matches!(words.at(place), "with" | "using" | "in" | "as" | "and" | "for" | "by")
+            words.tokens[place].is_punctuation()
+                || !words.is_free(place)
+                || matches!(
+                    words.at(place),
+                    "with" | "using" | "in" | "as" | "and" | "for" | "by"
+                )
         })
         .unwrap_or(words.len());
     words.claim(at, end);
-    Some(SortClause { target: at + 2..end, descending: false })
+    Some(SortClause {
+        target: at + 2..end,
+        descending: false,
+    })
 }
 
 fn names_nothing(words: &Words, range: &std::ops::Range<usize>) -> bool {

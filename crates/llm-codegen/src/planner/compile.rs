@@ -267,7 +267,13 @@ impl Program<'_> {
         let data = self.data(&dimension.column);
         let when = format!("pd.to_datetime({data})");
         match dimension.grain {
-            None if matches!(self.column_type(&dimension.column), Some(ColumnType::Date | ColumnType::Datetime)) => when,
+            None if matches!(
+                self.column_type(&dimension.column),
+                Some(ColumnType::Date | ColumnType::Datetime)
+            ) =>
+            {
+                when
+            }
             None => data,
             Some(Grain::Day) => format!("{when}.dt.normalize()"),
             Some(Grain::Week) => format!("{when}.dt.to_period(\"W-SUN\").dt.start_time"),
@@ -495,7 +501,7 @@ impl Program<'_> {
             (None, None) => format!("result[{measure}].sum()"),
         };
         self.line(&format!(
-            "result[\"share %\"] = (result[{measure}] / {total} * 100).round(2)"
+            "result[\"share of total\"] = result[{measure}] / {total}"
         ));
     }
 
@@ -581,7 +587,9 @@ impl Program<'_> {
         let kind = kind.as_str().unwrap_or("bar");
         let names = &self.names.dimensions;
         // Two numbers of each group are points.
-        if let ("scatter", Intent::Aggregate, [x, y]) = (kind, self.plan.intent, self.names.measures.as_slice()) {
+        if let ("scatter", Intent::Aggregate, [x, y]) =
+            (kind, self.plan.intent, self.names.measures.as_slice())
+        {
             let line = format!(
                 "chart = {{\"kind\": \"scatter\", \"title\": {}, \"x\": {}, \"y\": [{}], \"series\": {}}}",
                 quote(title),

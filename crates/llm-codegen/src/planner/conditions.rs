@@ -84,7 +84,13 @@ struct Reader<'a, 's> {
 impl Reader<'_, '_> {
     fn push(&mut self, mention: usize, test: Test) {
         let at = self.mentions[mention].start;
-        self.out.found.push(Found { mention, column: None, test, at, or_before: false });
+        self.out.found.push(Found {
+            mention,
+            column: None,
+            test,
+            at,
+            or_before: false,
+        });
     }
 
     fn consume(&mut self, mention: usize) {
@@ -420,7 +426,9 @@ impl Reader<'_, '_> {
             }
         }
         self.words.claim(mention.start, mention.end);
-        let named = values.iter().find(|(id, _)| owner == index || self.mentions[owner].columns().any(|(own, _)| own == *id));
+        let named = values
+            .iter()
+            .find(|(id, _)| owner == index || self.mentions[owner].columns().any(|(own, _)| own == *id));
         let (column, value) = named.unwrap_or(&values[0]).clone();
         let column = (owner != index).then_some(column);
         if owner != index {
@@ -462,7 +470,13 @@ impl Reader<'_, '_> {
             return;
         }
         let at = self.mentions[index].start;
-        self.out.found.push(Found { mention: owner, column, test: Test::OneOf(vec![value], negated), at, or_before: false });
+        self.out.found.push(Found {
+            mention: owner,
+            column,
+            test: Test::OneOf(vec![value], negated),
+            at,
+            or_before: false,
+        });
     }
 
     fn negated_before(&self, at: usize, index: usize) -> bool {

@@ -107,7 +107,8 @@ fn read_context(words: &mut Words, from: usize, to: usize, slot: &mut Slot, cues
             "different" | "distinct" | "unique" => {
                 slot.distinct = slot.count;
                 slot.weak_group |= !slot.count;
-                slot.group |= !slot.count && matches!(words.before(at, 1), "in" | "from" | "of" | "for" | "across");
+                slot.group |=
+                    !slot.count && matches!(words.before(at, 1), "in" | "from" | "of" | "for" | "across");
             }
             "by" | "per" | "each" | "every" | "across" => {
                 settle(slot, cues);

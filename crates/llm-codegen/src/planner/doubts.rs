@@ -51,14 +51,16 @@ struct Doubter<'a> {
 impl Doubter<'_> {
     fn column(&self, reference: &ColumnRef) -> Option<&Column<'_>> {
         let named = |column: &&Column<'_>| {
-            column.profile.name == reference.column && self.schema.tables[column.table].name == reference.table
+            column.profile.name == reference.column
+                && self.schema.tables[column.table].name == reference.table
         };
         self.schema.columns.iter().find(named)
     }
 
     fn first(&self, test: impl Fn(&Dimension, &Column<'_>) -> bool) -> Option<&str> {
         let found = self.plan.dimensions.iter().find(|dimension| {
-            self.column(&dimension.column).is_some_and(|column| test(dimension, column))
+            self.column(&dimension.column)
+                .is_some_and(|column| test(dimension, column))
         });
         found.map(|dimension| dimension.column.column.as_str())
     }
@@ -66,14 +68,17 @@ impl Doubter<'_> {
     /// Groupings the question asks for; the one that keeps currencies apart is ours.
     fn groupings(&self) -> usize {
         let asked = |dimension: &&Dimension| {
-            self.column(&dimension.column).is_none_or(|column| column.profile.role != ColumnRole::Currency)
+            self.column(&dimension.column)
+                .is_none_or(|column| column.profile.role != ColumnRole::Currency)
         };
         self.plan.dimensions.iter().filter(asked).count()
     }
 
     fn dates_apart(&self) -> Option<String> {
         let name = self.first(|dimension, column| column.is_time() && dimension.grain.is_none())?;
-        Some(format!("Each date of `{name}` is shown apart, as the question names no part of time."))
+        Some(format!(
+            "Each date of `{name}` is shown apart, as the question names no part of time."
+        ))
     }
 
     fn groups_of_one(&self) -> Option<String> {
@@ -84,7 +89,9 @@ impl Doubter<'_> {
         let name = self.first(|dimension, column| {
             own(dimension) && column.profile.unique && !column.is_time() && dimension.grain.is_none()
         })?;
-        Some(format!("`{name}` is different in every row, so each group is a single row."))
+        Some(format!(
+            "`{name}` is different in every row, so each group is a single row."
+        ))
     }
 
     fn numbers_as_groups(&self) -> Option<String> {
@@ -97,16 +104,34 @@ impl Doubter<'_> {
         if let Some(filter) = &self.plan.filter {
             single_values(filter, &mut fixed);
         }
-        let found = self.plan.dimensions.iter().find(|dimension| fixed.contains(&&dimension.column))?;
-        Some(format!("Grouped by `{}`, though only one value of it counts.", found.column.column))
+        let found = self
+            .plan
+            .dimensions
+            .iter()
+            .find(|dimension| fixed.contains(&&dimension.column))?;
+        Some(format!(
+            "Grouped by `{}`, though only one value of it counts.",
+            found.column.column
+        ))
     }
 
     fn counted_group(&self) -> Option<String> {
         let counted = |dimension: &&Dimension| {
-            self.plan.measures.iter().any(|measure| measure.measure == Measure::Column(dimension.column.clone()))
+            self.plan
+                .measures
+                .iter()
+                .any(|measure| measure.measure == Measure::Column(dimension.column.clone()))
         };
-        let found = self.plan.dimensions.iter().find(counted).filter(|_| self.plan.dimensions.len() > 1)?;
-        Some(format!("`{}` is grouped by and counted as well.", found.column.column))
+        let found = self
+            .plan
+            .dimensions
+            .iter()
+            .find(counted)
+            .filter(|_| self.plan.dimensions.len() > 1)?;
+        Some(format!(
+            "`{}` is grouped by and counted as well.",
+            found.column.column
+        ))
     }
 
     fn counted_numbers(&self) -> Option<String> {
@@ -123,15 +148,26 @@ impl Doubter<'_> {
     }
 
     fn measured(&self, aggregate: Aggregate, test: impl Fn(&Column<'_>) -> bool) -> Option<&str> {
-        self.plan.measures.iter().filter(|measure| measure.aggregate == aggregate).find_map(|measure| {
-            let Measure::Column(reference) = &measure.measure else { return None };
-            self.column(reference).filter(|column| test(column)).map(|_| reference.column.as_str())
-        })
+        self.plan
+            .measures
+            .iter()
+            .filter(|measure| measure.aggregate == aggregate)
+            .find_map(|measure| {
+                let Measure::Column(reference) = &measure.measure else {
+                    return None;
+                };
+                self.column(reference)
+                    .filter(|column| test(column))
+                    .map(|_| reference.column.as_str())
+            })
     }
 
     fn crowded_chart(&self) -> Option<String> {
         let groupings = self.groupings();
-        let shows_two = matches!(self.asked.chart, None | Some(ChartKind::StackedBar | ChartKind::HeatTable));
+        let shows_two = matches!(
+            self.asked.chart,
+            None | Some(ChartKind::StackedBar | ChartKind::HeatTable)
+        );
         if groupings > 2 || (groupings == 2 && !shows_two) {
             return Some("The answer has more groupings than such a chart usually shows.".to_owned());
         }

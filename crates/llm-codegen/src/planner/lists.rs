@@ -1,7 +1,5 @@
 //! States of rows that have names of their own: overdue, unpaid, low in stock.
 
-
-
 use meterbox_core::contract::ColumnType;
 
 use super::{
@@ -16,7 +14,6 @@ pub(super) struct State {
     pub(super) table: TableId,
     pub(super) condition: Condition,
     pub(super) assumption: String,
-    
 }
 
 pub(super) fn find(words: &mut Words, schema: &Schema<'_>) -> Option<State> {

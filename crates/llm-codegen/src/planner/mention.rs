@@ -97,9 +97,13 @@ pub(super) fn find(tokens: &[Token], free: impl Fn(usize) -> bool, schema: &Sche
 fn absorb_generic(mentions: Vec<Mention>, tokens: &[Token]) -> Vec<Mention> {
     let mut kept: Vec<Mention> = Vec::with_capacity(mentions.len());
     for mention in mentions {
-        let generic = tokens[mention.start..mention.end].iter().all(|token| lexicon::is_generic(&token.stem));
+        let generic = tokens[mention.start..mention.end]
+            .iter()
+            .all(|token| lexicon::is_generic(&token.stem));
         match kept.last_mut() {
-            Some(last) if generic && mention.score() < 0.9 && last.end == mention.start => last.end = mention.end,
+            Some(last) if generic && mention.score() < 0.9 && last.end == mention.start => {
+                last.end = mention.end
+            }
             _ => kept.push(mention),
         }
     }
@@ -108,14 +112,22 @@ fn absorb_generic(mentions: Vec<Mention>, tokens: &[Token]) -> Vec<Mention> {
 
 /// Are these a column's words, one after the other, but for grammar?
 fn same_order(words: &[&str], column: &[String]) -> bool {
-    let own: Vec<&str> = column.iter().map(String::as_str).filter(|word| !lexicon::is_grammar(word)).collect();
+    let own: Vec<&str> = column
+        .iter()
+        .map(String::as_str)
+        .filter(|word| !lexicon::is_grammar(word))
+        .collect();
     own == words
 }
 
 fn may_span(span: &[Token]) -> bool {
     const JOINING: &[&str] = &["of", "the", "in", "for", "to", "a", "on", "at"];
     if span.len() == 1 {
-        return !span[0].is_punctuation() && !lexicon::is_grammar(&span[0].lower);
+        let time_word = matches!(
+            span[0].lower.as_str(),
+            "since" | "before" | "after" | "until" | "till" | "last" | "this"
+        );
+        return !span[0].is_punctuation() && !lexicon::is_grammar(&span[0].lower) && !time_word;
     }
     let edge =
         |token: &Token| !lexicon::is_grammar(&token.lower) || token.lower == "is" || token.lower == "to";
@@ -143,9 +155,15 @@ fn match_span(tokens: &[Token], start: usize, end: usize, schema: &Schema<'_>) -
         .collect();
     let next = tokens.get(end).map_or("", |token| token.lower.as_str());
     // "number of", "total", "average" at the head say what to do with what follows.
-    let head_is_cue = span.len() > 1 && matches!(span[0].lower.as_str(), "number" | "numbers" | "count" | "amount") && span[1].lower == "of";
-    let softer = matches!(span[0].lower.as_str(), "amount" | "date" | "dates" | "value" | "values") && next != "of";
-    let grammar_edge = lexicon::is_grammar(&span[0].lower) || lexicon::is_grammar(&span[span.len() - 1].lower);
+    let head_is_cue = span.len() > 1
+        && matches!(span[0].lower.as_str(), "number" | "numbers" | "count" | "amount")
+        && span[1].lower == "of";
+    let softer = matches!(
+        span[0].lower.as_str(),
+        "amount" | "date" | "dates" | "value" | "values"
+    ) && next != "of";
+    let grammar_edge =
+        lexicon::is_grammar(&span[0].lower) || lexicon::is_grammar(&span[span.len() - 1].lower);
     let cue_alone = head_is_cue || grammar_edge || (span.len() == 1 && is_cue(&span[0].lower) && !softer);
     let quoted_words = if quoted {
         super::text::name_words(&span[0].raw)
@@ -340,7 +358,10 @@ fn table_score(words: &[&str], table: &[String]) -> f64 {
 
 /// A word without the ending that makes it a verb's form or a doer.
 fn root(word: &str) -> &str {
-    ["ing", "ion", "ed", "er", "or", "e"].iter().find_map(|ending| word.strip_suffix(ending)).unwrap_or(word)
+    ["ing", "ion", "ed", "er", "or", "e"]
+        .iter()
+        .find_map(|ending| word.strip_suffix(ending))
+        .unwrap_or(word)
 }
 
 /// How alike two words are: the same, synonyms, an abbreviation, a slip of the pen; 0 to 1.

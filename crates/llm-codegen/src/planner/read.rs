@@ -53,7 +53,7 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
         return Err(Trouble::cannot("The built-in planner cannot do that", beyond));
     }
     let found_state = state;
-    
+
     let limit = clauses::limit(&mut words);
     mentions.retain(|mention| (mention.start..mention.end).all(|at| words.is_free(at)));
     if mentions.is_empty() && found_state.is_none() {
@@ -99,7 +99,14 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
         None if ranked && !names_number && !cues.count_rows => schema.revenue().map(|(table, _)| table),
         None => None,
     };
-    let Some(choice) = choose::choose(schema, &mentions_kept, &cues, &conditions, favoured) else {
+    let Some(choice) = choose::choose(
+        schema,
+        &mentions_kept,
+        &cues,
+        &conditions,
+        favoured,
+        !spans.is_empty() || grain.is_some(),
+    ) else {
         return Err(Trouble::cannot("There is no data", Vec::new()));
     };
     if let Some(&index) = choice.unreachable.first() {
@@ -132,7 +139,8 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
         state: found_state.as_ref(),
         some_unexplained: !unexplained.is_empty(),
     };
-    let (plan, mut assumptions, doubts) = assembly.plan()
+    let (plan, mut assumptions, doubts) = assembly
+        .plan()
         .map_err(|trouble| add_words(trouble, &unexplained))?;
     let explained = words.explained();
     let share = explained as f64 / (explained + unexplained.len()).max(1) as f64;

@@ -288,18 +288,7 @@ impl<'a> Schema<'a> {
     /// When the rows of a table happened: its own first date, or that of a row it belongs to.
     pub(super) fn time_column(&self, base: TableId) -> Option<ColumnId> {
         let rank = |column: &Column<'_>, hops: usize| -> u32 {
-            let late = column.has_word(&[
-                "due",
-                "ship",
-                "shipped",
-                "paid",
-                "end",
-                "birth",
-                "updated",
-                "modified",
-                "delivered",
-                "expiry",
-            ]);
+            let late = self.is_late_column(column);
             let early = column.has_word(&[
                 "order",
                 "date",
@@ -318,6 +307,28 @@ impl<'a> Schema<'a> {
             .filter_map(|(id, column)| Some((id, rank(column, self.path(base, column.table)?.len()))))
             .min_by_key(|(id, rank)| (*rank, *id))
             .map(|(id, _)| id)
+    }
+
+    /// Does the date tell of something other than when the row came about?
+    pub(super) fn is_late(&self, id: ColumnId) -> bool {
+        self.is_late_column(&self.columns[id])
+    }
+
+    fn is_late_column(&self, column: &Column<'_>) -> bool {
+        column.has_word(&[
+            "due",
+            "ship",
+            "shipped",
+            "paid",
+            "end",
+            "birth",
+            "updated",
+            "modified",
+            "delivered",
+            "last",
+            "since",
+            "expiry",
+        ])
     }
 
     /// The column that says in which of several currencies the rows' money is.
