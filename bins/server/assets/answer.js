@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { chart } from "./chart.js";
-import { h, plural } from "./dom.js";
+import { h, plural, prose } from "./dom.js";
 import { failureCard, fromResult } from "./failure.js";
 import { bytes, columnFormat, day, duration, isNumeric, money, moment, plain, sentence, toNumber, withUnit, words } from "./format.js";
 import { stepName } from "./steps.js";
@@ -52,7 +52,7 @@ function badges(result) {
 
 /** The answer itself. Nothing here is made up: each figure is a cell of the result. */
 function figures(answer, caption, charts) {
-  const drawn = charts.map((spec) => chart(spec, answer));
+  const drawn = charts.map((spec) => chart(spec, answer, caption));
   return h("div", { class: "figures" }, headline(answer), drawn, details(answer, caption));
 }
 
@@ -89,10 +89,10 @@ function details(answer, caption) {
 
 function readingNotes({ reading, warnings = [] }) {
   const notes = [
-    reading?.assumptions?.length > 0 && h("div", {}, h("dt", {}, "Assumed"), reading.assumptions.map((text) => h("dd", {}, sentence(text)))),
+    reading?.assumptions?.length > 0 && h("div", {}, h("dt", {}, "Assumed"), reading.assumptions.map((text) => h("dd", {}, prose(sentence(text))))),
     reading?.ignored?.length > 0 && h("div", {}, h("dt", {}, "Words not used"), h("dd", {}, reading.ignored.map((word) => h("span", { class: "word" }, word)))),
     reading?.as_of && h("div", {}, h("dt", {}, "“Today” means"), h("dd", {}, day(reading.as_of))),
-    warnings.length > 0 && h("div", { class: "warned" }, h("dt", {}, "To know"), warnings.map((text) => h("dd", {}, sentence(text)))),
+    warnings.length > 0 && h("div", { class: "warned" }, h("dt", {}, "To know"), warnings.map((text) => h("dd", {}, prose(sentence(text))))),
   ].filter(Boolean);
   return notes.length > 0 && h("dl", { class: "reading" }, notes);
 }
@@ -149,10 +149,10 @@ function bill(result) {
   const summary = [`Cost ${money(cost)}${estimated ? " (estimated)" : ""}`, took > 0 && duration(took)].filter(Boolean).join(" · ");
   return h("details", { class: "bill" },
     h("summary", {}, summary),
-    lines.length > 0 && h("table", { class: "columns" }, h("caption", { class: "quiet small" }, `At most ${money(hold)} was set aside; what was not used is free again.`),
+    lines.length > 0 && h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Cost by line" }, h("table", { class: "columns" }, h("caption", { class: "quiet small" }, `At most ${money(hold)} was set aside; what was not used is free again.`),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "What"), h("th", { scope: "col", class: "right" }, "How much"), h("th", { scope: "col", class: "right" }, "Cost"))),
       h("tbody", {}, lines.map((line) => h("tr", {}, h("td", {}, line.item, line.estimated && " (estimated)"),
-        h("td", { class: "right" }, `${line.quantity.toLocaleString()} ${line.unit}`), h("td", { class: "right" }, money(line.amount)))))),
+        h("td", { class: "right" }, `${line.quantity.toLocaleString()} ${line.unit}`), h("td", { class: "right" }, money(line.amount))))))),
     h("dl", { class: "facts small" },
       timings.length > 0 && fact("Time", timings.map(({ step, elapsed_ms: ms }) => `${stepName(step)} ${duration(ms)}`).join(" · ")),
       usage?.wall_ms > 0 && fact("The program used", `${duration(usage.cpu_ms)} of processor time, ${bytes(usage.peak_memory_bytes)} of memory`),

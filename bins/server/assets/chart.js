@@ -5,22 +5,22 @@ import { NotDrawable, histogram, prepare, summary, tableFor } from "./chart-data
 import { h, svg } from "./dom.js";
 import { sentence, words } from "./format.js";
 
-/** A figure for one chart spec over an answer. */
-export function chart(spec, answer) {
+/** A figure for one chart spec over an answer; `said` is what stands above it already. */
+export function chart(spec, answer, said) {
   if (answer.kind === "scalar") return false; // its headline is the figure
   try {
-    return figure(spec, tableFor(spec, answer));
+    return figure(spec, tableFor(spec, answer), said);
   } catch (fault) {
     if (!(fault instanceof NotDrawable)) throw fault;
     return h("p", { class: "quiet small" }, `No chart: ${fault.message}`);
   }
 }
 
-function figure(spec, table) {
+function figure(spec, table, said) {
   if (spec.kind === "number") return bigNumber(spec, table);
   const data = spec.kind === "histogram" ? histogram(spec, table) : prepare(spec, table);
   const title = spec.title ?? ([data.y.title, data.x.title].filter(Boolean).join(" by ") || "Chart");
-  const caption = h("figcaption", {}, h("strong", {}, sentence(title)), h("span", { class: "quiet" }, ` ${summary(data)}`));
+  const caption = h("figcaption", {}, h("strong", { class: title === said && "unseen" }, sentence(title)), h("span", { class: "quiet" }, ` ${summary(data)}`));
   const notes = data.notes.length > 0 && h("p", { class: "quiet small" }, `Chart: ${data.notes.join("; ")}.`);
   if (spec.kind === "heat_table") return h("figure", { class: "chart" }, caption, heatTable(data), notes);
   return h("figure", { class: "chart" }, caption, legend(spec, data), canvas(spec, data, title), notes);

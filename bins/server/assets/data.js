@@ -1,6 +1,6 @@
 // What data there is, before the first question: tables, columns, spans, and what is odd about them.
 
-import { byId, h, place, plural } from "./dom.js";
+import { byId, h, place, plural, prose } from "./dom.js";
 import { day, isNumeric, isTime, plain, toTime, words } from "./format.js";
 
 const TYPES = {
@@ -41,7 +41,7 @@ function warningList(warnings) {
   return h("details", { class: "warnings" },
     h("summary", {}, `${plural(warnings.length, "thing")} to know about this data`),
     h("ul", {}, warnings.map(({ table, warning }) =>
-      h("li", {}, h("strong", {}, words(table.name)), warning.column && ` · ${words(warning.column)}`, `: ${warning.message}`))));
+      h("li", {}, h("strong", {}, words(table.name)), warning.column && ` · ${words(warning.column)}`, ": ", prose(warning.message)))));
 }
 
 function tablePeek(table) {

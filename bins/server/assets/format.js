@@ -188,5 +188,5 @@ function decimalsOf(cell) {
 const looksLikeAName = (column) =>
   column.type === "integer" && /(^|[_\s])(id|year|no|nr|number|code|sku|zip)$/i.test(column.name);
 
-/** Starts with a capital letter, as a sentence does. */
-export const sentence = (text) => (text ? text[0].toLocaleUpperCase() + text.slice(1) : "");
+/** Starts with a capital letter, as a sentence does; names such as `order_lines` and `user/ana` stay as they are. */
+export const sentence = (text) => (/^\p{Ll}[\p{L}'’-]*([\s,.]|$)/u.test(text ?? "") ? text[0].toLocaleUpperCase() + text.slice(1) : text ?? "");
