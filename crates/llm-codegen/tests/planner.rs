@@ -1,5 +1,7 @@
 //! The planner over a small shop: what it reads, what it writes, what it declines.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
+
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use meterbox_core::contract::TableProfile;

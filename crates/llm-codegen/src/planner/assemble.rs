@@ -757,7 +757,7 @@ impl Assembly<'_> {
                 ));
             } else if self.chart.is_some_and(|chart| chart != ChartKind::Number)
                 || grained
-                || self.names_each(id)
+                || self.names_each()
             {
                 if !parts.groups.contains(&id) {
                     parts.groups.push(id);
@@ -779,7 +779,7 @@ impl Assembly<'_> {
     }
 
     /// A sort clause over a count means there is more than one of it.
-    fn names_each(&self, _id: ColumnId) -> bool {
+    fn names_each(&self) -> bool {
         self.sort.is_some()
     }
 
@@ -803,14 +803,14 @@ impl Assembly<'_> {
         }
         // "sales by region": each number gets the aggregate that makes sense for it.
         if !numbers.is_empty()
-            && (grouped || grained || (others.is_empty() && numbers.len() == 1 && !self.chart.is_some()))
+            && (grouped || grained || (others.is_empty() && numbers.len() == 1 && self.chart.is_none()))
         {
             let one_row_each = parts
                 .groups
                 .iter()
                 .any(|id| self.schema.columns[*id].profile.unique);
             let pairs_of_two = others.len() + numbers.len() >= 2 && self.chart.is_some();
-            if !(pairs_of_two && !grained) {
+            if !pairs_of_two || grained {
                 for item in numbers {
                     let Item::Column(id) = item else { continue };
                     let aggregate = self.default_aggregate(id);

@@ -60,8 +60,8 @@ pub(super) fn find(
         schema,
         out: Conditions::default(),
     };
-    for index in 0..mentions.len() {
-        if mentions[index].is_value() {
+    for (index, mention) in mentions.iter().enumerate() {
+        if mention.is_value() {
             reader.value(index);
         } else {
             reader.column(index);
@@ -101,9 +101,8 @@ impl Reader<'_, '_> {
 
     fn number_at(&self, at: usize) -> Option<(f64, usize)> {
         let currency = usize::from(matches!(self.words.at(at), "$" | "€" | "£"));
-        let negative = false;
         let number = self.words.tokens.get(at + currency)?.number()?;
-        Some((if negative { -number } else { number }, currency + 1))
+        Some((number, currency + 1))
     }
 
     /// Skips "is", "that have", "values of"; tells whether there was one, and whether it was negated.

@@ -21,7 +21,7 @@ pub(super) struct Asked {
 
 pub(super) fn find(plan: &Plan, schema: &Schema<'_>, asked: Asked) -> Vec<String> {
     let doubter = Doubter { plan, schema, asked };
-    let found = match plan.intent {
+    match plan.intent {
         Intent::Aggregate => [
             doubter.dates_apart(),
             doubter.groups_of_one(),
@@ -38,8 +38,7 @@ pub(super) fn find(plan: &Plan, schema: &Schema<'_>, asked: Asked) -> Vec<String
         .collect(),
         Intent::Pairs => doubter.repeated_labels().into_iter().collect(),
         Intent::List => Vec::new(),
-    };
-    found
+    }
 }
 
 struct Doubter<'a> {
