@@ -119,7 +119,8 @@ impl Assembly<'_> {
 
     fn place_column(&self, slot: &Slot, id: ColumnId, parts: &mut Parts) -> Result<(), Trouble> {
         let column = &self.schema.columns[id];
-        if slot.total_number && column.is_measure() {
+        let amounts = column.has_word(&["quantity", "qty", "unit"]) && !column.has_word(&["price", "cost"]);
+        if column.is_measure() && (slot.total_number || (slot.count && amounts)) {
             parts.measures.push((Aggregate::Sum, Item::Column(id)));
             return Ok(());
         }
@@ -143,7 +144,7 @@ impl Assembly<'_> {
             let over_dates = column.is_time() && matches!(aggregate, Aggregate::Min | Aggregate::Max);
             if column.is_numeric() || over_dates {
                 parts.measures.push((aggregate, Item::Column(id)));
-            } else if aggregate == Aggregate::Sum {
+            } else if aggregate == Aggregate::Sum && !column.is_time() {
                 parts.counted_columns.push((id, false));
             } else {
                 return Err(Trouble::cannot(
@@ -903,6 +904,9 @@ impl Assembly<'_> {
                 continue;
             };
             let table = self.schema.columns[*chosen].table;
+            if slot.count && self.schema.columns[*chosen].is_identifier() {
+                continue;
+            }
             let rival = mention.columns().find(|(id, other)| {
                 id != chosen
                     && self.schema.columns[*id].table == table

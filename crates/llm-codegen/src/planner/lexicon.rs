@@ -24,6 +24,7 @@ pub(super) fn is_courtesy(word: &str) -> bool {
         split colored coloured color attribute attributes record records row rows number numbers \
         count counts counting question data information info overview summary summarize analyse analyze \
         overall currently current breakdown break broken down against versus vs exist existing available belong belonging \
+        placed brought bring brings come comes came issued made \
         associated recorded registered stored contain contains made make long corresponding style exact full share percent proportion sold selling sell bought buy buying made earned \
         together include including included involved depict illustrate represent stand stacked grouped \
         select collect describe described happen happened occur occurred hey hi hello thanks thank ok ";
@@ -38,6 +39,20 @@ pub(super) fn is_beyond(word: &str) -> bool {
         caused reason reasons impact influence optimize optimise simulate improve retention cohort weather joke poem \
         translate write story news ";
     WORDS.contains(&format!(" {word} "))
+}
+
+/// Words that change what is asked so much that an answer without them would be another one.
+pub(super) fn is_decisive(word: &str) -> bool {
+    matches!(
+        word,
+        "never" | "without" | "except" | "excluding" | "margin" | "growth" | "best" | "worst" | "versus" | "compared" | "cumulative"
+            | "running" | "moving" | "rolling" | "yoy" | "mom" | "increase" | "decrease" | "decline" | "growing" | "declining"
+    )
+}
+
+/// Words of courtesy that name something after "by": "sales by colour".
+pub(super) fn is_trait(word: &str) -> bool {
+    matches!(word, "color" | "style" | "attribute" | "group" | "interval" | "bucket" | "source" | "information")
 }
 
 /// Words that mean the same in the names of columns and tables. The first of a set stands for it.

@@ -208,9 +208,12 @@ fn match_span(tokens: &[Token], start: usize, end: usize, schema: &Schema<'_>) -
                 .iter()
                 .any(|(target, score)| matches!(target, Target::Column(_)) && *score > 0.8)
         {
-            if schema.revenue().is_some() {
+            let (named, amount) = revenue_columns(schema);
+            if let Some(id) = named {
+                targets.push((Target::Column(id), 0.95));
+            } else if schema.revenue().is_some() {
                 targets.push((Target::Revenue, 0.95));
-            } else if let Some(id) = revenue_column(schema) {
+            } else if let Some(id) = amount {
                 targets.push((Target::Column(id), 0.9));
             }
         }
@@ -221,16 +224,16 @@ fn match_span(tokens: &[Token], start: usize, end: usize, schema: &Schema<'_>) -
     Some(Mention { start, end, targets })
 }
 
-/// A column that holds what a sale brought, under another name.
-fn revenue_column(schema: &Schema<'_>) -> Option<ColumnId> {
+/// Columns that hold what a sale brought: one that is called so, and one of amounts.
+fn revenue_columns(schema: &Schema<'_>) -> (Option<ColumnId>, Option<ColumnId>) {
     let holds = |wanted: &[&str]| {
         schema.columns.iter().position(|column| {
             column.is_measure()
                 && column.has_word(wanted)
-                && !column.has_word(&["cost", "discount", "tax", "quantity", "count"])
+                && !column.has_word(&["cost", "discount", "tax", "quantity", "count", "number", "price"])
         })
     };
-    holds(&["revenue", "sale", "turnover", "sales"]).or_else(|| holds(&["amount", "total"]))
+    (holds(&["revenue", "sale", "turnover"]), holds(&["amount", "total"]))
 }
 
 /// Words that say what to do with what follows; alone they are only columns of exactly that name.

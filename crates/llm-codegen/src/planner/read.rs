@@ -35,7 +35,7 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
     });
     let state = super::lists::find(&mut words, schema);
     let mentions = mention::find(&words.tokens, |at| words.is_free(at), schema);
-    let spans = spans::find(&mut words, |at| is_number_of(&mentions, at, schema));
+    let spans = spans::find(&mut words, |words, at| is_number_of(words, &mentions, at, schema));
     let mut mentions: Vec<Mention> = mentions
         .into_iter()
         .filter(|mention| (mention.start..mention.end).all(|at| words.is_free(at)))
@@ -53,7 +53,7 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
         return Err(Trouble::cannot("The built-in planner cannot do that", beyond));
     }
     let found_state = state;
-
+    drop_verbs(&mut words, &mut mentions, schema);
     let limit = clauses::limit(&mut words);
     mentions.retain(|mention| (mention.start..mention.end).all(|at| words.is_free(at)));
     if mentions.is_empty() && found_state.is_none() {
@@ -178,8 +178,38 @@ fn add_words(trouble: Trouble, unexplained: &[String]) -> Trouble {
     }
 }
 
+/// "quantity sold", "how many were sold": beside a number of its own, the verb does not ask for revenue.
+fn drop_verbs(words: &mut Words, mentions: &mut Vec<Mention>, schema: &Schema<'_>) {
+    let is_verb = |words: &Words, mention: &Mention| {
+        matches!(mention.best(), Target::Revenue)
+            && (mention.start..mention.end).all(|at| matches!(words.at(at), "sold" | "selling" | "earned" | "earning"))
+    };
+    let counts = (0..words.len()).any(|at| {
+        words.matches(at, &["how", "many"]) || words.matches(at, &["number", "of"]) || words.matches(at, &["count", "of"])
+    });
+    let other = mentions.iter().any(|mention| {
+        !is_verb(words, mention)
+            && (matches!(mention.best(), Target::Revenue)
+                || matches!(mention.best(), Target::Column(id) if schema.columns[*id].is_measure()))
+    });
+    if !(counts || other) {
+        return;
+    }
+    mentions.retain(|mention| {
+        let verb = is_verb(words, mention);
+        if verb {
+            words.claim(mention.start, mention.end);
+        }
+        !verb
+    });
+}
+
 /// Is the number at this place compared with a column that holds no years? Then it is no date.
-fn is_number_of(mentions: &[Mention], at: usize, schema: &Schema<'_>) -> bool {
+fn is_number_of(words: &Words, mentions: &[Mention], at: usize, schema: &Schema<'_>) -> bool {
+    let may_compare = matches!(words.at(at), "between" | "from") || words.tokens[at].number().is_some();
+    if !may_compare {
+        return false;
+    }
     let Some(mention) = mentions.iter().rev().find(|mention| mention.end <= at) else {
         return false;
     };
@@ -188,6 +218,11 @@ fn is_number_of(mentions: &[Mention], at: usize, schema: &Schema<'_>) -> bool {
     };
     let column = &schema.columns[*id];
     at - mention.end <= 3 && column.is_numeric() && !column.has_word(&["year"])
+}
+
+/// Is there no word of the data at this place? "by attribute city" names the city, "by colour" nothing.
+fn names_nothing(words: &Words, at: usize) -> bool {
+    at >= words.len() || words.is_free(at)
 }
 
 /// A number or a name nobody could place may be a condition; leaving it out would answer another question.
@@ -206,11 +241,17 @@ fn refuse_key_words(words: &Words, unexplained: &[String]) -> Result<(), Trouble
         let a_quote = token.kind == text::TokenKind::Quoted;
         let a_number = token.number().is_some();
         // "by <unknown>" asks for a grouping, "in <unknown>" for a condition.
-        let asked_for = matches!(before, "by" | "per" | "without") && unexplained.contains(&token.raw);
-        if a_name || a_quote || a_number || asked_for {
+        let asked_for = matches!(before, "by" | "per" | "without")
+            && (unexplained.contains(&token.raw) || (lexicon::is_trait(&token.lower) && names_nothing(words, at + 1)));
+        // These turn an answer into another one.
+        let decisive = lexicon::is_decisive(&token.lower);
+        if a_name || a_quote || a_number || asked_for || decisive {
             return Err(Trouble::cannot(
-                format!("“{}” is not in this data", token.raw),
-                unexplained.to_vec(),
+                match decisive {
+                    true => format!("“{}” changes what is asked, and is not understood here", token.raw),
+                    false => format!("“{}” is not in this data", token.raw),
+                },
+                if unexplained.contains(&token.raw) { unexplained.to_vec() } else { vec![token.raw.clone()] },
             ));
         }
     }

@@ -42,8 +42,8 @@ pub(super) fn reading(plan: &Plan) -> String {
         (Intent::Aggregate, ..) if dimensions.is_empty() => measures.clone(),
         (Intent::Aggregate, ..) => format!("{measures} by {}", dimensions.join(" and ")),
     };
-    if plan.limit_within.is_some() {
-        text.push_str(", within each of the last");
+    if let Some(within) = plan.limit_within.and_then(|at| dimensions.get(at)) {
+        text.push_str(&format!(", within each {within}"));
     }
     if let Some(filter) = &plan.filter {
         text.push_str(&format!(", where {}", condition(filter)));

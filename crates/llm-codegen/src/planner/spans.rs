@@ -18,12 +18,12 @@ pub(super) struct FoundSpan {
 }
 
 /// Finds the spans of time and accounts for their words. `is_number` says where a number is no year.
-pub(super) fn find(words: &mut Words, is_number: impl Fn(usize) -> bool) -> Vec<FoundSpan> {
+pub(super) fn find(words: &mut Words, is_number: impl Fn(&Words, usize) -> bool) -> Vec<FoundSpan> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < words.len() {
         if words.is_free(at)
-            && !is_number(at)
+            && !is_number(words, at)
             && let Some((span, length, assumption)) = span_at(words, at)
         {
             words.claim(at, at + length);
