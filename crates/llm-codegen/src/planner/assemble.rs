@@ -650,6 +650,7 @@ impl Assembly<'_> {
     fn settle(&self, parts: &mut Parts, grained: bool) -> Result<Intent, Trouble> {
         self.settle_loose(parts)?;
         self.settle_counts(parts, grained);
+        self.settle_things(parts, grained);
         let drawn = self.chart.is_some();
         if parts.measures.is_empty() && !self.cues.count_rows {
             if let Some(intent) = self.settle_plain(parts, grained)? {
@@ -727,6 +728,40 @@ impl Assembly<'_> {
             }
         }
         Ok(())
+    }
+
+    /// "orders by region", "what percentage of orders": with nothing to measure, the things themselves are counted.
+    fn settle_things(&self, parts: &mut Parts, grained: bool) {
+        if !parts.measures.is_empty() || self.cues.count_rows || self.chart.is_some() {
+            return;
+        }
+        let share = self.asks_share();
+        if share && parts.groups.is_empty() && parts.plain.is_empty() && !parts.entities.is_empty() {
+            parts.entities.clear();
+            parts.measures.push((Aggregate::Count, Item::Rows));
+            return;
+        }
+        let thing = match parts.plain.as_slice() {
+            [Item::Column(id)] if self.names_thing(*id) => *id,
+            _ => return,
+        };
+        if !share && parts.groups.is_empty() && !grained {
+            return;
+        }
+        let unique = self.schema.columns[thing].profile.unique;
+        parts.plain.clear();
+        parts.measures.push((if unique { Aggregate::Count } else { Aggregate::CountDistinct }, Item::Column(thing)));
+    }
+
+    /// Is the column a key that the question calls by what it names: "orders" for `order_id`?
+    fn names_thing(&self, id: ColumnId) -> bool {
+        let column = &self.schema.columns[id];
+        let said = self.cues.slots.iter().find(|slot| self.target(slot) == Some(&Target::Column(id)));
+        column.is_identifier()
+            && said.is_some_and(|slot| {
+                let last = self.words.at(self.mentions[slot.mention].end - 1);
+                last.ends_with('s') && !matches!(last, "ids" | "numbers" | "codes")
+            })
     }
 
     fn settle_counts(&self, parts: &mut Parts, grained: bool) {
@@ -853,7 +888,11 @@ impl Assembly<'_> {
         }
         let table_listed =
             parts.plain.is_empty() && !grouped && (!parts.entities.is_empty() || self.state.is_some());
-        if table_listed {
+        let thing_listed = match plain.as_slice() {
+            [Item::Column(id)] => !grouped && !grained && self.chart.is_none() && self.names_thing(*id),
+            _ => false,
+        };
+        if table_listed || (thing_listed && !self.some_unexplained) {
             return Ok(Some(Intent::List));
         }
         if plain.len() == 1 && !grouped && numbers.len() == 1 && !parts.entities.is_empty() {
@@ -945,7 +984,8 @@ impl Assembly<'_> {
         filters: Vec<(Condition, bool)>,
     ) -> Result<(Plan, Vec<String>), Trouble> {
         let base = self.choice.base;
-        let share = self.share(&mut parts);
+        let share = self.share(&parts, !filters.is_empty());
+        let share_of_rows = share && parts.groups.is_empty();
         let mut columns: Vec<ColumnId> = match intent {
             Intent::Aggregate => parts.groups.clone(),
             Intent::Pairs => self.pair_columns(&parts),
@@ -962,6 +1002,9 @@ impl Assembly<'_> {
             self.separate_currencies(&mut columns, &mut parts, &filters);
         }
         let separate = columns.len() > asked;
+        if separate && share_of_rows {
+            return Err(Trouble::cannot("A share of money in several currencies is no number; ask for one currency", Vec::new()));
+        }
         let dimensions: Vec<Dimension> = columns
             .iter()
             .map(|id| Dimension {
@@ -1095,18 +1138,22 @@ impl Assembly<'_> {
         plain.chain(series).collect()
     }
 
-    /// "share of revenue by region", "what percentage of orders"
-    fn share(&self, parts: &mut Parts) -> bool {
-        let asked = (0..self.words.len()).any(|at| {
+    fn asks_share(&self) -> bool {
+        (0..self.words.len()).any(|at| {
             (self.words.at(at) == "share" && matches!(self.words.at(at + 1), "of" | "by"))
                 || (matches!(self.words.at(at), "percentage" | "percent" | "%" | "proportion")
                     && self.words.at(at + 1) == "of")
-        });
+        })
+    }
+
+    /// "share of revenue by region", "what percentage of orders"
+    fn share(&self, parts: &Parts, filtered: bool) -> bool {
+        let asked = self.asks_share();
         let adds_up = parts
             .measures
             .first()
             .is_some_and(|(aggregate, _)| matches!(aggregate, Aggregate::Sum | Aggregate::Count));
-        asked && adds_up && !parts.groups.is_empty() && self.chart != Some(ChartKind::Pie)
+        asked && adds_up && (filtered || !parts.groups.is_empty()) && self.chart != Some(ChartKind::Pie)
     }
 
     /// Money of several currencies is never added together.

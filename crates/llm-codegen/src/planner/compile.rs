@@ -139,7 +139,10 @@ impl Program<'_> {
         }
         if let Some(filter) = &self.plan.filter {
             let test = self.condition(filter);
-            self.line(&format!("data = data[{test}]"));
+            match self.plan.share && self.plan.dimensions.is_empty() {
+                true => self.line(&format!("kept = {test}")),
+                false => self.line(&format!("data = data[{test}]")),
+            }
         }
     }
 
@@ -368,6 +371,10 @@ impl Program<'_> {
     /// One number over all rows.
     fn whole(&mut self) {
         self.work();
+        if self.plan.share {
+            self.share_of_rows();
+            return;
+        }
         let mut numbers = Vec::new();
         for (measure, name) in self.plan.measures.iter().zip(&self.names.measures) {
             let round = self
@@ -392,6 +399,16 @@ impl Program<'_> {
             .map(|(name, number)| format!("{name}: [{number}]"))
             .collect();
         self.line(&format!("result = pd.DataFrame({{{}}})", cells.join(", ")));
+    }
+
+    /// What the rows that count are of all.
+    fn share_of_rows(&mut self) {
+        let (Some(measure), Some(name)) = (self.plan.measures.first(), self.names.measures.first()) else {
+            return;
+        };
+        let (name, aggregate) = (quote(name), pandas_name(measure.aggregate));
+        self.line(&format!("part, total = (rows[{name}].agg(\"{aggregate}\") for rows in (work[kept.astype(bool)], work))"));
+        self.line("result = float(part / total) if total else \"No rows to answer from.\"");
     }
 
     fn groups(&mut self) {

@@ -39,6 +39,7 @@ pub(super) fn reading(plan: &Plan) -> String {
             let which = if order.descending { "Top" } else { "Bottom" };
             format!("{which} {limit} {} by {measures}", dimensions.join(" and "))
         }
+        (Intent::Aggregate, ..) if dimensions.is_empty() && plan.share => format!("share of the {measures}"),
         (Intent::Aggregate, ..) if dimensions.is_empty() => measures.clone(),
         (Intent::Aggregate, ..) => format!("{measures} by {}", dimensions.join(" and ")),
     };
@@ -51,7 +52,7 @@ pub(super) fn reading(plan: &Plan) -> String {
     if let Some(period) = &plan.period {
         text.push_str(&format!(", {}", during(period)));
     }
-    if plan.share {
+    if plan.share && !dimensions.is_empty() {
         text.push_str(", with its share of the total");
     }
     let mentions_order = plan.limit.is_none() && plan.dimensions.len() + plan.measures.len() > 1;

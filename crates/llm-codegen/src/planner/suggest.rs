@@ -32,8 +32,10 @@ pub(super) fn suggest(schema: &Schema<'_>) -> Vec<String> {
             .iter()
             .find(|column| groups(column) && reached(column));
         if revenue.as_ref().is_some_and(|(home, _)| *home == table) {
-            kinds[0].extend(dimension.map(|column| format!("revenue by {}", spaced(&column.profile.name))));
-            kinds[1].push("revenue by month".to_owned());
+            if let Some(column) = dimension {
+                kinds[0].insert(0, format!("revenue by {}", spaced(&column.profile.name)));
+            }
+            kinds[1].insert(0, "revenue by month".to_owned());
         }
         for (_, measure) in schema
             .columns_of(table)
