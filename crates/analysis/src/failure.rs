@@ -186,12 +186,12 @@ pub(crate) fn no_money(error: &BudgetError) -> Failure {
         ..
     } = error
     {
-        failure.budget = Some(ShortBudget {
+        failure.budget = Some(Box::new(ShortBudget {
             scope: scope.clone(),
             limit: *limit,
             remaining: *remaining,
             resets_at: *resets_at,
-        });
+        }));
     }
     failure
 }

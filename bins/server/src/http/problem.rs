@@ -38,7 +38,7 @@ struct Document {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_understood: Vec<String>,
     #[serde(flatten)]
-    budget: Option<ShortBudget>,
+    budget: Option<Box<ShortBudget>>,
     /// The analysis as far as it came, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     analysis: Option<AnalysisResult>,

@@ -25,7 +25,7 @@ pub struct Failure {
     pub not_understood: Vec<String>,
     /// The budget that does not cover it, where one does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget: Option<ShortBudget>,
+    pub budget: Option<Box<ShortBudget>>,
 }
 
 /// A budget that does not cover a request.
