@@ -85,7 +85,7 @@ impl Meterbox {
         })?;
         let budget = Self::open_budget(settings).await?;
         let catalog = Catalog::open(&folder.join("datasets"))?;
-        let results = SqliteResults::open(&folder.join("results.sqlite3"))?;
+        let results = SqliteResults::open(folder.join("results.sqlite3"))?;
         let sandbox = LocalSandbox::builder(python)
             .inputs_root(catalog.folder())
             .build()?;
@@ -106,7 +106,7 @@ impl Meterbox {
 
     /// Opens the ledger and defines what everybody may spend a month.
     pub(crate) async fn open_budget(settings: &Settings) -> Result<BudgetEngine, StartError> {
-        let ledger = SqliteLedger::open(&settings.data_dir.join("ledger.sqlite3"))?;
+        let ledger = SqliteLedger::open(settings.data_dir.join("ledger.sqlite3"))?;
         let budget = BudgetEngine::new(ledger, SystemClock::default());
         let zone = Window::month("UTC")?;
         budget
