@@ -10,7 +10,7 @@ use meterbox_datasets::{Catalog, Dataset, TypedDataset};
 use meterbox_llm_codegen::{CodeGenerator, Planner};
 use meterbox_results_store::{Page, PageRequest, ResultsError, ResultsStore};
 use meterbox_sandbox_client::{Capabilities, Limits, Sandbox, SandboxError};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Ask, ComputePrice, Principal, Request, RequestError, Running, failure, pipeline};
@@ -36,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) program_limits: Limits,
     pub(crate) artifacts: PathBuf,
     pub(crate) slots: Arc<Semaphore>,
+    pub(crate) imports: Arc<Mutex<()>>,
 }
 
 impl fmt::Debug for Parts {
@@ -271,6 +272,7 @@ impl AnalystBuilder {
             program_limits: self.program_limits,
             artifacts: self.artifacts,
             slots: Arc::new(Semaphore::new(self.concurrency)),
+            imports: Arc::default(),
         };
         Analyst {
             parts: Arc::new(parts),

@@ -194,7 +194,7 @@ impl Analysis {
         }
         let timer = self.start(Step::Import);
         let before = self.result.cost;
-        let typed = self.import(hold).await;
+        let typed = self.import_once(hold).await;
         let detail = typed.as_ref().ok().map(|typed| {
             let rows: u64 = typed.tables.iter().map(|table| table.rows).sum();
             format!("{} tables, {rows} rows", typed.tables.len())
@@ -204,6 +204,19 @@ impl Analysis {
             cost: Some(self.result.cost.saturating_sub(before)),
         };
         self.end(timer, note, typed)
+    }
+
+    /// One import at a time: whoever waited for the same dataset finds it typed and pays nothing.
+    async fn import_once(&mut self, hold: &Hold) -> Result<TypedDataset, Failure> {
+        let _turn = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(cancelled()),
+            turn = Arc::clone(&self.parts.imports).lock_owned() => turn,
+        };
+        match self.request.dataset.typed() {
+            Some(typed) => Ok(typed),
+            None => self.import(hold).await,
+        }
     }
 
     async fn import(&mut self, hold: &Hold) -> Result<TypedDataset, Failure> {
@@ -488,7 +501,7 @@ impl Analysis {
         let Err(failure) = ended else { return };
         self.result.status = match failure.kind {
             FailureKind::Cancelled => Status::Cancelled,
-            FailureKind::Budget => Status::Refused,
+            FailureKind::Budget if self.result.cost.is_zero() => Status::Refused,
             _ => Status::Failed,
         };
         self.result.failure = Some(failure);
