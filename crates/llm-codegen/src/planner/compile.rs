@@ -13,9 +13,10 @@ use meterbox_core::{
 use super::{
     names::Names,
     plan::{
-        Aggregate, Aggregated, ColumnRef, Comparison, Condition, Dimension, DiscountKind, Grain, Intent,
+        Aggregate, ColumnRef, Comparison, Condition, Dimension, DiscountKind, Grain, Intent,
         Measure, OrderBy, Period, Plan, Span,
     },
+    units::{self, Units},
 };
 
 /// The program of a plan. `title` is shown above its chart.
@@ -34,6 +35,11 @@ pub(super) fn compile(plan: &Plan, tables: &[TableProfile], title: &str) -> Stri
         Intent::Aggregate => program.groups(),
         Intent::Pairs => program.pairs(),
         Intent::List => program.list(),
+    }
+    if plan.intent != Intent::Aggregate || !plan.dimensions.is_empty() {
+        for statement in Units::new(plan, tables, &names).statements() {
+            program.line(&statement);
+        }
     }
     program.chart(title);
     program.code
@@ -328,26 +334,6 @@ impl Program<'_> {
         }
     }
 
-    /// How many decimals the number has, where that is known: sums of money are rounded to its cents.
-    fn scale(&self, measure: &Aggregated) -> Option<u8> {
-        let of = |column: &ColumnRef| self.profile(column).and_then(|profile| profile.scale);
-        match (&measure.measure, measure.aggregate) {
-            (Measure::Column(column), Aggregate::Sum) => of(column),
-            (Measure::Revenue { price, discount, .. }, Aggregate::Sum) => {
-                let off = discount.as_ref().and_then(|discount| of(&discount.column));
-                Some(
-                    of(price)
-                        .unwrap_or(2)
-                        .max(match discount.as_ref().map(|discount| discount.kind) {
-                            Some(DiscountKind::Amount) => off.unwrap_or(0),
-                            _ => 0,
-                        }),
-                )
-            }
-            _ => None,
-        }
-    }
-
     /// The part of the table that is counted: one column a dimension, one a measure.
     fn work(&mut self) {
         let mut columns: Vec<String> = Vec::new();
@@ -377,8 +363,8 @@ impl Program<'_> {
         }
         let mut numbers = Vec::new();
         for (measure, name) in self.plan.measures.iter().zip(&self.names.measures) {
-            let round = self
-                .scale(measure)
+            let round = units::scale(self.tables, measure)
+                
                 .map_or_else(String::new, |scale| format!(".round({scale})"));
             numbers.push((
                 quote(name),
@@ -438,7 +424,7 @@ impl Program<'_> {
         }
         self.line("result = result.reset_index()");
         for (measure, name) in self.plan.measures.iter().zip(&self.names.measures) {
-            if let Some(scale) = self.scale(measure) {
+            if let Some(scale) = units::scale(self.tables, measure) {
                 let name = quote(name);
                 self.line(&format!("result[{name}] = result[{name}].round({scale})"));
             }

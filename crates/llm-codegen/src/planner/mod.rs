@@ -26,6 +26,7 @@ mod spans;
 mod suggest;
 mod text;
 mod trouble;
+mod units;
 mod words;
 
 use async_trait::async_trait;
