@@ -42,6 +42,8 @@ pub(super) struct Assembly<'a> {
 #[derive(Debug, Default)]
 struct Parts {
     measures: Vec<(Aggregate, Item)>,
+    /// What rows are added up by before they are averaged.
+    per: Option<ColumnId>,
     /// Dimensions the question asks to group by, in its order.
     groups: Vec<ColumnId>,
     /// Columns named without a word that says what to do with them.
@@ -80,6 +82,7 @@ impl Assembly<'_> {
             parts.assumptions.push(state.assumption.clone());
         }
         let grain = self.grained(&mut parts)?;
+        self.settle_per(&mut parts);
         let intent = self.settle(&mut parts, grain.is_some())?;
         let mut doubts = std::mem::take(&mut parts.doubts);
         let (plan, assumptions) = self.finish(intent, parts, grain, period, filters)?;
@@ -730,6 +733,36 @@ impl Assembly<'_> {
         Ok(())
     }
 
+    /// "average revenue per order": orders are added up first, then averaged. Levels such as prices are not.
+    fn settle_per(&self, parts: &mut Parts) {
+        let [(aggregate, item)] = parts.measures.as_slice() else { return };
+        let adds_up = match item {
+            Item::Rows => false,
+            Item::Revenue => true,
+            Item::Column(id) => self.schema.columns[*id].is_measure() && self.schema.columns[*id].is_additive(),
+        };
+        if !adds_up || !matches!(aggregate, Aggregate::Mean | Aggregate::Median) {
+            return;
+        }
+        let said = self.cues.slots.iter().find(|slot| {
+            slot.group && self.words.before(self.mentions[slot.mention].start, 1) == "per"
+        });
+        let Some(slot) = said else { return };
+        let each = match self.target(slot) {
+            Some(Target::Table(table)) if *table == self.choice.base => None,
+            Some(Target::Table(table)) => self.pointer(*table),
+            Some(Target::Column(id)) if self.schema.columns[*id].is_identifier() => Some(*id),
+            _ => None,
+        };
+        let Some(each) = each else { return };
+        if let Some(Target::Table(table)) = self.target(slot) {
+            let labels = self.label_columns(*table).unwrap_or_default();
+            parts.groups.retain(|id| !labels.contains(id));
+        }
+        parts.groups.retain(|id| *id != each);
+        parts.per = Some(each);
+    }
+
     /// "orders by region", "what percentage of orders": with nothing to measure, the things themselves are counted.
     fn settle_things(&self, parts: &mut Parts, grained: bool) {
         if !parts.measures.is_empty() || self.cues.count_rows || self.chart.is_some() {
@@ -1018,6 +1051,7 @@ impl Assembly<'_> {
                 let measure = Aggregated {
                     aggregate: *aggregate,
                     measure: self.measure(*item)?,
+                    per: parts.per.map(|id| self.schema.reference(id)),
                 };
                 if let Measure::Revenue {
                     quantity,
@@ -1254,6 +1288,7 @@ impl Assembly<'_> {
         if let Some(chart) = self.chart {
             return Some(chart);
         }
+        let keyed = columns.get(1).is_some_and(|id| self.schema.columns[*id].is_identifier());
         Some(match plan.intent {
             Intent::List => return None,
             Intent::Pairs
@@ -1265,7 +1300,7 @@ impl Assembly<'_> {
                 ChartKind::Scatter
             }
             _ if is_time(0) => ChartKind::Line,
-            Intent::Aggregate if plan.dimensions.len() >= 2 => ChartKind::StackedBar,
+            Intent::Aggregate if plan.dimensions.len() >= 2 && !keyed => ChartKind::StackedBar,
             _ => ChartKind::Bar,
         })
     }

@@ -154,6 +154,7 @@ fn undirected(words: &mut Words) -> Option<SortClause> {
             && matches!(
                 words.at(at),
                 "sorted" | "sort" | "ordered" | "order" | "rank" | "ranked"
+            ) && !matches!(words.before(at, 1), "per" | "each" | "every"
             )
             && words.at(at + 1) == "by"
     })?;

@@ -79,6 +79,9 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
+/// What rows are added up by before they are averaged, in the working table.
+const PER: &str = "added up per";
+
 struct Program<'a> {
     plan: &'a Plan,
     tables: &'a [TableProfile],
@@ -347,11 +350,22 @@ impl Program<'_> {
                 self.measure(&measure.measure)
             ));
         }
+        if let Some(per) = self.plan.measures.iter().find_map(|measure| measure.per.as_ref()) {
+            columns.push(format!("    {}: {},", quote(PER), self.data(per)));
+        }
         let _ = writeln!(
             self.code,
             "work = pd.DataFrame({{\n{}\n}}, index=data.index)",
             columns.join("\n")
         );
+        if self.plan.measures.iter().any(|measure| measure.per.is_some()) {
+            let by: Vec<&str> = self.names.dimensions.iter().map(String::as_str).chain([PER]).collect();
+            let measures = quoted_list(&self.names.measures);
+            self.line(&format!(
+                "work = work.groupby({}, dropna=False, observed=True)[{measures}].sum().reset_index()",
+                quoted_list(by)
+            ));
+        }
     }
 
     /// One number over all rows.
@@ -608,7 +622,12 @@ impl Program<'_> {
                 names.get(1).into_iter().cloned().collect::<Vec<_>>(),
                 names.get(2),
             ),
-            _ => (self.names.measures.clone(), names.get(1)),
+            // A key that tells people of one name apart is no series.
+            _ => {
+                let keyed = self.plan.dimensions.get(1).and_then(|second| self.profile(&second.column));
+                let keyed = keyed.is_some_and(|profile| profile.role == meterbox_core::contract::ColumnRole::Identifier);
+                (self.names.measures.clone(), names.get(1).filter(|_| !keyed || kind == "stacked_bar"))
+            }
         };
         let series = series.map_or_else(String::new, |series| format!(", \"series\": {}", quote(series)));
         let line = format!(

@@ -102,6 +102,14 @@ pub(super) fn grain_name(grain: Grain) -> &'static str {
 }
 
 pub(super) fn measure_name(measure: &Aggregated, table: &str) -> String {
+    let name = row_measure_name(measure, table);
+    match &measure.per {
+        Some(per) => format!("{name} per {}", per.column),
+        None => name,
+    }
+}
+
+fn row_measure_name(measure: &Aggregated, table: &str) -> String {
     let aggregate = aggregate_name(measure.aggregate);
     match (&measure.measure, measure.aggregate) {
         (Measure::Rows, _) => format!("number of {}", table.replace('_', " ")),

@@ -82,6 +82,9 @@ pub struct Aggregated {
     pub aggregate: Aggregate,
     /// What of each row.
     pub measure: Measure,
+    /// Rows are first added up for each value of this column, as in "average revenue per order".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<ColumnRef>,
 }
 
 /// How rows become one number.
@@ -341,6 +344,7 @@ impl Plan {
             .map(|dimension| dimension.column.clone())
             .collect();
         for measure in &self.measures {
+            columns.extend(measure.per.clone());
             match &measure.measure {
                 Measure::Rows => {}
                 Measure::Column(column) => columns.push(column.clone()),

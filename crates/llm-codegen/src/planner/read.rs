@@ -26,7 +26,7 @@ pub(super) struct Draft {
 const LEAST_CONFIDENCE: f64 = 0.5;
 
 pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble> {
-    let mut words = Words::new(text::tokenize(question));
+    let mut words = Words::new(text::spell_out(text::tokenize(question), |compact| schema.has_column(compact)));
     let chart = clauses::chart(&mut words);
     let sort = clauses::sort(&mut words);
     // What the order clause names is looked up on its own; it must not add columns to the answer.

@@ -123,6 +123,11 @@ impl<'a> Schema<'a> {
         schema
     }
 
+    /// Is a column called so, its words written as one?
+    pub(super) fn has_column(&self, compact: &str) -> bool {
+        self.columns.iter().any(|column| column.compact == compact)
+    }
+
     pub(super) fn reference(&self, id: ColumnId) -> ColumnRef {
         let column = &self.columns[id];
         ColumnRef {

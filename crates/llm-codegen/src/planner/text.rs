@@ -196,6 +196,25 @@ fn split_camel(word: &[char]) -> impl Iterator<Item = String> {
     parts.into_iter()
 }
 
+/// Says at length what has a short name: "average order value" is the average revenue per order. Columns that
+/// are called so keep their name.
+pub(super) fn spell_out(tokens: Vec<Token>, is_column: impl Fn(&str) -> bool) -> Vec<Token> {
+    let said = |at: usize, words: &[&str]| {
+        words.iter().enumerate().all(|(offset, word)| tokens.get(at + offset).is_some_and(|token| token.lower == *word))
+    };
+    let averages: &[&str] = &["average", "avg", "mean", "median"];
+    let values: &[&[&str]] = &[&["order", "value"], &["order", "size"], &["basket", "value"], &["basket", "size"]];
+    let found = (1..tokens.len()).find_map(|at| {
+        let value = values.iter().find(|words| said(at, words) && !is_column(&words.concat()))?;
+        averages.contains(&tokens[at - 1].lower.as_str()).then_some((at, value.len()))
+    });
+    let Some((at, length)) = found else { return tokens };
+    let mut spelled: Vec<Token> = tokens[..at].to_vec();
+    spelled.extend(["revenue", "per", "orders"].map(|word| Token::new(word, TokenKind::Word)));
+    spelled.extend_from_slice(&tokens[at + length..]);
+    spelled
+}
+
 /// The words of a name: `orderDate`, `order_date` and `Order Date` are the same.
 pub(super) fn name_words(name: &str) -> Vec<String> {
     tokenize(&name.replace(['_', '"', '\'', '`', '“', '‘'], " "))
