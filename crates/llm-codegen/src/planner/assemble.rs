@@ -735,18 +735,24 @@ impl Assembly<'_> {
 
     /// "average revenue per order": orders are added up first, then averaged. Levels such as prices are not.
     fn settle_per(&self, parts: &mut Parts) {
-        let [(aggregate, item)] = parts.measures.as_slice() else { return };
+        let [(aggregate, item)] = parts.measures.as_slice() else {
+            return;
+        };
         let adds_up = match item {
             Item::Rows => false,
             Item::Revenue => true,
-            Item::Column(id) => self.schema.columns[*id].is_measure() && self.schema.columns[*id].is_additive(),
+            Item::Column(id) => {
+                self.schema.columns[*id].is_measure() && self.schema.columns[*id].is_additive()
+            }
         };
         if !adds_up || !matches!(aggregate, Aggregate::Mean | Aggregate::Median) {
             return;
         }
-        let said = self.cues.slots.iter().find(|slot| {
-            slot.group && self.words.before(self.mentions[slot.mention].start, 1) == "per"
-        });
+        let said = self
+            .cues
+            .slots
+            .iter()
+            .find(|slot| slot.group && self.words.before(self.mentions[slot.mention].start, 1) == "per");
         let Some(slot) = said else { return };
         let each = match self.target(slot) {
             Some(Target::Table(table)) if *table == self.choice.base => None,
@@ -783,13 +789,24 @@ impl Assembly<'_> {
         }
         let unique = self.schema.columns[thing].profile.unique;
         parts.plain.clear();
-        parts.measures.push((if unique { Aggregate::Count } else { Aggregate::CountDistinct }, Item::Column(thing)));
+        parts.measures.push((
+            if unique {
+                Aggregate::Count
+            } else {
+                Aggregate::CountDistinct
+            },
+            Item::Column(thing),
+        ));
     }
 
     /// Is the column a key that the question calls by what it names: "orders" for `order_id`?
     fn names_thing(&self, id: ColumnId) -> bool {
         let column = &self.schema.columns[id];
-        let said = self.cues.slots.iter().find(|slot| self.target(slot) == Some(&Target::Column(id)));
+        let said = self
+            .cues
+            .slots
+            .iter()
+            .find(|slot| self.target(slot) == Some(&Target::Column(id)));
         column.is_identifier()
             && said.is_some_and(|slot| {
                 let last = self.words.at(self.mentions[slot.mention].end - 1);
@@ -1036,7 +1053,10 @@ impl Assembly<'_> {
         }
         let separate = columns.len() > asked;
         if separate && share_of_rows {
-            return Err(Trouble::cannot("A share of money in several currencies is no number; ask for one currency", Vec::new()));
+            return Err(Trouble::cannot(
+                "A share of money in several currencies is no number; ask for one currency",
+                Vec::new(),
+            ));
         }
         let dimensions: Vec<Dimension> = columns
             .iter()
@@ -1288,7 +1308,9 @@ impl Assembly<'_> {
         if let Some(chart) = self.chart {
             return Some(chart);
         }
-        let keyed = columns.get(1).is_some_and(|id| self.schema.columns[*id].is_identifier());
+        let keyed = columns
+            .get(1)
+            .is_some_and(|id| self.schema.columns[*id].is_identifier());
         Some(match plan.intent {
             Intent::List => return None,
             Intent::Pairs

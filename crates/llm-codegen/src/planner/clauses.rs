@@ -154,8 +154,8 @@ fn undirected(words: &mut Words) -> Option<SortClause> {
             && matches!(
                 words.at(at),
                 "sorted" | "sort" | "ordered" | "order" | "rank" | "ranked"
-            ) && !matches!(words.before(at, 1), "per" | "each" | "every"
             )
+            && !matches!(words.before(at, 1), "per" | "each" | "every")
             && words.at(at + 1) == "by"
     })?;
     let end = (at + 2..words.len())

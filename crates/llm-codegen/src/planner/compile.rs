@@ -13,8 +13,8 @@ use meterbox_core::{
 use super::{
     names::Names,
     plan::{
-        Aggregate, ColumnRef, Comparison, Condition, Dimension, DiscountKind, Grain, Intent,
-        Measure, OrderBy, Period, Plan, Span,
+        Aggregate, ColumnRef, Comparison, Condition, Dimension, DiscountKind, Grain, Intent, Measure,
+        OrderBy, Period, Plan, Span,
     },
     units::{self, Units},
 };
@@ -359,7 +359,13 @@ impl Program<'_> {
             columns.join("\n")
         );
         if self.plan.measures.iter().any(|measure| measure.per.is_some()) {
-            let by: Vec<&str> = self.names.dimensions.iter().map(String::as_str).chain([PER]).collect();
+            let by: Vec<&str> = self
+                .names
+                .dimensions
+                .iter()
+                .map(String::as_str)
+                .chain([PER])
+                .collect();
             let measures = quoted_list(&self.names.measures);
             self.line(&format!(
                 "work = work.groupby({}, dropna=False, observed=True)[{measures}].sum().reset_index()",
@@ -378,7 +384,6 @@ impl Program<'_> {
         let mut numbers = Vec::new();
         for (measure, name) in self.plan.measures.iter().zip(&self.names.measures) {
             let round = units::scale(self.tables, measure)
-                
                 .map_or_else(String::new, |scale| format!(".round({scale})"));
             numbers.push((
                 quote(name),
@@ -407,7 +412,9 @@ impl Program<'_> {
             return;
         };
         let (name, aggregate) = (quote(name), pandas_name(measure.aggregate));
-        self.line(&format!("part, total = (rows[{name}].agg(\"{aggregate}\") for rows in (work[kept.astype(bool)], work))"));
+        self.line(&format!(
+            "part, total = (rows[{name}].agg(\"{aggregate}\") for rows in (work[kept.astype(bool)], work))"
+        ));
         self.line("result = float(part / total) if total else \"No rows to answer from.\"");
     }
 
@@ -624,9 +631,17 @@ impl Program<'_> {
             ),
             // A key that tells people of one name apart is no series.
             _ => {
-                let keyed = self.plan.dimensions.get(1).and_then(|second| self.profile(&second.column));
-                let keyed = keyed.is_some_and(|profile| profile.role == meterbox_core::contract::ColumnRole::Identifier);
-                (self.names.measures.clone(), names.get(1).filter(|_| !keyed || kind == "stacked_bar"))
+                let keyed = self
+                    .plan
+                    .dimensions
+                    .get(1)
+                    .and_then(|second| self.profile(&second.column));
+                let keyed = keyed
+                    .is_some_and(|profile| profile.role == meterbox_core::contract::ColumnRole::Identifier);
+                (
+                    self.names.measures.clone(),
+                    names.get(1).filter(|_| !keyed || kind == "stacked_bar"),
+                )
             }
         };
         let series = series.map_or_else(String::new, |series| format!(", \"series\": {}", quote(series)));

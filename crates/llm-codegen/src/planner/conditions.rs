@@ -142,7 +142,10 @@ impl Reader<'_, '_> {
                 && mention.columns().any(|(id, _)| self.schema.columns[id].is_time())
         }) && linked_dates(self.words, mention.end, self.spans[span].start)
         {
-            let time = mention.columns().map(|(id, _)| id).find(|id| self.schema.columns[*id].is_time());
+            let time = mention
+                .columns()
+                .map(|(id, _)| id)
+                .find(|id| self.schema.columns[*id].is_time());
             self.push(index, Test::During(span));
             if let Some(found) = self.out.found.last_mut() {
                 found.column = time;

@@ -45,14 +45,36 @@ pub(super) fn is_beyond(word: &str) -> bool {
 pub(super) fn is_decisive(word: &str) -> bool {
     matches!(
         word,
-        "never" | "without" | "except" | "excluding" | "margin" | "growth" | "best" | "worst" | "versus" | "compared" | "cumulative"
-            | "running" | "moving" | "rolling" | "yoy" | "mom" | "increase" | "decrease" | "decline" | "growing" | "declining"
+        "never"
+            | "without"
+            | "except"
+            | "excluding"
+            | "margin"
+            | "growth"
+            | "best"
+            | "worst"
+            | "versus"
+            | "compared"
+            | "cumulative"
+            | "running"
+            | "moving"
+            | "rolling"
+            | "yoy"
+            | "mom"
+            | "increase"
+            | "decrease"
+            | "decline"
+            | "growing"
+            | "declining"
     )
 }
 
 /// Words of courtesy that name something after "by": "sales by colour".
 pub(super) fn is_trait(word: &str) -> bool {
-    matches!(word, "color" | "style" | "attribute" | "group" | "interval" | "bucket" | "source" | "information")
+    matches!(
+        word,
+        "color" | "style" | "attribute" | "group" | "interval" | "bucket" | "source" | "information"
+    )
 }
 
 /// Words that mean the same in the names of columns and tables. The first of a set stands for it.

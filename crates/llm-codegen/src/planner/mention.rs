@@ -166,7 +166,8 @@ fn match_span(tokens: &[Token], start: usize, end: usize, schema: &Schema<'_>) -
         lexicon::is_grammar(&span[0].lower) || lexicon::is_grammar(&span[span.len() - 1].lower);
     let counted_out = start > 0 && matches!(tokens[start - 1].lower.as_str(), "per" | "each" | "every");
     let thing = counted_out && span[0].lower == "order";
-    let cue_alone = head_is_cue || grammar_edge || (span.len() == 1 && is_cue(&span[0].lower) && !softer && !thing);
+    let cue_alone =
+        head_is_cue || grammar_edge || (span.len() == 1 && is_cue(&span[0].lower) && !softer && !thing);
     let quoted_words = if quoted {
         super::text::name_words(&span[0].raw)
     } else {
@@ -235,7 +236,10 @@ fn revenue_columns(schema: &Schema<'_>) -> (Option<ColumnId>, Option<ColumnId>) 
                 && !column.has_word(&["cost", "discount", "tax", "quantity", "count", "number", "price"])
         })
     };
-    (holds(&["revenue", "sale", "turnover"]), holds(&["amount", "total"]))
+    (
+        holds(&["revenue", "sale", "turnover"]),
+        holds(&["amount", "total"]),
+    )
 }
 
 /// Words that say what to do with what follows; alone they are only columns of exactly that name.

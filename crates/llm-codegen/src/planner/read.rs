@@ -26,7 +26,9 @@ pub(super) struct Draft {
 const LEAST_CONFIDENCE: f64 = 0.5;
 
 pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble> {
-    let mut words = Words::new(text::spell_out(text::tokenize(question), |compact| schema.has_column(compact)));
+    let mut words = Words::new(text::spell_out(text::tokenize(question), |compact| {
+        schema.has_column(compact)
+    }));
     let chart = clauses::chart(&mut words);
     let sort = clauses::sort(&mut words);
     // What the order clause names is looked up on its own; it must not add columns to the answer.
@@ -182,10 +184,13 @@ fn add_words(trouble: Trouble, unexplained: &[String]) -> Trouble {
 fn drop_verbs(words: &mut Words, mentions: &mut Vec<Mention>, schema: &Schema<'_>) {
     let is_verb = |words: &Words, mention: &Mention| {
         matches!(mention.best(), Target::Revenue)
-            && (mention.start..mention.end).all(|at| matches!(words.at(at), "sold" | "selling" | "earned" | "earning"))
+            && (mention.start..mention.end)
+                .all(|at| matches!(words.at(at), "sold" | "selling" | "earned" | "earning"))
     };
     let counts = (0..words.len()).any(|at| {
-        words.matches(at, &["how", "many"]) || words.matches(at, &["number", "of"]) || words.matches(at, &["count", "of"])
+        words.matches(at, &["how", "many"])
+            || words.matches(at, &["number", "of"])
+            || words.matches(at, &["count", "of"])
     });
     let other = mentions.iter().any(|mention| {
         !is_verb(words, mention)
@@ -242,16 +247,24 @@ fn refuse_key_words(words: &Words, unexplained: &[String]) -> Result<(), Trouble
         let a_number = token.number().is_some();
         // "by <unknown>" asks for a grouping, "in <unknown>" for a condition.
         let asked_for = matches!(before, "by" | "per" | "without")
-            && (unexplained.contains(&token.raw) || (lexicon::is_trait(&token.lower) && names_nothing(words, at + 1)));
+            && (unexplained.contains(&token.raw)
+                || (lexicon::is_trait(&token.lower) && names_nothing(words, at + 1)));
         // These turn an answer into another one.
         let decisive = lexicon::is_decisive(&token.lower);
         if a_name || a_quote || a_number || asked_for || decisive {
             return Err(Trouble::cannot(
                 match decisive {
-                    true => format!("“{}” changes what is asked, and is not understood here", token.raw),
+                    true => format!(
+                        "“{}” changes what is asked, and is not understood here",
+                        token.raw
+                    ),
                     false => format!("“{}” is not in this data", token.raw),
                 },
-                if unexplained.contains(&token.raw) { unexplained.to_vec() } else { vec![token.raw.clone()] },
+                if unexplained.contains(&token.raw) {
+                    unexplained.to_vec()
+                } else {
+                    vec![token.raw.clone()]
+                },
             ));
         }
     }

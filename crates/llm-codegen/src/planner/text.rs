@@ -200,13 +200,25 @@ fn split_camel(word: &[char]) -> impl Iterator<Item = String> {
 /// are called so keep their name.
 pub(super) fn spell_out(tokens: Vec<Token>, is_column: impl Fn(&str) -> bool) -> Vec<Token> {
     let said = |at: usize, words: &[&str]| {
-        words.iter().enumerate().all(|(offset, word)| tokens.get(at + offset).is_some_and(|token| token.lower == *word))
+        words
+            .iter()
+            .enumerate()
+            .all(|(offset, word)| tokens.get(at + offset).is_some_and(|token| token.lower == *word))
     };
     let averages: &[&str] = &["average", "avg", "mean", "median"];
-    let values: &[&[&str]] = &[&["order", "value"], &["order", "size"], &["basket", "value"], &["basket", "size"]];
+    let values: &[&[&str]] = &[
+        &["order", "value"],
+        &["order", "size"],
+        &["basket", "value"],
+        &["basket", "size"],
+    ];
     let found = (1..tokens.len()).find_map(|at| {
-        let value = values.iter().find(|words| said(at, words) && !is_column(&words.concat()))?;
-        averages.contains(&tokens[at - 1].lower.as_str()).then_some((at, value.len()))
+        let value = values
+            .iter()
+            .find(|words| said(at, words) && !is_column(&words.concat()))?;
+        averages
+            .contains(&tokens[at - 1].lower.as_str())
+            .then_some((at, value.len()))
     });
     let Some((at, length)) = found else { return tokens };
     let mut spelled: Vec<Token> = tokens[..at].to_vec();

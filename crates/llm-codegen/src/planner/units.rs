@@ -53,7 +53,10 @@ impl Units {
             let filled = map.as_object().is_some_and(|map| !map.is_empty());
             filled.then(|| format!("result.attrs[\"{kind}\"] = {map}"))
         };
-        [("units", units), ("scale", scales)].into_iter().filter_map(attach).collect()
+        [("units", units), ("scale", scales)]
+            .into_iter()
+            .filter_map(attach)
+            .collect()
     }
 }
 
@@ -67,7 +70,9 @@ pub(super) fn scale(tables: &[TableProfile], measure: &Aggregated) -> Option<u8>
         Measure::Rows => None,
         Measure::Column(column) => of(column),
         Measure::Revenue { price, discount, .. } => {
-            let amount = discount.as_ref().filter(|discount| discount.kind == DiscountKind::Amount);
+            let amount = discount
+                .as_ref()
+                .filter(|discount| discount.kind == DiscountKind::Amount);
             let off = amount.and_then(|discount| of(&discount.column)).unwrap_or(0);
             Some(of(price).unwrap_or(2).max(off))
         }
@@ -88,7 +93,9 @@ fn measured_unit(plan: &Plan, tables: &[TableProfile], measure: &Aggregated) -> 
     if profile.currency.is_some() {
         return profile.currency.clone();
     }
-    let money = text::name_words(&profile.name).iter().any(|word| lexicon::is_money_word(word));
+    let money = text::name_words(&profile.name)
+        .iter()
+        .any(|word| lexicon::is_money_word(word));
     if !money {
         return None;
     }
@@ -105,7 +112,9 @@ fn chosen_currency(plan: &Plan, tables: &[TableProfile]) -> Option<String> {
         single => vec![single],
     };
     required.into_iter().find_map(|condition| match condition {
-        Condition::OneOf { column, values } if values.len() == 1 && is_currency(column) => values.first().cloned(),
+        Condition::OneOf { column, values } if values.len() == 1 && is_currency(column) => {
+            values.first().cloned()
+        }
         _ => None,
     })
 }
@@ -113,7 +122,10 @@ fn chosen_currency(plan: &Plan, tables: &[TableProfile]) -> Option<String> {
 /// The only currency the table's rows have.
 fn only_currency(tables: &[TableProfile], table: &str) -> Option<String> {
     let table = tables.iter().find(|profile| profile.name == table)?;
-    let column = table.columns.iter().find(|column| column.role == ColumnRole::Currency)?;
+    let column = table
+        .columns
+        .iter()
+        .find(|column| column.role == ColumnRole::Currency)?;
     match column.values.as_slice() {
         [only] if column.nulls == 0 => Some(only.value.clone()),
         _ => None,
@@ -121,5 +133,8 @@ fn only_currency(tables: &[TableProfile], table: &str) -> Option<String> {
 }
 
 fn profile<'a>(tables: &'a [TableProfile], column: &ColumnRef) -> Option<&'a ColumnProfile> {
-    tables.iter().find(|table| table.name == column.table)?.column(&column.column)
+    tables
+        .iter()
+        .find(|table| table.name == column.table)?
+        .column(&column.column)
 }
