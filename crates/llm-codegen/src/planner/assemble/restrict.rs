@@ -1,0 +1,283 @@
+//! Which rows count, and which part of time they are cut by.
+
+use super::{Assembly, Item, Parts};
+use crate::planner::{
+    conditions::Test,
+    mention::Target,
+    plan::{ColumnRef, Comparison, Condition, Grain, Period, Span},
+    schema::ColumnId,
+    trouble::Trouble,
+};
+
+impl Assembly<'_> {
+    pub(super) fn filters(&self, parts: &mut Parts) -> Result<Vec<(Condition, bool)>, Trouble> {
+        let mut filters: Vec<(Condition, bool)> = Vec::new();
+        for found in &self.conditions.found {
+            let column = match (found.column, self.choice.targets[found.mention].as_ref()) {
+                (Some(id), _) => id,
+                (None, Some(Target::Column(id) | Target::Value(id, _))) => *id,
+                _ => continue,
+            };
+            self.refuse_ambiguous_value(found.mention, column)?;
+            let reference = self.schema.reference(column);
+            let condition = match &found.test {
+                Test::Compare(op, value) => Condition::Compare {
+                    column: reference,
+                    op: *op,
+                    value: *value,
+                },
+                Test::Between(low, high) => Condition::Between {
+                    column: reference,
+                    low: *low,
+                    high: *high,
+                },
+                Test::OneOf(values, false) => Condition::OneOf {
+                    column: reference,
+                    values: values.clone(),
+                },
+                Test::OneOf(values, true) => Condition::NoneOf {
+                    column: reference,
+                    values: values.clone(),
+                },
+                Test::Contains(texts) => any(texts
+                    .iter()
+                    .map(|text| Condition::Contains {
+                        column: reference.clone(),
+                        text: text.clone(),
+                    })
+                    .collect()),
+                Test::Missing => Condition::Missing(reference),
+                Test::Present => Condition::Present(reference),
+                Test::During(span) => self.during(column, *span, parts),
+            };
+            filters.push((condition, found.or_before));
+        }
+        Ok(filters)
+    }
+
+    /// A value that several columns have, none of them named, is a question back.
+    fn refuse_ambiguous_value(&self, mention: usize, chosen: ColumnId) -> Result<(), Trouble> {
+        let mention = &self.mentions[mention];
+        if !mention.is_value() {
+            return Ok(());
+        }
+        let table = self.schema.columns[chosen].table;
+        let others: Vec<&Target> = mention
+            .targets
+            .iter()
+            .map(|(target, _)| target)
+            .filter(
+                |target| matches!(target, Target::Value(id, _) if self.schema.columns[*id].table == table),
+            )
+            .collect();
+        let [Target::Value(first, value), Target::Value(second, _), ..] = others.as_slice() else {
+            return Ok(());
+        };
+        let name = |id: &ColumnId| self.schema.columns[*id].profile.name.clone();
+        Err(Trouble::Ambiguous {
+            message: format!(
+                "“{value}” occurs in `{}` and in `{}`; say which is meant",
+                name(first),
+                name(second)
+            ),
+            suggestions: [first, second]
+                .iter()
+                .map(|id| format!("… whose {} is \"{value}\"", name(id)))
+                .collect(),
+        })
+    }
+
+    fn during(&self, column: ColumnId, span: usize, parts: &mut Parts) -> Condition {
+        let found = &self.spans[span];
+        parts.assumptions.extend(found.assumption.clone());
+        let reference = self.schema.reference(column);
+        match (&found.span, self.schema.columns[column].is_time()) {
+            (Span::Dates { from, until }, false) => year_condition(reference, *from, *until),
+            _ => Condition::During(Period {
+                column: reference,
+                span: found.span.clone(),
+            }),
+        }
+    }
+
+    pub(super) fn periods(
+        &self,
+        period: &mut Option<Period>,
+        filters: &mut Vec<(Condition, bool)>,
+        parts: &mut Parts,
+    ) -> Result<(), Trouble> {
+        let used = |span: usize| {
+            self.conditions
+                .found
+                .iter()
+                .any(|found| matches!(found.test, Test::During(used) if used == span))
+        };
+        for (index, found) in self.spans.iter().enumerate().filter(|(index, _)| !used(*index)) {
+            let named = self.named_time(parts);
+            let column = named
+                .or_else(|| self.schema.time_column(self.choice.base))
+                .or_else(|| self.year_column())
+                .ok_or_else(|| Trouble::cannot("The rows the question is about have no date", Vec::new()))?;
+            if !self.schema.columns[column].is_time() && !matches!(found.span, Span::Dates { .. }) {
+                return Err(Trouble::cannot(
+                    "The rows the question is about have no date",
+                    Vec::new(),
+                ));
+            }
+            if self.time_columns(column) > 1 && named.is_none() {
+                parts.assumptions.push(format!(
+                    "Dates are those of `{}`.",
+                    self.schema.columns[column].profile.name
+                ));
+            }
+            match self.during(column, index, parts) {
+                Condition::During(found) if period.is_none() => *period = Some(found),
+                condition => filters.push((condition, false)),
+            }
+        }
+        Ok(())
+    }
+
+    fn time_columns(&self, like: ColumnId) -> usize {
+        let table = self.schema.columns[like].table;
+        self.schema
+            .columns_of(table)
+            .filter(|(_, column)| column.is_time())
+            .count()
+    }
+
+    /// A column of dates the question names.
+    fn named_time(&self, parts: &Parts) -> Option<ColumnId> {
+        let plain = parts.plain.iter().filter_map(|item| match item {
+            Item::Column(id) => Some(*id),
+            _ => None,
+        });
+        parts
+            .groups
+            .iter()
+            .copied()
+            .chain(plain)
+            .find(|id| self.schema.columns[*id].is_time())
+    }
+
+    /// A column of whole years, where there are no dates.
+    fn year_column(&self) -> Option<ColumnId> {
+        let base = self.choice.base;
+        let found = self
+            .schema
+            .columns_of(base)
+            .find(|(_, column)| column.is_numeric() && column.has_word(&["year"]));
+        found.map(|(id, _)| id)
+    }
+
+    /// Which dimension is cut into which part of time; it is added where the question names none.
+    pub(super) fn grained(&self, parts: &mut Parts) -> Result<Option<(ColumnId, Grain)>, Trouble> {
+        let Some(cue) = self.grain else { return Ok(None) };
+        if let Some(id) = self.named_time(parts).or_else(|| self.counted_time(parts)) {
+            if cue.implied {
+                return Ok(None);
+            }
+            parts.plain.retain(|item| *item != Item::Column(id));
+            if !parts.groups.contains(&id) {
+                parts.groups.insert(0, id);
+            }
+            return Ok(Some((id, cue.grain)));
+        }
+        let pairs = parts.plain.len() + parts.groups.len() >= 2 || !parts.groups.is_empty();
+        if cue.implied && pairs {
+            return Ok(None);
+        }
+        if let Some(id) = self.schema.time_column(self.choice.base) {
+            if cue.implied {
+                parts
+                    .assumptions
+                    .push("Shown by month, as the question names no part of time.".to_owned());
+            }
+            if self.time_columns(id) > 1 {
+                parts.assumptions.push(format!(
+                    "Dates are those of `{}`.",
+                    self.schema.columns[id].profile.name
+                ));
+            }
+            parts.groups.insert(0, id);
+            return Ok(Some((id, cue.grain)));
+        }
+        if cue.grain == Grain::Year
+            && let Some(id) = self.year_column()
+        {
+            if !parts.groups.contains(&id) {
+                parts.groups.insert(0, id);
+            }
+            return Ok(None);
+        }
+        if cue.implied {
+            return Ok(None);
+        }
+        let word = self.words.tokens[cue.at].raw.clone();
+        Err(Trouble::cannot(
+            "The rows the question is about have no date",
+            vec![word],
+        ))
+    }
+
+    /// "count the dates by weekday": the dates themselves are counted.
+    fn counted_time(&self, parts: &Parts) -> Option<ColumnId> {
+        parts
+            .counted_columns
+            .iter()
+            .map(|(id, _)| *id)
+            .find(|id| self.schema.columns[*id].is_time())
+    }
+}
+
+fn year_condition(
+    column: ColumnRef,
+    from: Option<meterbox_core::Date>,
+    until: Option<meterbox_core::Date>,
+) -> Condition {
+    let first = from.map(|date| f64::from(date.year()));
+    // The first year that no longer belongs; a span that ends within a year keeps that year.
+    let last = until.map(|date| f64::from(date.yesterday().unwrap_or(date).year()));
+    match (first, last) {
+        (Some(low), Some(high)) => Condition::Between { column, low, high },
+        (Some(value), None) => Condition::Compare {
+            column,
+            op: Comparison::AtLeast,
+            value,
+        },
+        (None, Some(value)) => Condition::Compare {
+            column,
+            op: Comparison::AtMost,
+            value,
+        },
+        (None, None) => Condition::Present(column),
+    }
+}
+
+fn any(mut conditions: Vec<Condition>) -> Condition {
+    if conditions.len() == 1 {
+        conditions.remove(0)
+    } else {
+        Condition::Any(conditions)
+    }
+}
+
+/// "a and b or c" means "(a and b) or c".
+pub(super) fn combine(filters: Vec<(Condition, bool)>) -> Option<Condition> {
+    let mut alternatives: Vec<Vec<Condition>> = Vec::new();
+    for (condition, or_before) in filters {
+        match alternatives.last_mut() {
+            Some(last) if !or_before => last.push(condition),
+            _ => alternatives.push(vec![condition]),
+        }
+    }
+    let all = |mut conditions: Vec<Condition>| {
+        if conditions.len() == 1 {
+            conditions.remove(0)
+        } else {
+            Condition::All(conditions)
+        }
+    };
+    let alternatives: Vec<Condition> = alternatives.into_iter().map(all).collect();
+    (!alternatives.is_empty()).then(|| any(alternatives))
+}
