@@ -4,19 +4,38 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use meterbox_local_sandbox::{
-    LocalSandbox, LocalSandboxBuilder,
-    runtime::{InstallOptions, Runtime},
-};
+use meterbox_local_sandbox::{LocalSandbox, LocalSandboxBuilder, runtime::Runtime};
 use meterbox_sandbox_client::{Job, Outcome, OutputSink, OutputStream, Program, Reply, Sandbox};
 
 /// A sandbox and the folder its jobs take their inputs from.
 pub(crate) struct Fixture {
     pub(crate) sandbox: LocalSandbox,
     pub(crate) inputs: tempfile::TempDir,
+    /// Dropped last: only then may the next test begin.
+    pub(crate) alone: Alone,
+}
+
+/// One sandbox at a time in a process: tests count its children and its open files, and `cargo test` runs them
+/// side by side.
+pub(crate) struct Alone(#[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
+
+impl Alone {
+    fn new() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        // The last test's zygote ends by itself, a moment after its sandbox is dropped.
+        for _ in 0..500 {
+            if children().is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self(turn)
+    }
 }
 
 impl Fixture {
@@ -25,11 +44,13 @@ impl Fixture {
     }
 
     pub(crate) fn with(change: impl FnOnce(LocalSandboxBuilder) -> LocalSandboxBuilder) -> Self {
+        let alone = Alone::new();
         let inputs = readable_folder();
         let builder = LocalSandbox::builder(runtime()).inputs_root(inputs.path());
         Self {
             sandbox: change(builder).build().expect("a sandbox"),
             inputs,
+            alone,
         }
     }
 
@@ -77,21 +98,12 @@ pub(crate) fn value(outcome: &Outcome) -> serde_json::Value {
 }
 
 /// The Python to test with: the environment in the folder `METERBOX_TEST_VENV` if that is set, and otherwise
-/// a runtime in the user's cache folder, installed by whoever needs it first.
+/// the one that all tests share.
 pub(crate) fn runtime() -> Runtime {
-    if let Some(venv) = std::env::var_os("METERBOX_TEST_VENV") {
-        return given(venv.into());
+    match std::env::var_os("METERBOX_TEST_VENV") {
+        Some(venv) => given(venv.into()),
+        None => meterbox_testkit::test_runtime(),
     }
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from);
-    let folder = cache.join("meterbox/test-runtime");
-    Runtime::locate(&folder).unwrap_or_else(|| {
-        let options = InstallOptions {
-            search_path: std::env::var_os("PATH").unwrap_or_default(),
-            ..InstallOptions::default()
-        };
-        Runtime::install(&folder, &options, &mut |_| {}).expect("a runtime")
-    })
 }
 
 fn given(venv: PathBuf) -> Runtime {
@@ -144,6 +156,16 @@ pub(crate) fn children() -> Vec<i32> {
 pub(crate) fn children_of(pid: i32) -> Vec<i32> {
     let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// Whether a process still runs; one that only waits for its parent to take notice does not.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit(')')
+        .next()
+        .and_then(|rest| rest.split_whitespace().next());
+    state.is_some_and(|state| state != "Z" && state != "X")
 }
 
 pub(crate) fn exists(path: &Path) -> bool {
