@@ -1,7 +1,10 @@
 //! Fifty questions as a shop owner would put them, in three phrasings, over the sample shop and over data nobody
 //! here made. Forty have answers computed by a separate pandas program; ten must be declined.
 
-#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test whose world cannot be set up has failed"
+)]
 
 use std::{
     collections::BTreeMap,
