@@ -237,12 +237,17 @@ pub(super) fn limit(words: &mut Words) -> Option<Limit> {
         if !words.is_free(at) {
             continue;
         }
-        let Some((descending, vague)) = extreme(words.at(at)) else {
+        let sold = matches!(
+            (words.at(at), words.at(at + 1)),
+            ("most" | "least", "sold" | "selling")
+        );
+        let ranked = sold.then(|| (words.at(at) == "most", true));
+        let Some((descending, vague)) = ranked.or_else(|| extreme(words.at(at))) else {
             continue;
         };
         let selling = usize::from(matches!(
             words.at(at + 1),
-            "selling" | "sellers" | "performing" | "seller" | "ranked"
+            "selling" | "sellers" | "performing" | "seller" | "ranked" | "sold"
         ));
         if let Some(count) = number(words, at + 1) {
             words.claim(at, at + 2);

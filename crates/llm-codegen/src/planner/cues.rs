@@ -232,6 +232,8 @@ pub(super) fn grain(words: &mut Words, mentioned: impl Fn(usize) -> bool) -> Opt
         ) || (before == "the"
             && matches!(words.before(at, 2), "into" | "by" | "over" | "each"))
             || (words.at(at + 1) == "interval")
+            || (matches!(before, "and" | ",")
+                && (0..at).any(|place| matches!(words.at(place), "by" | "per")))
             || (before == "which" || before == "what")
             || (before == "in" && words.before(at, 2) == "each")
             || words.at(at).ends_with('s') && matches!(before, "over" | "the");

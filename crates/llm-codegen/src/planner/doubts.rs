@@ -32,6 +32,7 @@ pub(super) fn find(plan: &Plan, schema: &Schema<'_>, asked: Asked) -> Vec<String
             doubter.once_each(),
             doubter.crowded_chart(),
             doubter.chart_of_one(),
+            doubter.average_of_rows(),
         ]
         .into_iter()
         .flatten()
@@ -174,6 +175,15 @@ impl Doubter<'_> {
             return Some("The answer has more numbers than such a chart usually shows.".to_owned());
         }
         None
+    }
+
+    fn average_of_rows(&self) -> Option<String> {
+        let averaged = self.plan.measures.iter().any(|measure| {
+            matches!(measure.measure, Measure::Revenue { .. })
+                && matches!(measure.aggregate, Aggregate::Mean | Aggregate::Median)
+                && measure.per.is_none()
+        });
+        averaged.then(|| format!("The average is over single rows of `{}`.", self.plan.table))
     }
 
     fn chart_of_one(&self) -> Option<String> {

@@ -46,9 +46,6 @@ pub(super) fn is_decisive(word: &str) -> bool {
     matches!(
         word,
         "never"
-            | "without"
-            | "except"
-            | "excluding"
             | "margin"
             | "growth"
             | "best"
@@ -66,7 +63,17 @@ pub(super) fn is_decisive(word: &str) -> bool {
             | "decline"
             | "growing"
             | "declining"
+            | "returning"
+            | "repeat"
+            | "loyal"
+            | "inactive"
+            | "lost"
     )
+}
+
+/// Words that leave out what follows; with nothing understood after them they change the question too.
+pub(super) fn is_exclusion(word: &str) -> bool {
+    matches!(word, "without" | "except" | "excluding" | "exclude" | "no")
 }
 
 /// Words of courtesy that name something after "by": "sales by colour".
@@ -136,7 +143,7 @@ pub(super) fn canonical(stem: &str) -> &str {
 pub(super) fn is_revenue_word(stem: &str) -> bool {
     matches!(
         stem,
-        "revenue" | "sale" | "turnover" | "income" | "takings" | "earning"
+        "revenue" | "sale" | "turnover" | "income" | "takings" | "earning" | "sold" | "sell" | "selling"
     )
 }
 

@@ -185,7 +185,7 @@ fn drop_verbs(words: &mut Words, mentions: &mut Vec<Mention>, schema: &Schema<'_
     let is_verb = |words: &Words, mention: &Mention| {
         matches!(mention.best(), Target::Revenue)
             && (mention.start..mention.end)
-                .all(|at| matches!(words.at(at), "sold" | "selling" | "earned" | "earning"))
+                .all(|at| matches!(words.at(at), "sold" | "sell" | "selling" | "earned" | "earning"))
     };
     let counts = (0..words.len()).any(|at| {
         words.matches(at, &["how", "many"])
@@ -200,6 +200,12 @@ fn drop_verbs(words: &mut Words, mentions: &mut Vec<Mention>, schema: &Schema<'_
     if !(counts || other) {
         return;
     }
+    if let (false, Some(quantity)) = (other, units_sold(words, mentions, schema)) {
+        for mention in mentions.iter_mut().filter(|mention| is_verb(words, mention)) {
+            mention.targets = vec![(Target::Column(quantity), 0.95)];
+        }
+        return;
+    }
     mentions.retain(|mention| {
         let verb = is_verb(words, mention);
         if verb {
@@ -207,6 +213,24 @@ fn drop_verbs(words: &mut Words, mentions: &mut Vec<Mention>, schema: &Schema<'_
         }
         !verb
     });
+}
+
+/// "how many Green Tea did we sell": units, where only values are counted.
+fn units_sold(
+    words: &Words,
+    mentions: &[Mention],
+    schema: &Schema<'_>,
+) -> Option<crate::planner::schema::ColumnId> {
+    let start = (0..words.len()).find(|&at| words.matches(at, &["how", "many"]))?;
+    let verb = mentions
+        .iter()
+        .position(|mention| mention.start > start && matches!(mention.best(), Target::Revenue))?;
+    let counted = mentions[..verb].iter().filter(|mention| mention.start > start);
+    counted
+        .clone()
+        .all(Mention::is_value)
+        .then(|| schema.sold_quantity())
+        .flatten()
 }
 
 /// Is the number at this place compared with a column that holds no years? Then it is no date.
@@ -250,7 +274,11 @@ fn refuse_key_words(words: &Words, unexplained: &[String]) -> Result<(), Trouble
             && (unexplained.contains(&token.raw)
                 || (lexicon::is_trait(&token.lower) && names_nothing(words, at + 1)));
         // These turn an answer into another one.
-        let decisive = lexicon::is_decisive(&token.lower);
+        let decisive = lexicon::is_decisive(&token.lower)
+            || (lexicon::is_exclusion(&token.lower)
+                && token.lower != "no"
+                && names_nothing(words, at + 1)
+                && names_nothing(words, at + 2));
         if a_name || a_quote || a_number || asked_for || decisive {
             return Err(Trouble::cannot(
                 match decisive {

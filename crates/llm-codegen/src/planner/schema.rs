@@ -123,6 +123,15 @@ impl<'a> Schema<'a> {
         schema
     }
 
+    /// How many of a thing were sold, where revenue is worked out.
+    pub(super) fn sold_quantity(&self) -> Option<ColumnId> {
+        let (_, measure) = self.revenue()?;
+        let Measure::Revenue { quantity, .. } = measure else {
+            return None;
+        };
+        (0..self.columns.len()).find(|id| self.reference(*id) == quantity)
+    }
+
     /// Is a column called so, its words written as one?
     pub(super) fn has_column(&self, compact: &str) -> bool {
         self.columns.iter().any(|column| column.compact == compact)

@@ -3,6 +3,7 @@
 use super::{Assembly, Item, Parts, aggregate_name, no_key};
 use crate::planner::{
     cues::Slot,
+    lexicon,
     mention::Target,
     plan::{Aggregate, Order, OrderBy},
     schema::{ColumnId, TableId},
@@ -93,6 +94,13 @@ impl Assembly<'_> {
 
     fn place_table(&self, slot: &Slot, table: TableId, parts: &mut Parts) -> Result<(), Trouble> {
         let summed = slot.aggregates.first() == Some(&Aggregate::Sum);
+        if summed
+            && !slot.count
+            && let Some(id) = self.summed_amount(slot, table)
+        {
+            parts.measures.push((Aggregate::Sum, Item::Column(id)));
+            return Ok(());
+        }
         if slot.count || summed {
             if table == self.choice.base {
                 parts.measures.push((Aggregate::Count, Item::Rows));
@@ -293,5 +301,21 @@ impl Assembly<'_> {
                 .assumptions
                 .push("Ranked by revenue, as the question does not say by what.".to_owned());
         }
+    }
+
+    /// "sum of payments": the one amount of money their table has.
+    fn summed_amount(&self, slot: &Slot, table: TableId) -> Option<ColumnId> {
+        let start = self.mentions[slot.mention].start;
+        let said = (start.saturating_sub(3)..start).any(|at| self.words.at(at) == "sum");
+        let mut amounts = self.schema.columns_of(table).filter(|(_, column)| {
+            column.is_measure()
+                && column.is_additive()
+                && column.words.iter().any(|word| lexicon::is_money_word(word))
+        });
+        let only = amounts
+            .next()
+            .map(|(id, _)| id)
+            .filter(|_| amounts.next().is_none());
+        only.filter(|_| said && table == self.choice.base)
     }
 }

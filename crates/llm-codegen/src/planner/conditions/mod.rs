@@ -151,6 +151,13 @@ impl Reader<'_, '_> {
             }
             return;
         }
+        let before = self.words.before(mention.start, 1);
+        if matches!(before, "no" | "without") && self.words.at(mention.end) != "than" {
+            self.words.claim(mention.start - 1, mention.end);
+            self.push(index, Test::Missing);
+            self.consume(index);
+            return;
+        }
         if matches!(
             self.words.at(at),
             "null" | "empty" | "missing" | "blank" | "none" | "unknown" | "absent"
@@ -402,14 +409,14 @@ impl Reader<'_, '_> {
         });
     }
 
-    fn negated_before(&self, at: usize, index: usize) -> bool {
+    fn negated_before(&mut self, at: usize, index: usize) -> bool {
         let floor = if index > 0 {
             self.mentions[index - 1].end
         } else {
             0
         };
         let from = floor.max(at.saturating_sub(6));
-        (from..at).any(|place| {
+        let found = (from..at).find(|&place| {
             matches!(
                 self.words.at(place),
                 "not"
@@ -425,7 +432,11 @@ impl Reader<'_, '_> {
                     | "<>"
             ) || self.words.matches(place, &["other", "than"])
                 || self.words.matches(place, &["apart", "from"])
-        })
+        });
+        if let Some(place) = found {
+            self.words.claim(place, place + 1);
+        }
+        found.is_some()
     }
 
     /// Is the mention only there for its condition: "whose salary is above 10", not "average salary above 10"?
