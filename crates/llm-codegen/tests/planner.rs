@@ -391,3 +391,69 @@ fn the_longest_question_is_read_quickly() {
     // An unoptimised build on a busy machine; an optimised one takes a few milliseconds.
     assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
 }
+
+#[test]
+fn questions_that_are_easily_misread() {
+    let questions = [
+        "what percentage of orders were cancelled",
+        "share of revenue by category",
+        "average order value",
+        "average revenue per order by category",
+        "how many Tea did we sell in 2025",
+        "quantity sold by category",
+        "bottom 3 products by quantity sold",
+        "revenue excluding Tea",
+        "revenue without discounts",
+        "orders with no status",
+        "revenue last 30 days",
+        "revenue in 2024",
+        "revenue by product and month",
+        "sum of invoices by status",
+        "least sold product",
+        "profit margin by category",
+        "customers who never ordered",
+        "revenue by colour",
+        "who are our best customers",
+    ];
+    insta::assert_snapshot!(transcript(&questions, &shop()));
+}
+
+#[test]
+fn averages_of_totals_add_up_first_and_shares_keep_all_rows() {
+    let average = ask("average order value by category", &shop()).unwrap();
+    let share = ask("what percentage of orders were cancelled", &shop()).unwrap();
+    insta::assert_snapshot!(format!("{}\n{}", average.code, share.code));
+}
+
+#[test]
+fn a_column_of_sales_goes_before_revenue_worked_out() {
+    let tables = Arc::from([table(
+        "export",
+        &[
+            column("Region", "text", "dimension", 2, &["East", "West"]),
+            column("Order Date", "date", "time", 60, &[]),
+            column("Quantity", "integer", "measure", 9, &[]),
+            column("Price", "decimal", "measure", 20, &[]),
+            column("Sales", "decimal", "measure", 80, &[]),
+        ],
+    )]);
+    let generated = ask("revenue by region in 2025", &tables).unwrap();
+    assert!(
+        generated.reading.text.starts_with("Sum of Sales by Region"),
+        "{}",
+        generated.reading.text
+    );
+    assert!(
+        generated.code.contains("\"2026-01-01\""),
+        "a year is no amount: {}",
+        generated.code
+    );
+}
+
+#[test]
+fn the_plan_survives_being_stored() {
+    let generated = ask("average order value by category", &shop()).unwrap();
+    let stored = generated.plan.unwrap();
+    let plan: meterbox_llm_codegen::planner::Plan = serde_json::from_value(stored.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&plan).unwrap(), stored);
+}

@@ -55,6 +55,14 @@ pub(super) fn read(words: &mut Words, mentions: &[Mention], consumed: &[usize]) 
             ..Slot::default()
         };
         read_context(words, from, mention.start, &mut slot, &mut cues);
+        // "customer count": the count follows what is counted.
+        if slot.is_plain()
+            && matches!(words.at(mention.end), "count" | "counts")
+            && words.is_free(mention.end)
+        {
+            words.claim(mention.end, mention.end + 1);
+            slot.count = true;
+        }
         cues.slots.push(slot);
         from = mention.end;
     }

@@ -82,7 +82,12 @@ impl Doubter<'_> {
     }
 
     fn groups_of_one(&self) -> Option<String> {
-        if self.plan.limit.is_some() {
+        let counted = self
+            .plan
+            .measures
+            .iter()
+            .any(|measure| measure.measure == Measure::Rows);
+        if self.plan.limit.is_some() && !counted {
             return None;
         }
         let own = |dimension: &Dimension| dimension.column.table == self.plan.table;

@@ -131,7 +131,8 @@ fn may_span(span: &[Token]) -> bool {
     }
     let edge =
         |token: &Token| !lexicon::is_grammar(&token.lower) || token.lower == "is" || token.lower == "to";
-    edge(&span[0])
+    let on_hand = span[0].lower == "on" && span[1].lower == "hand";
+    (edge(&span[0]) || on_hand)
         && edge(&span[span.len() - 1])
         && span.iter().all(|token| {
             !token.is_punctuation()

@@ -22,7 +22,7 @@ pub(super) struct Draft {
     pub(super) confidence: f64,
 }
 
-/// Below this share of words accounted for, an answer would be a guess.
+/// With no more than this share of words accounted for, an answer would be a guess.
 const LEAST_CONFIDENCE: f64 = 0.5;
 
 pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble> {
@@ -149,7 +149,7 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
     // Each open choice that was made for the asker leaves some doubt.
     let confidence = doubts.iter().fold(share, |confidence, _| confidence * 0.9);
     assumptions.extend(doubts);
-    if confidence < LEAST_CONFIDENCE {
+    if confidence <= LEAST_CONFIDENCE {
         return Err(Trouble::cannot(
             "Too many words of the question are unknown here",
             unexplained,

@@ -85,7 +85,8 @@ impl Column<'_> {
             "gpa",
             "speed",
         ];
-        !self.has_word(LEVELS)
+        let each = self.has_word(&["unit"]) && self.has_word(&["cost", "price", "amount"]);
+        !each && !self.has_word(LEVELS)
     }
 }
 

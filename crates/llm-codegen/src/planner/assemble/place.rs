@@ -50,6 +50,14 @@ impl Assembly<'_> {
             }
             return Ok(());
         }
+        let start = self.mentions[slot.mention].start;
+        let counted = self.words.before(start, 1) == "of" && self.words.before(start, 2) == "number";
+        if counted && column.is_identifier() && slot.aggregates.contains(&Aggregate::Mean) {
+            return Err(Trouble::cannot(
+                "Averages of counts are not something the built-in planner can do",
+                Vec::new(),
+            ));
+        }
         for &aggregate in &slot.aggregates {
             let over_dates = column.is_time() && matches!(aggregate, Aggregate::Min | Aggregate::Max);
             if column.is_numeric() || over_dates {

@@ -154,7 +154,16 @@ impl Reader<'_, '_> {
         let before = self.words.before(mention.start, 1);
         if matches!(before, "no" | "without") && self.words.at(mention.end) != "than" {
             self.words.claim(mention.start - 1, mention.end);
-            self.push(index, Test::Missing);
+            // No discount is a discount of zero.
+            let number = self.schema.columns[id].is_measure();
+            self.push(
+                index,
+                if number {
+                    Test::Compare(Comparison::Equal, 0.0)
+                } else {
+                    Test::Missing
+                },
+            );
             self.consume(index);
             return;
         }
