@@ -124,7 +124,7 @@ def _():
 @gold("s12")
 def _():
     by_channel = sold.groupby("channel")["revenue"].sum()
-    return 100 * by_channel / by_channel.sum()
+    return by_channel / by_channel.sum()
 
 
 @gold("s13")
