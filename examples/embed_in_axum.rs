@@ -4,7 +4,11 @@
 //! shop and prints the answer. With `-- --serve` it listens on 127.0.0.1:3001 instead:
 //! `curl --data "revenue by month in 2025" http://127.0.0.1:3001/ask`.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to whoever runs it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example talks to whoever runs it"
+)]
 
 use std::{
     env,

@@ -2,11 +2,13 @@
 
 mod binary;
 mod browser;
+mod command;
 mod packages;
 mod server;
 
 pub use binary::{meterbox, repository};
 pub use browser::{Browser, NoBrowser};
+pub use command::{Ended, Terminal};
 pub use packages::python_packages;
 pub use server::Server;
 

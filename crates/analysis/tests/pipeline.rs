@@ -159,7 +159,10 @@ async fn data_is_typed_once() {
 #[tokio::test]
 async fn two_first_questions_at_once_type_the_data_once() {
     let house = house("10").await;
-    tokio::join!(house.ask("total revenue by product"), house.ask("total revenue by product"));
+    tokio::join!(
+        house.ask("total revenue by product"),
+        house.ask("total revenue by product")
+    );
     assert_eq!(house.sandbox.jobs().len(), 3, "one import, two programs");
 }
 

@@ -31,7 +31,7 @@ pub struct Question {
 }
 
 /// A row of a right answer.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GoldRow {
     /// What the row is about.
     pub x_data: Cell,
@@ -222,7 +222,25 @@ fn text_meaning(text: &str) -> Meaning {
     if let Some(Ok(day)) = day.map(str::parse) {
         return Meaning::Day(day);
     }
-    named(&lower).map_or(Meaning::Text(lower), Meaning::Named)
+    if let Some(day) = day_first(text) {
+        return Meaning::Day(day);
+    }
+    named(&lower).map_or_else(|| Meaning::Text(letters(&lower)), Meaning::Named)
+}
+
+/// A date written 31.12.2025, as some known answers have it.
+fn day_first(text: &str) -> Option<Date> {
+    let mut parts = text.split('.');
+    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || year.len() != 4 {
+        return None;
+    }
+    Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).ok()
+}
+
+/// The text without its non-ASCII letters, which question sets and their tables often encode differently.
+fn letters(lower: &str) -> String {
+    lower.chars().filter(char::is_ascii).collect()
 }
 
 /// The name of a month or weekday, from the name itself or its first three or four letters.

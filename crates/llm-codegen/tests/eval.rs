@@ -228,3 +228,30 @@ fn a_report_without_questions_is_all_zero() {
     report.record(&questions(REGIONS)[0], Verdict::Declined);
     assert_eq!(report.overall.precision(), 0.0);
 }
+
+#[test]
+fn days_first_and_other_encodings_are_the_same_values() {
+    use meterbox_core::contract::{Answer, AnswerColumn, Cell, ColumnType};
+    let column = |name: &str| AnswerColumn {
+        name: name.into(),
+        column_type: ColumnType::Text,
+        unit: None,
+    };
+    let answer = |x: &str| Answer::Table {
+        columns: vec![column("x"), column("y")],
+        rows: vec![vec![Cell::Text(x.into()), Cell::Integer(1)]],
+        row_count: 1,
+        truncated: false,
+    };
+    let gold = |x: &str| {
+        vec![eval::GoldRow {
+            x_data: Cell::Text(x.into()),
+            y_data: Cell::Integer(1),
+            classify: None,
+        }]
+    };
+    assert!(eval::matches(&answer("2025-12-31"), &gold("31.12.2025")));
+    assert!(eval::matches(&answer("StÃ©phane"), &gold("Stéphane")));
+    assert!(!eval::matches(&answer("2025-12-30"), &gold("31.12.2025")));
+    assert!(!eval::matches(&answer("Stefan"), &gold("Stéphane")));
+}

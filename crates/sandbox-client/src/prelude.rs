@@ -59,7 +59,11 @@ pub fn read_answer(reply: &RawValue) -> Result<AnswerDocument, BadAnswer> {
     if let Some(answer) = &document.answer {
         check(answer, false)?;
     }
-    let AnswerDocument { answer, charts, warnings } = &mut document;
+    let AnswerDocument {
+        answer,
+        charts,
+        warnings,
+    } = &mut document;
     charts.retain(|chart| {
         let fits = answer.as_ref().is_some_and(|answer| draws(chart, answer));
         if !fits {
@@ -80,7 +84,12 @@ pub fn verify(document: &AnswerDocument) -> Vec<String> {
 
 fn check(answer: &Answer, nested: bool) -> Result<(), BadAnswer> {
     match answer {
-        Answer::Table { columns, rows, row_count, .. } => check_table(columns, rows, *row_count),
+        Answer::Table {
+            columns,
+            rows,
+            row_count,
+            ..
+        } => check_table(columns, rows, *row_count),
         Answer::Group { .. } if nested => Err(BadAnswer::Nested),
         Answer::Group { parts } => {
             if parts.len() > MAX_PARTS {
@@ -106,10 +115,17 @@ fn check_table(columns: &[AnswerColumn], rows: &[Vec<Cell>], row_count: u64) -> 
         }
     }
     if let Some(index) = rows.iter().position(|row| row.len() != columns.len()) {
-        return Err(BadAnswer::Ragged { row: index + 1, cells: rows[index].len(), columns: columns.len() });
+        return Err(BadAnswer::Ragged {
+            row: index + 1,
+            cells: rows[index].len(),
+            columns: columns.len(),
+        });
     }
     if row_count < rows.len() as u64 {
-        return Err(BadAnswer::RowCount { claimed: row_count, found: rows.len() });
+        return Err(BadAnswer::RowCount {
+            claimed: row_count,
+            found: rows.len(),
+        });
     }
     Ok(())
 }
@@ -130,14 +146,21 @@ fn doubts(answer: &Answer) -> Vec<String> {
         Answer::Table { columns, rows, .. } => {
             let is_empty = |index: &usize| rows.iter().all(|row| row[*index] == Cell::Null);
             let empty = (0..columns.len()).filter(is_empty);
-            empty.map(|index| format!("every value of {:?} is missing", columns[index].name)).collect()
+            empty
+                .map(|index| format!("every value of {:?} is missing", columns[index].name))
+                .collect()
         }
-        Answer::Scalar { value: Cell::Null, .. } => vec!["the answer is a missing value".to_owned()],
+        Answer::Scalar {
+            value: Cell::Null, ..
+        } => vec!["the answer is a missing value".to_owned()],
         Answer::Text { text } if text.trim().is_empty() => vec!["the answer is an empty text".to_owned()],
         Answer::Group { parts } if parts.is_empty() => vec!["the answer is empty".to_owned()],
         Answer::Group { parts } => {
             let named = |(name, part): (&String, &Answer)| {
-                doubts(part).into_iter().map(|doubt| format!("{name}: {doubt}")).collect::<Vec<_>>()
+                doubts(part)
+                    .into_iter()
+                    .map(|doubt| format!("{name}: {doubt}"))
+                    .collect::<Vec<_>>()
             };
             parts.iter().flat_map(named).collect()
         }
@@ -169,8 +192,14 @@ mod tests {
             (table(A, "[]", 0), "the answer has no rows"),
             (table(A, "[[null], [null]]", 2), "every value of \"a\" is missing"),
             (r#"{"answer": null}"#.to_owned(), "the program gave no answer"),
-            (r#"{"answer": {"kind": "scalar", "value": null, "type": "number"}}"#.to_owned(), "the answer is a missing value"),
-            (r#"{"answer": {"kind": "group", "parts": {"x": {"kind": "text", "text": " "}}}}"#.to_owned(), "x: the answer is an empty text"),
+            (
+                r#"{"answer": {"kind": "scalar", "value": null, "type": "number"}}"#.to_owned(),
+                "the answer is a missing value",
+            ),
+            (
+                r#"{"answer": {"kind": "group", "parts": {"x": {"kind": "text", "text": " "}}}}"#.to_owned(),
+                "x: the answer is an empty text",
+            ),
         ] {
             assert_eq!(verify(&read(&json).unwrap()), [doubt], "{json}");
         }
@@ -182,7 +211,11 @@ mod tests {
             table(A, "[[1, 2]]", 1),
             table(A, "[[1]]", 0),
             table(A, "[[{}]]", 1),
-            table(r#"[{"name": "a", "type": "integer"}, {"name": "a", "type": "text"}]"#, "[]", 0),
+            table(
+                r#"[{"name": "a", "type": "integer"}, {"name": "a", "type": "text"}]"#,
+                "[]",
+                0,
+            ),
             table(r#"[{"name": "a", "type": "surprise"}]"#, "[]", 0),
             r#"{"answer": {"kind": "html", "text": "<b>"}}"#.to_owned(),
             r#"{"answer": null, "cost": 0}"#.to_owned(),
@@ -195,7 +228,12 @@ mod tests {
 
     #[test]
     fn a_chart_that_does_not_fit_is_left_out() {
-        let with = |chart: &str| format!("{}, \"charts\": [{chart}]}}", table(A, "[[1]]", 1).trim_end_matches('}').to_owned() + "}");
+        let with = |chart: &str| {
+            format!(
+                "{}, \"charts\": [{chart}]}}",
+                table(A, "[[1]]", 1).trim_end_matches('}').to_owned() + "}"
+            )
+        };
         let fitting = read(&with(r#"{"kind": "bar", "y": ["a"]}"#)).unwrap();
         assert_eq!((fitting.charts.len(), fitting.warnings.len()), (1, 0));
         let foreign = read(&with(r#"{"kind": "bar", "x": "b", "y": ["a"]}"#)).unwrap();

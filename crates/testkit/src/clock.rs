@@ -28,7 +28,10 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         let micros = u64::try_from(by.as_micros()).expect("a test's duration");
         self.monotonic_micros.fetch_add(micros, Ordering::SeqCst);
-        self.wall_micros.fetch_add(i64::try_from(micros).expect("a test's duration"), Ordering::SeqCst);
+        self.wall_micros.fetch_add(
+            i64::try_from(micros).expect("a test's duration"),
+            Ordering::SeqCst,
+        );
     }
 
     /// Steps the wall clock, as an operator or NTP would; no time passes.

@@ -33,6 +33,10 @@ pub(super) struct EvalArgs {
     #[arg(long)]
     json: bool,
 
+    /// Write what was answered wrongly to this file, a JSON object a line
+    #[arg(long, value_name = "FILE")]
+    misses: Option<PathBuf>,
+
     /// Ask only this many questions, spread evenly over the file
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
@@ -91,6 +95,7 @@ async fn measure(
     let tables = bench.typed_tables(args, &questions).await?;
     let progress = ProgressBar::new(questions.len() as u64);
     let mut answers: HashMap<(String, String), Option<Answer>> = HashMap::new();
+    let mut misses = Vec::new();
     let report = eval::evaluate(
         &Planner::default(),
         &questions,
@@ -101,18 +106,43 @@ async fn measure(
         async |question: &Question, generated: &Generated| {
             progress.inc(1);
             let key = (question.file.clone(), generated.code.clone());
-            if let Some(answer) = answers.get(&key) {
-                return answer.clone();
+            if !answers.contains_key(&key) {
+                let answer = bench.run(&tables[&question.file].0, &generated.code).await;
+                answers.insert(key.clone(), answer);
             }
-            let answer = bench.run(&tables[&question.file].0, &generated.code).await;
-            answers.insert(key, answer.clone());
+            let answer = answers[&key].clone();
+            if !answer
+                .as_ref()
+                .is_some_and(|answer| eval::matches(answer, &question.gold))
+            {
+                misses.push(miss(question, generated, answer.as_ref()));
+            }
             answer
         },
     )
     .await;
+    if let Some(path) = &args.misses {
+        fs::write(path, misses.concat()).map_err(|source| StartError::Folder {
+            folder: path.clone(),
+            source,
+        })?;
+    }
     progress.finish_and_clear();
     bench.analyst.shut_down().await;
     Ok(report)
+}
+
+/// A wrong answer beside the right one, as a line of JSON.
+fn miss(question: &Question, generated: &Generated, answer: Option<&Answer>) -> String {
+    let line = serde_json::json!({
+        "id": question.id,
+        "question": question.question,
+        "reading": generated.reading.text,
+        "confidence": generated.confidence,
+        "answer": answer,
+        "gold": question.gold,
+    });
+    format!("{line}\n")
 }
 
 struct Bench {
