@@ -1,0 +1,193 @@
+//! The command line from the outside: answers, budget, bad input, hostile scripts, the state of the machine.
+
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up has failed")]
+
+use std::{collections::HashMap, fs};
+
+use meterbox_core::contract::{AnalysisResult, FailureKind};
+use meterbox_tests::{Ended, Terminal, repository};
+
+const SALES: &str = "product,revenue\nTea,10\nCoffee,32\nCake,5\n";
+const QUESTION: &str = "top 5 products by revenue";
+
+fn shop() -> String {
+    repository().join("examples/data/shop").display().to_string()
+}
+
+fn document(ended: &Ended) -> AnalysisResult {
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+}
+
+/// The five products with the most revenue, added up from the files.
+fn best_sellers() -> Vec<String> {
+    let read = |name| fs::read_to_string(repository().join("examples/data/shop").join(name)).unwrap();
+    let mut revenue: HashMap<String, f64> = HashMap::new();
+    for line in read("order_lines.csv").lines().skip(1) {
+        let cells: Vec<_> = line.split(',').collect();
+        let number = |cell: usize| cells[cell].parse::<f64>();
+        if let (Ok(quantity), Ok(price)) = (number(3), number(4)) {
+            let discount = number(5).unwrap_or_default();
+            *revenue.entry(cells[2].to_owned()).or_default() += quantity * price - discount;
+        }
+    }
+    let products = read("products.csv");
+    let names: HashMap<_, _> = products
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(','))
+        .map(|(id, rest)| (id, rest.split(',').next().unwrap()))
+        .collect();
+    let mut best: Vec<_> = revenue.into_iter().collect();
+    best.sort_by(|left, right| right.1.total_cmp(&left.1));
+    best.iter()
+        .take(5)
+        .map(|(id, _)| names[id.as_str()].to_owned())
+        .collect()
+}
+
+#[test]
+fn a_question_is_answered_with_table_chart_reading_and_cost() {
+    let terminal = Terminal::new();
+    let ended = terminal.run(&["ask", QUESTION, "--data", &shop()]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let rows: Vec<_> = ended
+        .stdout
+        .lines()
+        .skip(2)
+        .filter(|row| !row.trim().is_empty())
+        .collect();
+    let best = best_sellers();
+    assert_eq!(rows.len(), best.len(), "{}", ended.stdout);
+    for (row, product) in rows.iter().zip(best) {
+        assert!(row.trim_start().starts_with(&product), "{row} is not {product}");
+    }
+    for part in ["run it in the sandbox", "Reading ", "Cost ", "left this month"] {
+        assert!(ended.stderr.contains(part), "no {part}: {}", ended.stderr);
+    }
+    let chart = ended
+        .stderr
+        .lines()
+        .find_map(|line| line.strip_prefix("Chart"))
+        .unwrap();
+    assert!(fs::read(chart.trim()).unwrap().starts_with(b"\x89PNG\r\n\x1a\n"));
+}
+
+#[test]
+fn json_is_one_document_and_quiet_is_quiet() {
+    let terminal = Terminal::new();
+    let data = terminal.write("sales.csv", SALES).display().to_string();
+    let ended = terminal.run(&["ask", QUESTION, "--data", &data, "--json", "--quiet"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.stderr, "");
+    assert!(document(&ended).answer.is_some());
+}
+
+#[test]
+fn what_the_budget_does_not_cover_is_refused() {
+    let terminal = Terminal::new();
+    let data = terminal.write("sales.csv", SALES).display().to_string();
+    let ask = ["ask", QUESTION, "--data", &data, "--json"];
+    let by_call = terminal.run(&[&ask[..], &["--max-cost", "0.000001"]].concat());
+    let by_setting = terminal.run_with(&ask, &[("DEFAULT_BUDGET_LIMIT", "0.000001")]);
+    for ended in [by_call, by_setting] {
+        assert_eq!(ended.code, Some(5), "{ended:?}");
+        assert_eq!(document(&ended).failure.unwrap().kind, FailureKind::Budget);
+    }
+}
+
+#[test]
+fn scripts_print_answer_and_draw_on_one_budget() {
+    let terminal = Terminal::new();
+    let data = terminal.write("sales.csv", SALES).display().to_string();
+    terminal.write(
+        "sum.py",
+        "print('adding up')\nresult = tables['sales'].groupby('product').sum()\n",
+    );
+    let run = || terminal.run(&["run", "sum.py", "--data", &data, "--json"]);
+    let (first, second) = (run(), run());
+    assert_eq!((first.code, second.code), (Some(0), Some(0)), "{first:?}");
+    assert!(first.stderr.contains("adding up"), "{}", first.stderr);
+    assert!(document(&second).remaining.unwrap() < document(&first).remaining.unwrap());
+}
+
+#[test]
+fn bad_calls_and_settings_name_the_fix() {
+    let terminal = Terminal::new();
+    let data = terminal.write("sales.csv", SALES).display().to_string();
+    terminal.write("latin.py", b"result = '\xe9'");
+    for (arguments, code, said) in [
+        (["ask", "", "--data", &data], 2, "the question is empty"),
+        (
+            ["ask", QUESTION, "--data", "nowhere.csv"],
+            4,
+            "there is no nowhere.csv",
+        ),
+        (
+            ["run", "missing.py", "--data", &data],
+            2,
+            "missing.py cannot be read",
+        ),
+        (["run", "latin.py", "--data", &data], 2, "save it as UTF-8"),
+    ] {
+        let ended = terminal.run(&arguments);
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert!(ended.stderr.contains(said), "{ended:?}");
+    }
+    for setting in [
+        ("MAX_BUDGET_PER_ANALYSIS", "five"),
+        ("METERBOX_LISTEN", "0.0.0.0:3000"),
+    ] {
+        let ended = terminal.run_with(&["doctor"], &[setting]);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(
+            ended.stderr.contains(setting.0) && ended.stderr.contains("Fix: "),
+            "{ended:?}"
+        );
+    }
+}
+
+#[test]
+fn hostile_scripts_end_and_the_data_stays() {
+    let terminal = Terminal::new();
+    let data = terminal.write("sales.csv", SALES).display().to_string();
+    for (name, script) in [
+        ("loop", "while True: pass"),
+        ("fork", "import os\nos.fork()"),
+        ("memory", "result = bytearray(1 << 40)"),
+        ("socket", "import socket\nsocket.socket()"),
+        ("raise", "raise ValueError('no')"),
+        ("syntax", "result = ("),
+        ("nothing", "x = 1"),
+    ] {
+        let file = format!("{name}.py");
+        terminal.write(&file, script);
+        let ended = terminal.run(&["run", &file, "--data", &data, "--max-cost", "0.0002", "--json"]);
+        assert_eq!(ended.code, Some(4), "{name}: {ended:?}");
+        let failure = document(&ended).failure.unwrap();
+        assert!(
+            !failure.message.is_empty() && !failure.hint.is_empty(),
+            "{name}: {failure:?}"
+        );
+    }
+    terminal.write(
+        "delete.py",
+        "import shutil\nfor folder in ['/data', '/']:\n    shutil.rmtree(folder, ignore_errors=True)\n",
+    );
+    let _ = terminal.run(&["run", "delete.py", "--data", &data]);
+    assert_eq!(fs::read_to_string(&data).unwrap(), SALES);
+    let next = terminal.run(&["ask", QUESTION, "--data", &data]);
+    assert_eq!(next.code, Some(0), "{next:?}");
+}
+
+#[test]
+fn the_machine_is_well_and_an_absent_runtime_is_said() {
+    let terminal = Terminal::new();
+    let doctor = terminal.run(&["doctor"]);
+    assert_eq!(doctor.code, Some(0), "{doctor:?}");
+    assert!(doctor.stdout.contains("All is well."), "{doctor:?}");
+    assert_eq!(terminal.run(&["runtime", "status"]).code, Some(0));
+    let empty = terminal.folder().join("empty").display().to_string();
+    let absent = terminal.run_with(&["runtime", "status"], &[("METERBOX_RUNTIME_DIR", &empty)]);
+    assert_eq!(absent.code, Some(6), "{absent:?}");
+    assert!(absent.stderr.contains("meterbox runtime install"), "{absent:?}");
+}
