@@ -24,7 +24,9 @@ pub struct Terminal {
 pub struct Ended {
     /// The exit code; none when a signal ended it.
     pub code: Option<i32>,
+    /// What it printed.
     pub stdout: String,
+    /// What it said beside it: steps, notes, complaints.
     pub stderr: String,
 }
 
