@@ -33,7 +33,10 @@ pub struct Ended {
 impl Terminal {
     /// # Panics
     /// Where no temporary folder can be made or the tests have no Python.
-    #[allow(clippy::new_without_default)]
+    #[expect(
+        clippy::new_without_default,
+        reason = "it makes a folder, which a default should not"
+    )]
     pub fn new() -> Self {
         test_runtime();
         Self {
@@ -82,6 +85,10 @@ impl Terminal {
             .stderr(create(&stderr))
             .spawn()
             .expect("meterbox can be started");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a hanging program is a matter of real time"
+        )]
         let begun = Instant::now();
         let status = loop {
             if let Some(status) = process.try_wait().expect("the process can be watched") {

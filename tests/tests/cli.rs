@@ -1,6 +1,9 @@
 //! The command line from the outside: answers, budget, bad input, hostile scripts, the state of the machine.
 
-#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test whose world cannot be set up has failed"
+)]
 
 use std::{collections::HashMap, fs};
 
