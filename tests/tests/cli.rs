@@ -106,6 +106,12 @@ fn scripts_print_answer_and_draw_on_one_budget() {
         "sum.py",
         "print('adding up')\nresult = tables['sales'].groupby('product').sum()\n",
     );
+    let shown = terminal.run(&["run", "sum.py", "--data", &data, "--show-code"]);
+    assert!(
+        shown.stdout.contains("Coffee") && shown.stdout.contains("32"),
+        "{shown:?}"
+    );
+    assert!(shown.stderr.contains("groupby('product')"), "{shown:?}");
     let run = || terminal.run(&["run", "sum.py", "--data", &data, "--json"]);
     let (first, second) = (run(), run());
     assert_eq!((first.code, second.code), (Some(0), Some(0)), "{first:?}");
@@ -150,25 +156,137 @@ fn bad_calls_and_settings_name_the_fix() {
 }
 
 #[test]
+fn bad_data_and_questions_are_named_with_a_next_step() {
+    let terminal = Terminal::new();
+    let good = terminal.write("sales.csv", SALES).display().to_string();
+    fs::create_dir(terminal.folder().join("nothing")).unwrap();
+    for (name, bytes, message, hint) in [
+        ("empty.csv", &b""[..], "empty.csv is empty", "Export it again"),
+        (
+            "picture.csv",
+            b"\x89PNG\r\n\x1a\n",
+            "its bytes say a PNG picture",
+            "Rename it to what it is",
+        ),
+        (
+            "noheader.csv",
+            b"1,2\n3,4\n",
+            "not a row of column names",
+            "Add a first row",
+        ),
+        ("header.csv", b"a,b\n", "a header and no rows", "Export it again"),
+        ("broken.json", b"{", "it is no JSON", "list of records"),
+        (
+            "words.docx",
+            b"words",
+            "no file of a kind that can be read",
+            "Export it as CSV",
+        ),
+    ] {
+        terminal.write(name, bytes);
+        let ended = terminal.run(&["ask", QUESTION, "--data", name]);
+        assert_eq!(ended.code, Some(4), "{name}: {ended:?}");
+        for said in [name, message, hint] {
+            assert!(ended.stderr.contains(said), "{name} lacks {said:?}: {ended:?}");
+        }
+    }
+    let folder = terminal.run(&["ask", QUESTION, "--data", "nothing"]);
+    assert!(
+        folder.code == Some(4) && folder.stderr.contains("holds no data file"),
+        "{folder:?}"
+    );
+
+    terminal.write(
+        "names.csv",
+        "price,price,,\u{202e}b\u{1b}[31m\n1,2,3,4\n5,6,7,8\n",
+    );
+    let names = terminal.run(&["ask", "total price", "--data", "names.csv", "--json"]);
+    assert_eq!(names.code, Some(0), "{names:?}");
+    assert!(
+        !names.stdout.contains('\u{1b}') && !names.stderr.contains('\u{1b}'),
+        "{names:?}"
+    );
+
+    let long = "revenue ".repeat(12_500);
+    let long = terminal.run(&["ask", &long, "--data", &good]);
+    assert_eq!(long.code, Some(2), "{long:?}");
+    assert!(long.stderr.contains("ask it in 2000 or fewer"), "{long:?}");
+}
+
+#[test]
 fn hostile_scripts_end_and_the_data_stays() {
     let terminal = Terminal::new();
     let data = terminal.write("sales.csv", SALES).display().to_string();
-    for (name, script) in [
-        ("loop", "while True: pass"),
-        ("fork", "import os\nos.fork()"),
-        ("memory", "result = bytearray(1 << 40)"),
-        ("socket", "import socket\nsocket.socket()"),
-        ("raise", "raise ValueError('no')"),
-        ("syntax", "result = ("),
-        ("nothing", "x = 1"),
+    // Typing the data takes a larger hold than the scripts get.
+    assert_eq!(terminal.run(&["ask", QUESTION, "--data", &data]).code, Some(0));
+    for (name, script, kind, said) in [
+        ("spin", "while True: pass", FailureKind::LimitWall, ""),
+        (
+            "sleep",
+            "import time\ntime.sleep(600)",
+            FailureKind::LimitWall,
+            "did not finish within",
+        ),
+        (
+            "fork",
+            "import os\nos.fork()",
+            FailureKind::ProgramError,
+            "Operation not permitted",
+        ),
+        (
+            "memory",
+            "result = bytearray(1 << 40)",
+            FailureKind::LimitMemory,
+            "of memory",
+        ),
+        (
+            "flood",
+            "while True: print('x' * 65536)",
+            FailureKind::LimitOutput,
+            "printed or returned more",
+        ),
+        (
+            "socket",
+            "import socket\nsocket.socket()",
+            FailureKind::ProgramError,
+            "Operation not permitted",
+        ),
+        (
+            "raise",
+            "raise ValueError('no')",
+            FailureKind::ProgramError,
+            "ValueError (line 1): no",
+        ),
+        (
+            "syntax",
+            "result = (",
+            FailureKind::ProgramError,
+            "SyntaxError (line 1)",
+        ),
+        (
+            "nothing",
+            "x = 1",
+            FailureKind::ProgramError,
+            "without setting `result`",
+        ),
+        (
+            "exit",
+            "import os\nos._exit(0)",
+            FailureKind::ProgramError,
+            "exit code 0",
+        ),
     ] {
         let file = format!("{name}.py");
         terminal.write(&file, script);
-        let ended = terminal.run(&["run", &file, "--data", &data, "--max-cost", "0.0002", "--json"]);
+        // Enough for a few seconds.
+        let ended = terminal.run(&["run", &file, "--data", &data, "--max-cost", "0.0001", "--json"]);
         assert_eq!(ended.code, Some(4), "{name}: {ended:?}");
         let failure = document(&ended).failure.unwrap();
+        // A program that only computes uses up its processor time and its time at the same moment.
+        let spun = name == "spin" && failure.kind == FailureKind::LimitCpu;
+        assert!(failure.kind == kind || spun, "{name}: {failure:?}");
         assert!(
-            !failure.message.is_empty() && !failure.hint.is_empty(),
+            failure.message.contains(said) && !failure.hint.is_empty(),
             "{name}: {failure:?}"
         );
     }

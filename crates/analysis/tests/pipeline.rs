@@ -1,5 +1,10 @@
 //! The pipeline over fakes: what is answered, what is charged, what is kept, whatever goes wrong.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test whose world cannot be set up has failed"
+)]
+
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use meterbox_analysis::{Analyst, Ask, Event, Principal, Request, RequestError};

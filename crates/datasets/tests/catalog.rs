@@ -1,5 +1,10 @@
 //! Files in, versions out, and an import's claims checked.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test whose world cannot be set up has failed"
+)]
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt,

@@ -1,5 +1,7 @@
 //! Programs under the prelude, in the real sandbox: what they see, and how their answers leave.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::{collections::BTreeMap, sync::Arc};

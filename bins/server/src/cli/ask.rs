@@ -47,7 +47,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings) -> ExitCode {
     match std::fs::read(&args.script).map(String::from_utf8) {
         Ok(Ok(code)) => analyse(Ask::Code(code), &args.analysis, settings).await,
         Ok(Err(_)) => exit::usage(&format!("{script} is not UTF-8 text; save it as UTF-8")),
-        Err(error) => exit::usage(&format!("{script} cannot be read: {error}")),
+        Err(error) => exit::usage(&format!("{script} cannot be read: {error}; check the path")),
     }
 }
 
@@ -83,7 +83,8 @@ async fn open(args: &AnalysisArgs, settings: &Settings) -> Result<(Meterbox, Dat
     Ok((meterbox, dataset))
 }
 
-/// With `--json` there is one document on standard output whatever happens, so that scripts read one shape.
+/// With `--json` there is one document on standard output even where the data was of no use, so that scripts read
+/// one shape. Only a call that is wrong in itself has none.
 fn not_begun(ask: &Ask, args: &AnalysisArgs, error: &StartError) -> ExitCode {
     let now = SystemClock::default().now();
     let Ok(user) = local_user() else {
