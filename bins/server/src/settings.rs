@@ -14,6 +14,9 @@ const LISTEN: &str = "METERBOX_LISTEN";
 const MAX_COST: &str = "MAX_BUDGET_PER_ANALYSIS";
 const MONTHLY_LIMIT: &str = "DEFAULT_BUDGET_LIMIT";
 
+/// What `.env` files may set; where things are kept is the environment's business alone.
+const IN_FILES: [&str; 3] = [LISTEN, MAX_COST, MONTHLY_LIMIT];
+
 /// The effective settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -56,7 +59,13 @@ impl Settings {
     pub(crate) fn load(folder: &Path) -> Result<Self, SettingsError> {
         let mut names = HashMap::new();
         for file in [".env", ".env.local"] {
-            names.extend(env_file(&folder.join(file))?);
+            let settings = env_file(&folder.join(file))?;
+            // A file that came with somebody's data must not choose the ledger or the interpreter.
+            names.extend(
+                settings
+                    .into_iter()
+                    .filter(|(name, _)| IN_FILES.contains(&name.as_str())),
+            );
         }
         names.extend(
             std::env::vars_os()

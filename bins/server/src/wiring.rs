@@ -1,6 +1,10 @@
 //! The embedded defaults put together: local sandbox, SQLite, planner.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use meterbox_analysis::{Analyst, Principal};
 use meterbox_budget_engine::{Budget, BudgetEngine, BudgetError, SqliteLedger, Window};
@@ -79,7 +83,7 @@ impl Meterbox {
     /// Opens the data folder and puts the parts together. Does not start the sandbox yet.
     pub(crate) async fn open(settings: &Settings, python: Runtime) -> Result<Self, StartError> {
         let folder = &settings.data_dir;
-        fs::create_dir_all(folder).map_err(|source| StartError::Folder {
+        make_private(folder).map_err(|source| StartError::Folder {
             folder: folder.clone(),
             source,
         })?;
@@ -124,4 +128,16 @@ impl Meterbox {
 /// The name of whoever sits at this machine.
 pub(crate) fn local_user() -> Result<Scope, InvalidScope> {
     Scope::new("user", "local")
+}
+
+/// The data in it is readable for a sandbox of another user; who may enter is decided here.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
 }

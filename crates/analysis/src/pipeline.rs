@@ -15,7 +15,9 @@ use meterbox_core::{
 };
 use meterbox_datasets::TypedDataset;
 use meterbox_llm_codegen::GenerateRequest;
-use meterbox_sandbox_client::{InputFile, Job, Limits, Outcome, OutputSink, OutputStream, Program, prelude};
+use meterbox_sandbox_client::{
+    InputFile, Job, Limits, Outcome, OutputSink, OutputStream, Program, Verdict, prelude,
+};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -389,9 +391,13 @@ impl Analysis {
             code: prelude::CHART_RENDERER.to_owned(),
             parameters,
         };
+        // Collected apart: the program may have left a file of the same name.
+        let folder = self.parts.artifacts.join(self.result.id.to_string());
+        let apart = folder.join(".chart");
+        create_folder(&apart)?;
         let job = Job {
             limits: self.parts.program_limits.clone(),
-            artifacts_into: Some(self.parts.artifacts.join(self.result.id.to_string())),
+            artifacts_into: Some(apart.clone()),
             ..Job::new(program)
         };
         let (outcome, limits) = self.run_in_sandbox(hold, "chart", job).await?;
@@ -403,11 +409,24 @@ impl Analysis {
                 "Ask again.",
             )
         })?;
+        let name = self.free_name(&artifact.name);
+        let kept = std::fs::rename(&artifact.path, folder.join(&name));
+        // Empty by now; a leftover hides nothing.
+        let _ = std::fs::remove_dir(&apart);
+        kept.map_err(|error| not_kept(&error))?;
         Ok(ArtifactRef {
-            name: artifact.name.clone(),
+            media_type: media_type(&name).to_owned(),
+            name,
             bytes: artifact.bytes,
-            media_type: media_type(&artifact.name).to_owned(),
         })
+    }
+
+    /// This name, or one like it that no file of this analysis has.
+    fn free_name(&self, name: &str) -> String {
+        let taken = |name: &str| self.result.artifacts.iter().any(|artifact| artifact.name == name);
+        let numbered = (2..).map(|number| format!("{number}-{name}"));
+        let mut names = std::iter::once(name.to_owned()).chain(numbered);
+        names.find(|name| !taken(name)).unwrap_or_default()
     }
 
     /// Runs a job through the breaker, within the hold, and books what it used.
@@ -460,8 +479,12 @@ impl Analysis {
                 return Err(no_sandbox(&error));
             }
         };
-        permit.succeed();
-        let lines = self.parts.price.lines(purpose, &outcome.usage);
+        match outcome.verdict {
+            // A run that was stopped says nothing about the sandbox.
+            Verdict::Cancelled => permit.ignore(),
+            _ => permit.succeed(),
+        }
+        let lines = self.parts.price.bounded_lines(purpose, &outcome.usage, &limits);
         intent
             .resolve(lines.clone())
             .await
@@ -481,6 +504,13 @@ impl Analysis {
         let timer = self.start(Step::Settle);
         let cost = self.result.cost;
         let settled = hold.settle().await.map_err(|error| failure::no_money(&error));
+        if let Ok(settlement) = &settled {
+            // The ledger's word counts, also where it booked a worst case.
+            self.result.cost = settlement.drawn;
+            self.result
+                .cost_lines
+                .extend(settlement.estimated.iter().cloned());
+        }
         if let Err(failure) = self.end(
             timer,
             Note {
@@ -612,13 +642,15 @@ fn added(left: Usage, right: Usage) -> Usage {
 }
 
 fn create_folder(path: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(path).map_err(|error| {
-        Failure::new(
-            FailureKind::SandboxUnavailable,
-            format!("the folder for artifacts cannot be made: {error}"),
-            "Make room in the data folder, or choose another one.",
-        )
-    })
+    std::fs::create_dir_all(path).map_err(|error| not_kept(&error))
+}
+
+fn not_kept(error: &std::io::Error) -> Failure {
+    Failure::new(
+        FailureKind::SandboxUnavailable,
+        format!("the files of this analysis cannot be kept: {error}"),
+        "Make room in the data folder, or choose another one.",
+    )
 }
 
 fn media_type(name: &str) -> &'static str {

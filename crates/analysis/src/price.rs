@@ -55,15 +55,22 @@ impl ComputePrice {
         ]
     }
 
+    /// The bill for a run under these limits: time spent on ending it beyond the grace is on the house, so that no
+    /// run costs more than its worst case.
+    pub(crate) fn bounded_lines(&self, purpose: &str, usage: &Usage, limits: &Limits) -> Vec<CostLine> {
+        let most = worst_usage(limits);
+        let bounded = Usage {
+            wall_ms: usage.wall_ms.min(most.wall_ms),
+            cpu_ms: usage.cpu_ms.min(most.cpu_ms),
+            peak_memory_bytes: usage.peak_memory_bytes.min(most.peak_memory_bytes),
+            output_bytes: usage.output_bytes,
+        };
+        self.lines(purpose, &bounded)
+    }
+
     /// The most a run under these limits can cost.
     pub fn worst_case(&self, limits: &Limits) -> Usd {
-        let usage = Usage {
-            wall_ms: millis(limits.wall.saturating_add(GRACE)),
-            cpu_ms: millis(limits.cpu.saturating_add(GRACE)),
-            peak_memory_bytes: limits.memory_bytes,
-            output_bytes: 0,
-        };
-        total(&self.lines("", &usage))
+        total(&self.lines("", &worst_usage(limits)))
     }
 
     /// The line that stands for a run until its use is known.
@@ -114,6 +121,15 @@ impl ComputePrice {
             }
         }
         Some(with_time(fits))
+    }
+}
+
+fn worst_usage(limits: &Limits) -> Usage {
+    Usage {
+        wall_ms: millis(limits.wall.saturating_add(GRACE)),
+        cpu_ms: millis(limits.cpu.saturating_add(GRACE)),
+        peak_memory_bytes: limits.memory_bytes,
+        output_bytes: 0,
     }
 }
 
@@ -186,6 +202,21 @@ mod tests {
             };
             assert!(price.worst_case(&fitting) <= money, "{money} buys {fitting:?}");
         }
+    }
+
+    #[test]
+    fn no_run_costs_more_than_its_worst_case() {
+        let (price, limits) = (ComputePrice::default(), Limits::default());
+        let usage = Usage {
+            wall_ms: 999_999,
+            cpu_ms: 999_999,
+            peak_memory_bytes: 1 << 40,
+            output_bytes: 0,
+        };
+        assert_eq!(
+            total(&price.bounded_lines("program", &usage, &limits)),
+            price.worst_case(&limits)
+        );
     }
 
     #[test]

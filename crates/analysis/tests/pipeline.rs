@@ -193,6 +193,28 @@ async fn steps_are_told_as_they_happen() {
 }
 
 #[tokio::test]
+async fn a_programs_own_picture_does_not_stand_in_the_charts_way() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    house
+        .sandbox
+        .next(FakeRun::replies(TABLE).leaving("chart.png", b"mine"));
+    let mut request = house.request(Ask::Code("result = 1".into()));
+    request.chart_png = true;
+    let result = house.run(request).await;
+    let names: Vec<_> = result
+        .artifacts
+        .iter()
+        .map(|artifact| artifact.name.as_str())
+        .collect();
+    assert_eq!(names, ["chart.png", "2-chart.png"]);
+    let folder = house.analyst.artifacts_of(result.id);
+    assert_eq!(fs::read(folder.join("chart.png")).unwrap(), b"mine");
+    assert_eq!(fs::read(folder.join("2-chart.png")).unwrap(), b"\x89PNG");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+}
+
+#[tokio::test]
 async fn however_a_program_ends_it_is_named_and_charged() {
     let house = house("10").await;
     house.ask("total revenue by product").await;

@@ -84,6 +84,8 @@ impl Rejection {
 }
 
 fn list(folder: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
+    // A program may have closed its folder to everybody, itself included. It is dead now.
+    rustix::fs::fchmod(folder, Mode::RWXU)?;
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {
         let entry = entry?;

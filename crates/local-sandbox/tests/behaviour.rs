@@ -131,6 +131,17 @@ async fn inputs_are_read_and_files_collected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_closes_its_folder_is_charged_like_any_other() {
+    let fixture = Fixture::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = service("import os\nopen('kept.txt', 'w').write('x')\nos.chmod('.', 0)\nreply(1)");
+    job.artifacts_into = Some(folder.path().to_owned());
+    let outcome = fixture.run(job).await;
+    assert_eq!(outcome.artifacts[0].name, "kept.txt");
+    assert!(outcome.usage.wall_ms > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_input_is_named_with_the_fix() {
     if !rustix::process::geteuid().is_root() {
         return;

@@ -71,7 +71,7 @@ async fn analyse(ask: Ask, args: &AnalysisArgs, settings: &Settings) -> ExitCode
     meterbox.analyst.shut_down().await;
     let result = match followed {
         Ok(result) => result,
-        Err(error) => return exit::usage(&error.to_string()),
+        Err(error) => return exit::interrupted(&error.to_string()),
     };
     show(&result, args, &meterbox.analyst.artifacts_of(result.id))
 }

@@ -53,6 +53,12 @@ pub(crate) fn refused_to_start(error: &StartError) -> ExitCode {
     ExitCode::from(code_of_failure(failure.kind))
 }
 
+/// Says that the analysis ended with the service.
+pub(crate) fn interrupted(message: &str) -> ExitCode {
+    text::complain(message);
+    ExitCode::from(130)
+}
+
 /// Says what is wrong with the call.
 pub(crate) fn usage(message: &str) -> ExitCode {
     text::complain(message);

@@ -19,10 +19,16 @@ pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "meterbox: {}", inert(message));
 }
 
-/// Writes bytes to standard output as they are. Only for our own JSON, whose strings are escaped.
+/// Writes a JSON document to standard output, with characters that a terminal would obey escaped.
 pub(crate) fn print_json(json: &str) -> io::Result<()> {
+    // JSON allows these inside strings as they are; a terminal would obey them.
+    let escaped = |character: char| match character {
+        harmful if is_harmful(harmful) => format!("\\u{:04x}", u32::from(harmful)),
+        harmless => harmless.to_string(),
+    };
+    let inert: String = json.chars().map(escaped).collect();
     let mut out = io::stdout().lock();
-    out.write_all(json.as_bytes())?;
+    out.write_all(inert.as_bytes())?;
     out.write_all(b"\n")?;
     out.flush()
 }
@@ -41,7 +47,7 @@ pub(crate) fn inert(text: &str) -> String {
 }
 
 fn is_harmful(character: char) -> bool {
-    let turns_direction = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns_direction = matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let controls = character.is_control() && character != '\n' && character != '\t';
     turns_direction || controls
 }
