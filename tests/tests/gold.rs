@@ -6,13 +6,7 @@
     reason = "a test whose world cannot be set up has failed"
 )]
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fs, path::Path, process::Command, sync::Arc};
 
 use meterbox_analysis::{Analyst, Ask, Principal, Request};
 use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
@@ -24,13 +18,14 @@ use meterbox_datasets::{Catalog, Dataset};
 use meterbox_local_sandbox::LocalSandbox;
 use meterbox_results_store::MemoryResults;
 use meterbox_testkit::test_runtime;
-use meterbox_tests::{python_packages, repository};
+use meterbox_tests::repository;
 use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forty_answers_match_and_ten_questions_are_declined() {
     let folder = tempfile::tempdir().unwrap();
-    let superstore = make_superstore(folder.path());
+    // Data of an unrelated schema, drawn by an independent package.
+    let superstore = repository().join("tests/gold/superstore.csv");
     let gold = gold(&superstore);
     let house = House::new(folder.path(), &superstore).await;
     let (mut asked, mut wrong) = (0, Vec::new());
@@ -191,26 +186,16 @@ impl House {
     }
 }
 
-/// Data of an unrelated schema, from an independent package.
-fn make_superstore(folder: &Path) -> PathBuf {
-    let packages = python_packages("superstore", &repository().join("tests/gold/requirements.txt")).unwrap();
-    let file = folder.join("superstore.csv");
-    // The runtime's own Python: the package needs pandas.
-    python("make_superstore.py", &[&file], &packages);
-    file
-}
-
 fn gold(superstore: &Path) -> BTreeMap<String, Vec<Vec<Cell>>> {
     let shop = repository().join("examples/data/shop");
-    let printed = python("gold.py", &[&shop, superstore], Path::new(""));
+    let printed = python("gold.py", &[&shop, superstore]);
     serde_json::from_str(&printed).expect("gold.py prints JSON")
 }
 
-fn python(script: &str, arguments: &[&Path], packages: &Path) -> String {
+fn python(script: &str, arguments: &[&Path]) -> String {
     let output = Command::new(test_runtime().python)
         .arg(repository().join("tests/gold").join(script))
         .args(arguments)
-        .env("PYTHONPATH", packages)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .unwrap();

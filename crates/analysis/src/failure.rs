@@ -6,7 +6,7 @@ use meterbox_core::{
     Usd,
     contract::{Failure, FailureKind, ShortBudget},
 };
-use meterbox_datasets::DatasetError;
+use meterbox_datasets::{DatasetError, DatasetErrorKind};
 use meterbox_llm_codegen::GenerateError;
 use meterbox_results_store::ResultsError;
 use meterbox_sandbox_client::{
@@ -141,7 +141,12 @@ pub(crate) fn no_sandbox(error: &SandboxError) -> Failure {
         SandboxError::BadJob { .. } => "Add the data again; its files have changed or are gone.".to_owned(),
         _ => "Ask again; if it stays, run `meterbox doctor`.".to_owned(),
     };
-    Failure::new(FailureKind::SandboxUnavailable, error.to_string(), hint).retry_after(error.retry_after())
+    let kind = match error.kind() {
+        // Asking again cannot help.
+        SandboxErrorKind::BadJob => FailureKind::BadData,
+        _ => FailureKind::SandboxUnavailable,
+    };
+    Failure::new(kind, error.to_string(), hint).retry_after(error.retry_after())
 }
 
 /// Which failures of the sandbox are its own, and so count against its circuit.
@@ -215,7 +220,12 @@ pub(crate) fn hold_spent(purpose: &str, hold: Usd) -> Failure {
 }
 
 pub(crate) fn bad_data(error: &DatasetError) -> Failure {
-    Failure::new(FailureKind::BadData, error.to_string(), error.hint())
+    let kind = match error.kind() {
+        DatasetErrorKind::BadData => FailureKind::BadData,
+        // The data is not at fault where our own folder or import failed.
+        _ => FailureKind::SandboxUnavailable,
+    };
+    Failure::new(kind, error.to_string(), error.hint())
 }
 
 pub(crate) fn bad_answer(error: &BadAnswer) -> Failure {

@@ -622,7 +622,10 @@ fn input_files(files: impl IntoIterator<Item = (std::path::PathBuf, String)>) ->
 
 /// What is known to be wrong with the tables this program reads.
 fn data_warnings(code: &str, tables: &[TableProfile]) -> Vec<String> {
-    let is_read = |table: &&TableProfile| code.contains(&format!("\"{}\"", table.name));
+    let words: std::collections::HashSet<&str> = code
+        .split(|character: char| !character.is_alphanumeric() && character != '_')
+        .collect();
+    let is_read = |table: &&TableProfile| words.contains(table.name.as_str());
     let messages = tables.iter().filter(is_read).flat_map(|table| {
         table
             .warnings

@@ -131,7 +131,10 @@ result = pd.DataFrame({
 result.attrs['scale'] = {'infinite': 2}
 result.attrs['units'] = {'infinite': 'EUR'}";
     let odd = desk.document(odd).await;
-    assert_eq!(odd.warnings, ["infinite numbers are shown as missing"]);
+    assert_eq!(
+        prelude::verify(&odd)[0],
+        "numbers that are not finite are shown as missing"
+    );
     let answer = odd.answer.unwrap();
     let (columns, cells) = rows(&answer);
     let types: Vec<_> = columns.iter().map(|(_, kind)| *kind).collect();

@@ -240,6 +240,7 @@ def _fitting(result, chart, reply):
             "answer": _answer(result, limit, warnings),
             "charts": _charts(chart, warnings),
             "warnings": warnings.texts,
+            "doubts": warnings.doubts,
         }
         if limit <= 1 or reply.fits(document):
             return document
@@ -248,11 +249,18 @@ def _fitting(result, chart, reply):
 
 class _Warnings:
     def __init__(self):
-        self.texts = []
+        self.texts, self.doubts = [], []
 
     def add(self, text):
-        if text not in self.texts and len(self.texts) < MAX_WARNINGS:
-            self.texts.append(_cut(text, 500))
+        self._note(self.texts, text)
+
+    def doubt(self, text):
+        """Something that makes the answer unverified."""
+        self._note(self.doubts, text)
+
+    def _note(self, notes, text):
+        if text not in notes and len(notes) < MAX_WARNINGS:
+            notes.append(_cut(text, 500))
 
 
 def _answer(value, limit, warnings, nested=False):
@@ -436,7 +444,7 @@ def _cell(value, warnings):
     if isinstance(value, float):
         if not _isfinite(value):
             if value == value:
-                warnings.add("infinite numbers are shown as missing")
+                warnings.doubt("numbers that are not finite are shown as missing")
             return None
         return value
     if isinstance(value, decimal.Decimal):

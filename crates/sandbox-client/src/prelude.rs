@@ -63,6 +63,7 @@ pub fn read_answer(reply: &RawValue) -> Result<AnswerDocument, BadAnswer> {
         answer,
         charts,
         warnings,
+        ..
     } = &mut document;
     charts.retain(|chart| {
         let fits = answer.as_ref().is_some_and(|answer| draws(chart, answer));
@@ -76,10 +77,11 @@ pub fn read_answer(reply: &RawValue) -> Result<AnswerDocument, BadAnswer> {
 
 /// Why the answer, though well formed, should not be taken for granted; empty if nothing speaks against it.
 pub fn verify(document: &AnswerDocument) -> Vec<String> {
-    match &document.answer {
+    let ours = match &document.answer {
         None => vec!["the program gave no answer".to_owned()],
         Some(answer) => doubts(answer),
-    }
+    };
+    [document.doubts.clone(), ours].concat()
 }
 
 fn check(answer: &Answer, nested: bool) -> Result<(), BadAnswer> {

@@ -17,6 +17,9 @@ pub struct AnswerDocument {
     /// What a reader should know, in the program's own words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Why the answer should not be taken for granted, such as numbers that were not finite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
 }
 
 /// An answer: a table, one value, a text, or several of these by name.
