@@ -152,7 +152,9 @@ pub(crate) fn no_sandbox(error: &SandboxError) -> Failure {
 /// Which failures of the sandbox are its own, and so count against its circuit.
 pub(crate) fn fault_class(error: &SandboxError) -> Option<FaultClass> {
     match error.kind() {
-        SandboxErrorKind::Platform | SandboxErrorKind::Unavailable => Some(FaultClass::Platform),
+        SandboxErrorKind::Platform | SandboxErrorKind::Lost | SandboxErrorKind::Unavailable => {
+            Some(FaultClass::Platform)
+        }
         _ => None,
     }
 }

@@ -5,9 +5,9 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use meterbox_budget_engine::{Hold, HoldRequest};
+use meterbox_budget_engine::{BudgetError, Hold, HoldRequest, Intent};
 use meterbox_core::{
-    AnalysisId, Usd,
+    AnalysisId, Retryability, Usd,
     contract::{
         AnalysisResult, AnswerDocument, ArtifactRef, CostLine, DatasetRef, Failure, FailureKind, Source,
         Status, Step, StepEvent, StepState, StepTiming, TableProfile, Usage,
@@ -16,7 +16,7 @@ use meterbox_core::{
 use meterbox_datasets::TypedDataset;
 use meterbox_llm_codegen::GenerateRequest;
 use meterbox_sandbox_client::{
-    InputFile, Job, Limits, Outcome, OutputSink, OutputStream, Program, Verdict, prelude,
+    InputFile, Job, Limits, Outcome, OutputSink, OutputStream, Program, SandboxError, Verdict, prelude,
 };
 use serde_json::value::RawValue;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -31,6 +31,9 @@ use crate::{
 
 /// The circuit that guards the sandbox.
 const SANDBOX_CIRCUIT: &str = "sandbox";
+/// How often a bill is written again where the ledger could not be reached, and the first pause between.
+const BILLING_RETRIES: u32 = 3;
+const BILLING_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs the whole analysis. Never fails: what goes wrong is part of the result.
 pub(crate) async fn follow(
@@ -79,6 +82,25 @@ struct Analysis {
 struct Plan {
     code: String,
     data: TypedDataset,
+}
+
+/// A run in the sandbox, in the order they are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Run {
+    Import,
+    Program,
+    Chart,
+}
+
+impl Run {
+    /// Its name on the bill.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Import => "import",
+            Self::Program => "program",
+            Self::Chart => "chart",
+        }
+    }
 }
 
 struct Timer {
@@ -139,12 +161,10 @@ impl Analysis {
     async fn place_hold(&mut self) -> Result<Hold, Failure> {
         let price = &self.parts.price;
         let runs = self.planned_runs();
-        let worst_case = runs
-            .iter()
-            .fold(Usd::ZERO, |sum, run| sum.saturating_add(price.worst_case(run)));
-        let least = runs
-            .iter()
-            .fold(Usd::ZERO, |sum, run| sum.saturating_add(price.least(run)));
+        let worst_case = runs.iter().fold(Usd::ZERO, |sum, (_, limits)| {
+            sum.saturating_add(price.worst_case(limits))
+        });
+        let least = self.least_of(&runs);
         let cap = self
             .request
             .max_cost
@@ -167,15 +187,32 @@ impl Analysis {
         Ok(hold)
     }
 
-    fn planned_runs(&self) -> Vec<Limits> {
-        let mut runs = vec![self.parts.program_limits.clone()];
+    fn planned_runs(&self) -> Vec<(Run, Limits)> {
+        let mut runs = Vec::new();
         if self.request.dataset.typed().is_none() {
-            runs.push(Limits::for_import());
+            runs.push((Run::Import, Limits::for_import()));
         }
+        runs.push((Run::Program, self.parts.program_limits.clone()));
         if self.request.chart_png {
-            runs.push(self.parts.program_limits.clone());
+            runs.push((Run::Chart, self.parts.program_limits.clone()));
         }
         runs
+    }
+
+    /// The money without which these runs are not worth starting.
+    fn least_of<'a>(&self, runs: impl IntoIterator<Item = &'a (Run, Limits)>) -> Usd {
+        let price = &self.parts.price;
+        runs.into_iter().fold(Usd::ZERO, |sum, (_, limits)| {
+            sum.saturating_add(price.least(limits))
+        })
+    }
+
+    /// What a run may cost: what is left of the hold, less the least that the runs after it need.
+    fn money_for(&self, hold: &Hold, run: Run) -> Usd {
+        let planned = self.planned_runs();
+        let later = self.least_of(planned.iter().filter(|(later, _)| *later > run));
+        let left = hold.amount().saturating_sub(self.result.cost);
+        left.saturating_sub(later)
     }
 
     async fn answer(&mut self, hold: &Hold) -> Result<(), Failure> {
@@ -238,7 +275,7 @@ impl Analysis {
             artifacts_into: Some(folder.path().to_owned()),
             ..Job::new(program)
         };
-        let (outcome, limits) = self.run_in_sandbox(hold, "import", job).await?;
+        let (outcome, limits) = self.run_in_sandbox(hold, Run::Import, job).await?;
         let reply = reply_of(&outcome, &limits)?;
         let artifacts: Vec<_> = outcome
             .artifacts
@@ -320,7 +357,7 @@ impl Analysis {
                 code: plan.code.clone(),
             })
         };
-        let (outcome, limits) = self.run_in_sandbox(hold, "program", job).await?;
+        let (outcome, limits) = self.run_in_sandbox(hold, Run::Program, job).await?;
         self.result
             .warnings
             .extend(data_warnings(&plan.code, &data.tables));
@@ -400,7 +437,7 @@ impl Analysis {
             artifacts_into: Some(apart.clone()),
             ..Job::new(program)
         };
-        let (outcome, limits) = self.run_in_sandbox(hold, "chart", job).await?;
+        let (outcome, limits) = self.run_in_sandbox(hold, Run::Chart, job).await?;
         reply_of(&outcome, &limits)?;
         let artifact = outcome.artifacts.first().ok_or_else(|| {
             Failure::new(
@@ -433,15 +470,14 @@ impl Analysis {
     async fn run_in_sandbox(
         &mut self,
         hold: &Hold,
-        purpose: &str,
+        run: Run,
         job: Job,
     ) -> Result<(Outcome, Limits), Failure> {
-        let left = hold.amount().saturating_sub(self.result.cost);
         let limits = self
             .parts
             .price
-            .limits_within(&job.limits, left)
-            .ok_or_else(|| failure::hold_spent(purpose, hold.amount()))?;
+            .limits_within(&job.limits, self.money_for(hold, run))
+            .ok_or_else(|| failure::hold_spent(run.name(), hold.amount()))?;
         // Waiting for a turn comes before the breaker's permit, so that nobody holds a probe while queueing.
         let _slot = tokio::select! {
             biased;
@@ -453,7 +489,7 @@ impl Analysis {
             .breaker
             .permit(SANDBOX_CIRCUIT)
             .map_err(|open| failure::breaker_open(&open))?;
-        let worst_case = self.parts.price.worst_case_line(purpose, &limits);
+        let worst_case = self.parts.price.worst_case_line(run.name(), &limits);
         let intent = hold
             .intend(worst_case)
             .await
@@ -474,8 +510,7 @@ impl Analysis {
                     Some(fault) => permit.fail(fault),
                     None => permit.ignore(),
                 }
-                // A sandbox that failed ran nothing that anybody bills.
-                intent.cancel().await.map_err(|error| failure::no_money(&error))?;
+                self.bill_failed_run(intent, run, &error, &limits).await;
                 return Err(no_sandbox(&error));
             }
         };
@@ -484,20 +519,48 @@ impl Analysis {
             Verdict::Cancelled => permit.ignore(),
             _ => permit.succeed(),
         }
-        let lines = self.parts.price.bounded_lines(purpose, &outcome.usage, &limits);
-        intent
-            .resolve(lines.clone())
-            .await
-            .map_err(|error| failure::no_money(&error))?;
-        self.book(lines, &outcome);
+        let lines = self
+            .parts
+            .price
+            .bounded_lines(run.name(), &outcome.usage, &limits);
+        self.bill(intent, lines).await;
+        self.result.usage = added(self.result.usage, outcome.usage);
+        self.result.sandbox = Some(outcome.sandbox.clone());
         Ok((outcome, limits))
     }
 
-    fn book(&mut self, lines: Vec<CostLine>, outcome: &Outcome) {
-        self.result.cost = self.result.cost.saturating_add(total(&lines));
-        self.result.cost_lines.extend(lines);
-        self.result.usage = added(self.result.usage, outcome.usage);
-        self.result.sandbox = Some(outcome.sandbox.clone());
+    /// Bills a run that the sandbox failed: nothing before its program began, what was measured where it was, and
+    /// else the worst case, which stands for an intent that nobody resolves.
+    async fn bill_failed_run(&mut self, intent: Intent<'_>, run: Run, error: &SandboxError, limits: &Limits) {
+        let price = &self.parts.price;
+        match error {
+            SandboxError::Lost { usage: None, .. } => {}
+            SandboxError::Lost {
+                usage: Some(usage), ..
+            } => {
+                let lines = price.bounded_lines(run.name(), usage, limits);
+                self.result.usage = added(self.result.usage, *usage);
+                self.bill(intent, lines).await;
+            }
+            _ => self.bill(intent, Vec::new()).await,
+        }
+    }
+
+    /// Replaces a worst case by what was used. A ledger that cannot be reached does not cost anybody the answer:
+    /// the worst case, which is durable, then stands.
+    async fn bill(&mut self, intent: Intent<'_>, lines: Vec<CostLine>) {
+        match resolve(&intent, &lines).await {
+            Ok(()) => {
+                self.result.cost = self.result.cost.saturating_add(total(&lines));
+                self.result.cost_lines.extend(lines);
+            }
+            Err(error) => {
+                tracing::error!(analysis = %self.result.id, %error, "a bill was not written");
+                self.result.warnings.push(format!(
+                    "the bill of a run could not be written, so it counts at its worst case: {error}"
+                ));
+            }
+        }
     }
 
     async fn settle(&mut self, hold: Hold) {
@@ -611,6 +674,19 @@ impl OutputSink for Listener {
             text: text.to_owned(),
         });
     }
+}
+
+/// Writes a bill, again where the ledger could not be reached: an intent is resolved once, however often.
+async fn resolve(intent: &Intent<'_>, lines: &[CostLine]) -> Result<(), BudgetError> {
+    let mut pause = BILLING_PAUSE;
+    for _ in 0..BILLING_RETRIES {
+        match intent.resolve(lines.to_vec()).await {
+            Err(error) if error.retryability() != Retryability::Never => tokio::time::sleep(pause).await,
+            resolved => return resolved.map(drop),
+        }
+        pause = pause.saturating_mul(4);
+    }
+    intent.resolve(lines.to_vec()).await.map(drop)
 }
 
 fn input_files(files: impl IntoIterator<Item = (std::path::PathBuf, String)>) -> Vec<InputFile> {

@@ -10,13 +10,13 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 use meterbox_analysis::{Analyst, Ask, Event, Principal, Request, RequestError};
 use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
 use meterbox_core::{
-    Scope, Usd,
+    Scope, StorageErrorKind, Usd,
     contract::{AnalysisResult, Answer, FailureKind, Source, Status, Step, StepState, Usage},
 };
 use meterbox_datasets::{Catalog, Dataset};
 use meterbox_results_store::{MemoryResults, PageRequest, ResultsStore};
 use meterbox_sandbox_client::{FakeRun, FakeSandbox, Job, Limits, Program, Verdict};
-use meterbox_testkit::ManualClock;
+use meterbox_testkit::{FaultyLedger, ManualClock, Moment};
 
 const TABLE: &str = r#"{"answer": {"kind": "table", "columns": [{"name": "product", "type": "text"}, {"name": "revenue", "type": "decimal"}],
     "rows": [["Lamp", 12.5]], "row_count": 1, "truncated": false},
@@ -31,6 +31,7 @@ const IMPORT: &str = r#"{"as_of": "2025-12-31", "failures": [], "tables": [{
 struct House {
     analyst: Analyst,
     budget: BudgetEngine,
+    ledger: FaultyLedger,
     results: Arc<MemoryResults>,
     sandbox: FakeSandbox,
     clock: ManualClock,
@@ -43,7 +44,8 @@ async fn house(monthly: &str) -> House {
     let csv = folder.path().join("sales.csv");
     fs::write(&csv, "product,revenue\nLamp,12.50\nDesk,1.50\n").unwrap();
     let clock = ManualClock::at("2026-03-10T12:00:00Z".parse().unwrap());
-    let budget = BudgetEngine::new(MemoryLedger::new(), clock.clone());
+    let ledger = FaultyLedger::new(MemoryLedger::new());
+    let budget = BudgetEngine::new(ledger.clone(), clock.clone());
     let everyone = Budget::new(
         "user/*".parse().unwrap(),
         monthly.parse().unwrap(),
@@ -69,6 +71,7 @@ async fn house(monthly: &str) -> House {
     House {
         analyst,
         budget,
+        ledger,
         results,
         sandbox,
         clock,
@@ -298,6 +301,99 @@ async fn three_platform_failures_open_the_circuit_and_program_failures_never_do(
 
     house.clock.advance(Duration::from_secs_f64(wait));
     assert_eq!(house.code("result = 1").await.status, Status::Ok);
+}
+
+#[tokio::test]
+async fn a_run_that_is_lost_is_charged_what_it_may_have_used() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    let (before, _) = house.money().await;
+
+    house.sandbox.next(FakeRun::lost(true));
+    let measured = house.code("result = 1").await;
+    assert_eq!(failure(&measured), FailureKind::SandboxUnavailable);
+    assert!(measured.cost_lines.iter().all(|line| !line.estimated) && !measured.cost.is_zero());
+
+    house.sandbox.next(FakeRun::lost(false));
+    let unknown = house.code("result = 1").await;
+    let [line] = &unknown.cost_lines[..] else {
+        panic!("one line: {unknown:?}")
+    };
+    assert!(line.estimated && line.amount == unknown.cost);
+    assert!(unknown.cost > measured.cost && unknown.cost <= unknown.hold);
+
+    let spent = [before, measured.cost, unknown.cost]
+        .into_iter()
+        .fold(Usd::ZERO, Usd::saturating_add);
+    assert_eq!(house.money().await, (spent, Usd::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_stumbles_while_billing_costs_nobody_the_answer() {
+    for (moment, kind) in [
+        (Moment::Before, StorageErrorKind::Busy),
+        (Moment::After, StorageErrorKind::Unavailable),
+    ] {
+        let house = house("10").await;
+        house.ask("total revenue by product").await;
+        let ledger = house.ledger.clone();
+        house.sandbox.otherwise(move |job| {
+            ledger.fail(2, moment, kind);
+            program_of_ours(job)
+        });
+        let result = house.code("result = 1").await;
+        assert_eq!(result.status, Status::Ok, "{result:?}");
+        assert!(result.cost_lines.iter().all(|line| !line.estimated));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_bill_cannot_be_written_its_worst_case_stands() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    let (before, _) = house.money().await;
+    let ledger = house.ledger.clone();
+    house.sandbox.otherwise(move |job| {
+        ledger.fail(4, Moment::Before, StorageErrorKind::Full);
+        program_of_ours(job)
+    });
+    let result = house.code("result = 1").await;
+    assert!(result.answer.is_some(), "{result:?}");
+    assert!(
+        result
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("worst case")),
+        "{result:?}"
+    );
+    // Settling failed too: the hold ends by itself, and nothing that may have been used is forgotten.
+    house.clock.advance(Duration::from_secs(3_600));
+    house.budget.expire().await.unwrap();
+    let (after, held) = house.money().await;
+    assert!(after > before && held.is_zero());
+}
+
+#[tokio::test]
+async fn a_small_hold_covers_all_that_is_planned() {
+    let house = house("10").await;
+    let greedy = |job: &Job| {
+        let wall_ms = u64::try_from(job.limits.wall.as_millis()).unwrap();
+        let cpu_ms = u64::try_from(job.limits.cpu.as_millis()).unwrap();
+        program_of_ours(job).using(Usage {
+            wall_ms,
+            cpu_ms,
+            peak_memory_bytes: job.limits.memory_bytes,
+            output_bytes: 0,
+        })
+    };
+    house.sandbox.otherwise(greedy);
+    let mut request = house.request(Ask::Question("total revenue by product".into()));
+    request.chart_png = true;
+    request.max_cost = Some("0.001".parse().unwrap());
+    let result = house.run(request).await;
+    assert_eq!(result.status, Status::Ok, "{result:?}");
+    assert_eq!(result.artifacts.len(), 1, "{:?}", result.warnings);
+    assert!(result.cost <= result.hold);
 }
 
 #[tokio::test]

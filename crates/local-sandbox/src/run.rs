@@ -90,9 +90,12 @@ pub(crate) async fn run(
         let collected =
             tokio::task::spawn_blocking(move || artifacts::collect(scratch.as_fd(), &folder, &limits))
                 .await
-                .map_err(|error| SandboxError::platform("collecting files broke off", error))?
-                .map_err(|error| {
-                    SandboxError::platform("the program's files could not be collected", error)
+                .map_err(io::Error::other)
+                .flatten()
+                .map_err(|error| SandboxError::Lost {
+                    message: "the program's files could not be collected".to_owned(),
+                    usage: Some(outcome.usage),
+                    source: Some(Box::new(error)),
                 })?;
         outcome.artifacts = collected.kept;
         outcome.rejected = collected.rejected;
@@ -218,7 +221,9 @@ async fn until_dead(
         Ok(Err(error)) => Err(error),
         Err(_) => {
             zygote.abandon();
-            Err(plain("a killed program was not gone within 10 seconds"))
+            Err(SandboxError::lost(
+                "a killed program was not gone within 10 seconds",
+            ))
         }
     }
 }
@@ -252,7 +257,7 @@ async fn first_cause(
 async fn ended(child: &mut ChildHandle) -> Result<Ended, SandboxError> {
     match child.next().await {
         Some(ChildEvent::Ended(ended)) => Ok(ended),
-        _ => Err(plain("the interpreter died with a program in it")),
+        _ => Err(SandboxError::lost("the interpreter died with a program in it")),
     }
 }
 

@@ -256,7 +256,7 @@ async fn a_dead_zygote_is_replaced() {
     let run = fixture.sandbox.run(service("while True: pass"), Arc::new(()));
     let (in_flight, orphans) = tokio::join!(run, kill);
     assert!(
-        matches!(in_flight, Err(SandboxError::Platform { .. })),
+        matches!(in_flight, Err(SandboxError::Lost { .. })),
         "{in_flight:?}"
     );
     assert_eq!(fixture.value(OWN_PID).await, 1);

@@ -1,6 +1,6 @@
 use std::{error::Error, time::Duration};
 
-use meterbox_core::Retryability;
+use meterbox_core::{Retryability, contract::Usage};
 
 /// A fault of the sandbox itself; what a program does to itself is an [`Outcome`](crate::Outcome).
 #[derive(Debug, thiserror::Error)]
@@ -14,11 +14,22 @@ pub enum SandboxError {
         /// How to fix it.
         fix: String,
     },
-    /// The sandbox failed while it should have worked.
+    /// The sandbox failed while it should have worked, and before the program began.
     #[error("the sandbox failed: {message}")]
     Platform {
         /// What happened.
         message: String,
+        /// The cause, if one is known.
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// The run was lost after its program had begun: it may have used up to its limits.
+    #[error("the run was lost: {message}")]
+    Lost {
+        /// What happened.
+        message: String,
+        /// What the program used, where that was still measured.
+        usage: Option<Usage>,
         /// The cause, if one is known.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
@@ -43,8 +54,10 @@ pub enum SandboxError {
 pub enum SandboxErrorKind {
     /// No sandbox can be had here.
     Unavailable,
-    /// The platform failed.
+    /// The platform failed before the program began.
     Platform,
+    /// The platform failed after the program had begun.
+    Lost,
     /// At its limit.
     Busy,
     /// The caller's job is wrong.
@@ -60,20 +73,33 @@ impl SandboxError {
         }
     }
 
+    /// A run lost for this reason, whatever it used.
+    pub fn lost(message: impl Into<String>) -> Self {
+        Self::Lost {
+            message: message.into(),
+            usage: None,
+            source: None,
+        }
+    }
+
     /// The kind, for decisions.
     pub fn kind(&self) -> SandboxErrorKind {
         match self {
             Self::Unavailable { .. } => SandboxErrorKind::Unavailable,
             Self::Platform { .. } => SandboxErrorKind::Platform,
+            Self::Lost { .. } => SandboxErrorKind::Lost,
             Self::Busy { .. } => SandboxErrorKind::Busy,
             Self::BadJob { .. } => SandboxErrorKind::BadJob,
         }
     }
 
-    /// May the same job be run again? Runs have no effect outside, so only the cause decides.
+    /// May the same job be run again? Runs have no effect outside, so only the cause decides;
+    /// a lost run may have to be paid all the same.
     pub fn retryability(&self) -> Retryability {
         match self.kind() {
-            SandboxErrorKind::Platform | SandboxErrorKind::Busy => Retryability::Safe,
+            SandboxErrorKind::Platform | SandboxErrorKind::Lost | SandboxErrorKind::Busy => {
+                Retryability::Safe
+            }
             SandboxErrorKind::Unavailable | SandboxErrorKind::BadJob => Retryability::Never,
         }
     }

@@ -59,6 +59,7 @@ enum End {
     Raises(ProgramError),
     Verdict(Verdict),
     Fails(String),
+    Lost { usage_known: bool },
     Hangs,
 }
 
@@ -91,6 +92,11 @@ impl FakeRun {
     /// The sandbox itself fails.
     pub fn fails(message: &str) -> Self {
         Self::ends(End::Fails(message.to_owned()))
+    }
+
+    /// The run is lost after its program began; what it used is known or not.
+    pub fn lost(usage_known: bool) -> Self {
+        Self::ends(End::Lost { usage_known })
     }
 
     /// Nothing ever comes back, until somebody cancels.
@@ -231,6 +237,13 @@ impl FakeSandbox {
             End::Fails(message) => {
                 return Err(SandboxError::Platform {
                     message: message.clone(),
+                    source: None,
+                });
+            }
+            End::Lost { usage_known } => {
+                return Err(SandboxError::Lost {
+                    message: "the machine went down".to_owned(),
+                    usage: usage_known.then_some(run.usage),
                     source: None,
                 });
             }

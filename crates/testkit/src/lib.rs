@@ -1,9 +1,13 @@
 //! Test doubles with state and a manual clock. A development dependency only.
 
 mod clock;
+#[cfg(feature = "ledger")]
+mod ledger;
 #[cfg(feature = "python")]
 mod python;
 
 pub use clock::ManualClock;
+#[cfg(feature = "ledger")]
+pub use ledger::{FaultyLedger, Moment};
 #[cfg(feature = "python")]
 pub use python::{test_runtime, test_runtime_folder};

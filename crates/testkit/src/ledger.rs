@@ -1,0 +1,110 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use meterbox_budget_engine::{
+    Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, LedgerStore, Settlement, VerifyReport,
+    ledger::{HoldAction, HoldRecord, OpenHold},
+};
+use meterbox_core::{Scope, StorageError, StorageErrorKind, Timestamp};
+
+/// A ledger whose steps fail on command. Clones share the faults and the ledger behind them.
+#[derive(Debug, Clone)]
+pub struct FaultyLedger {
+    inner: Arc<dyn LedgerStore>,
+    faults: Arc<Mutex<Faults>>,
+}
+
+/// When a step fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before anything was done.
+    Before,
+    /// After all was done: only the answer is lost.
+    After,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    left: u32,
+    fault: Option<(Moment, StorageErrorKind)>,
+}
+
+impl FaultyLedger {
+    /// This ledger, without faults so far.
+    pub fn new(inner: impl LedgerStore) -> Self {
+        Self {
+            inner: Arc::new(inner),
+            faults: Arc::default(),
+        }
+    }
+
+    /// From now on this many changes to holds fail so.
+    pub fn fail(&self, times: u32, moment: Moment, kind: StorageErrorKind) {
+        let fault = Some((moment, kind));
+        *self.faults() = Faults { left: times, fault };
+    }
+
+    fn faults(&self) -> std::sync::MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_fault(&self) -> Option<(Moment, BudgetError)> {
+        let mut faults = self.faults();
+        faults.left = faults.left.checked_sub(1)?;
+        let (moment, kind) = faults.fault?;
+        Some((
+            moment,
+            StorageError::new(kind, "the ledger fails on command").into(),
+        ))
+    }
+
+    async fn or_fault<T: Send>(
+        &self,
+        step: impl Future<Output = Result<T, BudgetError>> + Send,
+    ) -> Result<T, BudgetError> {
+        match self.next_fault() {
+            None => step.await,
+            Some((Moment::Before, error)) => Err(error),
+            Some((Moment::After, error)) => step.await.and(Err(error)),
+        }
+    }
+}
+
+#[async_trait]
+impl LedgerStore for FaultyLedger {
+    async fn define(&self, now: Timestamp, budget: Budget) -> Result<(), BudgetError> {
+        self.inner.define(now, budget).await
+    }
+
+    async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError> {
+        self.inner.remove(now, scope).await
+    }
+
+    async fn budgets(&self) -> Result<Vec<Budget>, BudgetError> {
+        self.inner.budgets().await
+    }
+
+    async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldRecord, BudgetError> {
+        self.or_fault(self.inner.open(now, open)).await
+    }
+
+    async fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldRecord, BudgetError> {
+        self.or_fault(self.inner.act(now, hold, action)).await
+    }
+
+    async fn expire(&self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
+        self.inner.expire(now).await
+    }
+
+    async fn status(&self, now: Timestamp, scope: &Scope) -> Result<Option<BudgetStatus>, BudgetError> {
+        self.inner.status(now, scope).await
+    }
+
+    async fn entries(&self, page: EntryPage) -> Result<Vec<Entry>, BudgetError> {
+        self.inner.entries(page).await
+    }
+
+    async fn verify(&self) -> Result<VerifyReport, BudgetError> {
+        self.inner.verify().await
+    }
+}
