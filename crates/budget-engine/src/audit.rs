@@ -1,11 +1,12 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use meterbox_core::Scope;
+use meterbox_core::{Scope, Timestamp};
 use serde::Serialize;
 
 use crate::{
     Entry, EntryKind, HoldId, HoldState,
-    ledger::{HoldRecord, NewEntry},
+    ledger::{AccountRow, Claim, HoldRecord, NewEntry},
+    window::piece_at,
 };
 
 const MAX_PROBLEMS: usize = 100;
@@ -36,7 +37,9 @@ impl VerifyReport {
 #[derive(Debug, Default)]
 pub(crate) struct Auditor {
     holds: BTreeMap<HoldId, HoldFold>,
-    balances: BTreeMap<(Scope, String), Sum>,
+    balances: BTreeMap<(Scope, Arc<str>), Sum>,
+    /// The pieces of rolling windows, by their end.
+    pieces: BTreeMap<(Scope, Arc<str>), BTreeMap<Timestamp, i128>>,
     last_seq: u64,
     report: VerifyReport,
 }
@@ -59,10 +62,6 @@ impl Sum {
     fn add(&mut self, entry: &NewEntry) {
         self.spent = self.spent.saturating_add(entry.spent_change.into());
         self.held = self.held.saturating_add(entry.held_change.into());
-    }
-
-    fn total(self) -> i128 {
-        self.spent.saturating_add(self.held)
     }
 }
 
@@ -111,46 +110,62 @@ impl Auditor {
             }
             _ => {}
         }
-        let mut overspent = Vec::new();
-        for claim in &fold.record.claims {
-            let balance = self
-                .balances
-                .entry((claim.scope.clone(), claim.period.clone()))
-                .or_default();
-            balance.add(body);
+        let claims = fold.record.claims.clone();
+        for claim in &claims {
+            let used = self.book(claim, entry);
             // Only a new hold must respect the limit: what was really spent is booked whatever the limit.
-            if body.kind == EntryKind::Held && balance.total() > i128::from(claim.limit.nanos()) {
-                overspent.push(format!(
+            if body.kind == EntryKind::Held && used > i128::from(claim.limit.nanos()) {
+                self.problem(format!(
                     "entry {} was admitted beyond the limit of {} in {}",
                     entry.seq, claim.scope, claim.period
                 ));
             }
         }
-        for problem in overspent {
-            self.problem(problem);
-        }
     }
 
-    pub(crate) fn balance(&mut self, scope: &Scope, period: &str, spent: i64, held: i64) {
+    /// Adds an entry to the balances of a claim, and says what is then spent and held of its budget.
+    fn book(&mut self, claim: &Claim, entry: &Entry) -> i128 {
+        let body = &entry.body;
+        let whole = (claim.scope.clone(), Arc::clone(&claim.period));
+        let counts_at = body.counts_at.unwrap_or(entry.at);
+        let Some(piece) = piece_at(&claim.period, counts_at) else {
+            let sum = self.balances.entry(whole).or_default();
+            sum.add(body);
+            return sum.spent.saturating_add(sum.held);
+        };
+        let sum = self.balances.entry(whole.clone()).or_default();
+        sum.held = sum.held.saturating_add(body.held_change.into());
+        let held = sum.held;
+        let pieces = self.pieces.entry(whole).or_default();
+        if body.spent_change != 0 {
+            let spent = pieces.entry(piece.ends_at).or_default();
+            *spent = spent.saturating_add(body.spent_change.into());
+            let part = self.balances.entry((claim.scope.clone(), piece.key)).or_default();
+            part.spent = part.spent.saturating_add(body.spent_change.into());
+        }
+        let still_in = pieces.iter().filter(|(ends_at, _)| **ends_at > entry.at);
+        still_in.fold(held, |sum, (_, spent)| sum.saturating_add(*spent))
+    }
+
+    pub(crate) fn balance(&mut self, row: &AccountRow) {
         self.report.balances = self.report.balances.saturating_add(1);
         let stored = Sum {
-            spent: spent.into(),
-            held: held.into(),
+            spent: row.spent.into(),
+            held: row.held.into(),
         };
-        let folded = self
-            .balances
-            .remove(&(scope.clone(), period.to_owned()))
-            .unwrap_or_default();
+        let key = (row.scope.clone(), Arc::clone(&row.period));
+        let folded = self.balances.remove(&key).unwrap_or_default();
         if stored != folded {
             self.problem(format!(
-                "the balance of {scope} in {period} is {spent} spent and {held} held, its entries add up to {} and {}",
-                folded.spent, folded.held
+                "the balance of {} in {} is {} spent and {} held, its entries add up to {} and {}",
+                row.scope, row.period, row.spent, row.held, folded.spent, folded.held
             ));
         }
     }
 
     pub(crate) fn finish(mut self) -> VerifyReport {
-        for (scope, period) in std::mem::take(&mut self.balances).into_keys() {
+        let missing = std::mem::take(&mut self.balances).into_iter();
+        for ((scope, period), _) in missing.filter(|(_, sum)| *sum != Sum::default()) {
             self.problem(format!(
                 "there are entries of {scope} in {period}, but no balance"
             ));

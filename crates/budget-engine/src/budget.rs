@@ -1,7 +1,7 @@
 use meterbox_core::{Scope, Timestamp, Usd};
 use serde::{Serialize, Serializer};
 
-use crate::{BudgetError, Window};
+use crate::{BudgetError, Window, ledger::TopUpId};
 
 /// How much may be spent in a scope, in each period of a window.
 ///
@@ -18,6 +18,42 @@ pub struct Budget {
     pub window: Window,
     /// What is reported before the limit is reached.
     pub soft_caps: SoftCaps,
+    /// What a period leaves unspent is added to the next period's limit, up to this much. It is not carried on
+    /// further. Calendar windows only; zero for nothing.
+    pub carry_over: Usd,
+    /// This much of the limit is kept for requests that ask as [`degraded`](crate::HoldRequest::degraded), so
+    /// that something cheap still works when the rest is spent.
+    pub degraded_allowance: Usd,
+}
+
+/// Money on top of a limit, once.
+///
+/// What a period spends beyond its own limit comes out of the scope's top-ups, the one that ends first before
+/// the others; what is left of them serves the next periods until it ends. In a rolling window a top-up simply
+/// raises the limit until it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TopUp {
+    /// Its name; granting the same one again changes nothing.
+    pub id: TopUpId,
+    /// Whose; not a wildcard.
+    pub scope: Scope,
+    /// How much.
+    pub amount: Usd,
+    /// Since when.
+    pub granted_at: Timestamp,
+    /// Until when; `None` for ever.
+    pub expires_at: Option<Timestamp>,
+    /// What for, in a few words.
+    pub note: String,
+}
+
+/// Somebody stopped all spending.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stop {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in a few words.
+    pub reason: String,
 }
 
 /// From which share of the limit, in whole percent of spending, the state changes.
@@ -34,14 +70,20 @@ pub struct SoftCaps {
 pub struct BudgetStatus {
     /// The concrete scope.
     pub scope: Scope,
-    /// Its limit.
+    /// Its limit now, with what was carried over and topped up.
     pub limit: Usd,
+    /// How much of the limit was carried over and topped up.
+    pub extra: Usd,
     /// What is spent in this period.
     pub spent: Usd,
     /// What is set aside by holds under way.
     pub held: Usd,
-    /// What a new hold may have.
+    /// What a new hold may have; less [`Budget::degraded_allowance`] where it is not degraded.
     pub remaining: Usd,
+    /// How much of what remains only degraded requests may have.
+    pub degraded_allowance: Usd,
+    /// By how much spending, which is booked whatever it is, and holds exceed the limit.
+    pub overspent: Usd,
     /// When the limit starts afresh; `None` if never.
     pub resets_at: Option<Timestamp>,
     /// How far spending has come.
@@ -73,18 +115,35 @@ impl Default for SoftCaps {
 }
 
 impl Budget {
-    /// A budget with the default soft caps (80 % and 95 %).
+    /// A budget with the default soft caps (80 % and 95 %) and nothing carried over or kept apart.
     pub fn new(scope: Scope, limit: Usd, window: Window) -> Self {
         Self {
             scope,
             limit,
             window,
             soft_caps: SoftCaps::default(),
+            carry_over: Usd::ZERO,
+            degraded_allowance: Usd::ZERO,
         }
     }
 
+    /// Carries up to this much of what a period leaves over to the next.
+    #[must_use]
+    pub fn carrying_over(mut self, at_most: Usd) -> Self {
+        self.carry_over = at_most;
+        self
+    }
+
+    /// Keeps this much of the limit for degraded requests.
+    #[must_use]
+    pub fn with_degraded_allowance(mut self, amount: Usd) -> Self {
+        self.degraded_allowance = amount;
+        self
+    }
+
     /// # Errors
-    /// [`BudgetError::Invalid`] where the soft caps are no rising percentages.
+    /// [`BudgetError::Invalid`] where the soft caps are no rising percentages, more is kept apart than there is,
+    /// or something is to be carried over that has no next period.
     pub(crate) fn check(&self) -> Result<(), BudgetError> {
         let SoftCaps {
             warn_percent,
@@ -95,32 +154,34 @@ impl Budget {
                 "soft caps of {warn_percent} % and {degrade_percent} % are not 1 to 100 in rising order"
             )));
         }
+        if self.degraded_allowance > self.limit {
+            return Err(BudgetError::Invalid(format!(
+                "a degraded allowance of {} is more than the limit of {}",
+                self.degraded_allowance, self.limit
+            )));
+        }
+        if !self.carry_over.is_zero() && !matches!(self.window, Window::Calendar(..)) {
+            return Err(BudgetError::Invalid(format!(
+                "nothing can be carried over in the window {}; use a calendar window such as month UTC",
+                self.window
+            )));
+        }
         Ok(())
     }
+}
 
-    /// Where this budget stands for a concrete scope.
-    pub(crate) fn status(&self, scope: Scope, spent: Usd, held: Usd, now: Timestamp) -> BudgetStatus {
-        BudgetStatus {
-            scope,
-            limit: self.limit,
-            spent,
-            held,
-            remaining: self.limit.saturating_sub(spent).saturating_sub(held),
-            resets_at: self.window.period_at(now).resets_at,
-            state: self.state(spent),
-        }
-    }
-
-    fn state(&self, spent: Usd) -> BudgetState {
+impl SoftCaps {
+    /// How far `spent` of `limit` is.
+    pub(crate) fn state(self, limit: Usd, spent: Usd) -> BudgetState {
         let reached = |percent: u8| {
             let spent = i128::from(spent.nanos()).saturating_mul(100);
-            spent >= i128::from(self.limit.nanos()).saturating_mul(i128::from(percent))
+            spent >= i128::from(limit.nanos()).saturating_mul(i128::from(percent))
         };
         if reached(100) {
             BudgetState::Stopped
-        } else if reached(self.soft_caps.degrade_percent) {
+        } else if reached(self.degrade_percent) {
             BudgetState::Degraded
-        } else if reached(self.soft_caps.warn_percent) {
+        } else if reached(self.warn_percent) {
             BudgetState::Warned
         } else {
             BudgetState::Active
@@ -152,13 +213,13 @@ mod tests {
             ("10", BudgetState::Stopped),
             ("11", BudgetState::Stopped),
         ] {
-            assert_eq!(budget.state(spent.parse().unwrap()), state, "{spent}");
+            let reached = budget.soft_caps.state(budget.limit, spent.parse().unwrap());
+            assert_eq!(reached, state, "{spent}");
         }
-        let closed = Budget {
-            limit: Usd::ZERO,
-            ..budget.clone()
-        };
-        assert_eq!(closed.state(Usd::ZERO), BudgetState::Stopped);
+        assert_eq!(
+            SoftCaps::default().state(Usd::ZERO, Usd::ZERO),
+            BudgetState::Stopped
+        );
         let five_hundred = SoftCaps {
             warn_percent: 80,
             degrade_percent: 255,

@@ -16,9 +16,9 @@ use std::{sync::Arc, time::Duration};
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
 use crate::{
-    Budget, BudgetError, BudgetErrorKind, EntryKind, EntryPage, HoldId, HoldRequest, HoldState, LedgerStore,
-    Unbudgeted, Window,
-    ledger::{HoldAction, HoldRecord, IntentId, OpenHold},
+    Budget, BudgetError, BudgetErrorKind, BudgetState, EntryKind, EntryPage, HoldFilter, HoldId, HoldPage,
+    HoldRequest, HoldState, LedgerStore, TopUp, TopUpId, Unbudgeted, Window,
+    ledger::{HoldAction, HoldStatus, IntentId, OpenHold},
 };
 
 /// Makes a module `$name` of one test per property, each with a fresh store from `$new_store`, a closure
@@ -45,6 +45,15 @@ macro_rules! ledger_conformance {
                 unknown_holds_are_refused
                 hostile_names_stay_apart
                 entries_come_in_order_page_by_page
+                a_rolling_window_forgets_piece_by_piece
+                what_is_left_is_carried_over_once
+                a_top_up_serves_once_and_until_it_ends
+                grace_keeps_money_but_begins_nothing
+                the_switch_stops_all_spending
+                metered_use_is_part_of_the_worst_case
+                a_degraded_request_may_have_what_is_kept_for_it
+                holds_are_found_page_by_page
+                a_clock_put_back_forgets_nothing
             );
         }
     };
@@ -150,8 +159,8 @@ pub async fn without_a_budget_nothing_is_held(store: Store) {
         unbudgeted: Unbudgeted::Allow,
         ..open(&["user/ana"], "1")
     };
-    let record = store.open(now(), open).await.unwrap();
-    assert_eq!(record.claims, []);
+    let id = store.open(now(), open).await.unwrap().id;
+    assert_eq!(store.hold(id).await.unwrap().unwrap().claims, []);
     assert_eq!(store.verify().await.unwrap().open_holds, 1);
 }
 
@@ -197,10 +206,7 @@ pub async fn a_closed_hold_stays_closed(store: Store) {
         kind(act(&store, id, HoldAction::Extend { until }).await),
         Some(BudgetErrorKind::Idempotency)
     );
-    let intend = HoldAction::Intend {
-        intent: IntentId::new(),
-        line: line("1"),
-    };
+    let intend = intend(IntentId::new(now()), "1");
     assert_eq!(
         kind(act(&store, id, intend).await),
         Some(BudgetErrorKind::Idempotency)
@@ -254,23 +260,11 @@ pub async fn expiry_frees_once_and_late_draws_are_booked(store: Store) {
 pub async fn unknown_use_is_booked_at_its_worst_case(store: Store) {
     define(&store, "user/*", "10").await;
     let id = hold(&store, &["user/ana"], "3").await.unwrap().id;
-    let [known, unknown, late] = [IntentId::new(), IntentId::new(), IntentId::new()];
+    let [known, unknown, late] = [IntentId::new(now()), IntentId::new(now()), IntentId::new(now())];
     for intent in [known, unknown, late] {
-        act(
-            &store,
-            id,
-            HoldAction::Intend {
-                intent,
-                line: line("1"),
-            },
-        )
-        .await
-        .unwrap();
+        act(&store, id, intend(intent, "1")).await.unwrap();
     }
-    let too_much = HoldAction::Intend {
-        intent: IntentId::new(),
-        line: line("0.000000001"),
-    };
+    let too_much = intend(IntentId::new(now()), "0.000000001");
     assert_eq!(
         kind(act(&store, id, too_much).await),
         Some(BudgetErrorKind::HoldTooSmall)
@@ -408,7 +402,7 @@ pub async fn the_smallest_remainder_may_be_taken(store: Store) {
 /// What was never opened cannot be drawn from.
 pub async fn unknown_holds_are_refused(store: Store) {
     assert_eq!(
-        kind(act(&store, HoldId::new(), draw("1")).await),
+        kind(act(&store, HoldId::new(now()), draw("1")).await),
         Some(BudgetErrorKind::UnknownHold)
     );
 }
@@ -436,7 +430,8 @@ pub async fn hostile_names_stay_apart(store: Store) {
         let mut open = open(&[], "0.75");
         open.request.scopes = vec![user.clone()];
         let record = store.open(now(), open).await.unwrap();
-        assert_eq!(record.scopes, std::slice::from_ref(user));
+        let kept = store.hold(record.id).await.unwrap().unwrap();
+        assert_eq!(kept.scopes, std::slice::from_ref(user));
         act(&store, record.id, draw("0.25")).await.unwrap();
     }
     for user in users {
@@ -475,7 +470,320 @@ pub async fn entries_come_in_order_page_by_page(store: Store) {
     assert_eq!(pages, all);
 }
 
+/// In no stretch of the window's length is more than the limit admitted, and what leaves it says when.
+pub async fn a_rolling_window_forgets_piece_by_piece(store: Store) {
+    let hour = Window::rolling(Duration::from_secs(3_600)).unwrap();
+    store
+        .define(now(), Budget::new(scope("user/*"), usd("10"), hour))
+        .await
+        .unwrap();
+    for (minute, amount) in [(0, "6"), (30, "3")] {
+        let at = after_minutes(minute);
+        let id = store.open(at, open(&["user/ana"], amount)).await.unwrap().id;
+        store.act(at, id, draw(amount)).await.unwrap();
+        store.act(at, id, close(HoldState::Settled)).await.unwrap();
+    }
+    let refused = store
+        .open(after_minutes(59), open(&["user/ana"], "5"))
+        .await
+        .unwrap_err();
+    // The first piece is a minute long and leaves an hour after its end.
+    assert_eq!(refused.retry_after(), Some(Duration::from_secs(120)));
+    assert_eq!(
+        kind(store.open(after_minutes(60), open(&["user/ana"], "5")).await),
+        Some(BudgetErrorKind::Refused)
+    );
+    let id = store
+        .open(after_minutes(61), open(&["user/ana"], "7"))
+        .await
+        .unwrap()
+        .id;
+    // A hold counts as long as it is open, however old it is.
+    let until = after_minutes(200);
+    store
+        .act(after_minutes(61), id, HoldAction::Extend { until })
+        .await
+        .unwrap();
+    let status = store
+        .status(after_minutes(190), &scope("user/ana"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((status.spent, status.held), (Usd::ZERO, usd("7")));
+    // Spending counts when it happens.
+    store.act(after_minutes(190), id, draw("7")).await.unwrap();
+    store
+        .act(after_minutes(190), id, close(HoldState::Settled))
+        .await
+        .unwrap();
+    let status = store
+        .status(after_minutes(240), &scope("user/ana"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((status.spent, status.remaining), (usd("7"), usd("3")));
+}
+
+/// A month's rest is added to the next month, up to the cap, and no further.
+pub async fn what_is_left_is_carried_over_once(store: Store) {
+    let budget =
+        Budget::new(scope("user/ana"), usd("10"), Window::month("UTC").unwrap()).carrying_over(usd("4"));
+    store.define(now(), budget).await.unwrap();
+    let status = |at: &str| {
+        let at: Timestamp = at.parse().unwrap();
+        let store = Arc::clone(&store);
+        async move { store.status(at, &scope("user/ana")).await.unwrap().unwrap() }
+    };
+    assert_eq!(
+        status("2026-11-30T00:00:00Z").await.limit,
+        usd("10"),
+        "there was no month before"
+    );
+    let id = hold(&store, &["user/ana"], "7").await.unwrap().id;
+    act(&store, id, draw("7")).await.unwrap();
+    act(&store, id, close(HoldState::Settled)).await.unwrap();
+    let december = status("2026-12-05T00:00:00Z").await;
+    assert_eq!((december.limit, december.extra), (usd("13"), usd("3")));
+    let at: Timestamp = "2026-12-05T00:00:00Z".parse().unwrap();
+    assert_eq!(
+        kind(store.open(at, open(&["user/ana"], "13.1")).await),
+        Some(BudgetErrorKind::Refused)
+    );
+    let id = store.open(at, open(&["user/ana"], "13")).await.unwrap().id;
+    store.act(at, id, draw("1")).await.unwrap();
+    store.act(at, id, close(HoldState::Settled)).await.unwrap();
+    assert_eq!(
+        status("2027-01-05T00:00:00Z").await.limit,
+        usd("14"),
+        "no more than the cap"
+    );
+    assert_eq!(
+        status("2027-03-05T00:00:00Z").await.limit,
+        usd("14"),
+        "nothing was spent in the month before"
+    );
+}
+
+/// A top-up is used once, after the period's own limit, and what is left of it ends with it.
+pub async fn a_top_up_serves_once_and_until_it_ends(store: Store) {
+    define(&store, "user/*", "10").await;
+    let top_up = TopUp {
+        id: TopUpId::new(now()),
+        scope: scope("user/ana"),
+        amount: usd("5"),
+        granted_at: now(),
+        expires_at: Some("2027-01-15T00:00:00Z".parse().unwrap()),
+        note: "a busy month".to_owned(),
+    };
+    assert!(store.top_up(now(), top_up.clone()).await.unwrap());
+    assert!(
+        !store.top_up(now(), top_up.clone()).await.unwrap(),
+        "granted twice is granted once"
+    );
+    assert_eq!(store.top_ups(&scope("user/ana")).await.unwrap(), [top_up]);
+    let id = hold(&store, &["user/ana"], "12").await.unwrap().id;
+    act(&store, id, draw("12")).await.unwrap();
+    act(&store, id, close(HoldState::Settled)).await.unwrap();
+    for (at, limit) in [
+        ("2026-11-30T00:00:00Z", "15"),
+        ("2026-12-30T00:00:00Z", "13"),
+        ("2027-01-14T00:00:00Z", "13"),
+        ("2027-01-15T00:00:00Z", "10"),
+    ] {
+        let status = store
+            .status(at.parse().unwrap(), &scope("user/ana"))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(status.limit, usd(limit), "{at}");
+    }
+    let at: Timestamp = "2026-12-30T00:00:00Z".parse().unwrap();
+    assert_eq!(
+        kind(store.open(at, open(&["user/ana"], "13.01")).await),
+        Some(BudgetErrorKind::Refused)
+    );
+    store.open(at, open(&["user/ana"], "13")).await.unwrap();
+    assert_eq!(
+        kind(
+            store
+                .top_up(
+                    now(),
+                    TopUp {
+                        id: TopUpId::new(now()),
+                        scope: scope("org/none"),
+                        amount: usd("1"),
+                        granted_at: now(),
+                        expires_at: None,
+                        note: "nobody".to_owned()
+                    }
+                )
+                .await
+        ),
+        Some(BudgetErrorKind::NoBudget)
+    );
+}
+
+/// After its time a hold keeps its money for the grace: it may end or be extended, and no paid call begins.
+pub async fn grace_keeps_money_but_begins_nothing(store: Store) {
+    define(&store, "user/*", "5").await;
+    let mut open = open(&["user/ana"], "5");
+    open.request.grace = Duration::from_secs(30);
+    let id = store.open(now(), open).await.unwrap().id;
+    let in_grace = now().saturating_add(Duration::from_secs(75));
+    assert_eq!(store.expire(in_grace).await.unwrap(), []);
+    let begin = |at| store.act(at, id, intend(IntentId::new(now()), "1"));
+    assert_eq!(kind(begin(in_grace).await), Some(BudgetErrorKind::Lapsed));
+    let until = in_grace.saturating_add(Duration::from_secs(60));
+    store
+        .act(in_grace, id, HoldAction::Extend { until })
+        .await
+        .unwrap();
+    begin(in_grace).await.unwrap();
+    let over = until.saturating_add(Duration::from_secs(30));
+    let ended = store.expire(over).await.unwrap();
+    assert_eq!(ended.iter().map(|end| end.drawn).collect::<Vec<_>>(), [usd("1")]);
+}
+
+/// While all is stopped nothing begins, in any scope; what was used is booked, and its owner is told.
+pub async fn the_switch_stops_all_spending(store: Store) {
+    define(&store, "user/*", "5").await;
+    let id = hold(&store, &["user/ana"], "2").await.unwrap().id;
+    assert!(store.stop(now(), Some("a leak".to_owned())).await.unwrap());
+    assert!(!store.stop(now(), Some("again".to_owned())).await.unwrap());
+    assert_eq!(store.stopped().await.unwrap().unwrap().reason, "a leak");
+    let until = now().saturating_add(Duration::from_secs(600));
+    for refused in [
+        kind(hold(&store, &["user/bob"], "1").await),
+        kind(act(&store, id, intend(IntentId::new(now()), "1")).await),
+        kind(act(&store, id, HoldAction::Extend { until }).await),
+    ] {
+        assert_eq!(refused, Some(BudgetErrorKind::Stopped));
+    }
+    assert!(act(&store, id, draw("0.5")).await.unwrap().stopped);
+    let status = store.status(now(), &scope("user/ana")).await.unwrap().unwrap();
+    assert_eq!((status.spent, status.state), (usd("0.5"), BudgetState::Stopped));
+    act(&store, id, close(HoldState::Settled)).await.unwrap();
+    assert!(store.stop(now(), None).await.unwrap());
+    assert_eq!(store.stopped().await.unwrap(), None);
+    hold(&store, &["user/bob"], "1").await.unwrap();
+}
+
+/// What a call uses while it goes on is booked at once and counts against its worst case, once.
+pub async fn metered_use_is_part_of_the_worst_case(store: Store) {
+    define(&store, "user/*", "10").await;
+    let meter = |intent, amount: &str| HoldAction::Meter {
+        intent,
+        lines: vec![line(amount)],
+    };
+    for (resolved_with, spent) in [(Some("0.75"), "0.75"), (Some("1.5"), "2.25"), (None, "4.25")] {
+        let id = hold(&store, &["user/ana"], "3").await.unwrap().id;
+        let intent = IntentId::new(now());
+        act(&store, id, intend(intent, "2")).await.unwrap();
+        let before = spent_and_held(&store, "user/ana").await.0;
+        act(&store, id, meter(intent, "0.5")).await.unwrap();
+        let status = act(&store, id, meter(intent, "0.5")).await.unwrap();
+        assert_eq!((status.drawn, status.available), (usd("1"), usd("1")));
+        assert_eq!(
+            spent_and_held(&store, "user/ana").await,
+            (before.saturating_add(usd("1")), usd("2"))
+        );
+        if let Some(amount) = resolved_with {
+            let lines = vec![line(amount)];
+            let status = act(&store, id, HoldAction::Resolve { intent, lines })
+                .await
+                .unwrap();
+            assert_eq!(status.drawn, usd(amount));
+        }
+        let settled = act(&store, id, close(HoldState::Settled))
+            .await
+            .unwrap()
+            .settlement();
+        assert_eq!(settled.estimated.len(), usize::from(resolved_with.is_none()));
+        assert_eq!(spent_and_held(&store, "user/ana").await, (usd(spent), Usd::ZERO));
+        // Late news of a call that is booked already changes nothing.
+        act(&store, id, meter(intent, "9")).await.unwrap();
+        assert_eq!(spent_and_held(&store, "user/ana").await.0, usd(spent));
+    }
+}
+
+/// A part of the limit is only for degraded requests.
+pub async fn a_degraded_request_may_have_what_is_kept_for_it(store: Store) {
+    let month = Window::month("UTC").unwrap();
+    let budget = Budget::new(scope("user/*"), usd("5"), month).with_degraded_allowance(usd("1"));
+    store.define(now(), budget).await.unwrap();
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "4.5").await),
+        Some(BudgetErrorKind::Refused)
+    );
+    hold(&store, &["user/ana"], "4").await.unwrap();
+    let status = store.status(now(), &scope("user/ana")).await.unwrap().unwrap();
+    assert_eq!(
+        (status.remaining, status.degraded_allowance),
+        (usd("1"), usd("1"))
+    );
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "0.1").await),
+        Some(BudgetErrorKind::Refused)
+    );
+    let mut degraded = open(&["user/ana"], "1");
+    degraded.request.degraded = true;
+    store.open(now(), degraded).await.unwrap();
+}
+
+/// Holds come in the order they were opened, all of them or those that are asked for.
+pub async fn holds_are_found_page_by_page(store: Store) {
+    define(&store, "user/*", "100").await;
+    let mut opened = Vec::new();
+    for _ in 0..5 {
+        opened.push(hold(&store, &["user/ana"], "1").await.unwrap().id);
+    }
+    act(&store, opened[1], close(HoldState::Released)).await.unwrap();
+    act(&store, opened[2], intend(IntentId::new(now()), "1"))
+        .await
+        .unwrap();
+    act(&store, opened[2], close(HoldState::Settled)).await.unwrap();
+    let page = |only, after, limit| {
+        let store = Arc::clone(&store);
+        async move {
+            let page = HoldPage { after, limit, only };
+            let holds = store.holds(page).await.unwrap();
+            holds.iter().map(|hold| hold.id).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(page(HoldFilter::All, None, 100).await, opened);
+    assert_eq!(page(HoldFilter::All, Some(opened[1]), 2).await, opened[2..4]);
+    assert_eq!(
+        page(HoldFilter::Open, None, 100).await,
+        [opened[0], opened[3], opened[4]]
+    );
+    assert_eq!(page(HoldFilter::Estimated, None, 100).await, [opened[2]]);
+}
+
+/// A clock that goes back a year finds last year's spending, and coming back finds this year's.
+pub async fn a_clock_put_back_forgets_nothing(store: Store) {
+    define(&store, "user/*", "5").await;
+    let last_year: Timestamp = "2025-11-23T12:00:00Z".parse().unwrap();
+    let spend = |at, amount: &'static str| {
+        let store = Arc::clone(&store);
+        async move {
+            let id = store.open(at, open(&["user/ana"], amount)).await?.id;
+            store.act(at, id, draw(amount)).await?;
+            store.act(at, id, close(HoldState::Settled)).await
+        }
+    };
+    spend(last_year, "4").await.unwrap();
+    spend(now(), "3").await.unwrap();
+    assert_eq!(kind(spend(last_year, "2").await), Some(BudgetErrorKind::Refused));
+    spend(last_year, "1").await.unwrap();
+    assert_eq!(kind(spend(now(), "3").await), Some(BudgetErrorKind::Refused));
+    spend(now(), "2").await.unwrap();
+}
+
 // === words for the properties ===
+
+fn after_minutes(minutes: u64) -> Timestamp {
+    now().saturating_add(Duration::from_secs(minutes.saturating_mul(60)))
+}
 
 fn now() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
@@ -506,15 +814,25 @@ fn draw(amount: &str) -> HoldAction {
     }
 }
 
+fn intend(intent: IntentId, worst_case: &str) -> HoldAction {
+    HoldAction::Intend {
+        intent,
+        line: line(worst_case),
+        reference: None,
+    }
+}
+
 fn close(state: HoldState) -> HoldAction {
     HoldAction::Close { state }
 }
 
 fn open(scopes: &[&str], amount: &str) -> OpenHold {
     let scopes = scopes.iter().map(|text| scope(text));
-    let request = HoldRequest::new(scopes, usd(amount), "a property").ttl(Duration::from_secs(60));
+    let request = HoldRequest::new(scopes, usd(amount), "a property")
+        .ttl(Duration::from_secs(60))
+        .grace(Duration::ZERO);
     OpenHold {
-        id: HoldId::new(),
+        id: HoldId::new(now()),
         request,
         unbudgeted: Unbudgeted::Refuse,
     }
@@ -528,11 +846,11 @@ async fn define(store: &Store, of: &str, limit: &str) {
         .unwrap();
 }
 
-async fn hold(store: &Store, scopes: &[&str], amount: &str) -> Result<HoldRecord, BudgetError> {
+async fn hold(store: &Store, scopes: &[&str], amount: &str) -> Result<HoldStatus, BudgetError> {
     store.open(now(), open(scopes, amount)).await
 }
 
-async fn act(store: &Store, id: HoldId, action: HoldAction) -> Result<HoldRecord, BudgetError> {
+async fn act(store: &Store, id: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
     store.act(now(), id, action).await
 }
 

@@ -1,18 +1,25 @@
 use std::sync::Arc;
 
-use meterbox_core::{Clock, Scope};
+use meterbox_core::{Clock, Scope, Timestamp, Usd};
+use serde::Serialize;
 
 use crate::{
-    Budget, BudgetError, BudgetStatus, Entry, EntryPage, Hold, HoldRequest, LedgerStore, Settlement,
-    VerifyReport,
+    Budget, BudgetError, BudgetStatus, Entry, EntryPage, Hold, HoldId, HoldPage, HoldRequest, LedgerStore,
+    Settlement, Stop, TopUp, TopUpId, VerifyReport,
+    ledger::{HoldRecord, Room, amount_to_hold, check_text, refusal},
 };
 
 /// Budgets over one ledger. Clones share it.
 #[derive(Debug, Clone)]
 pub struct BudgetEngine {
-    pub(crate) store: Arc<dyn LedgerStore>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) parts: Arc<Parts>,
     unbudgeted: Unbudgeted,
+}
+
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) store: Box<dyn LedgerStore>,
+    pub(crate) clock: Box<dyn Clock>,
 }
 
 /// What happens to a request none of whose scopes has a budget.
@@ -26,12 +33,23 @@ pub enum Unbudgeted {
     Allow,
 }
 
+/// What a hold would get.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DryRun {
+    /// How much would be set aside.
+    pub amount: Usd,
+    /// Where the budgets stand that it would count against.
+    pub budgets: Vec<BudgetStatus>,
+}
+
 impl BudgetEngine {
     /// An engine that refuses what has no budget.
     pub fn new(store: impl LedgerStore, clock: impl Clock) -> Self {
         Self {
-            store: Arc::new(store),
-            clock: Arc::new(clock),
+            parts: Arc::new(Parts {
+                store: Box::new(store),
+                clock: Box::new(clock),
+            }),
             unbudgeted: Unbudgeted::default(),
         }
     }
@@ -43,21 +61,29 @@ impl BudgetEngine {
         self
     }
 
+    pub(crate) fn store(&self) -> &dyn LedgerStore {
+        &*self.parts.store
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
     /// Defines a budget, or changes its limit and keeps what was spent.
     ///
     /// # Errors
     /// [`BudgetError::Invalid`], also where the budget exists with another window; store errors.
     pub async fn define(&self, budget: Budget) -> Result<(), BudgetError> {
         budget.check()?;
-        self.store.define(self.clock.now(), budget).await
+        self.store().define(self.now(), budget).await
     }
 
-    /// Removes a budget; false if there was none. What was spent stays in the ledger.
+    /// Removes a budget and its top-ups; false if there was none. What was spent stays in the ledger.
     ///
     /// # Errors
     /// Store errors.
     pub async fn remove(&self, scope: &Scope) -> Result<bool, BudgetError> {
-        self.store.remove(self.clock.now(), scope).await
+        self.store().remove(self.now(), scope).await
     }
 
     /// All budgets, by scope.
@@ -65,7 +91,105 @@ impl BudgetEngine {
     /// # Errors
     /// Store errors.
     pub async fn budgets(&self) -> Result<Vec<Budget>, BudgetError> {
-        self.store.budgets().await
+        self.store().budgets().await
+    }
+
+    /// Adds money to the limit of a scope, once: see [`TopUp`].
+    ///
+    /// # Errors
+    /// [`BudgetError::NoBudget`] where the scope has no budget; [`BudgetError::Invalid`] for a wildcard, no money, an
+    /// end in the past, or a note that is no short text; store errors.
+    pub async fn top_up(
+        &self,
+        scope: &Scope,
+        amount: Usd,
+        expires_at: Option<Timestamp>,
+        note: &str,
+    ) -> Result<TopUp, BudgetError> {
+        let now = self.now();
+        check_text("the note of a top-up", note)?;
+        let wrong = if scope.is_wildcard() {
+            Some(format!("{scope} stands for many scopes; top up one of them"))
+        } else if amount.is_zero() {
+            Some("a top-up of no money changes nothing".to_owned())
+        } else if expires_at.is_some_and(|end| end <= now) {
+            Some("a top-up cannot end before it begins".to_owned())
+        } else {
+            None
+        };
+        if let Some(wrong) = wrong {
+            return Err(BudgetError::Invalid(wrong));
+        }
+        let top_up = TopUp {
+            id: TopUpId::new(now),
+            scope: scope.clone(),
+            amount,
+            granted_at: now,
+            expires_at,
+            note: note.to_owned(),
+        };
+        self.store().top_up(now, top_up.clone()).await?;
+        Ok(top_up)
+    }
+
+    /// The top-ups of a scope, oldest first, used ones too.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn top_ups(&self, scope: &Scope) -> Result<Vec<TopUp>, BudgetError> {
+        self.store().top_ups(scope).await
+    }
+
+    /// The kill switch: from now on, in every process, no hold is opened or extended and no paid call begun; whoever
+    /// draws from an open hold is told to stop. What is used is still booked. False where all was stopped already.
+    ///
+    /// # Errors
+    /// [`BudgetError::Invalid`] for a reason that is no short text; store errors.
+    pub async fn stop_all(&self, reason: &str) -> Result<bool, BudgetError> {
+        self.store().stop(self.now(), Some(reason.to_owned())).await
+    }
+
+    /// Lets spending go on; false where nothing was stopped.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn resume(&self) -> Result<bool, BudgetError> {
+        self.store().stop(self.now(), None).await
+    }
+
+    /// Is all spending stopped, since when, and why?
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn stopped(&self) -> Result<Option<Stop>, BudgetError> {
+        self.store().stopped().await
+    }
+
+    /// What [`hold`](Self::hold) would do now, without doing it.
+    ///
+    /// # Errors
+    /// What it would fail with.
+    pub async fn dry_run(&self, request: HoldRequest) -> Result<DryRun, BudgetError> {
+        let request = request.checked()?;
+        if let Some(stop) = self.stopped().await? {
+            return Err(BudgetError::Stopped(stop));
+        }
+        let mut budgets = Vec::new();
+        for scope in &request.scopes {
+            match self.status(scope).await {
+                Err(BudgetError::NoBudget { .. }) => {}
+                status => budgets.push(status?),
+            }
+        }
+        if budgets.is_empty() && self.unbudgeted == Unbudgeted::Refuse {
+            return Err(refusal(self.now(), &request, &[]));
+        }
+        let left = budgets.iter().map(|status| status.left_for(request.degraded));
+        if let Some(amount) = amount_to_hold(&request, left) {
+            return Ok(DryRun { amount, budgets });
+        }
+        let rooms: Vec<Room> = budgets.into_iter().map(Room::from).collect();
+        Err(refusal(self.now(), &request, &rooms))
     }
 
     /// Sets money aside in every budget of the request, or in none.
@@ -91,9 +215,9 @@ impl BudgetEngine {
                 "{scope} stands for many scopes; name one of them"
             )));
         }
-        let now = self.clock.now();
-        self.store.expire(now).await?;
-        let status = self.store.status(now, scope).await?;
+        let now = self.now();
+        self.store().expire(now).await?;
+        let status = self.store().status(now, scope).await?;
         status.ok_or_else(|| BudgetError::NoBudget {
             scopes: vec![scope.clone()],
         })
@@ -122,12 +246,28 @@ impl BudgetEngine {
         })
     }
 
+    /// A hold, open or ended; `None` where there is none of this name.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn find_hold(&self, id: HoldId) -> Result<Option<HoldRecord>, BudgetError> {
+        self.store().hold(id).await
+    }
+
+    /// A page of holds, oldest first.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn holds(&self, page: HoldPage) -> Result<Vec<HoldRecord>, BudgetError> {
+        self.store().holds(page).await
+    }
+
     /// A page of the ledger, oldest first.
     ///
     /// # Errors
     /// Store errors.
     pub async fn entries(&self, page: EntryPage) -> Result<Vec<Entry>, BudgetError> {
-        self.store.entries(page).await
+        self.store().entries(page).await
     }
 
     /// Ends the holds whose time is over, and says what became of them. Opening a hold and reading a
@@ -136,7 +276,7 @@ impl BudgetEngine {
     /// # Errors
     /// Store errors.
     pub async fn expire(&self) -> Result<Vec<Settlement>, BudgetError> {
-        self.store.expire(self.clock.now()).await
+        self.store().expire(self.now()).await
     }
 
     /// Adds up the whole ledger anew: every balance is the sum of its entries, no hold was admitted beyond
@@ -145,6 +285,6 @@ impl BudgetEngine {
     /// # Errors
     /// Store errors; what is wrong with the ledger is in the report.
     pub async fn verify(&self) -> Result<VerifyReport, BudgetError> {
-        self.store.verify().await
+        self.store().verify().await
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use meterbox_core::{Retryability, Scope, StorageError, Timestamp, Usd};
 
-use crate::{HoldId, Settlement};
+use crate::{HoldId, Settlement, Stop};
 
 /// Why the engine did not do as asked. Whatever the error, nothing was half done.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,15 @@ pub enum BudgetError {
     /// The idempotency key's hold has ended: this is what became of it.
     #[error("the request with this idempotency key has ended; it drew {}", .0.drawn)]
     AlreadyEnded(Box<Settlement>),
+    /// The hold's time is over and its grace runs: extend it before the next paid call.
+    #[error("the hold's time ended at {at}; extend it before another paid call")]
+    Lapsed {
+        /// When.
+        at: Timestamp,
+    },
+    /// Somebody stopped all spending.
+    #[error("all spending is stopped since {}: {}", .0.since, .0.reason)]
+    Stopped(Stop),
     /// There is no such hold.
     #[error("there is no hold {0}")]
     UnknownHold(HoldId),
@@ -79,6 +88,10 @@ pub enum BudgetErrorKind {
     HoldTooSmall,
     /// An idempotency key does not fit, or its request has ended.
     Idempotency,
+    /// The hold's time is over.
+    Lapsed,
+    /// All spending is stopped.
+    Stopped,
     /// There is no such hold.
     UnknownHold,
     /// The request is wrong.
@@ -95,6 +108,8 @@ impl BudgetError {
             Self::NoBudget { .. } => BudgetErrorKind::NoBudget,
             Self::HoldTooSmall { .. } => BudgetErrorKind::HoldTooSmall,
             Self::KeyReused { .. } | Self::AlreadyEnded(_) => BudgetErrorKind::Idempotency,
+            Self::Lapsed { .. } => BudgetErrorKind::Lapsed,
+            Self::Stopped(_) => BudgetErrorKind::Stopped,
             Self::UnknownHold(_) => BudgetErrorKind::UnknownHold,
             Self::Invalid(_) => BudgetErrorKind::Invalid,
             Self::Store(_) => BudgetErrorKind::Store,

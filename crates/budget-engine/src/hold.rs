@@ -5,7 +5,7 @@ use tokio::{runtime::Handle, task::AbortHandle};
 
 use crate::{
     BudgetEngine, BudgetError, HoldId, HoldRequest, HoldState, Settlement, Unbudgeted,
-    ledger::{HoldAction, HoldRecord, IntentId, OpenHold, check_ttl},
+    ledger::{HoldAction, HoldStatus, IntentId, OpenHold, check_ttl},
 };
 
 /// Money set aside. Draw what is used as it is used, then [`settle`](Hold::settle).
@@ -45,11 +45,11 @@ impl Hold {
         request: HoldRequest,
         unbudgeted: Unbudgeted,
     ) -> Result<Self, BudgetError> {
-        let ttl = request.ttl;
+        let (ttl, now) = (request.ttl, engine.now());
         // Armed before the store is asked: whatever becomes of this future, the hold does not leak.
         let mut guard = Guard {
             engine,
-            id: HoldId::new(),
+            id: HoldId::new(now),
             armed: true,
         };
         let open = OpenHold {
@@ -57,8 +57,8 @@ impl Hold {
             request,
             unbudgeted,
         };
-        let store = &guard.engine.store;
-        let record = match store.open(guard.engine.clock.now(), open).await {
+        let opened = guard.engine.store().open(now, open).await;
+        let record = match opened {
             Ok(record) => record,
             Err(error) => {
                 // After a broken-off write nobody knows; after any other error there is no hold.
@@ -120,13 +120,31 @@ impl Hold {
     /// Makes the worst case of a paid outside call durable, before the call.
     ///
     /// # Errors
-    /// [`BudgetError::HoldTooSmall`] or [`BudgetError::AlreadyEnded`]: the call must not be made; store
-    /// errors, after which it must not be made either.
+    /// [`BudgetError::HoldTooSmall`], [`BudgetError::Lapsed`], [`BudgetError::Stopped`] or
+    /// [`BudgetError::AlreadyEnded`]: the call must not be made; store errors, after which it must not be made either.
     pub async fn intend(&self, worst_case: CostLine) -> Result<Intent<'_>, BudgetError> {
-        let id = IntentId::new();
+        self.intend_as(worst_case, None).await
+    }
+
+    /// The same, with the name that others give the call, such as the request id on a provider's bill; for
+    /// [`reconcile`](crate::BudgetEngine::reconcile).
+    ///
+    /// # Errors
+    /// As [`intend`](Self::intend).
+    pub async fn intend_known_as(
+        &self,
+        reference: impl Into<String> + Send,
+        worst_case: CostLine,
+    ) -> Result<Intent<'_>, BudgetError> {
+        self.intend_as(worst_case, Some(reference.into())).await
+    }
+
+    async fn intend_as(&self, line: CostLine, reference: Option<String>) -> Result<Intent<'_>, BudgetError> {
+        let id = IntentId::new(self.guard.engine.now());
         self.act(HoldAction::Intend {
             intent: id,
-            line: worst_case,
+            line,
+            reference,
         })
         .await?;
         Ok(Intent { hold: self, id })
@@ -139,7 +157,7 @@ impl Hold {
     /// `ttl` of nothing or of more than a day; store errors.
     pub async fn extend(&self, ttl: Duration) -> Result<(), BudgetError> {
         check_ttl(ttl)?;
-        let until = self.guard.engine.clock.now().saturating_add(ttl);
+        let until = self.guard.engine.now().saturating_add(ttl);
         self.act(HoldAction::Extend { until }).await.map(drop)
     }
 
@@ -155,21 +173,13 @@ impl Hold {
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                let now = engine.clock.now();
-                let extended = engine
-                    .store
-                    .act(
-                        now,
-                        id,
-                        HoldAction::Extend {
-                            until: now.saturating_add(ttl),
-                        },
-                    )
-                    .await;
-                match extended {
-                    Ok(_) => {}
+                let now = engine.now();
+                let until = now.saturating_add(ttl);
+                match engine.store().act(now, id, HoldAction::Extend { until }).await {
+                    // Stopped spending may go on before the hold's time is over.
+                    Ok(_) | Err(BudgetError::Stopped(_)) => {}
                     Err(BudgetError::Store(error)) => {
-                        tracing::warn!(hold = %id, %error, "a hold was not extended")
+                        tracing::warn!(hold = %id, %error, "a hold was not extended");
                     }
                     Err(_) => return,
                 }
@@ -205,13 +215,34 @@ impl Hold {
         Ok(record.settlement())
     }
 
-    async fn act(&self, action: HoldAction) -> Result<HoldRecord, BudgetError> {
+    async fn act(&self, action: HoldAction) -> Result<HoldStatus, BudgetError> {
         let engine = &self.guard.engine;
-        engine.store.act(engine.clock.now(), self.guard.id, action).await
+        engine.store().act(engine.now(), self.guard.id, action).await
     }
 }
 
 impl Intent<'_> {
+    /// Its name in the ledger.
+    pub fn id(&self) -> IntentId {
+        self.id
+    }
+
+    /// Books what the call has used since the last time, while it goes on: durable when this returns. The lines are
+    /// taken back when the call is [resolved](Self::resolve) with all it used. Where the status says that spending is
+    /// stopped, or that the hold has ended, the call should be ended.
+    ///
+    /// # Errors
+    /// As [`Hold::draw`]; after a store error it is unknown whether the lines were booked, which does no harm: what
+    /// counts in the end is what the call is resolved with, or else the greater of the worst case and the lines.
+    pub async fn meter(
+        &self,
+        used: impl IntoIterator<Item = CostLine> + Send,
+    ) -> Result<HoldStatus, BudgetError> {
+        let lines = used.into_iter().collect();
+        let intent = self.id;
+        self.hold.act(HoldAction::Meter { intent, lines }).await
+    }
+
     /// Replaces the worst case by what the call used.
     ///
     /// # Errors
@@ -256,7 +287,7 @@ impl Drop for Guard {
             let action = HoldAction::Close {
                 state: HoldState::Dropped,
             };
-            match engine.store.act(engine.clock.now(), id, action).await {
+            match engine.store().act(engine.now(), id, action).await {
                 Ok(_) | Err(BudgetError::UnknownHold(_)) => {}
                 Err(error) => tracing::warn!(hold = %id, %error, "a dropped hold stays until it expires"),
             }

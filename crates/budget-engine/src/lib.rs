@@ -30,7 +30,8 @@
 //!
 //! [`CostLine`]: meterbox_core::contract::CostLine
 
-#![deny(clippy::float_arithmetic, clippy::arithmetic_side_effects)]
+#![deny(clippy::float_arithmetic)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod audit;
 mod budget;
@@ -44,16 +45,20 @@ mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
+mod sync;
 mod window;
 
 pub use audit::VerifyReport;
-pub use budget::{Budget, BudgetState, BudgetStatus, SoftCaps};
-pub use engine::{BudgetEngine, Unbudgeted};
+pub use budget::{Budget, BudgetState, BudgetStatus, SoftCaps, Stop, TopUp};
+pub use engine::{BudgetEngine, DryRun, Unbudgeted};
 pub use error::{BudgetError, BudgetErrorKind};
 pub use hold::{Hold, Intent};
-pub use ledger::{Entry, EntryKind, EntryPage, HoldId, HoldRequest, HoldState, Settlement};
+pub use ledger::{
+    Account, Entry, EntryKind, EntryPage, HoldFilter, HoldId, HoldPage, HoldRequest, HoldState, HoldStatus,
+    Posting, Settlement, TopUpId,
+};
 pub use memory::MemoryLedger;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteLedger;
 pub use store::LedgerStore;
-pub use window::{Period, Window, Zone};
+pub use window::{Period, Unit, Window, Zone};

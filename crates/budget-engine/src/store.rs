@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use meterbox_core::{Scope, Timestamp};
 
 use crate::{
-    Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, Settlement, VerifyReport,
-    ledger::{HoldAction, HoldRecord, OpenHold},
+    Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, HoldPage, Settlement, Stop, TopUp,
+    VerifyReport,
+    ledger::{HoldAction, HoldRecord, HoldStatus, OpenHold},
 };
 
 /// Where the ledger is kept.
@@ -18,24 +19,42 @@ pub trait LedgerStore: Send + Sync + fmt::Debug + 'static {
     /// Defines a budget, or changes its limit and keeps what was spent.
     async fn define(&self, now: Timestamp, budget: Budget) -> Result<(), BudgetError>;
 
-    /// Removes a budget; false if there was none. Balances stay.
+    /// Removes a budget and its top-ups; false if there was none. Balances stay.
     async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError>;
 
     /// All budgets, by scope.
     async fn budgets(&self) -> Result<Vec<Budget>, BudgetError>;
 
+    /// Adds money to a limit, once; false where this top-up is known already.
+    async fn top_up(&self, now: Timestamp, top_up: TopUp) -> Result<bool, BudgetError>;
+
+    /// The top-ups of a scope, oldest first, spent ones too.
+    async fn top_ups(&self, scope: &Scope) -> Result<Vec<TopUp>, BudgetError>;
+
+    /// Stops all spending for this reason, or lets it go on (`None`); true where that changes anything.
+    async fn stop(&self, now: Timestamp, reason: Option<String>) -> Result<bool, BudgetError>;
+
+    /// Is all spending stopped?
+    async fn stopped(&self) -> Result<Option<Stop>, BudgetError>;
+
     /// Opens a hold in all its budgets or in none, after ending what has expired. A request with a known
     /// idempotency key gets the hold that key has.
-    async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldRecord, BudgetError>;
+    async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError>;
 
-    /// Does this to a hold and returns what it is then.
-    async fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldRecord, BudgetError>;
+    /// Does this to a hold and returns where it is then.
+    async fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError>;
 
-    /// Ends the holds whose time is over.
+    /// Ends the holds whose time and grace are over.
     async fn expire(&self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError>;
 
     /// Where the budget that applies to this concrete scope stands; `None` if none does.
     async fn status(&self, now: Timestamp, scope: &Scope) -> Result<Option<BudgetStatus>, BudgetError>;
+
+    /// A hold, open or ended.
+    async fn hold(&self, id: HoldId) -> Result<Option<HoldRecord>, BudgetError>;
+
+    /// A page of holds, by id, which is oldest first.
+    async fn holds(&self, page: HoldPage) -> Result<Vec<HoldRecord>, BudgetError>;
 
     /// A page of the ledger, oldest first.
     async fn entries(&self, page: EntryPage) -> Result<Vec<Entry>, BudgetError>;
@@ -44,56 +63,36 @@ pub trait LedgerStore: Send + Sync + fmt::Debug + 'static {
     async fn verify(&self) -> Result<VerifyReport, BudgetError>;
 }
 
+/// Passes each method on as it is, to whatever the pointer points to.
 macro_rules! delegate_ledger_store {
-    ($pointer:ident) => {
+    ($($pointer:ident)* => $methods:tt) => {
+        $(delegate_ledger_store!(@one $pointer $methods);)*
+    };
+    (@one $pointer:ident { $($method:ident($($name:ident: $type:ty),*) -> $value:ty;)* }) => {
         #[async_trait]
         impl<S: LedgerStore + ?Sized> LedgerStore for $pointer<S> {
-            async fn define(&self, now: Timestamp, budget: Budget) -> Result<(), BudgetError> {
-                (**self).define(now, budget).await
-            }
-
-            async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError> {
-                (**self).remove(now, scope).await
-            }
-
-            async fn budgets(&self) -> Result<Vec<Budget>, BudgetError> {
-                (**self).budgets().await
-            }
-
-            async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldRecord, BudgetError> {
-                (**self).open(now, open).await
-            }
-
-            async fn act(
-                &self,
-                now: Timestamp,
-                hold: HoldId,
-                action: HoldAction,
-            ) -> Result<HoldRecord, BudgetError> {
-                (**self).act(now, hold, action).await
-            }
-
-            async fn expire(&self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
-                (**self).expire(now).await
-            }
-
-            async fn status(
-                &self,
-                now: Timestamp,
-                scope: &Scope,
-            ) -> Result<Option<BudgetStatus>, BudgetError> {
-                (**self).status(now, scope).await
-            }
-
-            async fn entries(&self, page: EntryPage) -> Result<Vec<Entry>, BudgetError> {
-                (**self).entries(page).await
-            }
-
-            async fn verify(&self) -> Result<VerifyReport, BudgetError> {
-                (**self).verify().await
-            }
+            $(
+                async fn $method(&self, $($name: $type),*) -> Result<$value, BudgetError> {
+                    (**self).$method($($name),*).await
+                }
+            )*
         }
     };
 }
-delegate_ledger_store!(Arc);
-delegate_ledger_store!(Box);
+delegate_ledger_store!(Arc Box => {
+    define(now: Timestamp, budget: Budget) -> ();
+    remove(now: Timestamp, scope: &Scope) -> bool;
+    budgets() -> Vec<Budget>;
+    top_up(now: Timestamp, top_up: TopUp) -> bool;
+    top_ups(scope: &Scope) -> Vec<TopUp>;
+    stop(now: Timestamp, reason: Option<String>) -> bool;
+    stopped() -> Option<Stop>;
+    open(now: Timestamp, open: OpenHold) -> HoldStatus;
+    act(now: Timestamp, hold: HoldId, action: HoldAction) -> HoldStatus;
+    expire(now: Timestamp) -> Vec<Settlement>;
+    status(now: Timestamp, scope: &Scope) -> Option<BudgetStatus>;
+    hold(id: HoldId) -> Option<HoldRecord>;
+    holds(page: HoldPage) -> Vec<HoldRecord>;
+    entries(page: EntryPage) -> Vec<Entry>;
+    verify() -> VerifyReport;
+});

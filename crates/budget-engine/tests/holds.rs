@@ -31,7 +31,9 @@ fn ana() -> Scope {
 }
 
 fn request(amount: &str) -> HoldRequest {
-    HoldRequest::new([ana()], usd(amount), "a test").ttl(Duration::from_secs(60))
+    HoldRequest::new([ana()], usd(amount), "a test")
+        .ttl(Duration::from_secs(60))
+        .grace(Duration::ZERO)
 }
 
 fn line(amount: &str) -> CostLine {

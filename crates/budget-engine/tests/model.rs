@@ -221,8 +221,9 @@ async fn hold(
         .map(|scope| SCOPES[*scope].parse().unwrap())
         .collect();
     named.sort();
-    let mut request =
-        HoldRequest::new(named, usd(amount), "model").ttl(Duration::from_secs(TTL_SECONDS as u64));
+    let mut request = HoldRequest::new(named, usd(amount), "model")
+        .ttl(Duration::from_secs(TTL_SECONDS as u64))
+        .grace(Duration::ZERO);
     request.at_least = at_least.map(usd);
     let id: HoldId = uuid_from(model.holds.len());
     let opened = store

@@ -162,7 +162,7 @@ fn files_of_others_and_of_other_versions_are_refused() {
 
     for (sql, named) in [
         (
-            "INSERT INTO meterbox_migrations VALUES (2, 'later')",
+            "INSERT INTO meterbox_migrations VALUES (99, 'later')",
             "newer version",
         ),
         (

@@ -44,7 +44,9 @@ async fn one_process() {
     let mut asked = 0;
     while asked < HOLDS_ASKED_FOR || !stop.exists() {
         asked += 1;
-        let request = HoldRequest::new(scopes(), Usd::from_dollars(1), "one of many").ttl(TTL);
+        let request = HoldRequest::new(scopes(), Usd::from_dollars(1), "one of many")
+            .ttl(TTL)
+            .grace(Duration::ZERO);
         let refused = match engine.hold(request).await {
             Ok(hold) => {
                 hold.draw(a_little(&name)).await.unwrap();

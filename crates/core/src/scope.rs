@@ -1,6 +1,6 @@
 //! Whose money, or whose turn: `kind/id`.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -19,11 +19,12 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 /// The kind is a short lower-case word; the id is any text without control characters, up to 256 bytes.
 /// In text and in URLs the id is percent-encoded, so that each scope is two path segments and no id can
 /// be mistaken for another scope. `user/*` is the wildcard: a budget defined on it applies to each user.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Clones share their text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Scope {
-    kind: String,
-    id: String,
+    /// `kind/id`, the id not percent-encoded; a kind has no `/`.
+    text: Arc<str>,
 }
 
 /// Why a text is not a scope.
@@ -58,43 +59,54 @@ impl Scope {
         if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
             return Err(InvalidScope::Id);
         }
-        Ok(Self {
-            kind: kind.to_owned(),
-            id: id.to_owned(),
-        })
+        Ok(Self::joined(kind, id))
+    }
+
+    fn joined(kind: &str, id: &str) -> Self {
+        Self {
+            text: [kind, "/", id].concat().into(),
+        }
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.text.split_once('/').unwrap_or_default()
     }
 
     /// The kind, such as `user`.
     pub fn kind(&self) -> &str {
-        &self.kind
+        self.parts().0
     }
 
     /// The id as it is, not percent-encoded.
     pub fn id(&self) -> &str {
-        &self.id
+        self.parts().1
     }
 
     /// True for `kind/*`, which stands for each scope of its kind.
     pub fn is_wildcard(&self) -> bool {
-        self.id == "*"
+        self.id() == "*"
     }
 
     /// The wildcard of this scope's kind.
     #[must_use]
     pub fn wildcard(&self) -> Self {
-        Self {
-            kind: self.kind.clone(),
-            id: "*".to_owned(),
-        }
+        Self::joined(self.kind(), "*")
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_wildcard() {
-            return write!(f, "{}/*", self.kind);
+        let (kind, id) = self.parts();
+        if id == "*" {
+            return write!(f, "{kind}/*");
         }
-        write!(f, "{}/{}", self.kind, utf8_percent_encode(&self.id, ESCAPED))
+        write!(f, "{kind}/{}", utf8_percent_encode(id, ESCAPED))
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

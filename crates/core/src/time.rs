@@ -22,6 +22,8 @@ pub struct InvalidTimestamp;
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const UNIX_EPOCH: Self = Self(0);
+    /// The end of the year 9999, as far as calendars here go.
+    pub const MAX: Self = Self(253_402_207_200_000_000);
 
     /// The point this many microseconds after (or before) 1970; `None` outside the years -9999 to 9999.
     pub fn from_micros(micros: i64) -> Option<Self> {
@@ -39,8 +41,7 @@ impl Timestamp {
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        let latest = jiff::Timestamp::MAX.as_microsecond();
-        Self(self.0.saturating_add(micros).min(latest))
+        Self(self.0.saturating_add(micros).min(Self::MAX.0))
     }
 
     /// How long after `earlier` this point is; zero where it is not after it.
@@ -172,6 +173,11 @@ mod tests {
         assert_eq!(later.duration_since(early), Duration::from_secs(3));
         assert_eq!(early.duration_since(later), Duration::ZERO);
         assert_eq!(Timestamp::from_micros(i64::MAX), None);
+        assert_eq!(
+            Timestamp::from_micros(Timestamp::MAX.as_micros()),
+            Some(Timestamp::MAX)
+        );
+        assert!(Timestamp::MAX.duration_since(later) > Duration::from_secs(7_900 * 365 * 86_400));
         assert!(early.saturating_add(Duration::MAX) > later);
         assert!("yesterday".parse::<Timestamp>().is_err());
     }

@@ -12,6 +12,7 @@ enum Fault {
     Sqlite(rusqlite::Error),
     Corrupt(String),
     Incompatible(String),
+    BrokenOff,
 }
 
 impl SqliteError {
@@ -22,6 +23,10 @@ impl SqliteError {
 
     pub(crate) fn incompatible(what: impl Into<String>) -> Self {
         Self(Fault::Incompatible(what.into()))
+    }
+
+    pub(crate) fn broken_off() -> Self {
+        Self(Fault::BrokenOff)
     }
 
     /// The same fault in the words all stores share; `path` is the file at fault.
@@ -35,6 +40,10 @@ impl SqliteError {
             Fault::Incompatible(what) => {
                 let message = format!("{file} {what}");
                 return StorageError::new(StorageErrorKind::Incompatible, message);
+            }
+            Fault::BrokenOff => {
+                let message = format!("{file} could not be written together with another write; try again");
+                return StorageError::new(StorageErrorKind::Busy, message);
             }
             Fault::Sqlite(error) => error,
         };

@@ -2,8 +2,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use meterbox_budget_engine::{
-    Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, LedgerStore, Settlement, VerifyReport,
-    ledger::{HoldAction, HoldRecord, OpenHold},
+    Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, HoldPage, LedgerStore, Settlement, Stop,
+    TopUp, VerifyReport,
+    ledger::{HoldAction, HoldRecord, HoldStatus, OpenHold},
 };
 use meterbox_core::{Scope, StorageError, StorageErrorKind, Timestamp};
 
@@ -84,11 +85,27 @@ impl LedgerStore for FaultyLedger {
         self.inner.budgets().await
     }
 
-    async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldRecord, BudgetError> {
+    async fn top_up(&self, now: Timestamp, top_up: TopUp) -> Result<bool, BudgetError> {
+        self.inner.top_up(now, top_up).await
+    }
+
+    async fn top_ups(&self, scope: &Scope) -> Result<Vec<TopUp>, BudgetError> {
+        self.inner.top_ups(scope).await
+    }
+
+    async fn stop(&self, now: Timestamp, reason: Option<String>) -> Result<bool, BudgetError> {
+        self.inner.stop(now, reason).await
+    }
+
+    async fn stopped(&self) -> Result<Option<Stop>, BudgetError> {
+        self.inner.stopped().await
+    }
+
+    async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
         self.or_fault(self.inner.open(now, open)).await
     }
 
-    async fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldRecord, BudgetError> {
+    async fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
         self.or_fault(self.inner.act(now, hold, action)).await
     }
 
@@ -98,6 +115,14 @@ impl LedgerStore for FaultyLedger {
 
     async fn status(&self, now: Timestamp, scope: &Scope) -> Result<Option<BudgetStatus>, BudgetError> {
         self.inner.status(now, scope).await
+    }
+
+    async fn hold(&self, id: HoldId) -> Result<Option<HoldRecord>, BudgetError> {
+        self.inner.hold(id).await
+    }
+
+    async fn holds(&self, page: HoldPage) -> Result<Vec<HoldRecord>, BudgetError> {
+        self.inner.holds(page).await
     }
 
     async fn entries(&self, page: EntryPage) -> Result<Vec<Entry>, BudgetError> {

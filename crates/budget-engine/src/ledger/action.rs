@@ -1,6 +1,8 @@
 use meterbox_core::{Timestamp, Usd, contract::CostLine};
 
-use super::{EntryKind, HoldRecord, HoldState, IntentId, IntentRecord, IntentState, NewEntry, check_line};
+use super::{
+    EntryKind, HoldRecord, HoldState, IntentId, IntentRecord, IntentState, NewEntry, check_line, check_text,
+};
 use crate::BudgetError;
 
 /// What can be done to a hold.
@@ -9,7 +11,7 @@ use crate::BudgetError;
 pub enum HoldAction {
     /// Let it live until then.
     Extend {
-        /// When it shall end by itself.
+        /// When its time shall be over.
         until: Timestamp,
     },
     /// Write down the worst case of a paid call before it is made.
@@ -18,8 +20,18 @@ pub enum HoldAction {
         intent: IntentId,
         /// Its worst case.
         line: CostLine,
+        /// What others call it, such as the request id that a provider's bill has.
+        reference: Option<String>,
     },
-    /// Replace the worst case of a paid call by what it used; by nothing if it was never made.
+    /// Spend part of a paid call's worst case while it goes on.
+    Meter {
+        /// The call's name.
+        intent: IntentId,
+        /// What was used since the last time.
+        lines: Vec<CostLine>,
+    },
+    /// Replace the worst case of a paid call, and what was metered of it, by what it used in all; by nothing if it
+    /// was never made.
     Resolve {
         /// The call's name.
         intent: IntentId,
@@ -41,99 +53,159 @@ pub enum HoldAction {
 }
 
 impl HoldRecord {
-    /// Changes the record and returns what must be added to the ledger with it: each entry's changes
-    /// apply to the balance of every claim.
+    /// Changes the record and adds what must be added to the ledger with it: each entry's changes apply to the
+    /// balance of every claim.
     ///
     /// Money that was spent is always booked, also after the end of the hold and beyond its amount.
     /// Ending a hold twice changes nothing.
     ///
     /// # Errors
-    /// Whatever [`BudgetError`] says; the record is then not to be kept.
-    pub fn apply(&mut self, action: HoldAction) -> Result<Vec<NewEntry>, BudgetError> {
+    /// Whatever [`BudgetError`] says; record and entries are then not to be kept.
+    pub fn apply(
+        &mut self,
+        now: Timestamp,
+        action: HoldAction,
+        entries: &mut Vec<NewEntry>,
+    ) -> Result<(), BudgetError> {
         match action {
             HoldAction::Extend { until } => {
                 self.require_open()?;
                 self.expires_at = self.expires_at.max(until);
-                Ok(Vec::new())
+                Ok(())
             }
-            HoldAction::Intend { intent, line } => self.intend(intent, line),
-            HoldAction::Resolve { intent, lines } => self.resolve(intent, lines),
-            HoldAction::Draw { key, line } => Ok(vec![NewEntry {
-                key,
-                ..self.draw(line)?
-            }]),
-            HoldAction::Close { state } => self.close(state),
+            HoldAction::Intend {
+                intent,
+                line,
+                reference,
+            } => {
+                if let Some(reference) = &reference {
+                    check_text("the reference of an intent", reference)?;
+                }
+                let intent = IntentRecord {
+                    id: intent,
+                    line,
+                    at: now,
+                    reference,
+                    metered: Usd::ZERO,
+                    state: IntentState::Open,
+                };
+                self.intend(now, intent, entries)
+            }
+            HoldAction::Meter { intent, lines } => self.meter(intent, lines, entries),
+            HoldAction::Resolve { intent, lines } => self.resolve(intent, lines, entries),
+            HoldAction::Draw { key, line } => {
+                let drawn = self.draw(line, None)?;
+                entries.push(NewEntry {
+                    key: key.map(String::into_boxed_str),
+                    ..drawn
+                });
+                Ok(())
+            }
+            HoldAction::Close { state } => self.close(state, entries),
         }
     }
 
-    fn intend(&mut self, id: IntentId, line: CostLine) -> Result<Vec<NewEntry>, BudgetError> {
+    fn intend(
+        &mut self,
+        now: Timestamp,
+        intent: IntentRecord,
+        entries: &mut Vec<NewEntry>,
+    ) -> Result<(), BudgetError> {
         self.require_open()?;
-        check_line(&line)?;
-        let available = self.available();
-        if line.amount > available {
+        if now >= self.expires_at {
+            return Err(BudgetError::Lapsed { at: self.expires_at });
+        }
+        check_line(&intent.line)?;
+        let (available, worst_case) = (self.available(), intent.line.amount);
+        if worst_case > available {
             return Err(BudgetError::HoldTooSmall {
                 available,
-                worst_case: line.amount,
+                worst_case,
             });
         }
-        let entry = NewEntry::of_hold(self.id, EntryKind::Intended, line.amount);
-        self.intents.push(IntentRecord {
-            id,
-            line: line.clone(),
-            state: IntentState::Open,
+        entries.push(NewEntry {
+            line: Some(Box::new(intent.line.clone())),
+            ..NewEntry::of_hold(self.id, EntryKind::Intended, worst_case)
         });
-        Ok(vec![NewEntry {
-            line: Some(line),
-            ..entry
-        }])
+        self.intents.push(intent);
+        Ok(())
     }
 
-    fn resolve(&mut self, id: IntentId, lines: Vec<CostLine>) -> Result<Vec<NewEntry>, BudgetError> {
-        let Some(intent) = self.intents.iter_mut().find(|intent| intent.id == id) else {
-            return Err(BudgetError::Invalid(format!("the hold has no intent {id}")));
-        };
+    fn meter(
+        &mut self,
+        id: IntentId,
+        lines: Vec<CostLine>,
+        entries: &mut Vec<NewEntry>,
+    ) -> Result<(), BudgetError> {
+        let intent = self.intent(id)?;
+        // Once its use is known, or its worst case is booked, what was metered is in there.
+        if intent.state != IntentState::Open {
+            return Ok(());
+        }
+        let counts_at = intent.at;
+        for line in lines {
+            let amount = line.amount;
+            entries.push(self.draw(line, Some(counts_at))?);
+            let intent = self.intent(id)?;
+            intent.metered = intent.metered.saturating_add(amount);
+        }
+        Ok(())
+    }
+
+    fn resolve(
+        &mut self,
+        id: IntentId,
+        lines: Vec<CostLine>,
+        entries: &mut Vec<NewEntry>,
+    ) -> Result<(), BudgetError> {
+        let intent = self.intent(id)?;
         let known = std::mem::replace(&mut intent.state, IntentState::Resolved);
-        let worst_case = intent.line.clone();
-        let mut entries = Vec::new();
-        match known {
-            IntentState::Resolved => return Ok(entries),
-            IntentState::Open => {}
-            IntentState::Booked => entries.push(self.take_back(worst_case)?),
+        let metered = std::mem::take(&mut intent.metered);
+        let (worst_case, counts_at) = (intent.line.clone(), intent.at);
+        let booked = match known {
+            IntentState::Resolved => return Ok(()),
+            IntentState::Open => metered,
+            IntentState::Booked => metered.max(worst_case.amount),
+        };
+        if !booked.is_zero() {
+            entries.push(self.take_back(worst_case, booked, counts_at));
         }
         for line in lines {
-            entries.push(self.draw(line)?);
+            entries.push(self.draw(line, Some(counts_at))?);
         }
-        Ok(entries)
+        Ok(())
     }
 
-    /// The use of a call became known after the hold had ended at its worst case.
-    fn take_back(&mut self, worst_case: CostLine) -> Result<NewEntry, BudgetError> {
-        let amount = worst_case.amount;
+    /// What was booked of a paid call so far, before its use is known. Of an open hold it is set aside again.
+    fn take_back(&mut self, line: CostLine, amount: Usd, counts_at: Timestamp) -> NewEntry {
+        let before = self.left();
         self.drawn = self.drawn.saturating_sub(amount);
-        let entry = NewEntry::of_hold(self.id, EntryKind::Corrected, amount);
-        Ok(NewEntry {
-            line: Some(worst_case),
+        let set_aside = self.left().saturating_sub(before);
+        NewEntry {
+            line: Some(Box::new(line)),
+            counts_at: Some(counts_at),
+            held_change: set_aside.nanos(),
             spent_change: negative(amount),
-            ..entry
-        })
+            ..NewEntry::of_hold(self.id, EntryKind::Corrected, amount)
+        }
     }
 
-    fn draw(&mut self, line: CostLine) -> Result<NewEntry, BudgetError> {
+    fn draw(&mut self, line: CostLine, counts_at: Option<Timestamp>) -> Result<NewEntry, BudgetError> {
         check_line(&line)?;
         let amount = line.amount;
         let covered = amount.min(self.left());
         let too_large = || BudgetError::Invalid(format!("{amount} more would be too large a sum"));
         self.drawn = self.drawn.checked_add(amount).ok_or_else(too_large)?;
-        let entry = NewEntry::of_hold(self.id, EntryKind::Drawn, amount);
         Ok(NewEntry {
-            line: Some(line),
+            line: Some(Box::new(line)),
+            counts_at,
             held_change: negative(covered),
             spent_change: amount.nanos(),
-            ..entry
+            ..NewEntry::of_hold(self.id, EntryKind::Drawn, amount)
         })
     }
 
-    fn close(&mut self, state: HoldState) -> Result<Vec<NewEntry>, BudgetError> {
+    fn close(&mut self, state: HoldState, entries: &mut Vec<NewEntry>) -> Result<(), BudgetError> {
         let kind = match state {
             HoldState::Settled => EntryKind::Settled,
             HoldState::Released => EntryKind::Released,
@@ -142,34 +214,43 @@ impl HoldRecord {
             HoldState::Open => return Err(BudgetError::Invalid("a hold cannot be ended as open".to_owned())),
         };
         if self.state != HoldState::Open {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let mut entries = Vec::new();
-        for worst_case in self.book_open_intents() {
-            entries.push(self.draw(worst_case)?);
+        for (rest, counts_at) in self.book_open_intents() {
+            entries.push(self.draw(rest, Some(counts_at))?);
         }
         let freed = self.left();
         self.state = state;
-        let entry = NewEntry::of_hold(self.id, kind, freed);
         entries.push(NewEntry {
             held_change: negative(freed),
-            ..entry
+            ..NewEntry::of_hold(self.id, kind, freed)
         });
-        Ok(entries)
+        Ok(())
     }
 
-    fn book_open_intents(&mut self) -> Vec<CostLine> {
-        let mut worst_cases = Vec::new();
+    /// What is still to be drawn of the worst cases of calls whose use is unknown, and when it counts.
+    fn book_open_intents(&mut self) -> Vec<(CostLine, Timestamp)> {
+        let mut rests = Vec::new();
         for intent in &mut self.intents {
             if intent.state == IntentState::Open {
                 intent.state = IntentState::Booked;
-                worst_cases.push(CostLine {
+                let rest = CostLine {
                     estimated: true,
+                    amount: intent.outstanding(),
                     ..intent.line.clone()
-                });
+                };
+                rests.push((rest, intent.at));
             }
         }
-        worst_cases
+        rests
+    }
+
+    fn intent(&mut self, id: IntentId) -> Result<&mut IntentRecord, BudgetError> {
+        let unknown = || BudgetError::Invalid(format!("the hold has no intent {id}"));
+        self.intents
+            .iter_mut()
+            .find(|intent| intent.id == id)
+            .ok_or_else(unknown)
     }
 
     fn require_open(&self) -> Result<(), BudgetError> {
@@ -189,7 +270,11 @@ fn negative(amount: Usd) -> i64 {
 ///
 /// # Errors
 /// [`BudgetError::KeyReused`] where that was another line.
-pub fn replayed_draw(key: &str, line: &CostLine, first: Option<&CostLine>) -> Result<bool, BudgetError> {
+pub(crate) fn replayed_draw(
+    key: &str,
+    line: &CostLine,
+    first: Option<&CostLine>,
+) -> Result<bool, BudgetError> {
     match first {
         None => Ok(false),
         Some(first) if first == line => Ok(true),

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use meterbox_core::{Timestamp, Usd};
+use meterbox_core::{Scope, Timestamp, Usd};
 
-use super::{Claim, EntryKind, HoldId, HoldRecord, HoldRequest, HoldState, NewEntry};
-use crate::{Budget, BudgetError, BudgetStatus, Period, Unbudgeted};
+use super::{HoldId, HoldRequest};
+use crate::{Budget, BudgetError, BudgetStatus, Unbudgeted};
 
 /// Where only holds under way stand in the way, they end sooner than any period.
 const POLL_FOR_HELD_MONEY: Duration = Duration::from_secs(5);
@@ -19,18 +19,24 @@ pub struct OpenHold {
     pub unbudgeted: Unbudgeted,
 }
 
-/// A scope of the request that has a budget, and where that stands in its present period.
+/// What a budget has for a request, and when it may have more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claimable {
-    /// The period whose balance counts.
-    pub period: Period,
-    /// The balance, before the request.
-    pub status: BudgetStatus,
+pub(crate) struct Room {
+    pub(crate) status: BudgetStatus,
+    /// What leaves a rolling window, and when; earliest first.
+    pub(crate) leaving: Vec<(Timestamp, Usd)>,
 }
 
-/// Which of a scope's two possible budgets applies: its own, or else its wildcard's.
-pub fn applicable(own: Option<Budget>, wildcard: Option<Budget>) -> Option<Budget> {
-    own.or(wildcard)
+/// How much a request gets, given what each budget that applies has for it.
+///
+/// The whole rule: the amount fits into what is left of every budget that applies, or nothing is held.
+pub(crate) fn amount_to_hold(request: &HoldRequest, left: impl Iterator<Item = Usd>) -> Option<Usd> {
+    let amount = left.fold(request.amount, Usd::min);
+    (amount >= least(request)).then_some(amount)
+}
+
+pub(crate) fn least(request: &HoldRequest) -> Usd {
+    request.at_least.unwrap_or(request.amount)
 }
 
 /// May `new` take the place of `old`? A limit may change at any time and keeps what was spent. Another
@@ -38,7 +44,7 @@ pub fn applicable(own: Option<Budget>, wildcard: Option<Budget>) -> Option<Budge
 ///
 /// # Errors
 /// [`BudgetError::Invalid`] where the window differs.
-pub fn check_redefinition(old: &Budget, new: &Budget) -> Result<(), BudgetError> {
+pub(crate) fn check_redefinition(old: &Budget, new: &Budget) -> Result<(), BudgetError> {
     if old.window == new.window {
         return Ok(());
     }
@@ -48,99 +54,83 @@ pub fn check_redefinition(old: &Budget, new: &Budget) -> Result<(), BudgetError>
     )))
 }
 
-/// May this hold be opened? If so, the record to keep and the entry to add; if not, nothing changes.
-///
-/// The whole rule: the amount fits into what is left of every budget that applies, or nothing is held.
-///
-/// # Errors
-/// [`BudgetError::Refused`] or [`BudgetError::NoBudget`].
-pub fn decide(
-    now: Timestamp,
-    open: OpenHold,
-    claimable: &[Claimable],
-) -> Result<(HoldRecord, NewEntry), BudgetError> {
-    let OpenHold {
-        id,
-        request,
-        unbudgeted,
-    } = open;
-    if claimable.is_empty() && unbudgeted == Unbudgeted::Refuse {
-        return Err(BudgetError::NoBudget {
-            scopes: request.scopes,
-        });
+impl BudgetStatus {
+    /// What a request may have of it.
+    pub(crate) fn left_for(&self, degraded: bool) -> Usd {
+        if degraded {
+            self.remaining
+        } else {
+            self.remaining.saturating_sub(self.degraded_allowance)
+        }
     }
-    let least = request.at_least.unwrap_or(request.amount);
-    let tightest = claimable
-        .iter()
-        .map(|claim| &claim.status)
-        .min_by_key(|status| status.remaining);
-    if let Some(status) = tightest.filter(|status| status.remaining < least) {
-        return Err(refuse(now, least, status, claimable));
-    }
-    let amount = tightest.map_or(request.amount, |status| request.amount.min(status.remaining));
-    let record = HoldRecord {
-        id,
-        requested: request.amount,
-        at_least: request.at_least,
-        amount,
-        drawn: Usd::ZERO,
-        state: HoldState::Open,
-        created_at: now,
-        expires_at: now.saturating_add(request.ttl),
-        claims: claimable.iter().map(Claimable::to_claim).collect(),
-        intents: Vec::new(),
-        scopes: request.scopes,
-        purpose: request.purpose,
-        idempotency_key: request.idempotency_key,
-    };
-    let entry = NewEntry::of_hold(id, EntryKind::Held, amount);
-    Ok((
-        record,
-        NewEntry {
-            held_change: amount.nanos(),
-            ..entry
-        },
-    ))
 }
 
-/// Names the tightest budget, and a time to retry that suits all that refused.
-fn refuse(now: Timestamp, requested: Usd, tightest: &BudgetStatus, claimable: &[Claimable]) -> BudgetError {
-    let refusing = claimable
+/// Names the tightest of the budgets, and a time to retry that suits all that refused.
+pub(crate) fn refusal(now: Timestamp, request: &HoldRequest, rooms: &[Room]) -> BudgetError {
+    let requested = least(request);
+    let left = |room: &Room| room.status.left_for(request.degraded);
+    let Some(tightest) = rooms.iter().min_by_key(|room| left(room)) else {
+        return BudgetError::NoBudget {
+            scopes: request.scopes.clone(),
+        };
+    };
+    let waits: Option<Vec<Duration>> = rooms
         .iter()
-        .map(|claim| &claim.status)
-        .filter(|status| status.remaining < requested);
-    let waits: Option<Vec<Duration>> = refusing.map(|status| wait(now, requested, status)).collect();
+        .filter(|room| left(room) < requested)
+        .map(|room| room.wait(now, requested, request.degraded))
+        .collect();
+    let status = &tightest.status;
     BudgetError::Refused {
-        scope: tightest.scope.clone(),
-        limit: tightest.limit,
-        spent: tightest.spent,
-        held: tightest.held,
-        remaining: tightest.remaining,
+        scope: status.scope.clone(),
+        limit: status.limit,
+        spent: status.spent,
+        held: status.held,
+        remaining: left(tightest),
         requested,
-        resets_at: tightest.resets_at,
+        resets_at: status.resets_at,
         retry_after: waits.and_then(|waits| waits.into_iter().max()),
     }
 }
 
-/// How long until this budget may cover the request; `None` if it never will.
-fn wait(now: Timestamp, requested: Usd, status: &BudgetStatus) -> Option<Duration> {
-    if requested > status.limit {
-        return None;
+impl From<BudgetStatus> for Room {
+    fn from(status: BudgetStatus) -> Self {
+        Self {
+            status,
+            leaving: Vec::new(),
+        }
     }
-    let until_reset = status.resets_at.map(|at| at.duration_since(now));
-    let blocked_by_spending = status.limit.saturating_sub(status.spent) < requested;
-    if blocked_by_spending {
-        return until_reset;
-    }
-    Some(until_reset.map_or(POLL_FOR_HELD_MONEY, |wait| wait.min(POLL_FOR_HELD_MONEY)))
 }
 
-impl Claimable {
-    fn to_claim(&self) -> Claim {
-        Claim {
-            scope: self.status.scope.clone(),
-            period: self.period.key.clone(),
-            limit: self.status.limit,
+impl Room {
+    /// How long until this budget may cover the request; `None` if it never will.
+    fn wait(&self, now: Timestamp, requested: Usd, degraded: bool) -> Option<Duration> {
+        let status = &self.status;
+        let kept = if degraded {
+            Usd::ZERO
+        } else {
+            status.degraded_allowance
+        };
+        let usable = status.limit.saturating_sub(kept);
+        let own = usable.saturating_sub(status.extra);
+        let until_reset = status.resets_at.map(|at| at.duration_since(now));
+        let blocked_by_spending = usable.saturating_sub(status.spent) < requested;
+        if !blocked_by_spending {
+            return Some(until_reset.map_or(POLL_FOR_HELD_MONEY, |wait| wait.min(POLL_FOR_HELD_MONEY)));
         }
+        if status.resets_at.is_some() {
+            return until_reset.filter(|_| requested <= own);
+        }
+        let mut spent = status.spent;
+        self.leaving.iter().find_map(|(at, amount)| {
+            spent = spent.saturating_sub(*amount);
+            (usable.saturating_sub(spent) >= requested).then(|| at.duration_since(now))
+        })
+    }
+}
+
+/// The wildcard's budget seen as that of one of its scopes.
+pub(crate) fn no_budget(scope: &Scope) -> BudgetError {
+    BudgetError::NoBudget {
+        scopes: vec![scope.clone()],
     }
 }

@@ -1,7 +1,7 @@
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 use serde::Serialize;
 
-use super::HoldId;
+use super::{HoldId, HoldRecord, HoldState, IntentState};
 
 /// One line of the ledger. Entries are only ever added; every balance is the sum of their changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,10 +30,17 @@ pub struct NewEntry {
     pub amount: Usd,
     /// What was used, for draws and intents.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<CostLine>,
+    pub line: Option<Box<CostLine>>,
     /// The idempotency key of a draw.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+    pub key: Option<Box<str>>,
+    /// Why, for top-ups and stops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<Box<str>>,
+    /// In whose piece of a rolling window spending counts, where that is not the time of the entry: a paid call
+    /// counts when it was intended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts_at: Option<Timestamp>,
     /// By how many nano-dollars the held balance of each claim changes.
     pub held_change: i64,
     /// By how many nano-dollars the spent balance of each claim changes.
@@ -65,12 +72,21 @@ pub enum EntryKind {
     LimitSet,
     /// A limit was removed.
     LimitRemoved,
+    /// A limit was topped up.
+    ToppedUp,
+    /// All spending was stopped.
+    Stopped,
+    /// Spending may go on.
+    Resumed,
 }
 
 impl EntryKind {
     /// Its name in the ledger.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::ToppedUp => "topped_up",
+            Self::Stopped => "stopped",
+            Self::Resumed => "resumed",
             Self::Held => "held",
             Self::Intended => "intended",
             Self::Drawn => "drawn",
@@ -97,6 +113,9 @@ impl EntryKind {
             Self::Expired,
             Self::LimitSet,
             Self::LimitRemoved,
+            Self::ToppedUp,
+            Self::Stopped,
+            Self::Resumed,
         ];
         all.into_iter().find(|kind| kind.as_str() == name)
     }
@@ -117,7 +136,7 @@ impl NewEntry {
         }
     }
 
-    fn bare(kind: EntryKind, amount: Usd) -> Self {
+    pub(crate) fn bare(kind: EntryKind, amount: Usd) -> Self {
         Self {
             kind,
             hold: None,
@@ -125,9 +144,59 @@ impl NewEntry {
             amount,
             line: None,
             key: None,
+            note: None,
+            counts_at: None,
             held_change: 0,
             spent_change: 0,
         }
+    }
+}
+
+/// An account of the double entry: money of a budget is available, held, or spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Account {
+    /// Free for new holds.
+    Available,
+    /// Set aside.
+    Held,
+    /// Gone.
+    Spent,
+}
+
+/// Money that moves from one account of a budget to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct Posting {
+    /// Where it leaves.
+    pub from: Account,
+    /// Where it arrives.
+    pub to: Account,
+    /// How much; more than zero.
+    pub amount: Usd,
+}
+
+impl NewEntry {
+    /// The entry as double entry, the same for every budget its hold counts against. Spending that no hold covers
+    /// (drawn late, or beyond the hold) comes straight out of what is available, below zero if need be: debt.
+    pub fn postings(&self) -> Vec<Posting> {
+        let moved = |from, to, nanos: i128| {
+            let amount = Usd::from_nanos(u64::try_from(nanos).ok()?).ok()?;
+            (!amount.is_zero()).then_some(Posting { from, to, amount })
+        };
+        let (held, spent) = (i128::from(self.held_change), i128::from(self.spent_change));
+        let covered = spent.clamp(0, held.saturating_neg().max(0));
+        let freed = held.saturating_neg().saturating_sub(covered);
+        let uncovered = spent.saturating_sub(covered);
+        [
+            moved(Account::Available, Account::Held, held),
+            moved(Account::Held, Account::Spent, covered),
+            moved(Account::Held, Account::Available, freed),
+            moved(Account::Available, Account::Spent, uncovered),
+            moved(Account::Spent, Account::Available, uncovered.saturating_neg()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 
@@ -143,5 +212,53 @@ pub struct EntryPage {
 impl Default for EntryPage {
     fn default() -> Self {
         Self { after: 0, limit: 100 }
+    }
+}
+
+/// Which holds to read, by id, which is oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldPage {
+    /// Holds after this one; `None` for the first.
+    pub after: Option<HoldId>,
+    /// At most so many.
+    pub limit: usize,
+    /// Which of them.
+    pub only: HoldFilter,
+}
+
+/// Which holds a page is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HoldFilter {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that still set money aside.
+    Open,
+    /// Those with a paid call that is booked at its worst case because its use never became known.
+    Estimated,
+}
+
+impl Default for HoldPage {
+    fn default() -> Self {
+        Self {
+            after: None,
+            limit: 100,
+            only: HoldFilter::All,
+        }
+    }
+}
+
+impl HoldFilter {
+    /// Does it take this hold?
+    pub fn takes(self, hold: &HoldRecord) -> bool {
+        match self {
+            Self::All => true,
+            Self::Open => hold.state == HoldState::Open,
+            Self::Estimated => hold
+                .intents
+                .iter()
+                .any(|intent| intent.state == IntentState::Booked),
+        }
     }
 }

@@ -1,21 +1,27 @@
 //! The rules of the ledger, free of clocks, locks and I/O.
 //!
-//! A store loads the rows a call needs inside one atomic step, asks these functions what must change, and
-//! writes that. So every store obeys the same rules, and the rules can be tested without one.
-//!
-//! - [`decide`]: may this hold be opened?
-//! - [`HoldRecord::apply`]: what does this action change?
+//! [`Books`] is a ledger, or the part of one that a step needs: it decides what may be held and what an action
+//! changes, and says what must be written. A store keeps it in memory for good, or loads into it what a step needs
+//! inside one atomic transaction and writes the [`Changes`]. So every store obeys the same rules, and the rules can
+//! be tested without one.
 
 mod action;
+mod books;
 mod decide;
 mod entry;
+mod extra;
 mod record;
 mod request;
 
-pub use action::{HoldAction, replayed_draw};
-pub use decide::{Claimable, OpenHold, applicable, check_redefinition, decide};
-pub use entry::{Entry, EntryKind, EntryPage, NewEntry};
-pub use record::{Claim, HoldId, HoldRecord, HoldState, IntentId, IntentRecord, IntentState, Settlement};
+pub use action::HoldAction;
+pub use books::{AccountRow, Books, Changes, Defined};
+pub use decide::OpenHold;
+pub use entry::{Account, Entry, EntryKind, EntryPage, HoldFilter, HoldPage, NewEntry, Posting};
+pub use record::{
+    Claim, HoldId, HoldRecord, HoldState, HoldStatus, IntentId, IntentRecord, IntentState, Settlement,
+    TopUpId,
+};
 pub use request::HoldRequest;
 
-pub(crate) use request::{check_line, check_ttl};
+pub(crate) use decide::{Room, amount_to_hold, no_budget, refusal};
+pub(crate) use request::{check_line, check_text, check_ttl};

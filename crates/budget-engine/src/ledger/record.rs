@@ -1,4 +1,12 @@
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 use serde::Serialize;
@@ -15,6 +23,11 @@ pub struct HoldId(Uuid);
 /// Names an intent of a hold.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IntentId(Uuid);
+
+/// Names a top-up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
+pub struct TopUpId(Uuid);
 
 /// Everything a store keeps about one hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +52,12 @@ pub struct HoldRecord {
     pub state: HoldState,
     /// When it began.
     pub created_at: Timestamp,
-    /// When it ends by itself.
+    /// When its time is over; it ends by itself `grace` later.
     pub expires_at: Timestamp,
+    /// How long money stays set aside after that.
+    pub grace: Duration,
+    /// May it have what is kept for degraded requests?
+    pub degraded: bool,
     /// The balances it counts against.
     pub claims: Vec<Claim>,
     /// Paid calls begun.
@@ -53,7 +70,9 @@ pub struct Claim {
     /// Whose.
     pub scope: Scope,
     /// In which period; stays what it was when the hold began.
-    pub period: String,
+    pub period: Arc<str>,
+    /// When that period ends.
+    pub ends_at: Timestamp,
     /// The limit then.
     pub limit: Usd,
 }
@@ -65,6 +84,12 @@ pub struct IntentRecord {
     pub id: IntentId,
     /// Its worst case.
     pub line: CostLine,
+    /// When it was written down; all its spending counts at this time.
+    pub at: Timestamp,
+    /// What others call it, such as the request id a provider's bill has.
+    pub reference: Option<String>,
+    /// What is drawn of it while it goes on.
+    pub metered: Usd,
     /// What is known.
     pub state: IntentState,
 }
@@ -117,7 +142,79 @@ pub struct Settlement {
     pub estimated: Vec<CostLine>,
 }
 
+/// Where a hold stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HoldStatus {
+    /// Which.
+    pub id: HoldId,
+    /// Open, or how it ended.
+    pub state: HoldState,
+    /// What was set aside.
+    pub amount: Usd,
+    /// What is drawn in total.
+    pub drawn: Usd,
+    /// What is set aside and not yet meant for a paid call.
+    pub available: Usd,
+    /// When its time is over.
+    pub expires_at: Timestamp,
+    /// Paid calls whose use never became known, booked at their worst case.
+    pub estimated: Vec<CostLine>,
+    /// Somebody stopped all spending: end the work.
+    pub stopped: bool,
+}
+
+impl HoldStatus {
+    /// What is still set aside.
+    pub fn left(&self) -> Usd {
+        match self.state {
+            HoldState::Open => self.amount.saturating_sub(self.drawn),
+            _ => Usd::ZERO,
+        }
+    }
+
+    /// What became, or would now become, of it.
+    pub fn settlement(&self) -> Settlement {
+        Settlement {
+            hold: self.id,
+            state: self.state,
+            held: self.amount,
+            drawn: self.drawn,
+            freed: self.amount.saturating_sub(self.drawn),
+            overdrawn: self.drawn.saturating_sub(self.amount),
+            estimated: self.estimated.clone(),
+        }
+    }
+}
+
 impl HoldRecord {
+    /// When it ends by itself.
+    pub fn ends_at(&self) -> Timestamp {
+        self.expires_at.saturating_add(self.grace)
+    }
+
+    /// Where it stands.
+    pub fn status(&self) -> HoldStatus {
+        let booked = self
+            .intents
+            .iter()
+            .filter(|intent| intent.state == IntentState::Booked);
+        HoldStatus {
+            id: self.id,
+            state: self.state,
+            amount: self.amount,
+            drawn: self.drawn,
+            available: self.available(),
+            expires_at: self.expires_at,
+            estimated: booked
+                .map(|intent| CostLine {
+                    estimated: true,
+                    ..intent.line.clone()
+                })
+                .collect(),
+            stopped: false,
+        }
+    }
+
     /// What is still set aside.
     pub fn left(&self) -> Usd {
         match self.state {
@@ -133,30 +230,13 @@ impl HoldRecord {
             .iter()
             .filter(|intent| intent.state == IntentState::Open);
         open.fold(self.left(), |left, intent| {
-            left.saturating_sub(intent.line.amount)
+            left.saturating_sub(intent.outstanding())
         })
     }
 
     /// What became, or would now become, of it.
     pub fn settlement(&self) -> Settlement {
-        let booked = self
-            .intents
-            .iter()
-            .filter(|intent| intent.state == IntentState::Booked);
-        Settlement {
-            hold: self.id,
-            state: self.state,
-            held: self.amount,
-            drawn: self.drawn,
-            freed: self.amount.saturating_sub(self.drawn),
-            overdrawn: self.drawn.saturating_sub(self.amount),
-            estimated: booked
-                .map(|intent| CostLine {
-                    estimated: true,
-                    ..intent.line.clone()
-                })
-                .collect(),
-        }
+        self.status().settlement()
     }
 
     /// Answers a request whose idempotency key this hold carries.
@@ -164,15 +244,23 @@ impl HoldRecord {
     /// # Errors
     /// [`BudgetError::KeyReused`] where the request is another, [`BudgetError::AlreadyEnded`] where the
     /// hold has ended.
-    pub fn replay(self, open: &OpenHold) -> Result<Self, BudgetError> {
+    pub fn replay(&self, open: &OpenHold) -> Result<HoldStatus, BudgetError> {
         let request = &open.request;
         let asked = (
             &request.scopes,
             request.amount,
             request.at_least,
             &request.purpose,
+            request.degraded,
         );
-        if (&self.scopes, self.requested, self.at_least, &self.purpose) != asked {
+        let mine = (
+            &self.scopes,
+            self.requested,
+            self.at_least,
+            &self.purpose,
+            self.degraded,
+        );
+        if mine != asked {
             return Err(BudgetError::KeyReused {
                 key: request.idempotency_key.clone().unwrap_or_default(),
             });
@@ -180,7 +268,14 @@ impl HoldRecord {
         if self.state != HoldState::Open {
             return Err(BudgetError::AlreadyEnded(Box::new(self.settlement())));
         }
-        Ok(self)
+        Ok(self.status())
+    }
+}
+
+impl IntentRecord {
+    /// What its worst case may still add to what is drawn.
+    pub fn outstanding(&self) -> Usd {
+        self.line.amount.saturating_sub(self.metered)
     }
 }
 
@@ -228,15 +323,34 @@ impl IntentState {
 }
 
 impl HoldId {
-    pub(crate) fn new() -> Self {
-        Self(Uuid::new_v4())
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self(time_ordered(now))
     }
 }
 
 impl IntentId {
-    pub(crate) fn new() -> Self {
-        Self(Uuid::new_v4())
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self(time_ordered(now))
     }
+}
+
+impl TopUpId {
+    /// A new name.
+    pub fn new(now: Timestamp) -> Self {
+        Self(time_ordered(now))
+    }
+}
+
+/// A version 7 UUID of the time, a counter and bits drawn once per process: names need be unique, not secret, and
+/// later ones land beside each other in an index.
+fn time_ordered(now: Timestamp) -> Uuid {
+    static PROCESS: LazyLock<[u8; 16]> = LazyLock::new(|| Uuid::new_v4().into_bytes());
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let [a, b, c, d] = COUNTER.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let [e, f, g, h, i, j, ..] = *PROCESS;
+    let millis = now.as_micros().max(0).unsigned_abs() / 1_000;
+    // The layout takes six bits of the bytes for itself: the counter keeps clear of them.
+    uuid::Builder::from_unix_timestamp_millis(millis, &[e, a, f, b, c, d, g, h, i, j]).into_uuid()
 }
 
 macro_rules! uuid_text {
@@ -257,7 +371,8 @@ macro_rules! uuid_text {
             type Err = BudgetError;
 
             fn from_str(text: &str) -> Result<Self, BudgetError> {
-                let invalid = |_| BudgetError::Invalid("not the id of a hold or an intent".to_owned());
+                let invalid =
+                    |_| BudgetError::Invalid("not the id of a hold, an intent or a top-up".to_owned());
                 Uuid::try_parse(text).map(Self).map_err(invalid)
             }
         }
@@ -265,6 +380,13 @@ macro_rules! uuid_text {
 }
 uuid_text!(HoldId);
 uuid_text!(IntentId);
+uuid_text!(TopUpId);
+
+impl From<TopUpId> for String {
+    fn from(id: TopUpId) -> Self {
+        id.to_string()
+    }
+}
 
 impl From<HoldId> for String {
     fn from(id: HoldId) -> Self {

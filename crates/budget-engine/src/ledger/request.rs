@@ -8,6 +8,8 @@ const MAX_SCOPES: usize = 16;
 const MAX_TEXT_BYTES: usize = 256;
 const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+const MAX_GRACE: Duration = Duration::from_secs(60 * 60);
 
 /// What is to be set aside, and in which budgets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,11 @@ pub struct HoldRequest {
     pub idempotency_key: Option<String>,
     /// How long the hold lives unless it is extended; 5 minutes by default, at most a day.
     pub ttl: Duration,
+    /// How long after its time the money stays set aside, for an owner that was held up; 30 seconds by default, at
+    /// most an hour. New paid calls are refused by then, and extending still helps.
+    pub grace: Duration,
+    /// May it have the part of the limit that is kept for degraded requests?
+    pub degraded: bool,
 }
 
 impl HoldRequest {
@@ -38,6 +45,8 @@ impl HoldRequest {
             purpose: purpose.into(),
             idempotency_key: None,
             ttl: DEFAULT_TTL,
+            grace: DEFAULT_GRACE,
+            degraded: false,
         }
     }
 
@@ -59,6 +68,20 @@ impl HoldRequest {
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
+        self
+    }
+
+    /// Keeps the money set aside this long after the hold's time.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Also takes what is kept for degraded requests: for the cheap kind of work that goes on when a budget is spent.
+    #[must_use]
+    pub fn degraded(mut self) -> Self {
+        self.degraded = true;
         self
     }
 
@@ -92,6 +115,9 @@ impl HoldRequest {
             check_text("the idempotency key", key)?;
         }
         check_ttl(self.ttl)?;
+        if self.grace > MAX_GRACE {
+            return invalid("a hold's grace is at most an hour".to_owned());
+        }
         Ok(self)
     }
 }

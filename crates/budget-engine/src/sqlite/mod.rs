@@ -1,33 +1,40 @@
+mod cache;
 mod rows;
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use meterbox_core::{Scope, StorageError, Timestamp};
-use meterbox_sqlite::{Database, Migration, SqliteError, rusqlite::Transaction};
+use meterbox_sqlite::{Database, Migration, SqliteError, Writing, rusqlite::Transaction};
 
+use self::cache::Cache;
 use crate::{
-    Budget, BudgetError, BudgetStatus, Entry, EntryKind, EntryPage, HoldId, HoldState, LedgerStore,
-    Settlement, VerifyReport,
+    Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, HoldPage, LedgerStore, Settlement, Stop,
+    TopUp, VerifyReport,
     audit::Auditor,
-    ledger::{
-        Claimable, HoldAction, HoldRecord, NewEntry, OpenHold, applicable, check_redefinition, decide,
-        replayed_draw,
-    },
+    ledger::{Books, HoldAction, HoldRecord, HoldStatus, OpenHold},
 };
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    sql: include_str!("../../migrations/001_ledger.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        sql: include_str!("../../migrations/001_ledger.sql"),
+    },
+    Migration {
+        sql: include_str!("../../migrations/002_windows_and_intents.sql"),
+    },
+];
 
-/// A ledger in a SQLite file. What was answered is on the disk; several processes may share the file.
+/// A ledger in a SQLite file. What was answered is on the disk; several processes may share the file. Steps that
+/// wait at the same time share one commit.
 #[derive(Debug, Clone)]
 pub struct SqliteLedger {
     database: Database,
+    /// Only the writer's thread looks in.
+    cache: Arc<Mutex<Cache>>,
 }
-
-/// A step that ran: what it wrote is kept, also where its answer is a refusal.
-type Step<T> = Result<Result<T, BudgetError>, SqliteError>;
 
 impl SqliteLedger {
     /// Opens the ledger in this file, or begins one. Blocks while it does.
@@ -35,7 +42,11 @@ impl SqliteLedger {
     /// # Errors
     /// A [`StorageError`] that names the file and what to do.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StorageError> {
-        Database::open(path.as_ref(), MIGRATIONS).map(|database| Self { database })
+        let database = Database::open(path.as_ref(), MIGRATIONS)?;
+        Ok(Self {
+            database,
+            cache: Arc::default(),
+        })
     }
 
     /// The file.
@@ -43,12 +54,21 @@ impl SqliteLedger {
         self.database.path()
     }
 
-    async fn write<T, F>(&self, step: F) -> Result<T, BudgetError>
+    /// One step: what it wrote is kept, also where its answer is a refusal.
+    async fn step<T, F>(&self, now: Timestamp, step: F) -> Result<T, BudgetError>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>) -> Step<T> + Send + 'static,
+        F: FnOnce(&Writing<'_>, &mut Cache) -> Result<Result<T, BudgetError>, SqliteError> + Send + 'static,
     {
-        self.database.write(step).await?
+        let cache = Arc::clone(&self.cache);
+        let work = move |ledger: &Writing<'_>| {
+            let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+            cache.refresh(ledger)?;
+            let done = step(ledger, &mut cache)?;
+            cache.write(ledger, now)?;
+            Ok(done)
+        };
+        self.database.write(work).await?
     }
 
     async fn read<T, F>(&self, query: F) -> Result<T, BudgetError>
@@ -60,106 +80,117 @@ impl SqliteLedger {
     }
 }
 
-/// Ends a step with a refusal; what the step wrote before is kept.
-macro_rules! refuse_with {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(error) => return Ok(Err(error)),
-        }
-    };
-}
-
 #[async_trait]
 impl LedgerStore for SqliteLedger {
     async fn define(&self, now: Timestamp, budget: Budget) -> Result<(), BudgetError> {
-        let step = move |ledger: &Transaction<'_>| {
-            if let Some(old) = rows::budget(ledger, &budget.scope)? {
-                refuse_with!(check_redefinition(&old, &budget));
+        self.step(now, move |ledger, cache| {
+            let books = cache.for_scope(ledger, now, &budget.scope)?;
+            match books.define(now, budget) {
+                Ok(defined) => Ok(Ok(rows::put_budget(ledger, &defined)?)),
+                Err(refusal) => Ok(Err(refusal)),
             }
-            rows::put_budget(ledger, &budget)?;
-            let entry = NewEntry::of_limit(budget.scope, EntryKind::LimitSet, budget.limit);
-            rows::append(ledger, now, &entry)?;
-            Ok(Ok(()))
-        };
-        self.write(step).await
+        })
+        .await
     }
 
     async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError> {
         let scope = scope.clone();
-        let step = move |ledger: &Transaction<'_>| {
-            let Some(budget) = rows::budget(ledger, &scope)? else {
-                return Ok(Ok(false));
-            };
+        self.step(now, move |ledger, cache| {
+            let is_removed = cache.for_scope(ledger, now, &scope)?.remove(&scope);
             rows::delete_budget(ledger, &scope)?;
-            let entry = NewEntry::of_limit(scope, EntryKind::LimitRemoved, budget.limit);
-            rows::append(ledger, now, &entry)?;
-            Ok(Ok(true))
-        };
-        self.write(step).await
+            Ok(Ok(is_removed))
+        })
+        .await
     }
 
     async fn budgets(&self) -> Result<Vec<Budget>, BudgetError> {
         self.read(rows::budgets).await
     }
 
-    async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldRecord, BudgetError> {
-        let step = move |ledger: &Transaction<'_>| {
-            refuse_with!(expire(ledger, now)?);
-            if let Some(key) = &open.request.idempotency_key
-                && let Some(record) = rows::hold_by_key(ledger, key)?
-            {
-                return Ok(record.replay(&open));
+    async fn top_up(&self, now: Timestamp, top_up: TopUp) -> Result<bool, BudgetError> {
+        self.step(now, move |ledger, cache| {
+            let books = cache.for_scope(ledger, now, &top_up.scope)?;
+            let granted = books.top_up(top_up.clone());
+            if let Ok(true) = granted {
+                rows::insert_top_up(ledger, &top_up)?;
             }
-            let mut claimable = Vec::new();
-            for scope in &open.request.scopes {
-                claimable.extend(claimable_of(ledger, now, scope)?);
-            }
-            let (record, entry) = refuse_with!(decide(now, open, &claimable));
-            refuse_with!(rows::check_and_move(
-                ledger,
-                &record,
-                std::slice::from_ref(&entry)
-            )?);
-            rows::insert_hold(ledger, &record)?;
-            rows::append(ledger, now, &entry)?;
-            Ok(Ok(record))
-        };
-        self.write(step).await
+            Ok(granted)
+        })
+        .await
     }
 
-    async fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldRecord, BudgetError> {
-        let step = move |ledger: &Transaction<'_>| {
-            let Some(record) = rows::hold(ledger, hold)? else {
-                return Ok(Err(BudgetError::UnknownHold(hold)));
-            };
-            if let HoldAction::Draw { key: Some(key), line } = &action {
-                let first = rows::draw_by_key(ledger, hold, key)?;
-                if refuse_with!(replayed_draw(key, line, first.as_ref())) {
-                    return Ok(Ok(record));
-                }
-            }
-            apply(ledger, now, record, action)
-        };
-        self.write(step).await
+    async fn top_ups(&self, scope: &Scope) -> Result<Vec<TopUp>, BudgetError> {
+        let scope = scope.clone();
+        self.read(move |ledger| rows::top_ups(ledger, &scope)).await
+    }
+
+    async fn stop(&self, now: Timestamp, reason: Option<String>) -> Result<bool, BudgetError> {
+        self.step(now, move |ledger, cache| {
+            let books = cache.rules();
+            let changed = books.stop(now, reason);
+            rows::put_stop(ledger, books.stopped())?;
+            Ok(changed)
+        })
+        .await
+    }
+
+    async fn stopped(&self) -> Result<Option<Stop>, BudgetError> {
+        self.read(rows::stop).await
+    }
+
+    async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
+        self.step(now, move |ledger, cache| {
+            Ok(cache.for_opening(ledger, now, &open)?.open(now, open))
+        })
+        .await
+    }
+
+    async fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
+        self.step(now, move |ledger, cache| {
+            Ok(cache.for_acting(ledger, hold, &action)?.act(now, hold, action))
+        })
+        .await
     }
 
     async fn expire(&self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
         // Most of the time nothing has expired, and then nobody needs the write lock.
-        if self
-            .read(move |ledger| rows::expired_holds(ledger, now))
-            .await?
-            .is_empty()
-        {
+        let expired = self.read(move |ledger| rows::expired_holds(ledger, now)).await?;
+        if expired.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(move |ledger| expire(ledger, now)).await
+        self.step(now, move |ledger, cache| {
+            Ok(cache.for_expiring(ledger, now)?.expire(now))
+        })
+        .await
     }
 
     async fn status(&self, now: Timestamp, scope: &Scope) -> Result<Option<BudgetStatus>, BudgetError> {
         let scope = scope.clone();
-        let claimable = self.read(move |ledger| claimable_of(ledger, now, &scope)).await?;
-        Ok(claimable.map(|claimable| claimable.status))
+        self.read(move |ledger| {
+            let mut books = Books::default();
+            let wildcard = rows::budget(ledger, &scope.wildcard())?;
+            for defined in wildcard.into_iter().chain(rows::budget(ledger, &scope)?) {
+                books.load_budget(defined);
+            }
+            books.load_stop(rows::stop(ledger)?);
+            for top_up in rows::top_ups(ledger, &scope)? {
+                books.load_top_up(top_up);
+            }
+            let since = books.accounts_matter_since(now, &scope);
+            for account in rows::balances(ledger, &scope, since)? {
+                books.load_account(account);
+            }
+            Ok(books.status(now, &scope))
+        })
+        .await
+    }
+
+    async fn hold(&self, id: HoldId) -> Result<Option<HoldRecord>, BudgetError> {
+        self.read(move |ledger| rows::hold(ledger, id)).await
+    }
+
+    async fn holds(&self, page: HoldPage) -> Result<Vec<HoldRecord>, BudgetError> {
+        self.read(move |ledger| rows::holds(ledger, page)).await
     }
 
     async fn entries(&self, page: EntryPage) -> Result<Vec<Entry>, BudgetError> {
@@ -180,56 +211,9 @@ impl LedgerStore for SqliteLedger {
                 limit: usize::MAX,
             };
             rows::each_entry(ledger, all, |entry| auditor.entry(&entry))?;
-            rows::each_balance(ledger, |scope, period, spent, held| {
-                auditor.balance(scope, period, spent, held)
-            })?;
+            rows::each_balance(ledger, |account| auditor.balance(account))?;
             Ok(auditor.finish())
         })
         .await
     }
-}
-
-/// Changes one hold, its balances and the ledger together.
-fn apply(
-    ledger: &Transaction<'_>,
-    now: Timestamp,
-    mut record: HoldRecord,
-    action: HoldAction,
-) -> Step<HoldRecord> {
-    let entries = refuse_with!(record.apply(action));
-    refuse_with!(rows::check_and_move(ledger, &record, &entries)?);
-    rows::update_hold(ledger, &record)?;
-    for entry in &entries {
-        rows::append(ledger, now, entry)?;
-    }
-    Ok(Ok(record))
-}
-
-fn expire(ledger: &Transaction<'_>, now: Timestamp) -> Step<Vec<Settlement>> {
-    let mut ended = Vec::new();
-    for id in rows::expired_holds(ledger, now)? {
-        let Some(record) = rows::hold(ledger, id)? else {
-            continue;
-        };
-        let action = HoldAction::Close {
-            state: HoldState::Expired,
-        };
-        ended.push(refuse_with!(apply(ledger, now, record, action)?).settlement());
-    }
-    Ok(Ok(ended))
-}
-
-fn claimable_of(
-    ledger: &Transaction<'_>,
-    now: Timestamp,
-    scope: &Scope,
-) -> Result<Option<Claimable>, SqliteError> {
-    let own = rows::budget(ledger, scope)?;
-    let Some(budget) = applicable(own, rows::budget(ledger, &scope.wildcard())?) else {
-        return Ok(None);
-    };
-    let period = budget.window.period_at(now);
-    let (spent, held) = rows::balance(ledger, scope, &period.key)?;
-    let status = budget.status(scope.clone(), rows::money(spent)?, rows::money(held)?, now);
-    Ok(Some(Claimable { period, status }))
 }

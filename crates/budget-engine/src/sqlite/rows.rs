@@ -1,6 +1,6 @@
 //! Rows to records and back; no decisions.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 use meterbox_sqlite::{
@@ -9,116 +9,196 @@ use meterbox_sqlite::{
 };
 
 use crate::{
-    Budget, BudgetError, Entry, EntryKind, EntryPage, HoldId, HoldState, SoftCaps,
-    ledger::{Claim, HoldRecord, IntentRecord, IntentState, NewEntry},
+    Budget, Entry, EntryKind, EntryPage, HoldFilter, HoldId, HoldPage, HoldState, SoftCaps, Stop, TopUp,
+    ledger::{AccountRow, Claim, Defined, HoldRecord, IntentRecord, IntentState, NewEntry},
 };
 
 type Rows<T> = Result<T, SqliteError>;
 
 // === budgets ===
 
-pub(super) fn budget(ledger: &Transaction<'_>, scope: &Scope) -> Rows<Option<Budget>> {
-    let sql =
-        "SELECT scope, spend_limit, time_window, warn_percent, degrade_percent FROM budgets WHERE scope = ?1";
+macro_rules! select_budgets {
+    ($rest:literal) => {
+        concat!(
+            "SELECT scope, spend_limit, time_window, warn_percent, degrade_percent, carry_over, ",
+            "degraded_allowance, since FROM budgets ",
+            $rest
+        )
+    };
+}
+
+pub(super) fn budget(ledger: &Transaction<'_>, scope: &Scope) -> Rows<Option<Defined>> {
+    let sql = select_budgets!("WHERE scope = ?1");
     one(ledger, sql, [scope.to_string()], to_budget)
 }
 
 pub(super) fn budgets(ledger: &Transaction<'_>) -> Rows<Vec<Budget>> {
-    let sql =
-        "SELECT scope, spend_limit, time_window, warn_percent, degrade_percent FROM budgets ORDER BY scope";
-    all(ledger, sql, (), to_budget)
+    let defined = all(ledger, select_budgets!("ORDER BY scope"), (), to_budget)?;
+    Ok(defined.into_iter().map(|defined| defined.budget).collect())
 }
 
-pub(super) fn put_budget(ledger: &Transaction<'_>, budget: &Budget) -> Rows<()> {
-    let SoftCaps {
-        warn_percent,
-        degrade_percent,
-    } = budget.soft_caps;
+pub(super) fn wildcard_budgets(ledger: &Transaction<'_>) -> Rows<Vec<Defined>> {
+    all(ledger, select_budgets!("WHERE scope LIKE '%/*'"), (), to_budget)
+}
+
+pub(super) fn put_budget(ledger: &Transaction<'_>, defined: &Defined) -> Rows<()> {
+    let budget = &defined.budget;
     ledger
         .prepare_cached(
-            "INSERT OR REPLACE INTO budgets (scope, spend_limit, time_window, warn_percent, degrade_percent)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR REPLACE INTO budgets (scope, spend_limit, time_window, warn_percent, degrade_percent,
+                 carry_over, degraded_allowance, since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             budget.scope.to_string(),
             budget.limit.nanos(),
             budget.window.to_string(),
-            warn_percent,
-            degrade_percent
+            budget.soft_caps.warn_percent,
+            budget.soft_caps.degrade_percent,
+            budget.carry_over.nanos(),
+            budget.degraded_allowance.nanos(),
+            defined.since.as_micros(),
         ])?;
     Ok(())
 }
 
 pub(super) fn delete_budget(ledger: &Transaction<'_>, scope: &Scope) -> Rows<()> {
-    ledger.execute("DELETE FROM budgets WHERE scope = ?1", [scope.to_string()])?;
+    for sql in [
+        "DELETE FROM budgets WHERE scope = ?1",
+        "DELETE FROM top_ups WHERE scope = ?1",
+    ] {
+        ledger.execute(sql, [scope.to_string()])?;
+    }
     Ok(())
 }
 
-fn to_budget(row: &Row<'_>) -> Rows<Budget> {
-    Ok(Budget {
-        scope: parsed(row, 0)?,
-        limit: money(row.get(1)?)?,
-        window: parsed(row, 2)?,
-        soft_caps: SoftCaps {
-            warn_percent: row.get(3)?,
-            degrade_percent: row.get(4)?,
-        },
+fn to_budget(row: &Row<'_>) -> Rows<Defined> {
+    let soft_caps = SoftCaps {
+        warn_percent: row.get(3)?,
+        degrade_percent: row.get(4)?,
+    };
+    let budget = Budget {
+        soft_caps,
+        carry_over: money(row.get(5)?)?,
+        degraded_allowance: money(row.get(6)?)?,
+        ..Budget::new(parsed(row, 0)?, money(row.get(1)?)?, parsed(row, 2)?)
+    };
+    Ok(Defined {
+        budget,
+        since: time(row, 7)?,
     })
+}
+
+// === top-ups and the switch ===
+
+pub(super) fn top_ups(ledger: &Transaction<'_>, scope: &Scope) -> Rows<Vec<TopUp>> {
+    let sql =
+        "SELECT id, scope, amount, granted_at, expires_at, note FROM top_ups WHERE scope = ?1 ORDER BY id";
+    all(ledger, sql, [scope.to_string()], |row| {
+        let expires_at: Option<i64> = row.get(4)?;
+        Ok(TopUp {
+            id: parsed(row, 0)?,
+            scope: parsed(row, 1)?,
+            amount: money(row.get(2)?)?,
+            granted_at: time(row, 3)?,
+            expires_at: expires_at.map(moment).transpose()?,
+            note: row.get(5)?,
+        })
+    })
+}
+
+pub(super) fn insert_top_up(ledger: &Transaction<'_>, top_up: &TopUp) -> Rows<()> {
+    ledger.execute(
+        "INSERT INTO top_ups (id, scope, amount, granted_at, expires_at, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            top_up.id.to_string(),
+            top_up.scope.to_string(),
+            top_up.amount.nanos(),
+            top_up.granted_at.as_micros(),
+            top_up.expires_at.map(Timestamp::as_micros),
+            top_up.note,
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn stop(ledger: &Transaction<'_>) -> Rows<Option<Stop>> {
+    one(ledger, "SELECT since, reason FROM stop", (), |row| {
+        Ok(Stop {
+            since: time(row, 0)?,
+            reason: row.get(1)?,
+        })
+    })
+}
+
+pub(super) fn put_stop(ledger: &Transaction<'_>, stop: Option<&Stop>) -> Rows<()> {
+    ledger.execute("DELETE FROM stop", ())?;
+    if let Some(stop) = stop {
+        let sql = "INSERT INTO stop (one, since, reason) VALUES (1, ?1, ?2)";
+        ledger.execute(sql, params![stop.since.as_micros(), stop.reason])?;
+    }
+    Ok(())
 }
 
 // === balances ===
 
-/// Spent and held, zero where nothing happened yet.
-pub(super) fn balance(ledger: &Transaction<'_>, scope: &Scope, period: &str) -> Rows<(i64, i64)> {
-    let sql = "SELECT spent, held FROM balances WHERE scope = ?1 AND period = ?2";
-    let balance = one(ledger, sql, params![scope.to_string(), period], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
-    Ok(balance.unwrap_or_default())
+/// Those of a scope that matter since then.
+pub(super) fn balances(ledger: &Transaction<'_>, scope: &Scope, since: Timestamp) -> Rows<Vec<AccountRow>> {
+    let sql = "SELECT scope, period, ends_at, spend_limit, spent, held FROM balances WHERE scope = ?1 AND ends_at >= ?2";
+    all(
+        ledger,
+        sql,
+        params![scope.to_string(), since.as_micros()],
+        to_account,
+    )
 }
 
-/// Applies the entries' changes to the balance of every claim; none where a sum would overflow.
-pub(super) fn check_and_move(
-    ledger: &Transaction<'_>,
-    record: &HoldRecord,
-    entries: &[NewEntry],
-) -> Rows<Result<(), BudgetError>> {
-    let mut moved = Vec::new();
-    for claim in &record.claims {
-        let before = balance(ledger, &claim.scope, &claim.period)?;
-        let Some(after) = entries.iter().try_fold(before, |(spent, held), entry| {
-            Some((
-                spent.checked_add(entry.spent_change)?,
-                held.checked_add(entry.held_change)?,
-            ))
-        }) else {
-            let message = "the sum would be larger than can be counted".to_owned();
-            return Ok(Err(BudgetError::Invalid(message)));
-        };
-        moved.push((claim, after));
-    }
-    for (claim, (spent, held)) in moved {
-        ledger
-            .prepare_cached(
-                "INSERT INTO balances (scope, period, spent, held) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (scope, period) DO UPDATE SET spent = excluded.spent, held = excluded.held",
-            )?
-            .execute(params![claim.scope.to_string(), claim.period, spent, held])?;
-    }
-    Ok(Ok(()))
-}
-
-pub(super) fn each_balance(
-    ledger: &Transaction<'_>,
-    mut visit: impl FnMut(&Scope, &str, i64, i64),
-) -> Rows<()> {
-    let mut statement = ledger.prepare("SELECT scope, period, spent, held FROM balances")?;
+pub(super) fn each_balance(ledger: &Transaction<'_>, mut visit: impl FnMut(&AccountRow)) -> Rows<()> {
+    let mut statement =
+        ledger.prepare("SELECT scope, period, ends_at, spend_limit, spent, held FROM balances")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
-        let period: String = row.get(1)?;
-        visit(&parsed(row, 0)?, &period, row.get(2)?, row.get(3)?);
+        visit(&to_account(row)?);
     }
     Ok(())
+}
+
+pub(super) fn add_to_balance(ledger: &Transaction<'_>, row: &AccountRow, held: i64, spent: i64) -> Rows<()> {
+    let (scope, limit) = (row.scope.to_string(), row.limit.nanos());
+    let updated = ledger
+        .prepare_cached(
+            "UPDATE balances SET spent = spent + ?3, held = held + ?4,
+                 spend_limit = iif(?5 > 0, ?5, spend_limit) WHERE scope = ?1 AND period = ?2",
+        )?
+        .execute(params![scope, &*row.period, spent, held, limit])?;
+    if updated == 0 {
+        ledger
+            .prepare_cached(
+                "INSERT INTO balances (scope, period, spent, held, spend_limit, ends_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                scope,
+                &*row.period,
+                spent,
+                held,
+                limit,
+                row.ends_at.as_micros()
+            ])?;
+    }
+    Ok(())
+}
+
+fn to_account(row: &Row<'_>) -> Rows<AccountRow> {
+    let period: String = row.get(1)?;
+    Ok(AccountRow {
+        scope: parsed(row, 0)?,
+        period: period.into(),
+        ends_at: time(row, 2)?,
+        limit: money(row.get(3)?)?,
+        spent: row.get(4)?,
+        held: row.get(5)?,
+    })
 }
 
 // === holds ===
@@ -127,7 +207,7 @@ macro_rules! select_holds {
     ($rest:literal) => {
         concat!(
             "SELECT id, scopes, requested, at_least, amount, drawn, purpose, idempotency_key, state, ",
-            "created_at, expires_at FROM holds ",
+            "created_at, expires_at, grace, degraded FROM holds ",
             $rest
         )
     };
@@ -157,21 +237,35 @@ pub(super) fn each_hold(ledger: &Transaction<'_>, mut visit: impl FnMut(HoldReco
     Ok(())
 }
 
+pub(super) fn holds(ledger: &Transaction<'_>, page: HoldPage) -> Rows<Vec<HoldRecord>> {
+    let sql = match page.only {
+        HoldFilter::All => select_holds!("WHERE id > ?1 ORDER BY id LIMIT ?2"),
+        HoldFilter::Open => select_holds!("WHERE id > ?1 AND state = 'open' ORDER BY id LIMIT ?2"),
+        HoldFilter::Estimated => select_holds!(
+            "WHERE id > ?1 AND id IN (SELECT hold FROM intents WHERE state = 'booked') ORDER BY id LIMIT ?2"
+        ),
+    };
+    let after = page.after.map(|id| id.to_string()).unwrap_or_default();
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    all(ledger, sql, params![after, limit], |row| to_hold(ledger, row))
+}
+
 pub(super) fn expired_holds(ledger: &Transaction<'_>, now: Timestamp) -> Rows<Vec<HoldId>> {
-    let sql = "SELECT id FROM holds WHERE state = 'open' AND expires_at <= ?1 ORDER BY expires_at";
+    let sql = "SELECT id FROM holds WHERE state = 'open' AND ends_at <= ?1 ORDER BY ends_at";
     all(ledger, sql, [now.as_micros()], |row| parsed(row, 0))
 }
 
 pub(super) fn insert_hold(ledger: &Transaction<'_>, record: &HoldRecord) -> Rows<()> {
     let scopes: Vec<String> = record.scopes.iter().map(Scope::to_string).collect();
+    let id = record.id.to_string();
     ledger
         .prepare_cached(
             "INSERT INTO holds (id, scopes, requested, at_least, amount, drawn, purpose, idempotency_key,
-                 state, created_at, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 state, created_at, expires_at, grace, degraded, ends_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
-            record.id.to_string(),
+            id,
             scopes.join(" "),
             record.requested.nanos(),
             record.at_least.map(Usd::nanos),
@@ -182,18 +276,22 @@ pub(super) fn insert_hold(ledger: &Transaction<'_>, record: &HoldRecord) -> Rows
             record.state.as_str(),
             record.created_at.as_micros(),
             record.expires_at.as_micros(),
+            i64::try_from(record.grace.as_micros()).unwrap_or(i64::MAX),
+            record.degraded,
+            record.ends_at().as_micros(),
         ])?;
     for (place, claim) in (0_i64..).zip(&record.claims) {
         ledger
             .prepare_cached(
-                "INSERT INTO claims (hold, place, scope, period, spend_limit) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO claims (hold, place, scope, period, spend_limit, ends_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![
-                record.id.to_string(),
+                id,
                 place,
                 claim.scope.to_string(),
-                claim.period,
-                claim.limit.nanos()
+                &*claim.period,
+                claim.limit.nanos(),
+                claim.ends_at.as_micros(),
             ])?;
     }
     Ok(())
@@ -203,20 +301,23 @@ pub(super) fn insert_hold(ledger: &Transaction<'_>, record: &HoldRecord) -> Rows
 pub(super) fn update_hold(ledger: &Transaction<'_>, record: &HoldRecord) -> Rows<()> {
     let id = record.id.to_string();
     ledger
-        .prepare_cached("UPDATE holds SET drawn = ?2, state = ?3, expires_at = ?4 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE holds SET drawn = ?2, state = ?3, expires_at = ?4, ends_at = ?5 WHERE id = ?1",
+        )?
         .execute(params![
             id,
             record.drawn.nanos(),
             record.state.as_str(),
-            record.expires_at.as_micros()
+            record.expires_at.as_micros(),
+            record.ends_at().as_micros(),
         ])?;
     for (place, intent) in (0_i64..).zip(&record.intents) {
         let line = &intent.line;
         ledger
             .prepare_cached(
-                "INSERT INTO intents (hold, place, id, item, quantity, unit, amount, state)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                 ON CONFLICT (hold, place) DO UPDATE SET state = excluded.state",
+                "INSERT INTO intents (hold, place, id, item, quantity, unit, amount, state, at, reference, metered)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                 ON CONFLICT (hold, place) DO UPDATE SET state = excluded.state, metered = excluded.metered",
             )?
             .execute(params![
                 id,
@@ -226,7 +327,10 @@ pub(super) fn update_hold(ledger: &Transaction<'_>, record: &HoldRecord) -> Rows
                 quantity_column(line.quantity)?,
                 line.unit,
                 line.amount.nanos(),
-                intent.state.as_str()
+                intent.state.as_str(),
+                intent.at.as_micros(),
+                intent.reference,
+                intent.metered.nanos(),
             ])?;
     }
     Ok(())
@@ -249,24 +353,28 @@ fn to_hold(ledger: &Transaction<'_>, row: &Row<'_>) -> Rows<HoldRecord> {
         state: named(row, 8, HoldState::from_name)?,
         created_at: time(row, 9)?,
         expires_at: time(row, 10)?,
+        grace: Duration::from_micros(quantity(row, 11)?),
+        degraded: row.get(12)?,
         claims: claims(ledger, id)?,
         intents: intents(ledger, id)?,
     })
 }
 
 fn claims(ledger: &Transaction<'_>, hold: HoldId) -> Rows<Vec<Claim>> {
-    let sql = "SELECT scope, period, spend_limit FROM claims WHERE hold = ?1 ORDER BY place";
+    let sql = "SELECT scope, period, spend_limit, ends_at FROM claims WHERE hold = ?1 ORDER BY place";
     all(ledger, sql, [hold.to_string()], |row| {
         Ok(Claim {
             scope: parsed(row, 0)?,
-            period: row.get(1)?,
+            period: row.get::<_, String>(1)?.into(),
             limit: money(row.get(2)?)?,
+            ends_at: time(row, 3)?,
         })
     })
 }
 
 fn intents(ledger: &Transaction<'_>, hold: HoldId) -> Rows<Vec<IntentRecord>> {
-    let sql = "SELECT id, state, item, quantity, unit, amount FROM intents WHERE hold = ?1 ORDER BY place";
+    let sql = "SELECT id, state, item, quantity, unit, amount, at, reference, metered
+               FROM intents WHERE hold = ?1 ORDER BY place";
     all(ledger, sql, [hold.to_string()], |row| {
         let line = CostLine {
             item: row.get(2)?,
@@ -278,6 +386,9 @@ fn intents(ledger: &Transaction<'_>, hold: HoldId) -> Rows<Vec<IntentRecord>> {
         Ok(IntentRecord {
             id: parsed(row, 0)?,
             line,
+            at: time(row, 6)?,
+            reference: row.get(7)?,
+            metered: money(row.get(8)?)?,
             state: named(row, 1, IntentState::from_name)?,
         })
     })
@@ -290,8 +401,8 @@ pub(super) fn append(ledger: &Transaction<'_>, at: Timestamp, entry: &NewEntry) 
     ledger
         .prepare_cached(
             "INSERT INTO entries (at, kind, hold, scope, amount, item, quantity, unit, estimated, draw_key,
-                 held_change, spent_change)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 held_change, spent_change, counts_at, note)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             at.as_micros(),
@@ -306,6 +417,8 @@ pub(super) fn append(ledger: &Transaction<'_>, at: Timestamp, entry: &NewEntry) 
             entry.key,
             entry.held_change,
             entry.spent_change,
+            entry.counts_at.map(Timestamp::as_micros),
+            entry.note,
         ])?;
     Ok(())
 }
@@ -314,7 +427,7 @@ macro_rules! select_entries {
     ($rest:literal) => {
         concat!(
             "SELECT seq, at, kind, hold, scope, amount, item, quantity, unit, estimated, draw_key, ",
-            "held_change, spent_change FROM entries ",
+            "held_change, spent_change, counts_at, note FROM entries ",
             $rest
         )
     };
@@ -338,7 +451,7 @@ pub(super) fn each_entry(
 pub(super) fn draw_by_key(ledger: &Transaction<'_>, hold: HoldId, key: &str) -> Rows<Option<CostLine>> {
     let sql = select_entries!("WHERE hold = ?1 AND draw_key = ?2");
     let entry = one(ledger, sql, params![hold.to_string(), key], to_entry)?;
-    Ok(entry.and_then(|entry| entry.body.line))
+    Ok(entry.and_then(|entry| entry.body.line).map(|line| *line))
 }
 
 fn to_entry(row: &Row<'_>) -> Rows<Entry> {
@@ -349,14 +462,15 @@ fn to_entry(row: &Row<'_>) -> Rows<Entry> {
     let item: Option<String> = row.get(6)?;
     let line = match item {
         None => None,
-        Some(item) => Some(CostLine {
+        Some(item) => Some(Box::new(CostLine {
             item,
             quantity: quantity(row, 7)?,
             unit: row.get(8)?,
             amount,
             estimated: row.get(9)?,
-        }),
+        })),
     };
+    let counts_at: Option<i64> = row.get(13)?;
     let body = NewEntry {
         kind: named(row, 2, EntryKind::from_name)?,
         hold: hold.map(|text| parse(&text)).transpose()?,
@@ -364,6 +478,8 @@ fn to_entry(row: &Row<'_>) -> Rows<Entry> {
         amount,
         line,
         key: row.get(10)?,
+        counts_at: counts_at.map(moment).transpose()?,
+        note: row.get(14)?,
         held_change: row.get(11)?,
         spent_change: row.get(12)?,
     };
@@ -402,7 +518,7 @@ fn all<T>(
     Ok(records)
 }
 
-pub(super) fn money(nanos: i64) -> Rows<Usd> {
+fn money(nanos: i64) -> Rows<Usd> {
     let amount = u64::try_from(nanos)
         .ok()
         .and_then(|nanos| Usd::from_nanos(nanos).ok());
@@ -410,7 +526,11 @@ pub(super) fn money(nanos: i64) -> Rows<Usd> {
 }
 
 fn time(row: &Row<'_>, column: usize) -> Rows<Timestamp> {
-    Timestamp::from_micros(row.get(column)?).ok_or_else(|| SqliteError::corrupt("a time is out of range"))
+    moment(row.get(column)?)
+}
+
+fn moment(micros: i64) -> Rows<Timestamp> {
+    Timestamp::from_micros(micros).ok_or_else(|| SqliteError::corrupt("a time is out of range"))
 }
 
 fn quantity(row: &Row<'_>, column: usize) -> Rows<u64> {
