@@ -4,6 +4,7 @@ use super::{
     conditions::Conditions,
     cues::{Cues, Slot},
     mention::{Mention, Target},
+    plan::Aggregate,
     schema::{Schema, TableId},
 };
 
@@ -50,7 +51,11 @@ pub(super) fn choose(
     favoured: Option<TableId>,
     dated: bool,
 ) -> Option<Choice> {
-    let mut wants: Vec<(usize, Want)> = cues.slots.iter().map(|slot| (slot.mention, want(slot))).collect();
+    let mut wants: Vec<(usize, Want)> = cues
+        .slots
+        .iter()
+        .map(|slot| (slot.mention, want(slot, &mentions[slot.mention], schema)))
+        .collect();
     for found in &conditions.found {
         if !wants.iter().any(|(mention, _)| *mention == found.mention) {
             wants.push((found.mention, Want::Condition));
@@ -90,8 +95,13 @@ pub(super) fn choose(
     best.map(|(_, choice)| choice)
 }
 
-fn want(slot: &Slot) -> Want {
+fn want(slot: &Slot, mention: &Mention, schema: &Schema<'_>) -> Want {
+    // "total orders": nothing there can be added up, so the things themselves are meant.
+    let things = slot.aggregates == [Aggregate::Sum]
+        && !matches!(mention.best(), Target::Revenue)
+        && mention.columns().all(|(id, _)| !schema.columns[id].is_measure());
     match () {
+        () if things => Want::Count,
         () if slot.count || (slot.superlative.is_some() && slot.aggregates.len() == 1) => Want::Count,
         () if !slot.aggregates.is_empty() => Want::Measure,
         () if slot.group || slot.weak_group => Want::Group,
@@ -148,7 +158,8 @@ fn fit(schema: &Schema<'_>, mention: &Mention, target: &Target, want: Want, base
                 Want::Measure => Some(far - 0.2),
                 Want::Group => schema.label(*table).map(|_| far + 0.01),
                 Want::Condition => None,
-                Want::Plain => Some(far),
+                // Of two tables whose rows belong together, the one that is named.
+                Want::Plain => Some(far + if *table == base { 0.02 } else { 0.0 }),
             }
         }
         Target::Value(id, _) => hops(schema.columns[*id].table).map(|hops| -HOP * hops as f64),

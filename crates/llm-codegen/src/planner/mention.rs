@@ -222,6 +222,38 @@ fn match_span(tokens: &[Token], start: usize, end: usize, schema: &Schema<'_>) -
             }
         }
     }
+    // "how many rows": those of the only table.
+    let counted = start > 1
+        && matches!(
+            (tokens[start - 2].lower.as_str(), tokens[start - 1].lower.as_str()),
+            ("how", "many") | ("number", "of")
+        );
+    let rows = span.len() == 1 && matches!(span[0].stem.as_str(), "row" | "record" | "entry");
+    if rows && counted && schema.tables.len() == 1 && targets.is_empty() {
+        targets.push((Target::Table(0), 0.9));
+    }
+    // "joined in 2024": the date at which the row began.
+    if span.len() == 1 && targets.is_empty() && lexicon::is_beginning(&span[0].lower) {
+        let began = |id: &ColumnId| {
+            let column = &schema.columns[*id];
+            column.is_time()
+                && column.has_word(&[
+                    "since",
+                    "joined",
+                    "join",
+                    "signup",
+                    "registered",
+                    "registration",
+                    "enrolled",
+                    "created",
+                ])
+        };
+        targets.extend(
+            (0..schema.columns.len())
+                .filter(began)
+                .map(|id| (Target::Column(id), 0.9)),
+        );
+    }
     targets.sort_by(|a, b| b.1.total_cmp(&a.1));
     let best = targets.first()?.1;
     targets.retain(|(_, score)| *score >= best - CLOSE);

@@ -14,6 +14,7 @@ impl Assembly<'_> {
     /// Decides what kind of answer it is and moves what was named without a cue to its place.
     pub(super) fn settle(&self, parts: &mut Parts, grained: bool) -> Result<Intent, Trouble> {
         self.settle_loose(parts)?;
+        self.refuse_counted_amount(parts)?;
         self.settle_counts(parts, grained);
         self.settle_things(parts, grained);
         let drawn = self.chart.is_some();
@@ -65,6 +66,20 @@ impl Assembly<'_> {
             }
         }
         Ok(Intent::Aggregate)
+    }
+
+    /// "how much was paid" asks for an amount; how many there are would answer another question.
+    fn refuse_counted_amount(&self, parts: &Parts) -> Result<(), Trouble> {
+        let how_much = (0..self.words.len()).any(|at| self.words.matches(at, &["how", "much"]));
+        let amount = parts.measures.iter().any(|(_, item)| *item != Item::Rows)
+            || parts.plain.iter().any(|item| self.is_measure(*item));
+        if how_much && !amount {
+            return Err(Trouble::cannot(
+                "“How much” asks for an amount, and it is not clear which number of the data that is",
+                Vec::new(),
+            ));
+        }
+        Ok(())
     }
 
     /// "average by region": the aggregate belongs to the number named elsewhere.
