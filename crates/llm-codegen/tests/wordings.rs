@@ -45,6 +45,7 @@ fn money_is_added_up_and_things_are_counted() {
         "units sold by category",
         "how much did we sell",
         "how much was paid in March 2025",
+        "average quantity per order line",
     ];
     insta::assert_snapshot!(transcript(&questions, &wider()));
 }
@@ -82,8 +83,23 @@ fn conditions_are_about_what_they_name() {
         "customers without segment",
         "which products are out of stock",
         "products running low",
+        "stock below 20",
+        "products in category Tea sorted by list price",
+        "number of customers who placed an order in 2025",
+        "number of customers active in 2025",
     ];
     insta::assert_snapshot!(transcript(&questions, &wider()));
+}
+
+#[test]
+fn rows_are_ordered_as_the_reading_says() {
+    let written = ask("products in category Tea sorted by list price", &wider()).unwrap();
+    assert!(written.reading.text.ends_with("ordered by list_price, ascending"));
+    assert!(
+        written.code.contains("sort_values([\"list_price\", "),
+        "{}",
+        written.code
+    );
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(super) struct Choice {
     /// By mention; `None` where the base table cannot reach it.
     pub(super) targets: Vec<Option<Target>>,
     pub(super) unreachable: Vec<usize>,
+    /// Another table that fits as well, where the two have dates of their own.
+    pub(super) rival: Option<TableId>,
 }
 
 /// Rows that a time is asked of have a date of their own, or belong to one row that has.
@@ -81,15 +83,21 @@ pub(super) fn choose(
                 }
             }
         }
-        if best.as_ref().is_none_or(|(score, _)| total > *score + 1e-9) {
-            best = Some((
-                total,
-                Choice {
+        match &mut best {
+            Some((score, chosen)) if (total - *score).abs() <= 1e-9 => {
+                let apart = schema.time_column(base) != schema.time_column(chosen.base);
+                chosen.rival = chosen.rival.or(Some(base).filter(|_| dated && apart));
+            }
+            Some((score, _)) if total < *score => {}
+            _ => {
+                let choice = Choice {
                     base,
                     targets,
                     unreachable,
-                },
-            ));
+                    rival: None,
+                };
+                best = Some((total, choice));
+            }
         }
     }
     best.map(|(_, choice)| choice)
@@ -156,6 +164,8 @@ fn fit(schema: &Schema<'_>, mention: &Mention, target: &Target, want: Want, base
             match want {
                 Want::Count => Some(far - if hops > 0 { 0.15 } else { 0.0 } + 0.02),
                 Want::Measure => Some(far - 0.2),
+                // "average quantity per order line": the rows themselves need no name.
+                Want::Group if *table == base => Some(far + 0.01),
                 Want::Group => schema.label(*table).map(|_| far + 0.01),
                 Want::Condition => None,
                 // Of two tables whose rows belong together, the one that is named.

@@ -165,7 +165,11 @@ fn match_span(tokens: &[Token], start: usize, end: usize, schema: &Schema<'_>) -
     ) && next != "of";
     let grammar_edge =
         lexicon::is_grammar(&span[0].lower) || lexicon::is_grammar(&span[span.len() - 1].lower);
-    let counted_out = start > 0 && matches!(tokens[start - 1].lower.as_str(), "per" | "each" | "every");
+    let counted_out = start > 0
+        && matches!(
+            tokens[start - 1].lower.as_str(),
+            "per" | "each" | "every" | "an" | "any"
+        );
     let thing = counted_out && span[0].lower == "order";
     let cue_alone =
         head_is_cue || grammar_edge || (span.len() == 1 && is_cue(&span[0].lower) && !softer && !thing);

@@ -7,7 +7,7 @@ use super::{
     choose, clauses, conditions, cues, lexicon,
     mention::{self, Mention, Target},
     plan::Plan,
-    schema::Schema,
+    schema::{Schema, TableId},
     spans, text,
     trouble::Trouble,
     words::Words,
@@ -136,6 +136,14 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
         );
         return Err(Trouble::cannot(message, asked));
     }
+    if let Some(rival) = choice.rival
+        && let Some([one, other]) = dates_of(schema, [choice.base, rival])
+    {
+        return Err(Trouble::cannot(
+            format!("Both {one} and {other} may be meant; name the one it is"),
+            Vec::new(),
+        ));
+    }
     let unexplained = words.unexplained();
     refuse_key_words(&words, &unexplained)?;
     let assembly = Assembly {
@@ -185,6 +193,16 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
         ignored: unexplained,
         confidence,
     })
+}
+
+/// When the rows of two tables happened, in words.
+fn dates_of(schema: &Schema<'_>, tables: [TableId; 2]) -> Option<[String; 2]> {
+    let named = |table| {
+        let date = schema.reference(schema.time_column(table)?);
+        Some(format!("`{}` of {}", date.column, date.table))
+    };
+    let [one, other] = tables;
+    Some([named(one)?, named(other)?])
 }
 
 fn add_words(trouble: Trouble, unexplained: &[String]) -> Trouble {

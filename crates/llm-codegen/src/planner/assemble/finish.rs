@@ -159,6 +159,16 @@ impl Assembly<'_> {
             plan.limit_within = Some(asked);
         }
         plan.order = self.ordered(&plan, &columns, grain);
+        let by_value = plan
+            .order
+            .as_ref()
+            .is_some_and(|order| order.by == OrderBy::Value);
+        if intent == Intent::List && by_value {
+            return Err(Trouble::cannot(
+                "It is not clear by which column the rows are to be ordered",
+                Vec::new(),
+            ));
+        }
         let summable = plan
             .measures
             .iter()

@@ -137,6 +137,13 @@ impl Assembly<'_> {
             ));
         }
         if slot.group {
+            let averages = |aggregate: &Aggregate| matches!(aggregate, Aggregate::Mean | Aggregate::Median);
+            let per_row = table == self.choice.base
+                && self.words.before(self.mentions[slot.mention].start, 1) == "per"
+                && parts.measures.iter().any(|(aggregate, _)| averages(aggregate));
+            if per_row && self.schema.label(table).is_none() {
+                return Ok(());
+            }
             parts.groups.extend(self.label_columns(table)?);
             return Ok(());
         }

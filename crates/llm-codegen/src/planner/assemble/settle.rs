@@ -131,6 +131,16 @@ impl Assembly<'_> {
             .iter()
             .find(|slot| slot.group && self.words.before(self.mentions[slot.mention].start, 1) == "per");
         let Some(slot) = said else { return };
+        // "average quantity per order line": each row is one already, whatever column is called so too.
+        let mention = &self.mentions[slot.mention];
+        let rows = Target::Table(self.choice.base);
+        let of_rows = |(target, score): &(Target, f64)| *target == rows && *score > mention.score() - 0.01;
+        if mention.targets.iter().any(of_rows) {
+            if let Some(Target::Column(id)) = self.target(slot) {
+                parts.groups.retain(|group| group != id);
+            }
+            return;
+        }
         let each = match self.target(slot) {
             Some(Target::Table(table)) if *table == self.choice.base => None,
             Some(Target::Table(table)) => self.pointer(*table),
@@ -342,6 +352,11 @@ impl Assembly<'_> {
                 "It is not clear what is to be followed over time",
                 Vec::new(),
             ));
+        }
+        // "stock below 20": rows that fit a condition, with nothing asked of them.
+        let nothing_asked = plain.is_empty() && parts.groups.is_empty() && parts.entities.is_empty();
+        if nothing_asked && !grained && self.chart.is_none() && !self.conditions.found.is_empty() {
+            return Ok(Some(Intent::List));
         }
         parts.measures.push((Aggregate::Count, Item::Rows));
         Ok(None)
