@@ -86,7 +86,9 @@ pub(super) fn choose(
         match &mut best {
             Some((score, chosen)) if (total - *score).abs() <= 1e-9 => {
                 let apart = schema.time_column(base) != schema.time_column(chosen.base);
-                chosen.rival = chosen.rival.or(Some(base).filter(|_| dated && apart));
+                if dated && apart {
+                    chosen.rival.get_or_insert(base);
+                }
             }
             Some((score, _)) if total < *score => {}
             _ => {
