@@ -64,7 +64,13 @@ fn a_question_is_answered_with_table_chart_reading_and_cost() {
     for (row, product) in rows.iter().zip(best) {
         assert!(row.trim_start().starts_with(&product), "{row} is not {product}");
     }
-    for part in ["run it in the sandbox", "Reading ", "Cost ", "left this month"] {
+    for part in [
+        "run it in the sandbox",
+        "Reading   Top 5 products by revenue",
+        "Today     means 2025-12-31",
+        "Cost ",
+        "left this month",
+    ] {
         assert!(ended.stderr.contains(part), "no {part}: {}", ended.stderr);
     }
     let chart = ended

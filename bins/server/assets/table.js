@@ -54,11 +54,14 @@ export function resultTable(answer, caption) {
   function cellOf(cell, at) {
     const missing = cell === null;
     return h("td", {
-      class: [isNumeric(columns[at].type) && "right", missing && "missing"].filter(Boolean).join(" ") || undefined,
+      class: [isNumeric(columns[at].type) && "right", isDay(columns[at].type) && "whole", missing && "missing"].filter(Boolean).join(" ") || undefined,
       "data-value": JSON.stringify(cell),
     }, missing ? "empty" : cut(formats[at](cell)));
   }
 }
+
+/** A day is read at a glance only when it stands on one line. */
+const isDay = (type) => type === "date" || type === "datetime";
 
 /** A cell is for reading; whoever needs all of a long text has the program and the service. */
 const cut = (text) => (text.length > LONGEST_CELL ? `${text.slice(0, LONGEST_CELL)}…` : text);

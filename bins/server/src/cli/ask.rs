@@ -180,6 +180,9 @@ fn show_provenance(result: &AnalysisResult, artifacts: &Path) {
         for assumption in &reading.assumptions {
             text::note(&format!("Assumed   {assumption}"));
         }
+        if let Some(today) = reading.as_of {
+            text::note(&format!("Today     means {today}, the last day of the data"));
+        }
         if !reading.ignored.is_empty() {
             text::note(&format!("Ignored   {}", reading.ignored.join(", ")));
         }

@@ -4,6 +4,7 @@ use super::{
     conditions::Conditions,
     cues::{Cues, Slot},
     mention::{Mention, Target},
+    plan::Aggregate,
     schema::{Schema, TableId},
 };
 
@@ -14,6 +15,8 @@ pub(super) struct Choice {
     /// By mention; `None` where the base table cannot reach it.
     pub(super) targets: Vec<Option<Target>>,
     pub(super) unreachable: Vec<usize>,
+    /// Another table that fits as well, where the two have dates of their own.
+    pub(super) rival: Option<TableId>,
 }
 
 /// Rows that a time is asked of have a date of their own, or belong to one row that has.
@@ -50,7 +53,11 @@ pub(super) fn choose(
     favoured: Option<TableId>,
     dated: bool,
 ) -> Option<Choice> {
-    let mut wants: Vec<(usize, Want)> = cues.slots.iter().map(|slot| (slot.mention, want(slot))).collect();
+    let mut wants: Vec<(usize, Want)> = cues
+        .slots
+        .iter()
+        .map(|slot| (slot.mention, want(slot, &mentions[slot.mention], schema)))
+        .collect();
     for found in &conditions.found {
         if !wants.iter().any(|(mention, _)| *mention == found.mention) {
             wants.push((found.mention, Want::Condition));
@@ -76,22 +83,35 @@ pub(super) fn choose(
                 }
             }
         }
-        if best.as_ref().is_none_or(|(score, _)| total > *score + 1e-9) {
-            best = Some((
-                total,
-                Choice {
+        match &mut best {
+            Some((score, chosen)) if (total - *score).abs() <= 1e-9 => {
+                let apart = schema.time_column(base) != schema.time_column(chosen.base);
+                if dated && apart {
+                    chosen.rival.get_or_insert(base);
+                }
+            }
+            Some((score, _)) if total < *score => {}
+            _ => {
+                let choice = Choice {
                     base,
                     targets,
                     unreachable,
-                },
-            ));
+                    rival: None,
+                };
+                best = Some((total, choice));
+            }
         }
     }
     best.map(|(_, choice)| choice)
 }
 
-fn want(slot: &Slot) -> Want {
+fn want(slot: &Slot, mention: &Mention, schema: &Schema<'_>) -> Want {
+    // "total orders": nothing there can be added up, so the things themselves are meant.
+    let things = slot.aggregates == [Aggregate::Sum]
+        && !matches!(mention.best(), Target::Revenue)
+        && mention.columns().all(|(id, _)| !schema.columns[id].is_measure());
     match () {
+        () if things => Want::Count,
         () if slot.count || (slot.superlative.is_some() && slot.aggregates.len() == 1) => Want::Count,
         () if !slot.aggregates.is_empty() => Want::Measure,
         () if slot.group || slot.weak_group => Want::Group,
@@ -146,9 +166,12 @@ fn fit(schema: &Schema<'_>, mention: &Mention, target: &Target, want: Want, base
             match want {
                 Want::Count => Some(far - if hops > 0 { 0.15 } else { 0.0 } + 0.02),
                 Want::Measure => Some(far - 0.2),
+                // "average quantity per order line": the rows themselves need no name.
+                Want::Group if *table == base => Some(far + 0.01),
                 Want::Group => schema.label(*table).map(|_| far + 0.01),
                 Want::Condition => None,
-                Want::Plain => Some(far),
+                // Of two tables whose rows belong together, the one that is named.
+                Want::Plain => Some(far + if *table == base { 0.02 } else { 0.0 }),
             }
         }
         Target::Value(id, _) => hops(schema.columns[*id].table).map(|hops| -HOP * hops as f64),

@@ -251,6 +251,12 @@ pub(super) fn limit(words: &mut Words) -> Option<Limit> {
         ));
         if let Some(count) = number(words, at + 1) {
             words.claim(at, at + 2);
+            // "top 3 lowest prices" asks for the low end.
+            let low = matches!(
+                words.at(at + 2),
+                "lowest" | "smallest" | "least" | "fewest" | "worst"
+            );
+            let descending = descending && !low;
             return Some(Limit {
                 count,
                 descending,

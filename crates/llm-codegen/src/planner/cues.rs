@@ -191,6 +191,34 @@ pub(super) struct GrainCue {
     pub(super) at: usize,
     /// Is it only implied, as by "trend"?
     pub(super) implied: bool,
+    /// Is it what is ranked, as in "which month had the most orders"?
+    pub(super) ranked: bool,
+}
+
+fn which(words: &Words, at: usize) -> bool {
+    matches!(words.before(at, 1), "which" | "what")
+}
+
+/// "month with the highest revenue", "the highest revenue month"
+fn ranked_by_what_follows(words: &Words, at: usize) -> bool {
+    let extreme = |at: usize| {
+        matches!(
+            words.at(at),
+            "most"
+                | "highest"
+                | "largest"
+                | "biggest"
+                | "greatest"
+                | "least"
+                | "lowest"
+                | "smallest"
+                | "fewest"
+        )
+    };
+    let linked = matches!(words.at(at + 1), "with" | "that" | "having" | "has" | "had");
+    let closes = at + 1 == words.len() || words.tokens[at + 1].is_punctuation();
+    (linked && (at + 2..at + 5).any(extreme))
+        || (closes && (1..=3).any(|back| back <= at && extreme(at - back)))
 }
 
 /// "by month", "monthly", "for each year", "by day of the week"; "over time" asks for months.
@@ -217,6 +245,7 @@ pub(super) fn grain(words: &mut Words, mentioned: impl Fn(usize) -> bool) -> Opt
                 grain: Grain::Weekday,
                 at,
                 implied: false,
+                ranked: which(words, at),
             });
             continue;
         }
@@ -226,6 +255,7 @@ pub(super) fn grain(words: &mut Words, mentioned: impl Fn(usize) -> bool) -> Opt
                 grain: Grain::MonthOfYear,
                 at,
                 implied: false,
+                ranked: which(words, at),
             });
             continue;
         }
@@ -245,12 +275,14 @@ pub(super) fn grain(words: &mut Words, mentioned: impl Fn(usize) -> bool) -> Opt
             || (before == "which" || before == "what")
             || (before == "in" && words.before(at, 2) == "each")
             || words.at(at).ends_with('s') && matches!(before, "over" | "the");
-        if (adverb || introduced) && found.is_none_or(|found| found.implied) {
+        let ranked = which(words, at) || ranked_by_what_follows(words, at);
+        if (adverb || introduced || ranked) && found.is_none_or(|found| found.implied) {
             words.claim(at, at + 1);
             found = Some(GrainCue {
                 grain,
                 at,
                 implied: false,
+                ranked: ranked && !adverb,
             });
         }
     }
@@ -275,6 +307,7 @@ pub(super) fn grain(words: &mut Words, mentioned: impl Fn(usize) -> bool) -> Opt
                     grain: Grain::Month,
                     at,
                     implied: true,
+                    ranked: false,
                 });
                 break;
             }

@@ -46,6 +46,7 @@ pub(super) fn is_decisive(word: &str) -> bool {
     matches!(
         word,
         "never"
+            | "new"
             | "margin"
             | "growth"
             | "best"
@@ -130,6 +131,22 @@ const SYNONYMS: &[&[&str]] = &[
     &["age", "old"],
     &["official", "formal"],
 ];
+
+/// Words for how a row began: a customer joined, an account was opened.
+pub(super) fn is_beginning(word: &str) -> bool {
+    matches!(
+        word,
+        "joined"
+            | "join"
+            | "joining"
+            | "registered"
+            | "signed"
+            | "signup"
+            | "enrolled"
+            | "onboarded"
+            | "acquired"
+    )
+}
 
 /// The word that stands for this one and all that mean the same.
 pub(super) fn canonical(stem: &str) -> &str {

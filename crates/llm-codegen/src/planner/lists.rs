@@ -3,7 +3,7 @@
 use meterbox_core::contract::ColumnType;
 
 use super::{
-    plan::Condition,
+    plan::{Comparison, Condition},
     schema::{Column, ColumnId, Schema, TableId},
     words::Words,
 };
@@ -48,6 +48,21 @@ pub(super) fn find(words: &mut Words, schema: &Schema<'_>) -> Option<State> {
                 "out of stock soon",
             ],
         );
+        let none_left = words.phrase(
+            at,
+            &["out of stock", "not in stock", "no longer in stock", "no stock"],
+        );
+        if let Some(length) = none_left
+            && words.at(at + length) != "soon"
+            && let Some((table, condition, assumption)) = out_of_stock_state(schema)
+        {
+            words.claim(at, at + length);
+            return Some(State {
+                table,
+                condition,
+                assumption,
+            });
+        }
         let (found, length) = match (overdue, unpaid, low) {
             (Some(length), _, _) => (overdue_state(schema), length),
             // "open" is often a status of its own; then it is a value.
@@ -181,6 +196,21 @@ fn unpaid_condition(schema: &Schema<'_>, table: TableId) -> Option<(Condition, S
             (condition, how)
         })
     })
+}
+
+fn out_of_stock_state(schema: &Schema<'_>) -> Option<Found> {
+    let (id, stock) = schema.columns.iter().enumerate().find(|(_, column)| {
+        column.is_measure()
+            && column.has_word(&["hand", "stock", "inventory"])
+            && !column.has_word(&["reorder", "min", "minimum", "value", "cost", "price"])
+    })?;
+    let condition = Condition::Compare {
+        column: schema.reference(id),
+        op: Comparison::AtMost,
+        value: 0.0,
+    };
+    let assumption = format!("Out of stock means: `{}` is 0 or less.", stock.profile.name);
+    Some((stock.table, condition, assumption))
 }
 
 fn low_stock_state(schema: &Schema<'_>) -> Option<Found> {

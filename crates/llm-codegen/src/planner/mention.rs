@@ -165,7 +165,11 @@ fn match_span(tokens: &[Token], start: usize, end: usize, schema: &Schema<'_>) -
     ) && next != "of";
     let grammar_edge =
         lexicon::is_grammar(&span[0].lower) || lexicon::is_grammar(&span[span.len() - 1].lower);
-    let counted_out = start > 0 && matches!(tokens[start - 1].lower.as_str(), "per" | "each" | "every");
+    let counted_out = start > 0
+        && matches!(
+            tokens[start - 1].lower.as_str(),
+            "per" | "each" | "every" | "an" | "any"
+        );
     let thing = counted_out && span[0].lower == "order";
     let cue_alone =
         head_is_cue || grammar_edge || (span.len() == 1 && is_cue(&span[0].lower) && !softer && !thing);
@@ -221,6 +225,38 @@ fn match_span(tokens: &[Token], start: usize, end: usize, schema: &Schema<'_>) -
                 targets.push((Target::Column(id), 0.9));
             }
         }
+    }
+    // "how many rows": those of the only table.
+    let counted = start > 1
+        && matches!(
+            (tokens[start - 2].lower.as_str(), tokens[start - 1].lower.as_str()),
+            ("how", "many") | ("number", "of")
+        );
+    let rows = span.len() == 1 && matches!(span[0].stem.as_str(), "row" | "record" | "entry");
+    if rows && counted && schema.tables.len() == 1 && targets.is_empty() {
+        targets.push((Target::Table(0), 0.9));
+    }
+    // "joined in 2024": the date at which the row began.
+    if span.len() == 1 && targets.is_empty() && lexicon::is_beginning(&span[0].lower) {
+        let began = |id: &ColumnId| {
+            let column = &schema.columns[*id];
+            column.is_time()
+                && column.has_word(&[
+                    "since",
+                    "joined",
+                    "join",
+                    "signup",
+                    "registered",
+                    "registration",
+                    "enrolled",
+                    "created",
+                ])
+        };
+        targets.extend(
+            (0..schema.columns.len())
+                .filter(began)
+                .map(|id| (Target::Column(id), 0.9)),
+        );
     }
     targets.sort_by(|a, b| b.1.total_cmp(&a.1));
     let best = targets.first()?.1;

@@ -14,6 +14,7 @@ mod compile;
 mod conditions;
 mod cues;
 mod doubts;
+mod english;
 mod lexicon;
 mod lists;
 mod mention;

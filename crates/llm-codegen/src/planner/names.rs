@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     assemble::aggregate_name,
+    english,
     plan::{Aggregate, Aggregated, ColumnRef, Grain, Measure, Plan},
 };
 
@@ -65,7 +66,18 @@ impl Names {
             .dimensions
             .iter()
             .map(|dimension| {
-                let base = working[&dimension.column].clone();
+                let own = &dimension.column.column;
+                let shared = plan
+                    .dimensions
+                    .iter()
+                    .filter(|other| other.column.column == *own)
+                    .count()
+                    > 1;
+                let base = if shared {
+                    working[&dimension.column].clone()
+                } else {
+                    own.clone()
+                };
                 fresh(dimension.grain.map_or(base, |grain| grain_name(grain).to_owned()))
             })
             .collect();
@@ -112,7 +124,8 @@ pub(super) fn measure_name(measure: &Aggregated, table: &str) -> String {
 fn row_measure_name(measure: &Aggregated, table: &str) -> String {
     let aggregate = aggregate_name(measure.aggregate);
     match (&measure.measure, measure.aggregate) {
-        (Measure::Rows, _) => format!("number of {}", table.replace('_', " ")),
+        (Measure::Rows, _) if english::is_plural(table) => format!("number of {}", table.replace('_', " ")),
+        (Measure::Rows, _) => "number of rows".to_owned(),
         (Measure::Revenue { .. }, Aggregate::Sum) => "revenue".to_owned(),
         (Measure::Revenue { .. }, _) => format!("{aggregate} revenue"),
         (Measure::Column(column), Aggregate::CountDistinct) => {

@@ -7,7 +7,7 @@ use super::{
     choose, clauses, conditions, cues, lexicon,
     mention::{self, Mention, Target},
     plan::Plan,
-    schema::Schema,
+    schema::{Schema, TableId},
     spans, text,
     trouble::Trouble,
     words::Words,
@@ -26,9 +26,16 @@ pub(super) struct Draft {
 const LEAST_CONFIDENCE: f64 = 0.5;
 
 pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble> {
-    let mut words = Words::new(text::spell_out(text::tokenize(question), |compact| {
-        schema.has_column(compact)
-    }));
+    let is_column = |compact: &str| schema.has_column(compact);
+    let tokens = text::spell_out(text::tokenize(question), is_column);
+    let tokens = match schema.has_price() {
+        true => text::spell_prices(tokens, is_column),
+        false => tokens,
+    };
+    let mut words = Words::new(match schema.sold_quantity() {
+        Some(id) => text::spell_units(tokens, &schema.columns[id].words),
+        None => tokens,
+    });
     let chart = clauses::chart(&mut words);
     let sort = clauses::sort(&mut words);
     // What the order clause names is looked up on its own; it must not add columns to the answer.
@@ -85,6 +92,12 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
             conditions.on_aggregates.clone(),
         ));
     }
+    if !conditions.absent.is_empty() {
+        return Err(Trouble::cannot(
+            "Which rows have none of something is not a question the built-in planner can answer",
+            conditions.absent.clone(),
+        ));
+    }
     let cues = cues::read(&mut words, &mentions_kept, &conditions.consumed);
     for mention in &mentions_kept {
         words.claim(mention.start, mention.end);
@@ -107,7 +120,7 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
         &cues,
         &conditions,
         favoured,
-        !spans.is_empty() || grain.is_some(),
+        grain.is_some() || (0..spans.len()).any(|span| !conditions.uses(span)),
     ) else {
         return Err(Trouble::cannot("There is no data", Vec::new()));
     };
@@ -122,6 +135,14 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
             schema.tables[choice.base].name
         );
         return Err(Trouble::cannot(message, asked));
+    }
+    if let Some(rival) = choice.rival
+        && let Some([one, other]) = dates_of(schema, [choice.base, rival])
+    {
+        return Err(Trouble::cannot(
+            format!("Both {one} and {other} may be meant; name the one it is"),
+            Vec::new(),
+        ));
     }
     let unexplained = words.unexplained();
     refuse_key_words(&words, &unexplained)?;
@@ -145,7 +166,11 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
         .plan()
         .map_err(|trouble| add_words(trouble, &unexplained))?;
     let explained = words.explained();
-    let share = explained as f64 / (explained + unexplained.len()).max(1) as f64;
+    // "how much was sold" has no word that could be left over.
+    let share = match explained + unexplained.len() {
+        0 => 1.0,
+        all => explained as f64 / all as f64,
+    };
     // Each open choice that was made for the asker leaves some doubt.
     let confidence = doubts.iter().fold(share, |confidence, _| confidence * 0.9);
     assumptions.extend(doubts);
@@ -170,6 +195,16 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
     })
 }
 
+/// When the rows of two tables happened, in words.
+fn dates_of(schema: &Schema<'_>, tables: [TableId; 2]) -> Option<[String; 2]> {
+    let named = |table| {
+        let date = schema.reference(schema.time_column(table)?);
+        Some(format!("`{}` of {}", date.column, date.table))
+    };
+    let [one, other] = tables;
+    Some([named(one)?, named(other)?])
+}
+
 fn add_words(trouble: Trouble, unexplained: &[String]) -> Trouble {
     match trouble {
         Trouble::CannotAnswer { message, words } if words.is_empty() => Trouble::CannotAnswer {
@@ -183,7 +218,15 @@ fn add_words(trouble: Trouble, unexplained: &[String]) -> Trouble {
 /// "quantity sold", "how many were sold": beside a number of its own, the verb does not ask for revenue.
 fn drop_verbs(words: &mut Words, mentions: &mut Vec<Mention>, schema: &Schema<'_>) {
     let is_verb = |words: &Words, mention: &Mention| {
-        matches!(mention.best(), Target::Revenue)
+        let sales = match mention.best() {
+            Target::Revenue => true,
+            Target::Column(id) => {
+                let stem = &words.tokens[mention.start].stem;
+                schema.columns[*id].is_measure() && !schema.columns[*id].words.contains(stem)
+            }
+            _ => false,
+        };
+        sales
             && (mention.start..mention.end)
                 .all(|at| matches!(words.at(at), "sold" | "sell" | "selling" | "earned" | "earning"))
     };

@@ -2,8 +2,12 @@
 
 use super::{
     assemble::aggregate_name,
+    english,
     names::{grain_name, measure_name},
-    plan::{Comparison, Condition, Grain, Intent, OrderBy, Period, Plan, Span},
+    plan::{
+        Aggregate, Comparison, Condition, Dimension, Grain, Intent, Measure, OrderBy, Period, Plan, Span,
+    },
+    text,
 };
 
 /// What the plan asks, in a sentence a person can check.
@@ -25,7 +29,12 @@ pub(super) fn reading(plan: &Plan) -> String {
     let measures: Vec<String> = plan
         .measures
         .iter()
-        .map(|measure| measure_name(measure, &plan.table))
+        .map(
+            |measure| match (&measure.measure, ranks_by_extreme(plan, measure.aggregate)) {
+                (Measure::Column(column), true) => column.column.clone(),
+                _ => measure_name(measure, &plan.table),
+            },
+        )
         .collect();
     let measures = measures.join(" and ");
     let mut text = match (plan.intent, plan.limit, &plan.order) {
@@ -37,7 +46,7 @@ pub(super) fn reading(plan: &Plan) -> String {
         }
         (Intent::Aggregate, Some(limit), Some(order)) => {
             let which = if order.descending { "Top" } else { "Bottom" };
-            format!("{which} {limit} {} by {measures}", dimensions.join(" and "))
+            format!("{which} {limit} {} by {measures}", ranked(plan, &dimensions))
         }
         (Intent::Aggregate, ..) if dimensions.is_empty() && plan.share => format!("share of the {measures}"),
         (Intent::Aggregate, ..) if dimensions.is_empty() => measures.clone(),
@@ -46,35 +55,95 @@ pub(super) fn reading(plan: &Plan) -> String {
     if let Some(within) = plan.limit_within.and_then(|at| dimensions.get(at)) {
         text.push_str(&format!(", within each {within}"));
     }
-    if let Some(filter) = &plan.filter {
-        text.push_str(&format!(", where {}", condition(filter)));
-    }
-    if let Some(period) = &plan.period {
-        text.push_str(&format!(", {}", during(period)));
+    let filter = plan.filter.as_ref().map(|filter| match filter {
+        Condition::Any(_) if plan.period.is_some() => format!("({})", condition(filter)),
+        _ => condition(filter),
+    });
+    let required: Vec<String> = filter
+        .into_iter()
+        .chain(plan.period.as_ref().map(during))
+        .collect();
+    if !required.is_empty() {
+        text.push_str(&format!(", where {}", required.join(" and ")));
     }
     if plan.share && !dimensions.is_empty() {
         text.push_str(", with its share of the total");
     }
     let mentions_order = plan.limit.is_none() && plan.dimensions.len() + plan.measures.len() > 1;
     if let Some(order) = plan.order.as_ref().filter(|_| mentions_order) {
-        let by = match order.by {
-            OrderBy::Value => "value".to_owned(),
-            OrderBy::Dimension(at) => dimensions.get(at).cloned().unwrap_or_default(),
+        let in_time = |at: usize| {
+            plan.dimensions
+                .get(at)
+                .is_some_and(|dimension| dimension.grain.is_some())
         };
-        text.push_str(&format!(
-            ", ordered by {by}, {}",
-            if order.descending {
-                "largest first"
-            } else {
-                "smallest first"
+        let order = match (order.by, order.descending) {
+            (OrderBy::Value, true) => ", largest first".to_owned(),
+            (OrderBy::Value, false) => ", smallest first".to_owned(),
+            // Time runs forward unless something else is said.
+            (OrderBy::Dimension(at), false) if in_time(at) => String::new(),
+            (OrderBy::Dimension(at), true) if in_time(at) => ", latest first".to_owned(),
+            (OrderBy::Dimension(at), down) => {
+                let by = dimensions.get(at).cloned().unwrap_or_default();
+                format!(
+                    ", ordered by {by}, {}",
+                    if down { "descending" } else { "ascending" }
+                )
             }
-        ));
+        };
+        text.push_str(&order);
     }
     let mut letters = text.chars();
     match letters.next() {
         Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => aggregate_name(super::plan::Aggregate::Count).to_owned(),
+        None => aggregate_name(Aggregate::Count).to_owned(),
     }
+}
+
+/// The thing with the highest maximum is the thing with the highest.
+fn ranks_by_extreme(plan: &Plan, aggregate: Aggregate) -> bool {
+    let descending = plan.order.as_ref().is_some_and(|order| order.descending);
+    plan.limit.is_some()
+        && plan.measures.len() == 1
+        && aggregate
+            == if descending {
+                Aggregate::Max
+            } else {
+                Aggregate::Min
+            }
+}
+
+/// What is ranked, in the plural: things by the name of their table, all else by its column.
+fn ranked(plan: &Plan, dimensions: &[String]) -> String {
+    let things = |dimension: &Dimension| {
+        let table = text::name_words(&dimension.column.table);
+        let own = text::name_words(&dimension.column.column);
+        let is_label = own
+            .iter()
+            .all(|word| table.contains(word) || matches!(word.as_str(), "name" | "title"));
+        is_label && dimension.grain.is_none()
+    };
+    // The key beside a label only keeps things of the same name apart.
+    let named = |dimension: &Dimension| {
+        plan.dimensions
+            .iter()
+            .any(|other| other != dimension && other.column.table == dimension.column.table && things(other))
+            && text::name_words(&dimension.column.column)
+                .last()
+                .is_some_and(|word| word == "id")
+    };
+    let names: Vec<String> = plan
+        .dimensions
+        .iter()
+        .zip(dimensions)
+        .enumerate()
+        .filter(|(place, (dimension, _))| plan.limit_within != Some(*place) && !named(dimension))
+        .map(|(_, (dimension, name))| match name.split_once(" (") {
+            _ if things(dimension) => english::plural(&dimension.column.table.replace('_', " ")),
+            Some((column, table)) => format!("{} ({table}", english::plural(column)),
+            None => english::plural(name),
+        })
+        .collect();
+    names.join(" and ")
 }
 
 fn condition(condition: &Condition) -> String {
@@ -173,5 +242,5 @@ fn during(period: &Period) -> String {
         Span::NamedMonth { month } => format!("in the latest month {month} so far"),
         Span::NamedQuarter { quarter } => format!("in the latest quarter {quarter} so far"),
     };
-    format!("{} {span}", period.column.column)
+    format!("{} is {span}", period.column.column)
 }

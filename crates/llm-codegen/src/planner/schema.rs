@@ -133,6 +133,13 @@ impl<'a> Schema<'a> {
         (0..self.columns.len()).find(|id| self.reference(*id) == quantity)
     }
 
+    /// Is there a number that is a price?
+    pub(super) fn has_price(&self) -> bool {
+        self.columns
+            .iter()
+            .any(|column| column.is_numeric() && column.has_word(&["price"]))
+    }
+
     /// Is a column called so, its words written as one?
     pub(super) fn has_column(&self, compact: &str) -> bool {
         self.columns.iter().any(|column| column.compact == compact)

@@ -3,7 +3,7 @@
 use meterbox_core::contract::ColumnType;
 
 use super::{
-    read,
+    english, read,
     schema::{Column, Schema},
 };
 
@@ -21,7 +21,13 @@ pub(super) fn suggest(schema: &Schema<'_>) -> Vec<String> {
     };
     let revenue = schema.revenue();
     for (table, profile) in schema.tables.iter().enumerate() {
-        let label = spaced(&profile.name);
+        // "number of superstore" is no English.
+        let lone = schema.tables.len() == 1 && !english::is_plural(&profile.name);
+        let label = if lone {
+            "rows".to_owned()
+        } else {
+            spaced(&profile.name)
+        };
         let reached = |column: &Column<'_>| schema.path(table, column.table).is_some();
         if let Some((_, column)) = schema.columns_of(table).find(|(_, column)| groups(column)) {
             kinds[2].push(format!("number of {label} by {}", spaced(&column.profile.name)));

@@ -227,6 +227,62 @@ pub(super) fn spell_out(tokens: Vec<Token>, is_column: impl Fn(&str) -> bool) ->
     spelled
 }
 
+/// Words for a price, said so: "cheapest" asks for the lowest price, "cheaper than" compares it.
+pub(super) fn spell_prices(tokens: Vec<Token>, is_known: impl Fn(&str) -> bool) -> Vec<Token> {
+    let mut spelled: Vec<Token> = Vec::with_capacity(tokens.len());
+    let mut at = 0;
+    while at < tokens.len() {
+        let next = tokens.get(at + 1).map_or("", |token| token.lower.as_str());
+        let (words, length): (&[&str], usize) = match (tokens[at].lower.as_str(), next) {
+            ("cheapest", _) => (&["lowest", "price"], 1),
+            ("least", "expensive" | "costly" | "pricey") => (&["lowest", "price"], 2),
+            ("priciest" | "costliest", _) => (&["highest", "price"], 1),
+            ("most", "expensive" | "costly" | "pricey") => (&["highest", "price"], 2),
+            ("cheaper", "than") => (&["with", "price", "below"], 2),
+            ("pricier" | "costlier", "than") => (&["with", "price", "above"], 2),
+            ("more", "expensive" | "costly") if said(&tokens, at + 2, "than") => {
+                (&["with", "price", "above"], 3)
+            }
+            _ => (&[], 1),
+        };
+        if words.is_empty() || is_known(&tokens[at].stem) {
+            spelled.push(tokens[at].clone());
+            at += 1;
+            continue;
+        }
+        spelled.extend(words.iter().map(|word| Token::new(word, TokenKind::Word)));
+        // A seam, lest "price" and the thing that has it be taken for one name.
+        if words.last() == Some(&"price") {
+            spelled.push(Token::new("", TokenKind::Punctuation));
+        }
+        at += length;
+    }
+    spelled
+}
+
+/// "items sold": how many of them, in the word of the column that holds it.
+pub(super) fn spell_units(mut tokens: Vec<Token>, quantity: &[String]) -> Vec<Token> {
+    let named = quantity
+        .iter()
+        .find(|word| matches!(word.as_str(), "quantity" | "qty" | "unit"));
+    let Some(named) = named else { return tokens };
+    for at in 0..tokens.len() {
+        let thing = matches!(tokens[at].lower.as_str(), "items" | "units" | "pieces");
+        let linked = matches!(
+            tokens.get(at + 1).map(|token| token.lower.as_str()),
+            Some("were" | "was" | "are" | "we")
+        );
+        if thing && (said(&tokens, at + 1, "sold") || (linked && said(&tokens, at + 2, "sold"))) {
+            tokens[at] = Token::new(named, TokenKind::Word);
+        }
+    }
+    tokens
+}
+
+fn said(tokens: &[Token], at: usize, word: &str) -> bool {
+    tokens.get(at).is_some_and(|token| token.lower == word)
+}
+
 /// The words of a name: `orderDate`, `order_date` and `Order Date` are the same.
 pub(super) fn name_words(name: &str) -> Vec<String> {
     tokenize(&name.replace(['_', '"', '\'', '`', '“', '‘'], " "))

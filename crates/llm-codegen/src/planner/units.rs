@@ -29,10 +29,7 @@ impl Units {
             return found;
         }
         for (place, dimension) in plan.dimensions.iter().enumerate() {
-            let name = match plan.intent {
-                Intent::List => names.working(&dimension.column),
-                _ => names.dimensions.get(place).map_or("", String::as_str),
-            };
+            let name = names.dimensions.get(place).map_or("", String::as_str);
             let profile = profile(tables, &dimension.column);
             let unit = profile.and_then(|profile| profile.currency.clone());
             found.keep(name, unit, profile.and_then(|profile| profile.scale));

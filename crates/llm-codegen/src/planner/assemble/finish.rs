@@ -4,6 +4,7 @@ use meterbox_core::contract::{ChartKind, ColumnRole};
 
 use super::{Assembly, Item, Parts, restrict::combine};
 use crate::planner::{
+    conditions::Test,
     lexicon,
     mention::{Mention, Target},
     plan::{
@@ -146,10 +147,28 @@ impl Assembly<'_> {
                 Vec::new(),
             )
         })?;
-        if separate && plan.limit.is_some() {
+        if let Some(within) = self.ranked_within(&plan, &columns) {
+            if separate {
+                return Err(Trouble::cannot(
+                    "A ranking within each group, of money in several currencies, is more than the built-in planner can do; ask for one currency",
+                    Vec::new(),
+                ));
+            }
+            plan.limit_within = Some(within);
+        } else if separate && plan.limit.is_some() {
             plan.limit_within = Some(asked);
         }
         plan.order = self.ordered(&plan, &columns, grain);
+        let by_value = plan
+            .order
+            .as_ref()
+            .is_some_and(|order| order.by == OrderBy::Value);
+        if intent == Intent::List && by_value {
+            return Err(Trouble::cannot(
+                "It is not clear by which column the rows are to be ordered",
+                Vec::new(),
+            ));
+        }
         let summable = plan
             .measures
             .iter()
@@ -165,11 +184,30 @@ impl Assembly<'_> {
         Ok((plan, parts.assumptions))
     }
 
+    /// "top 3 products in each category": the dimension that is ranked within.
+    fn ranked_within(&self, plan: &Plan, columns: &[ColumnId]) -> Option<usize> {
+        if plan.limit.is_none() || plan.dimensions.len() < 2 {
+            return None;
+        }
+        let within = self.cues.slots.iter().find(|slot| {
+            let start = self.mentions[slot.mention].start;
+            slot.group && matches!(self.words.before(start, 1), "each" | "every" | "per")
+        })?;
+        let column = match self.target(within)? {
+            Target::Column(id) => *id,
+            Target::Table(table) => *self.label_columns(*table).ok()?.first()?,
+            _ => return None,
+        };
+        columns.iter().position(|id| *id == column)
+    }
+
     /// The columns of a list: what names the things asked for, then the rows' own columns.
     fn list_columns(&self, parts: &Parts) -> Result<Vec<ColumnId>, Trouble> {
         let mut columns = Vec::new();
         for table in parts.entities.iter().filter(|table| **table != self.choice.base) {
-            columns.extend(self.label_columns(*table)?.into_iter().take(1));
+            // A key without a name says no more than the row's own pointer.
+            let label = self.label_columns(*table)?.into_iter().next();
+            columns.extend(label.filter(|label| self.schema.key(*table) != Some(*label)));
         }
         let plain = parts
             .plain
@@ -188,12 +226,19 @@ impl Assembly<'_> {
             })
             .collect::<Vec<_>>();
         columns.extend(plain);
-        columns.extend(
-            self.schema
-                .columns_of(self.choice.base)
-                .map(|(id, _)| id)
-                .take(LIST_COLUMNS),
-        );
+        let own = self.schema.columns_of(self.choice.base).map(|(id, _)| id);
+        columns.extend(own.take(LIST_COLUMNS));
+        for found in &self.conditions.found {
+            let column = self.choice.targets[found.mention].as_ref();
+            let Some(Target::Column(id)) = column else {
+                continue;
+            };
+            match found.test {
+                // A column asked to be empty has nothing to show.
+                Test::Missing => columns.retain(|own| own != id),
+                _ => columns.push(*id),
+            }
+        }
         Ok(columns)
     }
 

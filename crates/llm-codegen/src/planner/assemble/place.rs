@@ -12,11 +12,18 @@ use crate::planner::{
 
 impl Assembly<'_> {
     pub(super) fn place(&self, slot: &Slot, parts: &mut Parts) -> Result<(), Trouble> {
-        if let Some(dimension) = self.superlative_of(slot) {
-            return self.place_superlative(slot, dimension, parts);
+        if let Some(dimension) = self
+            .superlative_of(slot)
+            .or_else(|| self.superlative_before(slot))
+        {
+            return self.place_superlative(slot, Some(dimension), parts);
+        }
+        if self.asks_which_time(slot) {
+            return self.place_superlative(slot, None, parts);
         }
         match self.target(slot) {
             Some(Target::Column(id)) => self.place_column(slot, *id, parts),
+            Some(Target::Table(_)) if self.is_ranked(slot) => Ok(()),
             Some(Target::Table(table)) => self.place_table(slot, *table, parts),
             Some(Target::Revenue) => {
                 let aggregate = slot.aggregates.first().copied().unwrap_or(Aggregate::Sum);
@@ -60,7 +67,9 @@ impl Assembly<'_> {
         }
         for &aggregate in &slot.aggregates {
             let over_dates = column.is_time() && matches!(aggregate, Aggregate::Min | Aggregate::Max);
-            if column.is_numeric() || over_dates {
+            // "total orders": keys are counted, for their sum means nothing.
+            let keys = column.is_identifier() && aggregate == Aggregate::Sum && !self.named_in_full(id);
+            if (column.is_numeric() && !keys) || over_dates {
                 parts.measures.push((aggregate, Item::Column(id)));
             } else if aggregate == Aggregate::Sum && !column.is_time() {
                 parts.counted_columns.push((id, false));
@@ -128,6 +137,13 @@ impl Assembly<'_> {
             ));
         }
         if slot.group {
+            let averages = |aggregate: &Aggregate| matches!(aggregate, Aggregate::Mean | Aggregate::Median);
+            let per_row = table == self.choice.base
+                && self.words.before(self.mentions[slot.mention].start, 1) == "per"
+                && parts.measures.iter().any(|(aggregate, _)| averages(aggregate));
+            if per_row && self.schema.label(table).is_none() {
+                return Ok(());
+            }
             parts.groups.extend(self.label_columns(table)?);
             return Ok(());
         }
@@ -184,7 +200,45 @@ impl Assembly<'_> {
         ((asked || has) && !several).then_some(before)
     }
 
-    fn place_superlative(&self, slot: &Slot, subject: &Slot, parts: &mut Parts) -> Result<(), Trouble> {
+    /// "most profitable state", "lowest price product": the thing right after the number it is ranked by.
+    fn superlative_before<'b>(&'b self, slot: &Slot) -> Option<&'b Slot> {
+        slot.superlative?;
+        let Some(Target::Column(id)) = self.target(slot) else {
+            return None;
+        };
+        let end = self.mentions[slot.mention].end;
+        let next = self.cues.slots.iter().find(|other| {
+            let start = self.mentions[other.mention].start;
+            other.is_plain() && (start == end || (start == end + 1 && self.words.at(end).is_empty()))
+        })?;
+        let thing = match self.target(next) {
+            Some(Target::Table(_)) => true,
+            Some(Target::Column(other)) => !self.schema.columns[*other].is_measure(),
+            _ => false,
+        };
+        (self.schema.columns[*id].is_measure() && thing).then_some(next)
+    }
+
+    /// Did the number before it take this thing as what it ranks?
+    fn is_ranked(&self, slot: &Slot) -> bool {
+        self.cues.slots.iter().any(|other| {
+            self.superlative_before(other)
+                .is_some_and(|ranked| ranked.mention == slot.mention)
+        })
+    }
+
+    /// "which month had the most orders": a part of time is what is ranked.
+    fn asks_which_time(&self, slot: &Slot) -> bool {
+        let ranked = self.grain.is_some_and(|cue| cue.ranked);
+        ranked && slot.superlative.is_some() && !self.cues.slots.iter().any(|other| other.group)
+    }
+
+    fn place_superlative(
+        &self,
+        slot: &Slot,
+        subject: Option<&Slot>,
+        parts: &mut Parts,
+    ) -> Result<(), Trouble> {
         let descending = slot.superlative.unwrap_or(true);
         let own = slot
             .aggregates
@@ -235,18 +289,17 @@ impl Assembly<'_> {
             by: OrderBy::Value,
             descending,
         });
-        let many = self.words.tokens[self.mentions[subject.mention].end - 1]
-            .lower
-            .ends_with('s')
-            && self.limit.is_some();
+        let many = subject.is_some_and(|subject| {
+            let last = self.mentions[subject.mention].end - 1;
+            self.words.tokens[last].lower.ends_with('s') && self.limit.is_some()
+        });
         if !many {
             parts.limit = Some(1);
         }
         // The subject may be the row's table itself.
-        if let Some(Target::Table(table)) = self.target(subject) {
-            let table = *table;
-            parts.entities.retain(|entity| *entity != table);
-            parts.groups.extend(self.label_columns(table)?);
+        if let Some(Target::Table(table)) = subject.and_then(|subject| self.target(subject)) {
+            parts.entities.retain(|entity| entity != table);
+            parts.groups.extend(self.label_columns(*table)?);
         }
         Ok(())
     }
@@ -285,11 +338,16 @@ impl Assembly<'_> {
                 }
             }
         }
+        let within_each = self.cues.slots.iter().any(|slot| {
+            let start = self.mentions[slot.mention].start;
+            slot.group && matches!(self.words.before(start, 1), "each" | "every" | "per")
+        });
         let ranked = parts.limit.is_some() || parts.measures.iter().any(|(_, item)| *item == Item::Revenue);
-        if (ranked || !parts.measures.is_empty()) && parts.groups.is_empty() && self.limit.is_some() {
+        let open = parts.groups.is_empty() || within_each;
+        if (ranked || !parts.measures.is_empty()) && open && self.limit.is_some() {
             for table in std::mem::take(&mut parts.entities) {
                 if let Ok(labels) = self.label_columns(table) {
-                    parts.groups.extend(labels);
+                    parts.groups.splice(0..0, labels);
                 }
             }
         }
@@ -311,10 +369,14 @@ impl Assembly<'_> {
         }
     }
 
-    /// "sum of payments": the one amount of money their table has.
+    /// "sum of payments", "total payments": the one amount of money their table has.
     fn summed_amount(&self, slot: &Slot, table: TableId) -> Option<ColumnId> {
         let start = self.mentions[slot.mention].start;
-        let said = (start.saturating_sub(3)..start).any(|at| self.words.at(at) == "sum");
+        let said = |word: &str| (start.saturating_sub(3)..start).any(|at| self.words.at(at) == word);
+        // A total of payments is money; a total of orders is how many there are.
+        let money = self.schema.table_words[table]
+            .last()
+            .is_some_and(|word| lexicon::is_money_word(word));
         let mut amounts = self.schema.columns_of(table).filter(|(_, column)| {
             column.is_measure()
                 && column.is_additive()
@@ -324,6 +386,6 @@ impl Assembly<'_> {
             .next()
             .map(|(id, _)| id)
             .filter(|_| amounts.next().is_none());
-        only.filter(|_| said && table == self.choice.base)
+        only.filter(|_| (said("sum") || (money && said("total"))) && table == self.choice.base)
     }
 }

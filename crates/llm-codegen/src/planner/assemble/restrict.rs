@@ -3,9 +3,10 @@
 use super::{Assembly, Item, Parts};
 use crate::planner::{
     conditions::Test,
+    lexicon,
     mention::Target,
     plan::{ColumnRef, Comparison, Condition, Grain, Period, Span},
-    schema::ColumnId,
+    schema::{ColumnId, TableId},
     trouble::Trouble,
 };
 
@@ -19,6 +20,9 @@ impl Assembly<'_> {
                 _ => continue,
             };
             self.refuse_ambiguous_value(found.mention, column)?;
+            if found.apart && !parts.groups.contains(&column) {
+                parts.groups.push(column);
+            }
             let reference = self.schema.reference(column);
             let condition = match &found.test {
                 Test::Compare(op, value) => Condition::Compare {
@@ -50,6 +54,15 @@ impl Assembly<'_> {
                 Test::Present => Condition::Present(reference),
                 Test::During(span) => self.during(column, *span, parts),
             };
+            // No row has two values at once: "from France and from Spain" means either.
+            if let (false, Condition::OneOf { column, values }) = (found.or_before, &condition)
+                && let Some((Condition::OneOf { values: before, .. }, _)) = filters.iter_mut().find(
+                    |(earlier, _)| matches!(earlier, Condition::OneOf { column: own, .. } if own == column),
+                )
+            {
+                before.extend(values.iter().cloned());
+                continue;
+            }
             filters.push((condition, found.or_before));
         }
         Ok(filters)
@@ -61,29 +74,42 @@ impl Assembly<'_> {
         if !mention.is_value() {
             return Ok(());
         }
+        let base = self.choice.base;
         let table = self.schema.columns[chosen].table;
+        // The rows' own value goes first; of values looked up elsewhere, none is nearer than another.
+        let rivals =
+            |other: TableId| other == table || (table != base && self.schema.path(base, other).is_some());
         let others: Vec<&Target> = mention
             .targets
             .iter()
             .map(|(target, _)| target)
-            .filter(
-                |target| matches!(target, Target::Value(id, _) if self.schema.columns[*id].table == table),
-            )
+            .filter(|target| matches!(target, Target::Value(id, _) if rivals(self.schema.columns[*id].table)))
             .collect();
         let [Target::Value(first, value), Target::Value(second, _), ..] = others.as_slice() else {
             return Ok(());
         };
-        let name = |id: &ColumnId| self.schema.columns[*id].profile.name.clone();
+        let name = |id: &ColumnId| {
+            let reference = self.schema.reference(*id);
+            match self.schema.columns[*first].table == self.schema.columns[*second].table {
+                true => format!("`{}`", reference.column),
+                false => format!("`{}` of {}", reference.column, reference.table),
+            }
+        };
+        let ask = |id: &ColumnId| {
+            let asked: Vec<&str> = (0..mention.start)
+                .filter(|at| *at + 1 < mention.start || !lexicon::is_grammar(self.words.at(*at)))
+                .map(|at| self.words.tokens[at].raw.as_str())
+                .collect();
+            let column = self.schema.columns[*id].profile.name.replace('_', " ");
+            format!("{} where {column} is \"{value}\"", asked.join(" "))
+        };
         Err(Trouble::Ambiguous {
             message: format!(
-                "“{value}” occurs in `{}` and in `{}`; say which is meant",
+                "“{value}” occurs in {} and in {}; say which is meant",
                 name(first),
                 name(second)
             ),
-            suggestions: [first, second]
-                .iter()
-                .map(|id| format!("… whose {} is \"{value}\"", name(id)))
-                .collect(),
+            suggestions: [first, second].map(ask).to_vec(),
         })
     }
 
@@ -106,13 +132,8 @@ impl Assembly<'_> {
         filters: &mut Vec<(Condition, bool)>,
         parts: &mut Parts,
     ) -> Result<(), Trouble> {
-        let used = |span: usize| {
-            self.conditions
-                .found
-                .iter()
-                .any(|found| matches!(found.test, Test::During(used) if used == span))
-        };
-        for (index, found) in self.spans.iter().enumerate().filter(|(index, _)| !used(*index)) {
+        let open = |(index, _): &(usize, _)| !self.conditions.uses(*index);
+        for (index, found) in self.spans.iter().enumerate().filter(open) {
             let named = self.named_time(parts);
             let column = named
                 .or_else(|| self.schema.time_column(self.choice.base))

@@ -14,6 +14,7 @@ impl Assembly<'_> {
     /// Decides what kind of answer it is and moves what was named without a cue to its place.
     pub(super) fn settle(&self, parts: &mut Parts, grained: bool) -> Result<Intent, Trouble> {
         self.settle_loose(parts)?;
+        self.refuse_counted_amount(parts)?;
         self.settle_counts(parts, grained);
         self.settle_things(parts, grained);
         let drawn = self.chart.is_some();
@@ -67,6 +68,20 @@ impl Assembly<'_> {
         Ok(Intent::Aggregate)
     }
 
+    /// "how much was paid" asks for an amount; how many there are would answer another question.
+    fn refuse_counted_amount(&self, parts: &Parts) -> Result<(), Trouble> {
+        let how_much = (0..self.words.len()).any(|at| self.words.matches(at, &["how", "much"]));
+        let amount = parts.measures.iter().any(|(_, item)| *item != Item::Rows)
+            || parts.plain.iter().any(|item| self.is_measure(*item));
+        if how_much && !amount {
+            return Err(Trouble::cannot(
+                "“How much” asks for an amount, and it is not clear which number of the data that is",
+                Vec::new(),
+            ));
+        }
+        Ok(())
+    }
+
     /// "average by region": the aggregate belongs to the number named elsewhere.
     fn settle_loose(&self, parts: &mut Parts) -> Result<(), Trouble> {
         for &aggregate in &self.cues.loose {
@@ -116,6 +131,16 @@ impl Assembly<'_> {
             .iter()
             .find(|slot| slot.group && self.words.before(self.mentions[slot.mention].start, 1) == "per");
         let Some(slot) = said else { return };
+        // "average quantity per order line": each row is one already, whatever column is called so too.
+        let mention = &self.mentions[slot.mention];
+        let rows = Target::Table(self.choice.base);
+        let of_rows = |(target, score): &(Target, f64)| *target == rows && *score > mention.score() - 0.01;
+        if mention.targets.iter().any(of_rows) {
+            if let Some(Target::Column(id)) = self.target(slot) {
+                parts.groups.retain(|group| group != id);
+            }
+            return;
+        }
         let each = match self.target(slot) {
             Some(Target::Table(table)) if *table == self.choice.base => None,
             Some(Target::Table(table)) => self.pointer(*table),
@@ -327,6 +352,11 @@ impl Assembly<'_> {
                 "It is not clear what is to be followed over time",
                 Vec::new(),
             ));
+        }
+        // "stock below 20": rows that fit a condition, with nothing asked of them.
+        let nothing_asked = plain.is_empty() && parts.groups.is_empty() && parts.entities.is_empty();
+        if nothing_asked && !grained && self.chart.is_none() && !self.conditions.found.is_empty() {
+            return Ok(Some(Intent::List));
         }
         parts.measures.push((Aggregate::Count, Item::Rows));
         Ok(None)

@@ -413,6 +413,11 @@ impl Program<'_> {
                 .map(|dimension| self.names.working(&dimension.column)),
         );
         self.line(&format!("result = data[{columns}].reset_index(drop=True)"));
+        let shown = quoted_list(self.names.dimensions.iter().map(String::as_str));
+        if shown != columns {
+            self.line(&format!("result.columns = {shown}"));
+        }
+        self.order(&[]);
         self.limit();
     }
 

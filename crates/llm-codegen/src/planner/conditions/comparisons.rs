@@ -38,6 +38,26 @@ impl Reader<'_, '_> {
         Some((Test::Compare(op, number), at + length + size))
     }
 
+    /// "negative profit", "whose profit is positive"; tells whether it was said.
+    pub(super) fn sign(&mut self, index: usize, after: usize, negated: bool) -> bool {
+        let start = self.mentions[index].start;
+        let sign = |word: &str| match word {
+            "negative" => Some(Comparison::Below),
+            "positive" => Some(Comparison::Above),
+            _ => None,
+        };
+        let (op, from, to) = match (sign(self.words.before(start, 1)), sign(self.words.at(after))) {
+            (Some(op), _) => (op, start - 1, start),
+            (None, Some(op)) => (op, after, after + 1),
+            (None, None) => return false,
+        };
+        self.words.claim(from, to);
+        self.words.claim(start, self.mentions[index].end);
+        self.push(index, Test::Compare(if negated { opposite(op) } else { op }, 0.0));
+        self.consume_unless_asked(index);
+        true
+    }
+
     /// "more than 30 points", "older than 40": the number stands before its column, or names it by itself.
     pub(super) fn number_first(&mut self) {
         let mut at = 0;

@@ -23,6 +23,8 @@ pub(super) struct Found {
     /// Where it stands in the question.
     pub(super) at: usize,
     pub(super) or_before: bool,
+    /// Are its values set against each other, to be shown apart?
+    pub(super) apart: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -47,6 +49,17 @@ pub(super) struct Conditions {
     pub(super) unknown_values: Vec<String>,
     /// Conditions on an average or a total, which would have to hold for groups.
     pub(super) on_aggregates: Vec<String>,
+    /// Things that rows are to be without, though no cell of a row says so.
+    pub(super) absent: Vec<String>,
+}
+
+impl Conditions {
+    /// Does one of them take this span of time?
+    pub(super) fn uses(&self, span: usize) -> bool {
+        self.found
+            .iter()
+            .any(|found| matches!(found.test, Test::During(used) if used == span))
+    }
 }
 
 pub(super) fn find(
@@ -92,6 +105,7 @@ impl Reader<'_, '_> {
             test,
             at,
             or_before: false,
+            apart: false,
         });
     }
 
@@ -146,12 +160,25 @@ impl Reader<'_, '_> {
             if let Some(found) = self.out.found.last_mut() {
                 found.column = time;
             }
-            if self.is_condition_clause(index) {
+            // "orders shipped in March": the verb only says which date is meant.
+            let last = &self.words.tokens[mention.end - 1];
+            let verb = last.lower.ends_with("ed") || matches!(last.lower.as_str(), "due" | "paid" | "since");
+            let counts = (0..mention.start).any(|at| {
+                self.words.matches(at, &["how", "many"]) || self.words.matches(at, &["number", "of"])
+            });
+            if self.is_condition_clause(index) || (verb && counts) {
                 self.consume(index);
             }
             return;
         }
+        if numeric && self.sign(index, at, negated) {
+            return;
+        }
         let before = self.words.before(mention.start, 1);
+        if matches!(before, "no" | "without") && self.is_elsewhere(mention) {
+            let named = (mention.start..mention.end).map(|at| self.words.tokens[at].raw.clone());
+            self.out.absent.extend(named);
+        }
         if matches!(before, "no" | "without") && self.words.at(mention.end) != "than" {
             self.words.claim(mention.start - 1, mention.end);
             // No discount is a discount of zero.
@@ -197,6 +224,15 @@ impl Reader<'_, '_> {
             }
         }
         self.text_value(index, id, at, linked, negated);
+    }
+
+    /// "without orders": things of another table, whose absence no empty cell tells.
+    fn is_elsewhere(&self, mention: &Mention) -> bool {
+        let names_cells = mention.columns().any(|(id, _)| {
+            let column = &self.schema.columns[id];
+            column.profile.nulls > 0 || !column.is_identifier()
+        });
+        !names_cells || matches!(mention.best(), Target::Table(_))
     }
 
     /// "whose city is Atlantis", "status 'open'": text right after a column that is not a known value.
@@ -394,17 +430,41 @@ impl Reader<'_, '_> {
                 && matches!(last.test, Test::OneOf(..))
                 && self.mentions[index - 1].is_value()
                 && owner == index
-                && (between..self.mentions[index].start)
-                    .all(|at| matches!(self.words.at(at), "or" | "and" | "," | "nor" | "in"))
+                && (between..self.mentions[index].start).all(|at| {
+                    matches!(
+                        self.words.at(at),
+                        "or" | "and"
+                            | ","
+                            | "nor"
+                            | "in"
+                            | "vs"
+                            | "versus"
+                            | "."
+                            | "against"
+                            | "compared"
+                            | "to"
+                            | "with"
+                    )
+                })
                 && shared_column(&self.mentions[last.mention], &values)
         });
         if same_list {
+            let joint = self.mentions[index - 1].end..self.mentions[index].start;
+            let against = joint
+                .into_iter()
+                .any(|at| matches!(self.words.at(at), "vs" | "versus" | "against" | "compared"));
             if let Some(Found {
                 test: Test::OneOf(list, _),
+                apart,
                 ..
             }) = self.out.found.last_mut()
             {
                 list.push(value);
+                *apart |= against;
+            }
+            if against {
+                self.words
+                    .claim(self.mentions[index - 1].end, self.mentions[index].start);
             }
             return;
         }
@@ -415,6 +475,7 @@ impl Reader<'_, '_> {
             test: Test::OneOf(vec![value], negated),
             at,
             or_before: false,
+            apart: false,
         });
     }
 

@@ -1,0 +1,146 @@
+//! How people put things, over a shop with payments and customers who joined at some time.
+
+#![expect(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
+
+mod shop;
+
+use std::sync::Arc;
+
+use meterbox_core::contract::TableProfile;
+use meterbox_llm_codegen::GenerateError;
+use shop::{ask, column, shop, table, transcript};
+
+/// The shop, with when its customers joined, who paid how much, and where its stock lies.
+fn wider() -> Arc<[TableProfile]> {
+    let id = |name: &str, distinct| column(name, "integer", "identifier", distinct, &[]);
+    let mut tables: Vec<TableProfile> = shop().to_vec();
+    let since = column("customer_since", "date", "time", 80, &[]);
+    tables[0].columns.push(serde_json::from_value(since).unwrap());
+    let warehouse = column("warehouse", "text", "dimension", 2, &["Berlin", "Leipzig"]);
+    let stock = tables.iter_mut().find(|table| table.name == "stock").unwrap();
+    stock.columns.push(serde_json::from_value(warehouse).unwrap());
+    tables.push(table(
+        "payments",
+        &[
+            id("payment_id", 100),
+            id("invoice_id", 90),
+            column("payment_date", "date", "time", 60, &[]),
+            column("amount", "decimal", "measure", 80, &[]),
+            column("method", "text", "dimension", 2, &["card", "transfer"]),
+        ],
+    ));
+    tables.into()
+}
+
+#[test]
+fn money_is_added_up_and_things_are_counted() {
+    let questions = [
+        "total payments",
+        "total payments by method",
+        "payments by method",
+        "total orders",
+        "total customers",
+        "sum of order_id",
+        "how many items were sold",
+        "units sold by category",
+        "how much did we sell",
+        "how much was paid in March 2025",
+        "average quantity per order line",
+    ];
+    insta::assert_snapshot!(transcript(&questions, &wider()));
+}
+
+#[test]
+fn the_most_and_the_least_are_one_thing() {
+    let questions = [
+        "most expensive product",
+        "cheapest product",
+        "5 most expensive products",
+        "top 3 cheapest products",
+        "products cheaper than 10",
+        "which month had the highest revenue",
+        "highest revenue month",
+        "in which month did we get the most orders",
+        "which weekday has the least orders",
+        "top 2 products in each category by revenue",
+        "top 2 products in each category by amount",
+    ];
+    insta::assert_snapshot!(transcript(&questions, &wider()));
+}
+
+#[test]
+fn conditions_are_about_what_they_name() {
+    let questions = [
+        "How many customers joined in 2024?",
+        "customers who signed up before 2020",
+        "new customers in 2024",
+        "how many invoices are due in December 2025",
+        "revenue of Coffee vs Tea",
+        "revenue of Coffee and of Tea",
+        "orders with negative discount",
+        "number of order lines whose discount is positive",
+        "customers without orders",
+        "customers without segment",
+        "which products are out of stock",
+        "products running low",
+        "stock below 20",
+        "products in category Tea sorted by list price",
+        "number of customers who placed an order in 2025",
+        "number of customers active in 2025",
+    ];
+    insta::assert_snapshot!(transcript(&questions, &wider()));
+}
+
+#[test]
+fn rows_are_ordered_as_the_reading_says() {
+    let written = ask("products in category Tea sorted by list price", &wider()).unwrap();
+    assert!(written.reading.text.ends_with("ordered by list_price, ascending"));
+    assert!(
+        written.code.contains("sort_values([\"list_price\", "),
+        "{}",
+        written.code
+    );
+}
+
+#[test]
+fn a_value_of_two_tables_is_asked_back() {
+    let tables = wider();
+    let Err(GenerateError::Ambiguous { suggestions, .. }) = ask("revenue in Berlin", &tables) else {
+        panic!("Berlin is a city and a warehouse");
+    };
+    assert_eq!(
+        suggestions,
+        [
+            "revenue where city is \"Berlin\"",
+            "revenue where warehouse is \"Berlin\""
+        ]
+    );
+    for suggestion in suggestions {
+        assert!(ask(&suggestion, &tables).is_ok(), "{suggestion}");
+    }
+    // The rows' own city needs no question.
+    assert!(ask("number of customers in Berlin", &tables).is_ok());
+}
+
+#[test]
+fn a_single_table_need_not_be_named() {
+    let visits: Arc<[TableProfile]> = Arc::from([table(
+        "footfall",
+        &[column("store", "text", "dimension", 2, &["North", "South"])],
+    )]);
+    insta::assert_snapshot!(transcript(
+        &[
+            "how many rows are there",
+            "number of rows by store",
+            "number of records for North"
+        ],
+        &visits
+    ));
+    let Err(GenerateError::CannotAnswer { suggestions, .. }) = ask("what about it", &visits) else {
+        panic!("nothing is asked");
+    };
+    assert_eq!(
+        suggestions,
+        ["number of rows by store", "how many rows are there"]
+    );
+}
