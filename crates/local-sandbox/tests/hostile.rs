@@ -3,7 +3,7 @@
 //! ```text
 //! # What it does.
 //! # expect: wall | cpu | memory | output | broken-reply | signal N | silent CODE | reply TEXT | denied | dropped |
-//! #         worked | platform | believed TEXT | stolen     (these four are what an attack is after)
+//! #         worked | lost | believed TEXT | stolen     (these four are what an attack is after)
 //! # limits: wall=0.5 memory=128        (seconds; MB; KB for output and reply)
 //! # off: guard NAME,… | limits … | none, WHY  (where the program hurts nobody but itself)
 //! # off-expect: …                      (where it is not that the program replies "worked")
@@ -264,9 +264,9 @@ impl Watch {
 
     async fn check(&mut self, program: &Hostile, outcome: Result<Outcome, SandboxError>, expect: &str) {
         let name = &program.name;
-        if expect == "platform" {
+        if expect == "lost" {
             assert!(
-                matches!(outcome, Err(SandboxError::Platform { .. })),
+                matches!(outcome, Err(SandboxError::Lost { .. })),
                 "{name}: {outcome:#?}"
             );
             self.settle().await;
