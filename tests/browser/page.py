@@ -263,7 +263,8 @@ def check_without_script(page):
 def check_complaints(page):
     page.note_complaints()
     assert not page.complaints, page.complaints
-    own = (URL + "/", "data:", "about:", "chrome://")  # the last: the browser's own first page
+    # The last two: the browser's own first page, where it gets to load it.
+    own = (URL + "/", "data:", "about:", "chrome://", "chrome-untrusted://")
     foreign = [url for url in page.requested if not url.startswith(own)]
     assert not foreign, foreign
     assert len(page.requested) > 20, "the log of requests was read"
