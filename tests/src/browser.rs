@@ -43,8 +43,9 @@ impl Browser {
             install_with_apt();
             find()
         });
-        let (chromium, chromedriver) =
-            pair.ok_or_else(|| NoBrowser("there is no chromium with its chromedriver on PATH".to_owned()))?;
+        let missing = "there is no chromium with its chromedriver on PATH; install both (Debian's packages \
+                       chromium and chromium-driver)";
+        let (chromium, chromedriver) = pair.ok_or_else(|| NoBrowser(missing.to_owned()))?;
         Ok(Self {
             chromium,
             chromedriver,

@@ -25,6 +25,8 @@ mod artifacts;
 mod channel;
 mod diagnosis;
 mod document;
+#[cfg(feature = "test-guards")]
+mod naive;
 mod reply;
 mod run;
 pub mod runtime;

@@ -85,6 +85,15 @@ pub(crate) async fn run(
         peak_memory_bytes: ended.peak_bytes.saturating_sub(zygote.ready.baseline.resident),
         output_bytes: said.output_bytes,
     };
+    #[cfg(feature = "test-guards")]
+    crate::naive::judge(
+        &zygote.without,
+        &said.reply,
+        running.scratch.as_fd(),
+        job.artifacts_into.as_deref(),
+        &mut outcome,
+    )
+    .map_err(|error| SandboxError::platform("the naive supervisor broke off", error))?;
     if let Some(folder) = job.artifacts_into.clone() {
         let (scratch, limits) = (running.scratch, job.limits.clone());
         let collected =

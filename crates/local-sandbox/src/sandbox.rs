@@ -157,7 +157,8 @@ impl LocalSandboxBuilder {
         self
     }
 
-    /// Leaves out guards, by the names that the zygote's sources look for. For tests.
+    /// Leaves out guards, by the names that the sources of the zygote and of the naive supervisor look for.
+    /// For tests.
     #[cfg(feature = "test-guards")]
     #[doc(hidden)]
     #[must_use]

@@ -132,6 +132,8 @@ pub(crate) struct Ended {
 #[derive(Debug)]
 pub(crate) struct Zygote {
     pub(crate) ready: Ready,
+    #[cfg(feature = "test-guards")]
+    pub(crate) without: Vec<&'static str>,
     shared: Arc<Shared>,
     next: AtomicU64,
 }
@@ -186,6 +188,8 @@ impl Zygote {
         tokio::spawn(listen(Arc::clone(&shared), process));
         Ok(Self {
             ready,
+            #[cfg(feature = "test-guards")]
+            without: settings.without.clone(),
             shared,
             next: AtomicU64::new(1),
         })

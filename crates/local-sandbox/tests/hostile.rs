@@ -2,15 +2,18 @@
 //!
 //! ```text
 //! # What it does.
-//! # expect: wall | cpu | memory | output | broken-reply | signal N | silent CODE | reply TEXT | denied | dropped
+//! # expect: wall | cpu | memory | output | broken-reply | signal N | silent CODE | reply TEXT | denied | dropped |
+//! #         worked | lost | believed TEXT | stolen     (these four are what an attack is after)
 //! # limits: wall=0.5 memory=128        (seconds; MB; KB for output and reply)
-//! # off: guard NAME,… | limits … | none, WHY
+//! # off: guard NAME,… | limits … | none, WHY  (where the program hurts nobody but itself)
 //! # off-expect: …                      (where it is not that the program replies "worked")
 //! ```
 //!
-//! Each runs twice: as it will be run, and with the one guard off that is there against it, to see that
-//! the attack is real. After each, nothing may be left of it and nothing of the machine may have been
-//! touched. Every program bounds itself, so that it harms nobody even with its guard off.
+//! Each runs twice: as it will be run, and with the one guard off that is there against it, to see that the
+//! attack is real. A guard of the jail is left out; in the place of one of the supervisor's own (`one-reply`,
+//! `verdict`, `collect`) a naive supervisor judges the same bytes and the same folder. After each, nothing may
+//! be left of it and nothing of the machine may have been touched. Every program bounds itself, so that it
+//! harms nobody even with its guard off.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -166,6 +169,8 @@ struct Watch {
     resident: u64,
     limits: Limits,
     elapsed: Duration,
+    /// Whether the canary's content came out as a file of the program's.
+    stolen: bool,
 }
 
 /// What of this process and its zygote may not grow.
@@ -202,6 +207,7 @@ impl Watch {
             resident: 0,
             limits: Limits::default(),
             elapsed: Duration::ZERO,
+            stolen: false,
         };
         watch.settle().await;
         watch
@@ -240,30 +246,27 @@ impl Watch {
                 parameters: serde_json::json!({
                     "port": self.tcp.local_addr().unwrap().port(),
                     "abstract": self.abstract_name,
+                    "canary": self.canary,
                 }),
             })
         };
         let started = Instant::now();
         let outcome = self.fixture.sandbox.run(job, Arc::new(())).await;
         self.elapsed = started.elapsed();
-        for entry in std::fs::read_dir(artifacts.path()).unwrap() {
+        self.stolen = std::fs::read_dir(artifacts.path()).unwrap().any(|entry| {
             let content = std::fs::read(entry.unwrap().path()).unwrap();
-            assert!(
-                !content
-                    .windows(SECRET.len())
-                    .any(|part| part == SECRET.as_bytes()),
-                "{}",
-                program.name
-            );
-        }
+            content
+                .windows(SECRET.len())
+                .any(|part| part == SECRET.as_bytes())
+        });
         outcome
     }
 
     async fn check(&mut self, program: &Hostile, outcome: Result<Outcome, SandboxError>, expect: &str) {
         let name = &program.name;
-        if expect == "platform" {
+        if expect == "lost" {
             assert!(
-                matches!(outcome, Err(SandboxError::Platform { .. })),
+                matches!(outcome, Err(SandboxError::Lost { .. })),
                 "{name}: {outcome:#?}"
             );
             self.settle().await;
@@ -271,6 +274,7 @@ impl Watch {
         }
         let outcome = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
         expected(name, &outcome, expect);
+        assert_eq!(self.stolen, expect == "stolen", "{name}");
 
         // The verdict is there in time.
         let latest = self.limits.wall + PATIENCE;
@@ -348,6 +352,9 @@ fn expected(name: &str, outcome: &Outcome, expect: &str) {
         "silent" => exited(rest.parse().unwrap()) && outcome.reply.is_none(),
         "reply" => exited(0) && reply == rest,
         "denied" | "worked" => exited(0) && reply == word,
+        "believed" => exited(0) && reply.as_str().is_some_and(|reply| reply.contains(rest)),
+        // That it is the canary, only the collected files can show.
+        "stolen" => exited(0),
         "dropped" => exited(0) && outcome.artifacts.is_empty() && outcome.rejected.len() == 8,
         other => panic!("{name}: unknown expectation {other}"),
     };

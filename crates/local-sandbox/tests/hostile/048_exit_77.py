@@ -1,6 +1,8 @@
-# Ends with a code that some sandboxes take for success.
+# Ends with a code that some sandboxes take for success, its answer merely printed.
 # expect: silent 77
-# off: none, nothing is broken into; the verdict says what was seen
+# off: guard verdict
+# off-expect: believed forged
 import os
 
+print("forged", flush=True)
 os._exit(77)

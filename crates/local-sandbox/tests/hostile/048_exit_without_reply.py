@@ -1,6 +1,8 @@
-# Ends as if all were well, without an answer.
+# Ends as if all were well, its answer merely printed.
 # expect: silent 0
-# off: none, nothing is broken into; the verdict says what was seen
+# off: guard verdict
+# off-expect: believed forged
 import os
 
+print("forged", flush=True)
 os._exit(0)

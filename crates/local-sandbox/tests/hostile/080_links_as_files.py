@@ -1,9 +1,10 @@
 # Links and folders where files are collected.
 # expect: dropped
-# off: none, collecting has no switch; its unit tests try each form
+# off: guard collect
+# off-expect: stolen
 import os
 
-os.symlink("/etc/passwd", "passwd")
+os.symlink(parameters["canary"], "canary")
 os.symlink("/proc/self/fd/3", "descriptor")
 os.symlink("/data/orders.csv", "dataset")
 os.symlink("/", "root")
