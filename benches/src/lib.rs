@@ -43,6 +43,14 @@ pub fn load() -> String {
     load.split(' ').next().unwrap_or("unknown").to_owned()
 }
 
+/// Memory of this process that is in use, in megabytes.
+pub fn resident_megabytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or_default() / 1024
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,249 @@
+//! Hold and settle: in memory over many keys and much history, and durably for many clients at once.
+//!
+//! `cargo bench -p meterbox-benches --bench ledger [memory|durable]`. Beside the memory ledger stands a counter in a
+//! mutex, which is what people write who have no ledger; beside the durable one a table with a reserved column and one
+//! transaction for each operation (otari's idea), and what the disk takes for one `fdatasync`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark times, prints, and stops where it cannot go on"
+)]
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::Write as _,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use meterbox_benches::{Timings, load, resident_megabytes};
+use meterbox_budget_engine::{Budget, BudgetEngine, HoldRequest, LedgerStore, MemoryLedger, SqliteLedger, Window};
+use meterbox_core::{Scope, SystemClock, Usd};
+use rusqlite::Connection;
+
+const PAIRS: usize = 200_000;
+const ROUNDS: usize = 5;
+const DURABLE_TIME: Duration = Duration::from_secs(4);
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
+    let threads = tokio::runtime::Runtime::new().unwrap();
+    println!("load {} at the start", load());
+    if wants("memory") {
+        threads.block_on(memory());
+    }
+    if wants("durable") {
+        threads.block_on(durable());
+    }
+    println!("load {} at the end", load());
+}
+
+// === in memory ===
+
+async fn memory() {
+    println!("\nhold + settle in memory, ns a pair, median of {ROUNDS} rounds of {PAIRS}");
+    for keys in [1, 1_000, 100_000, 1_000_000] {
+        let counter = counted(keys);
+        let one = held(&engine(MemoryLedger::new()).await, keys, 1).await;
+        let five = held(&engine(MemoryLedger::new()).await, keys, 5).await;
+        println!("{keys:>9} keys   one scope {one:>6}   five scopes {five:>6}   bare counter in a mutex {counter:>5}");
+    }
+    let engine = engine(MemoryLedger::new()).await;
+    for history in [0, 1_000_000, 10_000_000] {
+        grow(&engine, history).await;
+        let pair = held(&engine, 1_000, 1).await;
+        let memory = resident_megabytes();
+        println!("{history:>9} entries of history   one scope {pair:>6}   {memory} MB resident");
+    }
+}
+
+async fn engine(store: impl LedgerStore) -> BudgetEngine {
+    let engine = BudgetEngine::new(store, SystemClock::default());
+    for kind in ["org", "team", "user", "session", "task"] {
+        let limit = Usd::from_dollars(4_000_000_000);
+        let scope = Scope::new(kind, "*").unwrap();
+        let budget = Budget::new(scope, limit, Window::month("UTC").unwrap());
+        engine.define(budget).await.unwrap();
+    }
+    engine
+}
+
+/// The scopes of request number `index`: as many as asked, each among this many keys.
+fn scopes(keys: usize, count: usize) -> Vec<Vec<Scope>> {
+    let kinds = ["user", "org", "team", "session", "task"];
+    (0..keys.min(PAIRS))
+        .map(|index| {
+            // Spread over the keys, so that neighbours in time are no neighbours in memory.
+            let id = (index * 7_919 % keys).to_string();
+            kinds[..count].iter().map(|kind| Scope::new(kind, &id).unwrap()).collect()
+        })
+        .collect()
+}
+
+async fn held(engine: &BudgetEngine, keys: usize, count: usize) -> u128 {
+    let amount: Usd = "0.01".parse().unwrap();
+    // Every key is known before time is taken.
+    let sets = scopes(keys, count);
+    for id in 0..keys {
+        let id = id.to_string();
+        let known = ["user", "org", "team", "session", "task"][..count]
+            .iter()
+            .map(|kind| Scope::new(kind, &id).unwrap());
+        pair(engine, known.collect(), amount).await;
+    }
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let requests: Vec<Vec<Scope>> = sets.iter().cycle().take(PAIRS).cloned().collect();
+        let started = Instant::now();
+        for scopes in requests {
+            pair(engine, scopes, amount).await;
+        }
+        rounds.push(started.elapsed().as_nanos() / PAIRS as u128);
+    }
+    median(rounds)
+}
+
+async fn pair(engine: &BudgetEngine, scopes: Vec<Scope>, amount: Usd) {
+    let hold = engine.hold(HoldRequest::new(scopes, amount, "bench")).await.unwrap();
+    hold.settle().await.unwrap();
+}
+
+/// At least this many entries in the ledger.
+async fn grow(engine: &BudgetEngine, entries: usize) {
+    let (scope, amount) = (Scope::new("user", "history").unwrap(), "0.01".parse().unwrap());
+    for _ in 0..entries / 2 {
+        pair(engine, vec![scope.clone()], amount).await;
+    }
+}
+
+/// A check and two additions under a lock: no holds, no ledger, no windows.
+fn counted(keys: usize) -> u128 {
+    let spent: Mutex<HashMap<String, i64>> = Mutex::new((0..keys).map(|key| (key.to_string(), 0)).collect());
+    let names: Vec<String> = (0..keys.min(PAIRS)).map(|index| (index * 7_919 % keys).to_string()).collect();
+    let rounds = (0..ROUNDS).map(|_| {
+        let started = Instant::now();
+        for name in names.iter().cycle().take(PAIRS) {
+            for change in [10_000_000, -9_000_000] {
+                let mut spent = spent.lock().unwrap();
+                let sum = spent.get_mut(name).unwrap();
+                assert!(*sum < i64::MAX / 2);
+                *sum += change;
+            }
+        }
+        started.elapsed().as_nanos() / PAIRS as u128
+    });
+    median(rounds.collect())
+}
+
+fn median(mut rounds: Vec<u128>) -> u128 {
+    rounds.sort_unstable();
+    rounds[rounds.len() / 2]
+}
+
+// === durably ===
+
+async fn durable() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    println!("\ndurable hold + settle in SQLite, fsync on, {DURABLE_TIME:?} each");
+    println!("one fdatasync of 4 KiB   {}", fdatasync(folder.path()));
+    for clients in [1, 8, 64] {
+        let file = folder.path().join(format!("{clients}.sqlite3"));
+        let engine = engine(SqliteLedger::open(&file).unwrap()).await;
+        let timings = clients_at_once(clients, move |client| {
+            let engine = engine.clone();
+            async move {
+                let scopes = vec![Scope::new("user", &client.to_string()).unwrap(), Scope::new("org", "acme").unwrap()];
+                pair(&engine, scopes, "0.01".parse().unwrap()).await;
+            }
+        })
+        .await;
+        report(&format!("ledger, {clients} clients, two scopes"), &timings);
+    }
+    let file = folder.path().join("plain.sqlite3");
+    let plain = Arc::new(Mutex::new(plain(&file)));
+    let timings = clients_at_once(64, move |client| {
+        let plain = Arc::clone(&plain);
+        async move {
+            let step = move || reserve_and_settle(&mut plain.lock().unwrap(), client);
+            tokio::task::spawn_blocking(step).await.unwrap();
+        }
+    })
+    .await;
+    report("reserved column, a transaction each, 64 clients", &timings);
+}
+
+/// What each of these clients measures who do one operation after the other for a while.
+async fn clients_at_once<F, O>(clients: usize, operation: F) -> Vec<Duration>
+where
+    F: Fn(usize) -> O + Clone + Send + 'static,
+    O: Future<Output = ()> + Send,
+{
+    let tasks: Vec<_> = (0..clients)
+        .map(|client| {
+            let operation = operation.clone();
+            tokio::spawn(async move {
+                let (started, mut timings) = (Instant::now(), Vec::new());
+                while started.elapsed() < DURABLE_TIME {
+                    let began = Instant::now();
+                    operation(client).await;
+                    timings.push(began.elapsed());
+                }
+                timings
+            })
+        })
+        .collect();
+    let mut timings = Vec::new();
+    for task in tasks {
+        timings.extend(task.await.unwrap());
+    }
+    timings
+}
+
+fn report(what: &str, timings: &[Duration]) {
+    let rate = timings.len() as f64 / DURABLE_TIME.as_secs_f64();
+    let timings = Timings::new(timings.to_vec());
+    let millis = |percent| timings.percentile(percent).as_secs_f64() * 1e3;
+    println!("{what:<48} {rate:>8.0} pairs/s   p50 {:>7.2} ms   p99 {:>7.2} ms", millis(50), millis(99));
+}
+
+fn fdatasync(folder: &Path) -> Timings {
+    let mut file = File::create(folder.join("sync")).unwrap();
+    let timings = (0..200).map(|_| {
+        file.write_all(&[7; 4096]).unwrap();
+        let started = Instant::now();
+        file.sync_data().unwrap();
+        started.elapsed()
+    });
+    Timings::new(timings.collect())
+}
+
+fn plain(file: &Path) -> Connection {
+    let connection = Connection::open(file).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             CREATE TABLE budgets (id INTEGER PRIMARY KEY, spend_limit INTEGER, spent INTEGER, reserved INTEGER)",
+        )
+        .unwrap();
+    for client in 0..64 {
+        let sql = "INSERT INTO budgets VALUES (?1, 4000000000000000000, 0, 0)";
+        connection.execute(sql, [client]).unwrap();
+    }
+    connection
+}
+
+fn reserve_and_settle(connection: &mut Connection, client: usize) {
+    let client = i64::try_from(client).unwrap();
+    for sql in [
+        "UPDATE budgets SET reserved = reserved + 1000 WHERE id = ?1 AND spent + reserved + 1000 <= spend_limit",
+        "UPDATE budgets SET reserved = reserved - 1000, spent = spent + 1000 WHERE id = ?1",
+    ] {
+        let transaction = connection.transaction().unwrap();
+        assert_eq!(transaction.prepare_cached(sql).unwrap().execute([client]).unwrap(), 1);
+        transaction.commit().unwrap();
+    }
+}
