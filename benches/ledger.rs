@@ -20,7 +20,9 @@ use std::{
 };
 
 use meterbox_benches::{Timings, load, resident_megabytes};
-use meterbox_budget_engine::{Budget, BudgetEngine, HoldRequest, LedgerStore, MemoryLedger, SqliteLedger, Window};
+use meterbox_budget_engine::{
+    Budget, BudgetEngine, HoldRequest, LedgerStore, MemoryLedger, SqliteLedger, Window,
+};
 use meterbox_core::{Scope, SystemClock, Usd};
 use rusqlite::Connection;
 
@@ -29,7 +31,10 @@ const ROUNDS: usize = 5;
 const DURABLE_TIME: Duration = Duration::from_secs(4);
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
     let threads = tokio::runtime::Runtime::new().unwrap();
     println!("load {} at the start", load());
@@ -50,7 +55,9 @@ async fn memory() {
         let counter = counted(keys);
         let one = held(&engine(MemoryLedger::new()).await, keys, 1).await;
         let five = held(&engine(MemoryLedger::new()).await, keys, 5).await;
-        println!("{keys:>9} keys   one scope {one:>6}   five scopes {five:>6}   bare counter in a mutex {counter:>5}");
+        println!(
+            "{keys:>9} keys   one scope {one:>6}   five scopes {five:>6}   bare counter in a mutex {counter:>5}"
+        );
     }
     let engine = engine(MemoryLedger::new()).await;
     for history in [0, 1_000_000, 10_000_000] {
@@ -79,7 +86,10 @@ fn scopes(keys: usize, count: usize) -> Vec<Vec<Scope>> {
         .map(|index| {
             // Spread over the keys, so that neighbours in time are no neighbours in memory.
             let id = (index * 7_919 % keys).to_string();
-            kinds[..count].iter().map(|kind| Scope::new(kind, &id).unwrap()).collect()
+            kinds[..count]
+                .iter()
+                .map(|kind| Scope::new(kind, &id).unwrap())
+                .collect()
         })
         .collect()
 }
@@ -108,7 +118,10 @@ async fn held(engine: &BudgetEngine, keys: usize, count: usize) -> u128 {
 }
 
 async fn pair(engine: &BudgetEngine, scopes: Vec<Scope>, amount: Usd) {
-    let hold = engine.hold(HoldRequest::new(scopes, amount, "bench")).await.unwrap();
+    let hold = engine
+        .hold(HoldRequest::new(scopes, amount, "bench"))
+        .await
+        .unwrap();
     hold.settle().await.unwrap();
 }
 
@@ -123,7 +136,9 @@ async fn grow(engine: &BudgetEngine, entries: usize) {
 /// A check and two additions under a lock: no holds, no ledger, no windows.
 fn counted(keys: usize) -> u128 {
     let spent: Mutex<HashMap<String, i64>> = Mutex::new((0..keys).map(|key| (key.to_string(), 0)).collect());
-    let names: Vec<String> = (0..keys.min(PAIRS)).map(|index| (index * 7_919 % keys).to_string()).collect();
+    let names: Vec<String> = (0..keys.min(PAIRS))
+        .map(|index| (index * 7_919 % keys).to_string())
+        .collect();
     let rounds = (0..ROUNDS).map(|_| {
         let started = Instant::now();
         for name in names.iter().cycle().take(PAIRS) {
@@ -156,7 +171,10 @@ async fn durable() {
         let timings = clients_at_once(clients, move |client| {
             let engine = engine.clone();
             async move {
-                let scopes = vec![Scope::new("user", &client.to_string()).unwrap(), Scope::new("org", "acme").unwrap()];
+                let scopes = vec![
+                    Scope::new("user", &client.to_string()).unwrap(),
+                    Scope::new("org", "acme").unwrap(),
+                ];
                 pair(&engine, scopes, "0.01".parse().unwrap()).await;
             }
         })
@@ -207,7 +225,11 @@ fn report(what: &str, timings: &[Duration]) {
     let rate = timings.len() as f64 / DURABLE_TIME.as_secs_f64();
     let timings = Timings::new(timings.to_vec());
     let millis = |percent| timings.percentile(percent).as_secs_f64() * 1e3;
-    println!("{what:<48} {rate:>8.0} pairs/s   p50 {:>7.2} ms   p99 {:>7.2} ms", millis(50), millis(99));
+    println!(
+        "{what:<48} {rate:>8.0} pairs/s   p50 {:>7.2} ms   p99 {:>7.2} ms",
+        millis(50),
+        millis(99)
+    );
 }
 
 fn fdatasync(folder: &Path) -> Timings {
@@ -243,7 +265,14 @@ fn reserve_and_settle(connection: &mut Connection, client: usize) {
         "UPDATE budgets SET reserved = reserved - 1000, spent = spent + 1000 WHERE id = ?1",
     ] {
         let transaction = connection.transaction().unwrap();
-        assert_eq!(transaction.prepare_cached(sql).unwrap().execute([client]).unwrap(), 1);
+        assert_eq!(
+            transaction
+                .prepare_cached(sql)
+                .unwrap()
+                .execute([client])
+                .unwrap(),
+            1
+        );
         transaction.commit().unwrap();
     }
 }

@@ -1,18 +1,18 @@
 use std::sync::PoisonError;
 
 use async_trait::async_trait;
-use meterbox_core::{Scope, Timestamp};
+use meterbox_core::{Scope, Timestamp, Usd};
 
 use crate::{
-    Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, HoldPage, LedgerStore, Settlement, Stop,
-    TopUp, VerifyReport,
+    Budget, BudgetError, BudgetStatus, Entry, EntryKind, EntryPage, HoldId, HoldPage, LedgerStore,
+    Settlement, Stop, TopUp, VerifyReport,
     audit::Auditor,
-    ledger::{Books, HoldAction, HoldRecord, HoldStatus, OpenHold},
+    ledger::{Books, HoldAction, HoldRecord, HoldStatus, NewEntry, OpenHold},
     sync::{Mutex, MutexGuard},
 };
 
-/// A ledger in memory: gone with the process, and growing with every entry (about half a kilobyte a hold). For
-/// tests and for programs that budget one run of themselves.
+/// A ledger in memory: gone with the process, and growing with every hold, by about half a kilobyte. For tests and
+/// for programs that budget one run of themselves.
 #[derive(Debug, Default)]
 pub struct MemoryLedger {
     kept: Mutex<Kept>,
@@ -21,7 +21,22 @@ pub struct MemoryLedger {
 #[derive(Debug, Default)]
 struct Kept {
     books: Books,
-    entries: Vec<Entry>,
+    lines: Vec<Line>,
+}
+
+/// An entry as it is kept: its place is its number, and most say little.
+#[derive(Debug)]
+enum Line {
+    /// Of a hold, with nothing beside the sums.
+    Bare {
+        at: Timestamp,
+        kind: EntryKind,
+        hold: HoldId,
+        amount: Usd,
+        held_change: i64,
+        spent_change: i64,
+    },
+    Full(Box<(Timestamp, NewEntry)>),
 }
 
 impl MemoryLedger {
@@ -43,12 +58,70 @@ impl MemoryLedger {
     ) -> Result<T, BudgetError> {
         let mut kept = self.kept();
         let done = step(&mut kept.books);
-        let Kept { books, entries } = &mut *kept;
-        for body in books.drain_entries() {
-            let seq = u64::try_from(entries.len()).unwrap_or(u64::MAX).saturating_add(1);
-            entries.push(Entry { seq, at: now, body });
-        }
+        let Kept { books, lines } = &mut *kept;
+        lines.extend(books.drain_entries().map(|body| Line::new(now, body)));
         done
+    }
+}
+
+impl Kept {
+    /// The entries after so many.
+    fn entries(&self, after: usize) -> impl Iterator<Item = Entry> + '_ {
+        let numbered = (1..).zip(&self.lines).skip(after);
+        numbered.map(|(seq, line)| line.entry(seq))
+    }
+}
+
+impl Line {
+    fn new(at: Timestamp, body: NewEntry) -> Self {
+        match body {
+            NewEntry {
+                kind,
+                hold: Some(hold),
+                scope: None,
+                amount,
+                line: None,
+                key: None,
+                note: None,
+                counts_at: None,
+                held_change,
+                spent_change,
+            } => Self::Bare {
+                at,
+                kind,
+                hold,
+                amount,
+                held_change,
+                spent_change,
+            },
+            body => Self::Full(Box::new((at, body))),
+        }
+    }
+
+    fn entry(&self, seq: u64) -> Entry {
+        match self {
+            Self::Full(line) => Entry {
+                seq,
+                at: line.0,
+                body: line.1.clone(),
+            },
+            Self::Bare {
+                at,
+                kind,
+                hold,
+                amount,
+                held_change,
+                spent_change,
+            } => Entry {
+                seq,
+                at: *at,
+                body: NewEntry {
+                    held_change: *held_change,
+                    spent_change: *spent_change,
+                    ..NewEntry::of_hold(*hold, *kind, *amount)
+                },
+            },
+        }
     }
 }
 
@@ -114,20 +187,14 @@ impl LedgerStore for MemoryLedger {
     async fn entries(&self, page: EntryPage) -> Result<Vec<Entry>, BudgetError> {
         let kept = self.kept();
         let skipped = usize::try_from(page.after).unwrap_or(usize::MAX);
-        Ok(kept
-            .entries
-            .iter()
-            .skip(skipped)
-            .take(page.limit)
-            .cloned()
-            .collect())
+        Ok(kept.entries(skipped).take(page.limit).collect())
     }
 
     async fn verify(&self) -> Result<VerifyReport, BudgetError> {
         let kept = self.kept();
         let mut auditor = Auditor::default();
         kept.books.holds().for_each(|record| auditor.hold(record.clone()));
-        kept.entries.iter().for_each(|entry| auditor.entry(entry));
+        kept.entries(0).for_each(|entry| auditor.entry(&entry));
         kept.books.accounts().for_each(|account| auditor.balance(account));
         Ok(auditor.finish())
     }

@@ -1,6 +1,6 @@
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     mem,
     sync::Arc,
 };
@@ -35,13 +35,18 @@ pub struct Books {
     wildcards: Map<Box<str>, InForce>,
     rows: Map<Scope, Row>,
     accounts: Vec<Account>,
-    holds: Map<HoldId, Kept>,
+    open: Map<HoldId, Box<Kept>>,
+    /// Kept apart, so that looking for an open hold stays as fast however many there were. Names rise with time, so a
+    /// new one goes to the end.
+    ended: BTreeMap<HoldId, Box<Kept>>,
     due: BTreeSet<(Timestamp, HoldId)>,
     by_key: Map<Box<str>, HoldId>,
     draws_by_key: Map<(HoldId, Box<str>), CostLine>,
     changes: Changes,
-    /// Kept for its allocation.
+    /// All three kept for their allocation.
+    standings: Vec<(usize, Standing)>,
     entries: Vec<NewEntry>,
+    moves: Vec<Move>,
 }
 
 /// A budget and since when there is one for its scope.
@@ -114,6 +119,14 @@ struct Kept {
     accounts: Vec<usize>,
 }
 
+/// By how much held and spent of an account change.
+#[derive(Debug, Clone, Copy)]
+struct Move {
+    account: usize,
+    held: i64,
+    spent: i64,
+}
+
 /// What of a hold an action can change.
 struct Progress {
     drawn: Usd,
@@ -123,6 +136,7 @@ struct Progress {
 }
 
 /// A budget that applies to a scope, and what is used of it in the present period.
+#[derive(Debug)]
 struct Standing {
     period: Period,
     account: Option<usize>,
@@ -258,11 +272,24 @@ impl Books {
         if let Some(stop) = &self.stop {
             return Err(BudgetError::Stopped(stop.clone()));
         }
-        let request = &open.request;
-        let mut standings: Vec<(&Scope, Standing)> = Vec::with_capacity(request.scopes.len());
-        for scope in &request.scopes {
-            standings.extend(self.standing(now, scope).map(|standing| (scope, standing)));
+        let mut standings = mem::take(&mut self.standings);
+        standings.clear();
+        for (index, scope) in open.request.scopes.iter().enumerate() {
+            standings.extend(self.standing(now, scope).map(|standing| (index, standing)));
         }
+        let opened = self.open_in(now, open, &mut standings);
+        self.standings = standings;
+        opened
+    }
+
+    /// Holds the money in these budgets, each of the scope with its number, or in none.
+    fn open_in(
+        &mut self,
+        now: Timestamp,
+        open: OpenHold,
+        standings: &mut Vec<(usize, Standing)>,
+    ) -> Result<HoldStatus, BudgetError> {
+        let request = &open.request;
         if standings.is_empty() && open.unbudgeted == Unbudgeted::Refuse {
             return Err(refusal(now, request, &[]));
         }
@@ -280,7 +307,10 @@ impl Books {
 
         let mut claims = Vec::with_capacity(standings.len());
         let mut accounts = Vec::with_capacity(standings.len());
-        for (scope, standing) in standings {
+        for (index, standing) in standings.drain(..) {
+            let Some(scope) = request.scopes.get(index) else {
+                continue;
+            };
             let ends_at = standing.period.ends_at();
             let account = standing
                 .account
@@ -304,7 +334,7 @@ impl Books {
         });
         self.changes.opened.push(record.id);
         let status = record.status();
-        self.keep(record, accounts);
+        self.keep(Box::new(Kept { record, accounts }));
         Ok(status)
     }
 
@@ -353,12 +383,16 @@ impl Books {
 
     /// A hold.
     pub fn hold(&self, id: HoldId) -> Option<&HoldRecord> {
-        self.holds.get(&id).map(|kept| &kept.record)
+        let kept = self.open.get(&id).or_else(|| self.ended.get(&id));
+        kept.map(|kept| &kept.record)
     }
 
     /// All holds, in no order.
     pub fn holds(&self) -> impl Iterator<Item = &HoldRecord> {
-        self.holds.values().map(|kept| &kept.record)
+        self.open
+            .values()
+            .chain(self.ended.values())
+            .map(|kept| &kept.record)
     }
 
     /// The line that a key was first used with in a hold.
@@ -386,7 +420,8 @@ impl Books {
 
     /// Changes a hold, its accounts and the ledger together, or nothing.
     fn change(&mut self, now: Timestamp, id: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
-        let mut kept = self.holds.remove(&id).ok_or(BudgetError::UnknownHold(id))?;
+        let kept = self.open.remove(&id).or_else(|| self.ended.remove(&id));
+        let mut kept = kept.ok_or(BudgetError::UnknownHold(id))?;
         let mut entries = mem::take(&mut self.entries);
         let before = Progress::of(&kept.record);
         let was_due = kept.record.ends_at();
@@ -407,46 +442,78 @@ impl Books {
         }
         self.entries = entries;
         let status = kept.record.status();
-        self.keep(kept.record, kept.accounts);
+        self.keep(kept);
         outcome.map(|()| status)
     }
 
-    fn keep(&mut self, record: HoldRecord, accounts: Vec<usize>) {
-        if record.state == HoldState::Open {
-            self.due.insert((record.ends_at(), record.id));
-        }
+    fn keep(&mut self, kept: Box<Kept>) {
+        let record = &kept.record;
+        let id = record.id;
         if let Some(key) = &record.idempotency_key
             && !self.by_key.contains_key(key.as_str())
         {
-            self.by_key.insert(key.as_str().into(), record.id);
+            self.by_key.insert(key.as_str().into(), id);
         }
-        self.holds.insert(record.id, Kept { record, accounts });
+        if record.state == HoldState::Open {
+            self.due.insert((record.ends_at(), id));
+            self.open.insert(id, kept);
+        } else {
+            self.ended.insert(id, kept);
+        }
     }
 
     /// Applies the entries to the accounts of every claim; to none where a sum would overflow.
     fn move_money(&mut self, now: Timestamp, kept: &Kept, entries: &[NewEntry]) -> Result<(), BudgetError> {
-        let mut moves = Vec::new();
+        let mut moves = mem::take(&mut self.moves);
+        moves.clear();
         for (claim, account) in kept.record.claims.iter().zip(&kept.accounts) {
             for entry in entries {
-                let spent_in = match piece_at(&claim.period, entry.counts_at.unwrap_or(now)) {
-                    None => *account,
-                    Some(_) if entry.spent_change == 0 => *account,
-                    Some(piece) => self
-                        .account(&claim.scope, &piece.key)
-                        .unwrap_or_else(|| self.new_account(&claim.scope, &piece.key, piece.ends_at)),
+                let (held, spent) = (entry.held_change, entry.spent_change);
+                let counts_at = entry.counts_at.unwrap_or(now);
+                let piece = piece_at(&claim.period, counts_at).filter(|_| spent != 0);
+                let Some(piece) = piece else {
+                    moves.push(Move {
+                        account: *account,
+                        held,
+                        spent,
+                    });
+                    continue;
                 };
-                moves.push((*account, entry.held_change, 0));
-                moves.push((spent_in, 0, entry.spent_change));
+                let spent_in = self
+                    .account(&claim.scope, &piece.key)
+                    .unwrap_or_else(|| self.new_account(&claim.scope, &piece.key, piece.ends_at));
+                let account = *account;
+                moves.push(Move {
+                    account,
+                    held,
+                    spent: 0,
+                });
+                moves.push(Move {
+                    account: spent_in,
+                    held: 0,
+                    spent,
+                });
             }
         }
-        for (done, (account, held, spent)) in moves.iter().enumerate() {
-            if self.move_in(*account, *held, *spent).is_none() {
-                for (account, held, spent) in moves.iter().take(done) {
-                    self.move_in(*account, held.saturating_neg(), spent.saturating_neg());
-                }
-                let message = "the sum would be larger than can be counted".to_owned();
-                return Err(BudgetError::Invalid(message));
+        let moved = self.move_all(&moves);
+        self.moves = moves;
+        moved
+    }
+
+    fn move_all(&mut self, moves: &[Move]) -> Result<(), BudgetError> {
+        for (done, step) in moves.iter().enumerate() {
+            if self.move_in(step.account, step.held, step.spent).is_some() {
+                continue;
             }
+            for step in moves.iter().take(done) {
+                self.move_in(
+                    step.account,
+                    step.held.saturating_neg(),
+                    step.spent.saturating_neg(),
+                );
+            }
+            let message = "the sum would be larger than can be counted".to_owned();
+            return Err(BudgetError::Invalid(message));
         }
         Ok(())
     }
@@ -812,7 +879,7 @@ impl Books {
             accounts
                 .push(known.unwrap_or_else(|| self.new_account(&claim.scope, &claim.period, claim.ends_at)));
         }
-        self.keep(record, accounts);
+        self.keep(Box::new(Kept { record, accounts }));
     }
 
     /// Puts a keyed draw in as it is kept.
@@ -822,15 +889,11 @@ impl Books {
 
     /// Forgets a hold that has ended; it can be put in again.
     pub fn forget_ended(&mut self, id: HoldId) {
-        let has_ended = |kept: &Kept| kept.record.state != HoldState::Open;
-        if !self.holds.get(&id).is_some_and(has_ended) {
-            return;
-        }
-        if let Some(key) = self
-            .holds
+        let key = self
+            .ended
             .remove(&id)
-            .and_then(|kept| kept.record.idempotency_key)
-        {
+            .and_then(|kept| kept.record.idempotency_key);
+        if let Some(key) = key {
             self.by_key.remove(key.as_str());
         }
     }
