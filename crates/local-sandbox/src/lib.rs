@@ -25,6 +25,7 @@ mod artifacts;
 mod channel;
 mod diagnosis;
 mod document;
+mod meter;
 #[cfg(feature = "test-guards")]
 mod naive;
 mod reply;

@@ -1,7 +1,7 @@
 //! One run from its birth to its outcome, judged from outside.
 
 use std::{
-    io::{self, Read},
+    io,
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
     time::Duration,
@@ -12,7 +12,6 @@ use meterbox_core::{
     contract::{SandboxReport, Usage},
 };
 use meterbox_sandbox_client::{Job, Limits, Outcome, OutputSink, Reply, SandboxError, Verdict};
-use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +21,7 @@ use crate::{
     channel::Channel,
     diagnosis,
     document::JobDocument,
+    meter::{Meter, millis},
     reply,
     streams::{Step, Streams},
     zygote::{ChildEvent, ChildHandle, Ended, FailedStep, Zygote, plain},
@@ -33,6 +33,7 @@ const SETUP_DEADLINE: Duration = Duration::from_secs(10);
 const REAP_DEADLINE: Duration = Duration::from_secs(10);
 const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
 const MEMORY_POLL: Duration = Duration::from_millis(20);
+const USED_SO_FAR: Duration = Duration::from_millis(250);
 const SIGKILL: i32 = 9;
 
 /// A child that is sealed and about to run its program.
@@ -40,7 +41,7 @@ struct Running {
     child: ChildHandle,
     streams: Streams,
     scratch: OwnedFd,
-    memory: MemoryWatch,
+    meter: Meter,
 }
 
 pub(crate) async fn run(
@@ -55,13 +56,18 @@ pub(crate) async fn run(
         return Ok(Outcome::new(Verdict::Cancelled, report));
     }
     let mut running = tokio::select! {
-        running = start(zygote, document, &job.limits, sink) => running?,
+        running = start(zygote, document, &job.limits, Arc::clone(&sink)) => running?,
         // Nothing of the program has run yet; dropping the set-up kills the child.
         () = job.cancel.cancelled() => return Ok(Outcome::new(Verdict::Cancelled, report)),
     };
     let started = clock.monotonic();
-    let (cause, ended) = until_dead(zygote, &mut running, job).await?;
-    let wall = clock.monotonic().saturating_sub(started);
+    let wall = || clock.monotonic().saturating_sub(started);
+    let mut tell = |running: &mut Running| {
+        let output_bytes = running.streams.output_bytes();
+        sink.used(running.meter.usage(wall(), output_bytes));
+    };
+    let (cause, ended) = until_dead(zygote, &mut running, job, &mut tell).await?;
+    let wall = wall();
     let over = drain(&mut running.streams).await;
 
     let said = running.streams.finish();
@@ -82,7 +88,7 @@ pub(crate) async fn run(
     outcome.usage = Usage {
         wall_ms: millis(wall),
         cpu_ms: millis(ended.cpu),
-        peak_memory_bytes: ended.peak_bytes.saturating_sub(zygote.ready.baseline.resident),
+        peak_memory_bytes: running.meter.own_share(ended.peak_bytes),
         output_bytes: said.output_bytes,
     };
     #[cfg(feature = "test-guards")]
@@ -163,13 +169,15 @@ async fn start(
             }
             _ => return Err(died(zygote)),
         };
-        let memory = MemoryWatch::new(pid, &pidfd, limits, zygote.ready.baseline.resident);
+        let most = zygote.ready.baseline.resident.saturating_add(limits.memory_bytes);
+        let mut meter = Meter::new(pid, &pidfd, most);
         let scratch = sealed(&setup, zygote).await?;
+        meter.begin();
         Ok(Running {
             child,
             streams,
             scratch,
-            memory,
+            meter,
         })
     };
     match timeout(SETUP_DEADLINE, prepared).await {
@@ -219,8 +227,9 @@ async fn until_dead(
     zygote: &Zygote,
     running: &mut Running,
     job: &Job,
+    tell: &mut (dyn FnMut(&mut Running) + Send),
 ) -> Result<(Option<Verdict>, Ended), SandboxError> {
-    let cause = match first_cause(running, &job.limits, &job.cancel).await? {
+    let cause = match first_cause(running, &job.limits, &job.cancel, tell).await? {
         Ok(ended) => return Ok((None, ended)),
         Err(cause) => cause,
     };
@@ -241,19 +250,26 @@ async fn first_cause(
     running: &mut Running,
     limits: &Limits,
     cancel: &CancellationToken,
+    tell: &mut (dyn FnMut(&mut Running) + Send),
 ) -> Result<Result<Ended, Verdict>, SandboxError> {
     let wall = sleep(limits.wall);
     tokio::pin!(wall);
     let mut poll = tokio::time::interval(MEMORY_POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let so_far = sleep(USED_SO_FAR);
+    tokio::pin!(so_far);
     loop {
         tokio::select! {
             biased;
             () = cancel.cancelled() => return Ok(Err(Verdict::Cancelled)),
             () = &mut wall => return Ok(Err(Verdict::WallLimit)),
             ended = ended(&mut running.child) => return ended.map(Ok),
-            _ = poll.tick() => if running.memory.is_over() {
+            _ = poll.tick() => if running.meter.is_over() {
                 return Ok(Err(Verdict::MemoryLimit));
+            },
+            () = &mut so_far => {
+                tell(running);
+                so_far.set(sleep(USED_SO_FAR));
             },
             step = running.streams.step() => if step == Step::OverLimit {
                 return Ok(Err(Verdict::OutputLimit));
@@ -302,43 +318,6 @@ fn verdict(cause: Option<Verdict>, over: bool, ended: Ended, limits: &Limits) ->
     }
     Verdict::Exited {
         code: (ended.status >> 8) & 0xff,
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Looks at the memory in use from outside.
-struct MemoryWatch {
-    /// The process's folder under `/proc`: it stays this process's, whoever gets the number next.
-    statm: Option<OwnedFd>,
-    most: u64,
-}
-
-impl MemoryWatch {
-    fn new(pid: i32, pidfd: &OwnedFd, limits: &Limits, baseline: u64) -> Self {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).ok();
-        // Still alive after the folder was opened, so the folder is its own.
-        let alive = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::CONT).is_ok();
-        Self {
-            statm: folder.filter(|_| alive),
-            most: baseline.saturating_add(limits.memory_bytes),
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.resident().is_some_and(|resident| resident > self.most)
-    }
-
-    fn resident(&self) -> Option<u64> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let statm = rustix::fs::openat(self.statm.as_ref()?, "statm", flags, Mode::empty()).ok()?;
-        let mut text = String::new();
-        std::fs::File::from(statm).read_to_string(&mut text).ok()?;
-        let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
-        Some(pages * rustix::param::page_size() as u64)
     }
 }
 

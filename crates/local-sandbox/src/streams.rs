@@ -73,6 +73,11 @@ impl Streams {
         self.stdout.pipe.is_open() || self.stderr.pipe.is_open() || self.reply.is_open()
     }
 
+    /// Bytes printed so far.
+    pub(crate) fn output_bytes(&self) -> u64 {
+        self.output_bytes
+    }
+
     /// Waits for the next bytes of any pipe. Cancel-safe. Pends for ever once all are closed.
     pub(crate) async fn step(&mut self) -> Step {
         tokio::select! {

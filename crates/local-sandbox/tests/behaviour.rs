@@ -185,6 +185,49 @@ async fn output_is_heard_while_the_program_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_used_so_far_is_told_while_it_runs() {
+    let fixture = Fixture::new();
+    let heard = Arc::new(Heard::default());
+    let code = "import time\nheld = bytearray(64 << 20)\nprint('x', flush=True)\n\
+                begin = time.monotonic()\nwhile time.monotonic() - begin < 1.5: pass\nreply(1)";
+    let outcome = fixture
+        .sandbox
+        .run(service(code), Arc::<Heard>::clone(&heard))
+        .await
+        .unwrap();
+    let told = heard.used();
+    assert!((3..=6).contains(&told.len()), "{told:?}");
+    for (earlier, later) in told.iter().zip(&told[1..]) {
+        assert!(
+            later.wall_ms > earlier.wall_ms && later.cpu_ms >= earlier.cpu_ms,
+            "{told:?}"
+        );
+    }
+    let (last, end) = (told[told.len() - 1], outcome.usage);
+    assert!(last.cpu_ms > 100 && last.output_bytes == 2, "{told:?}");
+    assert!(
+        last.wall_ms <= end.wall_ms && last.cpu_ms <= end.cpu_ms + 20,
+        "{last:?} {end:?}"
+    );
+    for usage in [last, end] {
+        let megabytes = usage.peak_memory_bytes >> 20;
+        assert!((60..120).contains(&megabytes), "{usage:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_program_has_a_peak_of_memory_too() {
+    let fixture = Fixture::new();
+    let peak = async |code: &str| fixture.run(service(code)).await.usage.peak_memory_bytes;
+    let (small, larger) = (
+        peak("reply(1)").await,
+        peak("held = b'x' * (8 << 20)\nreply(1)").await,
+    );
+    assert!(small > 0 && small < 64 << 20, "{small}");
+    assert!(larger > small + (6 << 20), "{small} {larger}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cancelled_before_the_start_runs_nothing() {
     let fixture = Fixture::new();
     let job = service("print('ran')");

@@ -49,6 +49,7 @@ impl fmt::Debug for State {
 pub struct FakeRun {
     end: End,
     prints: String,
+    meanwhile: Vec<Usage>,
     usage: Usage,
     artifacts: Vec<(String, Vec<u8>)>,
 }
@@ -114,6 +115,7 @@ impl FakeRun {
         Self {
             end,
             prints: String::new(),
+            meanwhile: Vec::new(),
             usage,
             artifacts: Vec::new(),
         }
@@ -132,6 +134,13 @@ impl FakeRun {
     #[must_use]
     pub fn printing(mut self, text: &str) -> Self {
         text.clone_into(&mut self.prints);
+        self
+    }
+
+    /// While it runs, it is known to have used this much.
+    #[must_use]
+    pub fn using_meanwhile(mut self, usage: Usage) -> Self {
+        self.meanwhile.push(usage);
         self
     }
 
@@ -224,6 +233,9 @@ impl Sandbox for FakeSandbox {
         let mut alive = CountsAsKilled(Some(Arc::clone(&self.state)));
         if !run.prints.is_empty() {
             output.printed(OutputStream::Stdout, &run.prints);
+        }
+        for usage in &run.meanwhile {
+            output.used(*usage);
         }
         let ended = self.end(run, &job).await;
         alive.0 = None;

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use async_trait::async_trait;
-use meterbox_core::contract::SandboxReport;
+use meterbox_core::contract::{SandboxReport, Usage};
 
 use crate::{Job, Outcome, SandboxError};
 
@@ -38,10 +38,16 @@ pub struct Capabilities {
     pub sandbox: SandboxReport,
 }
 
-/// Hears what a program prints, as it prints it: untrusted text.
+/// Hears of a program while it runs.
 pub trait OutputSink: Send + Sync + 'static {
-    /// Some text was printed. Must not block.
+    /// Some text was printed: untrusted text, as it comes. Must not block.
     fn printed(&self, stream: OutputStream, text: &str);
+
+    /// What the program has used so far, measured from outside: never less than the time before. A back end
+    /// that can measure says so a few times a second; the outcome's usage is the last word. Must not block.
+    fn used(&self, usage: Usage) {
+        let _ = usage;
+    }
 }
 
 /// Where text was printed to.

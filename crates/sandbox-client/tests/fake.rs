@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use meterbox_core::contract::Usage;
 use meterbox_sandbox_client::{
-    FakeRun, FakeSandbox, Job, Program, Sandbox, Verdict,
+    FakeRun, FakeSandbox, Job, OutputSink, OutputStream, Program, Sandbox, Verdict,
     conformance::{self, Subject},
 };
 
@@ -47,4 +48,31 @@ async fn remembers_what_it_was_asked() {
     conformance::all(&sandbox).await;
     assert_eq!(sandbox.killed(), 1, "one run of the suite is dropped midway");
     assert!(sandbox.jobs().len() > 5);
+}
+
+#[tokio::test]
+async fn tells_what_was_used_meanwhile() {
+    #[derive(Default)]
+    struct Told(std::sync::Mutex<Vec<Usage>>);
+    impl OutputSink for Told {
+        fn printed(&self, _: OutputStream, _: &str) {}
+        fn used(&self, usage: Usage) {
+            self.0.lock().expect("unpoisoned").push(usage);
+        }
+    }
+    let usage = |wall_ms| Usage {
+        wall_ms,
+        ..Usage::default()
+    };
+    let sandbox = FakeSandbox::new();
+    sandbox.next(
+        FakeRun::replies("1")
+            .using_meanwhile(usage(3))
+            .using_meanwhile(usage(5)),
+    );
+    let program = Program::Analysis { code: String::new() };
+    let told = Arc::new(Told::default());
+    let run = sandbox.run(Job::new(program), Arc::<Told>::clone(&told)).await;
+    assert!(run.is_ok());
+    assert_eq!(*told.0.lock().expect("unpoisoned"), [usage(3), usage(5)]);
 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use meterbox_core::contract::Usage;
 use meterbox_local_sandbox::{LocalSandbox, LocalSandboxBuilder, runtime::Runtime};
 use meterbox_sandbox_client::{Job, Outcome, OutputSink, OutputStream, Program, Reply, Sandbox};
 
@@ -125,17 +126,25 @@ fn given(venv: PathBuf) -> Runtime {
 
 /// Keeps what it hears.
 #[derive(Debug, Default)]
-pub(crate) struct Heard(Mutex<String>);
+pub(crate) struct Heard(Mutex<String>, Mutex<Vec<Usage>>);
 
 impl Heard {
     pub(crate) fn text(&self) -> String {
         self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn used(&self) -> Vec<Usage> {
+        self.1.lock().unwrap().clone()
     }
 }
 
 impl OutputSink for Heard {
     fn printed(&self, _: OutputStream, text: &str) {
         self.0.lock().unwrap().push_str(text);
+    }
+
+    fn used(&self, usage: Usage) {
+        self.1.lock().unwrap().push(usage);
     }
 }
 

@@ -1,0 +1,99 @@
+//! What a program uses while it runs, looked at from outside.
+
+use std::{io::Read, os::fd::OwnedFd, time::Duration};
+
+use meterbox_core::contract::Usage;
+use rustix::fs::{Mode, OFlags};
+
+/// Watches one process. Where the machine hides it, nothing is measured and the limits of the kernel remain.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    /// The process's folder under `/proc`: it stays this process's, whoever gets the number next.
+    folder: Option<OwnedFd>,
+    /// Memory it may have, with what it was born with.
+    most: u64,
+    /// Memory it was born with: pages of the prepared interpreter, which it does not pay for.
+    at_start: u64,
+    peak: u64,
+    cpu: Duration,
+}
+
+impl Meter {
+    pub(crate) fn new(pid: i32, pidfd: &OwnedFd, most: u64) -> Self {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).ok();
+        // Still alive after the folder was opened, so the folder is its own.
+        let alive = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::CONT).is_ok();
+        Self {
+            folder: folder.filter(|_| alive),
+            most,
+            at_start: 0,
+            peak: 0,
+            cpu: Duration::ZERO,
+        }
+    }
+
+    /// What it has now is what it was born with.
+    pub(crate) fn begin(&mut self) {
+        self.at_start = self.resident().unwrap_or_default();
+        self.peak = self.at_start;
+    }
+
+    pub(crate) fn is_over(&mut self) -> bool {
+        let resident = self.resident().unwrap_or_default();
+        self.peak = self.peak.max(resident);
+        resident > self.most
+    }
+
+    /// What was used so far.
+    pub(crate) fn usage(&mut self, wall: Duration, output_bytes: u64) -> Usage {
+        if let Some(cpu) = self.processor_time() {
+            self.cpu = self.cpu.max(cpu);
+        }
+        Usage {
+            wall_ms: millis(wall),
+            cpu_ms: millis(self.cpu),
+            peak_memory_bytes: self.peak - self.at_start,
+            output_bytes,
+        }
+    }
+
+    /// Of a peak that the kernel has measured, what the program itself used.
+    pub(crate) fn own_share(&self, peak: u64) -> u64 {
+        peak.max(self.peak).saturating_sub(self.at_start)
+    }
+
+    fn resident(&self) -> Option<u64> {
+        let pages: u64 = self
+            .read("statm")?
+            .split_ascii_whitespace()
+            .nth(1)?
+            .parse()
+            .ok()?;
+        Some(pages * rustix::param::page_size() as u64)
+    }
+
+    /// Of all its threads.
+    fn processor_time(&self) -> Option<Duration> {
+        let stat = self.read("stat")?;
+        // After the name, which may hold anything, the 12th and 13th word: ticks as user and as system.
+        let mut words = stat.rsplit(')').next()?.split_ascii_whitespace().skip(11);
+        let mut ticks = || words.next()?.parse::<u64>().ok();
+        let ticks = ticks()? + ticks()?;
+        Some(Duration::from_millis(
+            ticks * 1000 / rustix::param::clock_ticks_per_second(),
+        ))
+    }
+
+    fn read(&self, file: &str) -> Option<String> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(self.folder.as_ref()?, file, flags, Mode::empty()).ok()?;
+        let mut text = String::new();
+        std::fs::File::from(file).read_to_string(&mut text).ok()?;
+        Some(text)
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
