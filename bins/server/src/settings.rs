@@ -13,9 +13,11 @@ const RUNTIME_DIR: &str = "METERBOX_RUNTIME_DIR";
 const LISTEN: &str = "METERBOX_LISTEN";
 const MAX_COST: &str = "MAX_BUDGET_PER_ANALYSIS";
 const MONTHLY_LIMIT: &str = "DEFAULT_BUDGET_LIMIT";
+const GLOBAL_LIMIT: &str = "GLOBAL_BUDGET_LIMIT";
+const DEGRADED_ALLOWANCE: &str = "DEGRADED_ALLOWANCE";
 
 /// What `.env` files may set; where things are kept is the environment's business alone.
-const IN_FILES: [&str; 3] = [LISTEN, MAX_COST, MONTHLY_LIMIT];
+const IN_FILES: [&str; 5] = [LISTEN, MAX_COST, MONTHLY_LIMIT, GLOBAL_LIMIT, DEGRADED_ALLOWANCE];
 
 /// The effective settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,10 @@ pub(crate) struct Settings {
     pub(crate) max_cost: Usd,
     /// What each user may spend in a calendar month.
     pub(crate) monthly_limit: Usd,
+    /// What all users together may spend in a calendar month.
+    pub(crate) global_limit: Usd,
+    /// How much of each user's limit is kept for answers without a model.
+    pub(crate) degraded_allowance: Usd,
 }
 
 /// A setting that stops the start.
@@ -113,6 +119,12 @@ impl Settings {
             listen,
             max_cost: money(MAX_COST, Usd::from_dollars(5))?,
             monthly_limit: money(MONTHLY_LIMIT, Usd::from_dollars(10))?,
+            global_limit: money(GLOBAL_LIMIT, Usd::from_dollars(100))?,
+            // Five cents.
+            degraded_allowance: money(
+                DEGRADED_ALLOWANCE,
+                Usd::from_nanos(50_000_000).unwrap_or(Usd::ZERO),
+            )?,
         })
     }
 }
@@ -179,6 +191,8 @@ mod tests {
         assert_eq!(settings.listen, "127.0.0.1:3000".parse().unwrap());
         assert_eq!(settings.max_cost, Usd::from_dollars(5));
         assert_eq!(settings.monthly_limit, Usd::from_dollars(10));
+        assert_eq!(settings.global_limit, Usd::from_dollars(100));
+        assert_eq!(settings.degraded_allowance, "0.05".parse().unwrap());
     }
 
     #[test]

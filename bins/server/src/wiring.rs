@@ -101,6 +101,7 @@ impl Meterbox {
             folder.join("artifacts"),
         )
         .max_cost(settings.max_cost)
+        .global_scope(everybody()?)
         .build();
         Ok(Self {
             analyst,
@@ -108,17 +109,16 @@ impl Meterbox {
         })
     }
 
-    /// Opens the ledger and defines what everybody may spend a month.
+    /// Opens the ledger and defines what each user, and all of them together, may spend a month.
     pub(crate) async fn open_budget(settings: &Settings) -> Result<BudgetEngine, StartError> {
         let ledger = SqliteLedger::open(settings.data_dir.join("ledger.sqlite3"))?;
         let budget = BudgetEngine::new(ledger, SystemClock::default());
-        let zone = Window::month("UTC")?;
+        let month = Window::month("UTC")?;
+        let kept = settings.degraded_allowance.min(settings.monthly_limit);
+        let each = Budget::new(local_user()?.wildcard(), settings.monthly_limit, month.clone());
+        budget.define(each.with_degraded_allowance(kept)).await?;
         budget
-            .define(Budget::new(
-                local_user()?.wildcard(),
-                settings.monthly_limit,
-                zone,
-            ))
+            .define(Budget::new(everybody()?, settings.global_limit, month))
             .await?;
         budget.expire().await?;
         Ok(budget)
@@ -128,6 +128,11 @@ impl Meterbox {
 /// The name of whoever sits at this machine.
 pub(crate) fn local_user() -> Result<Scope, InvalidScope> {
     Scope::new("user", "local")
+}
+
+/// The scope of all spending together.
+fn everybody() -> Result<Scope, InvalidScope> {
+    Scope::new("global", "all")
 }
 
 /// The data in it is readable for a sandbox of another user; who may enter is decided here.

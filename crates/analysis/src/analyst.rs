@@ -3,7 +3,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use meterbox_budget_engine::{BudgetEngine, BudgetError, BudgetStatus};
 use meterbox_circuit_breaker::{Breaker, Policy};
 use meterbox_core::{
-    AnalysisId, Clock, SystemClock, Usd,
+    AnalysisId, Clock, Scope, SystemClock, Usd,
     contract::{AnalysisResult, Failure},
 };
 use meterbox_datasets::{Catalog, Dataset, TypedDataset};
@@ -33,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) price: ComputePrice,
     pub(crate) max_cost: Usd,
+    pub(crate) global: Option<Scope>,
     pub(crate) program_limits: Limits,
     pub(crate) artifacts: PathBuf,
     pub(crate) slots: Arc<Semaphore>,
@@ -68,6 +69,7 @@ impl Analyst {
             clock: Arc::new(SystemClock::default()),
             price: ComputePrice::default(),
             max_cost: Usd::from_dollars(5),
+            global: None,
             program_limits: Limits::default(),
             concurrency: 4,
         }
@@ -200,6 +202,7 @@ pub struct AnalystBuilder {
     clock: Arc<dyn Clock>,
     price: ComputePrice,
     max_cost: Usd,
+    global: Option<Scope>,
     program_limits: Limits,
     concurrency: usize,
 }
@@ -240,6 +243,13 @@ impl AnalystBuilder {
         self
     }
 
+    /// A scope that every request counts against, whoever asks: the cap on all spending together. None where not set.
+    #[must_use]
+    pub fn global_scope(mut self, scope: Scope) -> Self {
+        self.global = Some(scope);
+        self
+    }
+
     /// What a program may use, as far as the money reaches.
     #[must_use]
     pub fn program_limits(mut self, limits: Limits) -> Self {
@@ -269,6 +279,7 @@ impl AnalystBuilder {
             clock: self.clock,
             price: self.price,
             max_cost: self.max_cost,
+            global: self.global,
             program_limits: self.program_limits,
             artifacts: self.artifacts,
             slots: Arc::new(Semaphore::new(self.concurrency)),

@@ -178,6 +178,10 @@ pub(crate) fn no_money(error: &BudgetError) -> Failure {
             FailureKind::Budget,
             "Define a budget first; nothing is spent without one.",
         ),
+        BudgetError::Stopped(_) => (
+            FailureKind::Budget,
+            "Ask whoever runs Meterbox; `meterbox resume` lets spending go on.",
+        ),
         BudgetError::HoldTooSmall { .. } => (FailureKind::Budget, "Allow a higher cost."),
         _ => (
             FailureKind::LedgerUnavailable,

@@ -6,6 +6,7 @@
 
 mod analyst;
 mod failure;
+mod paid_run;
 mod pipeline;
 mod price;
 mod request;

@@ -1,23 +1,22 @@
-//! One question followed through: hold, import, program, run, check, chart, settle, store.
+//! One question followed through: hold, import, program, run, check, chart, settle, store. How one run in the
+//! sandbox is paid for is in [`paid_run`](crate::paid_run).
 //!
 //! Each step is a method; [`follow`] is the order. Whatever happens after the hold, the money is settled
 //! and the result is stored, in that order, before the task ends.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use meterbox_budget_engine::{BudgetError, Hold, HoldRequest, Intent};
+use meterbox_budget_engine::{BudgetError, Hold, HoldRequest};
 use meterbox_core::{
-    AnalysisId, Retryability, Usd,
+    AnalysisId, Usd,
     contract::{
-        AnalysisResult, AnswerDocument, ArtifactRef, CostLine, DatasetRef, Failure, FailureKind, Source,
-        Status, Step, StepEvent, StepState, StepTiming, TableProfile, Usage,
+        AnalysisResult, AnswerDocument, ArtifactRef, DatasetRef, Failure, FailureKind, Source, Status, Step,
+        StepEvent, StepState, StepTiming, TableProfile,
     },
 };
 use meterbox_datasets::TypedDataset;
 use meterbox_llm_codegen::GenerateRequest;
-use meterbox_sandbox_client::{
-    InputFile, Job, Limits, Outcome, OutputSink, OutputStream, Program, SandboxError, Verdict, prelude,
-};
+use meterbox_sandbox_client::{InputFile, Job, Limits, Outcome, Program, prelude};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -25,15 +24,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Ask, Event, Request,
     analyst::Parts,
-    failure::{self, cancelled, no_program, no_sandbox, reply_of},
-    price::total,
+    failure::{self, cancelled, no_program, reply_of},
+    paid_run::Run,
 };
-
-/// The circuit that guards the sandbox.
-const SANDBOX_CIRCUIT: &str = "sandbox";
-/// How often a bill is written again where the ledger could not be reached, and the first pause between.
-const BILLING_RETRIES: u32 = 3;
-const BILLING_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs the whole analysis. Never fails: what goes wrong is part of the result.
 pub(crate) async fn follow(
@@ -70,37 +63,18 @@ pub(crate) async fn prepare(
     typed
 }
 
-struct Analysis {
-    parts: Arc<Parts>,
-    request: Request,
-    result: AnalysisResult,
-    events: UnboundedSender<Event>,
-    cancel: CancellationToken,
+pub(crate) struct Analysis {
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) request: Request,
+    pub(crate) result: AnalysisResult,
+    pub(crate) events: UnboundedSender<Event>,
+    pub(crate) cancel: CancellationToken,
 }
 
 /// A program and what it will run on.
 struct Plan {
     code: String,
     data: TypedDataset,
-}
-
-/// A run in the sandbox, in the order they are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Run {
-    Import,
-    Program,
-    Chart,
-}
-
-impl Run {
-    /// Its name on the bill.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Import => "import",
-            Self::Program => "program",
-            Self::Chart => "chart",
-        }
-    }
 }
 
 struct Timer {
@@ -172,22 +146,36 @@ impl Analysis {
         if cap < least {
             return Err(failure::cap_too_small(cap, least));
         }
+        let scopes = self.request.principal.scopes().into_iter();
         // A small remainder gets a smaller request: each run's limits follow from the hold.
-        let request = HoldRequest::new(self.request.principal.scopes(), worst_case.min(cap), "analysis")
-            .or_at_least(least)
-            .idempotency_key(format!("analysis {}", self.result.id));
-        let mut hold = self
-            .parts
-            .budget
-            .hold(request)
-            .await
-            .map_err(|error| failure::no_money(&error))?;
+        let request = HoldRequest::new(
+            scopes.chain(self.parts.global.clone()),
+            worst_case.min(cap),
+            "analysis",
+        )
+        .or_at_least(least)
+        .idempotency_key(format!("analysis {}", self.result.id));
+        let budget = &self.parts.budget;
+        let held = match budget.hold(request.clone()).await {
+            // What is kept of a budget for cheap answers is for these.
+            Err(BudgetError::Refused { .. }) if self.request.ask.is_cheap() => {
+                let held = budget.hold(request.degraded()).await;
+                if held.is_ok() {
+                    let told =
+                        "the budget is spent; this answer is paid from the part kept for cheap answers";
+                    self.result.warnings.push(told.to_owned());
+                }
+                held
+            }
+            held => held,
+        };
+        let mut hold = held.map_err(|error| failure::no_money(&error))?;
         hold.keep_alive();
         self.result.hold = hold.amount();
         Ok(hold)
     }
 
-    fn planned_runs(&self) -> Vec<(Run, Limits)> {
+    pub(crate) fn planned_runs(&self) -> Vec<(Run, Limits)> {
         let mut runs = Vec::new();
         if self.request.dataset.typed().is_none() {
             runs.push((Run::Import, Limits::for_import()));
@@ -200,19 +188,11 @@ impl Analysis {
     }
 
     /// The money without which these runs are not worth starting.
-    fn least_of<'a>(&self, runs: impl IntoIterator<Item = &'a (Run, Limits)>) -> Usd {
+    pub(crate) fn least_of<'a>(&self, runs: impl IntoIterator<Item = &'a (Run, Limits)>) -> Usd {
         let price = &self.parts.price;
         runs.into_iter().fold(Usd::ZERO, |sum, (_, limits)| {
             sum.saturating_add(price.least(limits))
         })
-    }
-
-    /// What a run may cost: what is left of the hold, less the least that the runs after it need.
-    fn money_for(&self, hold: &Hold, run: Run) -> Usd {
-        let planned = self.planned_runs();
-        let later = self.least_of(planned.iter().filter(|(later, _)| *later > run));
-        let left = hold.amount().saturating_sub(self.result.cost);
-        left.saturating_sub(later)
     }
 
     async fn answer(&mut self, hold: &Hold) -> Result<(), Failure> {
@@ -466,103 +446,6 @@ impl Analysis {
         names.find(|name| !taken(name)).unwrap_or_default()
     }
 
-    /// Runs a job through the breaker, within the hold, and books what it used.
-    async fn run_in_sandbox(
-        &mut self,
-        hold: &Hold,
-        run: Run,
-        job: Job,
-    ) -> Result<(Outcome, Limits), Failure> {
-        let limits = self
-            .parts
-            .price
-            .limits_within(&job.limits, self.money_for(hold, run))
-            .ok_or_else(|| failure::hold_spent(run.name(), hold.amount()))?;
-        // Waiting for a turn comes before the breaker's permit, so that nobody holds a probe while queueing.
-        let _slot = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => return Err(cancelled()),
-            slot = Arc::clone(&self.parts.slots).acquire_owned() => slot,
-        };
-        let permit = self
-            .parts
-            .breaker
-            .permit(SANDBOX_CIRCUIT)
-            .map_err(|open| failure::breaker_open(&open))?;
-        let worst_case = self.parts.price.worst_case_line(run.name(), &limits);
-        let intent = hold
-            .intend(worst_case)
-            .await
-            .map_err(|error| failure::no_money(&error))?;
-
-        let job = Job {
-            limits: limits.clone(),
-            cancel: self.cancel.clone(),
-            ..job
-        };
-        let output = Arc::new(Listener {
-            events: self.events.clone(),
-        });
-        let outcome = match self.parts.sandbox.run(job, output).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                match failure::fault_class(&error) {
-                    Some(fault) => permit.fail(fault),
-                    None => permit.ignore(),
-                }
-                self.bill_failed_run(intent, run, &error, &limits).await;
-                return Err(no_sandbox(&error));
-            }
-        };
-        match outcome.verdict {
-            // A run that was stopped says nothing about the sandbox.
-            Verdict::Cancelled => permit.ignore(),
-            _ => permit.succeed(),
-        }
-        let lines = self
-            .parts
-            .price
-            .bounded_lines(run.name(), &outcome.usage, &limits);
-        self.bill(intent, lines).await;
-        self.result.usage = added(self.result.usage, outcome.usage);
-        self.result.sandbox = Some(outcome.sandbox.clone());
-        Ok((outcome, limits))
-    }
-
-    /// Bills a run that the sandbox failed: nothing before its program began, what was measured where it was, and
-    /// else the worst case, which stands for an intent that nobody resolves.
-    async fn bill_failed_run(&mut self, intent: Intent<'_>, run: Run, error: &SandboxError, limits: &Limits) {
-        let price = &self.parts.price;
-        match error {
-            SandboxError::Lost { usage: None, .. } => {}
-            SandboxError::Lost {
-                usage: Some(usage), ..
-            } => {
-                let lines = price.bounded_lines(run.name(), usage, limits);
-                self.result.usage = added(self.result.usage, *usage);
-                self.bill(intent, lines).await;
-            }
-            _ => self.bill(intent, Vec::new()).await,
-        }
-    }
-
-    /// Replaces a worst case by what was used. A ledger that cannot be reached does not cost anybody the answer:
-    /// the worst case, which is durable, then stands.
-    async fn bill(&mut self, intent: Intent<'_>, lines: Vec<CostLine>) {
-        match resolve(&intent, &lines).await {
-            Ok(()) => {
-                self.result.cost = self.result.cost.saturating_add(total(&lines));
-                self.result.cost_lines.extend(lines);
-            }
-            Err(error) => {
-                tracing::error!(analysis = %self.result.id, %error, "a bill was not written");
-                self.result.warnings.push(format!(
-                    "the bill of a run could not be written, so it counts at its worst case: {error}"
-                ));
-            }
-        }
-    }
-
     async fn settle(&mut self, hold: Hold) {
         let timer = self.start(Step::Settle);
         let cost = self.result.cost;
@@ -662,33 +545,6 @@ impl Analysis {
     }
 }
 
-/// Passes what a program prints to whoever follows the analysis.
-struct Listener {
-    events: UnboundedSender<Event>,
-}
-
-impl OutputSink for Listener {
-    fn printed(&self, stream: OutputStream, text: &str) {
-        let _ = self.events.send(Event::Output {
-            stream,
-            text: text.to_owned(),
-        });
-    }
-}
-
-/// Writes a bill, again where the ledger could not be reached: an intent is resolved once, however often.
-async fn resolve(intent: &Intent<'_>, lines: &[CostLine]) -> Result<(), BudgetError> {
-    let mut pause = BILLING_PAUSE;
-    for _ in 0..BILLING_RETRIES {
-        match intent.resolve(lines.to_vec()).await {
-            Err(error) if error.retryability() != Retryability::Never => tokio::time::sleep(pause).await,
-            resolved => return resolved.map(drop),
-        }
-        pause = pause.saturating_mul(4);
-    }
-    intent.resolve(lines.to_vec()).await.map(drop)
-}
-
 fn input_files(files: impl IntoIterator<Item = (std::path::PathBuf, String)>) -> Vec<InputFile> {
     files
         .into_iter()
@@ -709,15 +565,6 @@ fn data_warnings(code: &str, tables: &[TableProfile]) -> Vec<String> {
             .map(move |warning| format!("{}: {}", table.name, warning.message))
     });
     messages.collect()
-}
-
-fn added(left: Usage, right: Usage) -> Usage {
-    Usage {
-        wall_ms: left.wall_ms.saturating_add(right.wall_ms),
-        cpu_ms: left.cpu_ms.saturating_add(right.cpu_ms),
-        peak_memory_bytes: left.peak_memory_bytes.max(right.peak_memory_bytes),
-        output_bytes: left.output_bytes.saturating_add(right.output_bytes),
-    }
 }
 
 fn create_folder(path: &Path) -> Result<(), Failure> {

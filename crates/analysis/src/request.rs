@@ -30,6 +30,13 @@ pub enum Ask {
     Code(String),
 }
 
+impl Ask {
+    /// Is it answered by means so cheap that a spent budget may still pay for it?
+    pub(crate) fn is_cheap(&self) -> bool {
+        matches!(self, Self::Question(_))
+    }
+}
+
 /// Who asks, and the budgets that must all cover it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {

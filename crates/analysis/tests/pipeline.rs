@@ -67,6 +67,7 @@ async fn house(monthly: &str) -> House {
         artifacts,
     )
     .clock(Arc::new(clock.clone()))
+    .global_scope(everybody())
     .build();
     House {
         analyst,
@@ -123,6 +124,10 @@ impl House {
         assert!(self.budget.verify().await.unwrap().is_clean());
         (status.spent, status.held)
     }
+}
+
+fn everybody() -> Scope {
+    "global/all".parse().unwrap()
 }
 
 fn ana() -> Scope {
@@ -394,6 +399,140 @@ async fn a_small_hold_covers_all_that_is_planned() {
     assert_eq!(result.status, Status::Ok, "{result:?}");
     assert_eq!(result.artifacts.len(), 1, "{:?}", result.warnings);
     assert!(result.cost <= result.hold);
+}
+
+/// A second of everything a program may have, which is metered while it runs.
+const A_SECOND: Usage = Usage {
+    wall_ms: 1_000,
+    cpu_ms: 1_000,
+    peak_memory_bytes: 1 << 29,
+    output_bytes: 0,
+};
+
+#[tokio::test]
+async fn what_a_run_uses_is_drawn_while_it_goes_on_and_counted_once() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    let (before, _) = house.money().await;
+    house
+        .sandbox
+        .next(FakeRun::hangs().using_meanwhile(A_SECOND).using(A_SECOND));
+    let running = house
+        .analyst
+        .start(house.request(Ask::Code("while True: pass".into())))
+        .unwrap();
+    // vCPU-second and half a GiB-second.
+    let metered: Usd = "0.00001625".parse().unwrap();
+    while house.money().await.0 == before {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(house.money().await.0, before.checked_add(metered).unwrap());
+    running.canceller().cancel();
+    let result = running.result().await.unwrap();
+    assert_eq!((result.status, result.cost), (Status::Cancelled, metered));
+    assert_eq!(
+        house.money().await,
+        (before.checked_add(metered).unwrap(), Usd::ZERO)
+    );
+}
+
+#[tokio::test]
+async fn a_crash_in_the_middle_of_a_run_books_its_worst_case_once() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    let (before, _) = house.money().await;
+    house.sandbox.next(FakeRun::lost(false).using_meanwhile(A_SECOND));
+    let result = house.code("result = 1").await;
+    let [line] = &result.cost_lines[..] else {
+        panic!("one line: {result:?}")
+    };
+    assert_eq!((line.amount, line.estimated), (result.cost, true));
+    assert_eq!(
+        house.money().await,
+        (before.checked_add(line.amount).unwrap(), Usd::ZERO)
+    );
+}
+
+#[tokio::test]
+async fn the_kill_switch_ends_what_runs_and_refuses_what_comes() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    house
+        .sandbox
+        .next(FakeRun::hangs().using_meanwhile(A_SECOND).using(A_SECOND));
+    // Stopped before the program is first metered, which is when it hears of it.
+    let budget = house.budget.clone();
+    house.budget.stop_all("a leak").await.unwrap();
+    let refused = house.code("result = 1").await;
+    assert_eq!(
+        (refused.status, failure(&refused)),
+        (Status::Refused, FailureKind::Budget)
+    );
+    assert!(refused.failure.unwrap().message.contains("a leak"));
+    budget.resume().await.unwrap();
+
+    let running = house
+        .analyst
+        .start(house.request(Ask::Code("while True: pass".into())))
+        .unwrap();
+    while house.sandbox.jobs().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    budget.stop_all("another leak").await.unwrap();
+    house.sandbox.used_by_all(Usage {
+        wall_ms: 2_000,
+        cpu_ms: 2_000,
+        ..A_SECOND
+    });
+    let result = running.result().await.unwrap();
+    assert_eq!(
+        (result.status, failure(&result)),
+        (Status::Failed, FailureKind::Budget)
+    );
+    assert!(result.failure.unwrap().message.contains("another leak"));
+    assert_eq!(house.money().await.1, Usd::ZERO);
+}
+
+#[tokio::test]
+async fn a_cap_on_all_spending_binds_whoever_asks() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    let (spent, _) = house.money().await;
+    let month = Window::month("UTC").unwrap();
+    let cap = Budget::new(everybody(), "0.0000001".parse().unwrap(), month);
+    house.budget.define(cap).await.unwrap();
+    let refused = house.code("result = 1").await;
+    assert_eq!(
+        (refused.status, failure(&refused)),
+        (Status::Refused, FailureKind::Budget)
+    );
+    assert_eq!(refused.failure.unwrap().budget.unwrap().scope, everybody());
+    assert_eq!(house.money().await, (spent, Usd::ZERO));
+}
+
+#[tokio::test]
+async fn a_spent_budget_still_pays_for_cheap_answers_from_its_allowance() {
+    let house = house("10").await;
+    house.ask("total revenue by product").await;
+    let limit: Usd = "0.05".parse().unwrap();
+    let month = Window::month("UTC").unwrap();
+    let budget = Budget::new("user/*".parse().unwrap(), limit, month).with_degraded_allowance(limit);
+    house.budget.define(budget).await.unwrap();
+
+    let refused = house.code("result = 1").await;
+    assert_eq!(
+        (refused.status, failure(&refused)),
+        (Status::Refused, FailureKind::Budget)
+    );
+    let answered = house.ask("total revenue by product").await;
+    assert_eq!(answered.status, Status::Ok, "{answered:?}");
+    assert!(
+        answered
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("cheap answers")),
+        "{answered:?}"
+    );
 }
 
 #[tokio::test]

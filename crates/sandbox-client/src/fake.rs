@@ -30,6 +30,7 @@ struct State {
     script: VecDeque<FakeRun>,
     jobs: Vec<Job>,
     killed: usize,
+    under_way: Vec<Arc<dyn OutputSink>>,
     handler: Option<Handler>,
 }
 
@@ -180,6 +181,13 @@ impl FakeSandbox {
         self.lock().jobs.clone()
     }
 
+    /// Tells whoever follows a run that is under way that it has used this much.
+    pub fn used_by_all(&self, usage: Usage) {
+        for sink in &self.lock().under_way {
+            sink.used(usage);
+        }
+    }
+
     /// How many runs were dropped before they ended.
     pub fn killed(&self) -> usize {
         self.lock().killed
@@ -237,7 +245,9 @@ impl Sandbox for FakeSandbox {
         for usage in &run.meanwhile {
             output.used(*usage);
         }
+        self.lock().under_way.push(Arc::clone(&output));
         let ended = self.end(run, &job).await;
+        self.lock().under_way.retain(|sink| !Arc::ptr_eq(sink, &output));
         alive.0 = None;
         ended
     }
