@@ -199,3 +199,79 @@ impl LedgerStore for MemoryLedger {
         Ok(auditor.finish())
     }
 }
+
+/// `RUSTFLAGS="--cfg shuttle" cargo test -p meterbox-budget-engine --lib shuttle`
+#[cfg(all(test, shuttle))]
+mod shuttle_tests {
+    use std::{sync::Arc, time::Duration};
+
+    use meterbox_core::contract::CostLine;
+    use shuttle::{future::block_on, thread};
+
+    use super::*;
+    use crate::{HoldRequest, HoldState, Unbudgeted, Window};
+
+    const THREADS: u8 = 3;
+
+    fn usd(cents: u64) -> Usd {
+        Usd::from_nanos(cents * 10_000_000).unwrap()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_micros(second * 1_000_000).unwrap()
+    }
+
+    /// Three owners, five dollars, two asked for each time; one is late, so that its hold expires under it.
+    fn owners_at_once() {
+        let ledger = Arc::new(MemoryLedger::new());
+        let scope: Scope = "user/ana".parse().unwrap();
+        let budget = Budget::new(scope.clone(), usd(500), Window::Lifetime);
+        block_on(ledger.define(at(0), budget)).unwrap();
+        let owners: Vec<_> = (0..THREADS)
+            .map(|owner| {
+                let (ledger, scope) = (Arc::clone(&ledger), scope.clone());
+                thread::spawn(move || {
+                    let request = HoldRequest::new([scope.clone()], usd(200), "shuttle")
+                        .ttl(Duration::from_secs(10))
+                        .grace(Duration::ZERO);
+                    let open = OpenHold {
+                        id: HoldId::new(at(owner.into())),
+                        request,
+                        unbudgeted: Unbudgeted::Refuse,
+                    };
+                    let Ok(hold) = block_on(ledger.open(at(0), open)) else {
+                        return 0;
+                    };
+                    let line = CostLine {
+                        item: "call".into(),
+                        quantity: 1,
+                        unit: "calls".into(),
+                        amount: usd(150),
+                        estimated: false,
+                    };
+                    if owner == 0 {
+                        block_on(ledger.expire(at(10))).unwrap();
+                    }
+                    block_on(ledger.act(at(10), hold.id, HoldAction::Draw { key: None, line })).unwrap();
+                    let status = block_on(ledger.status(at(10), &scope)).unwrap().unwrap();
+                    assert!(status.spent <= status.limit);
+                    let close = HoldAction::Close {
+                        state: HoldState::Settled,
+                    };
+                    block_on(ledger.act(at(10), hold.id, close)).unwrap();
+                    150
+                })
+            })
+            .collect();
+        let drawn: u64 = owners.into_iter().map(|owner| owner.join().unwrap()).sum();
+        let status = block_on(ledger.status(at(20), &scope)).unwrap().unwrap();
+        assert_eq!((status.spent, status.held), (usd(drawn), Usd::ZERO));
+        assert!(block_on(ledger.verify()).unwrap().is_clean());
+    }
+
+    #[test]
+    fn shuttle_no_interleaving_oversells_or_loses() {
+        shuttle::check_pct(owners_at_once, 20_000, 3);
+        shuttle::check_random(owners_at_once, 20_000);
+    }
+}

@@ -28,7 +28,7 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 ///
 /// Each method is one step: it does all of what it says or, with an error, nothing. What it changed is in
 /// [`Books::take_changes`].
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Books {
     stop: Option<Stop>,
     /// By kind.
@@ -59,7 +59,7 @@ pub struct Defined {
 }
 
 /// What a step changed, in the words of a store.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Changes {
     /// To be added to the ledger, in this order.
     pub entries: Vec<NewEntry>,
@@ -89,13 +89,13 @@ pub struct AccountRow {
 }
 
 /// A budget, and the period it was last asked in: calendars are slow to look into.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct InForce {
     defined: Defined,
     period: RefCell<Option<Period>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Row {
     own: Option<Box<InForce>>,
     top_ups: Vec<TopUp>,
@@ -103,7 +103,7 @@ struct Row {
     accounts: Vec<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Account {
     row: AccountRow,
     /// Not yet written by the store.
@@ -112,7 +112,7 @@ struct Account {
     is_changed: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Kept {
     record: HoldRecord,
     /// Of each claim.
@@ -136,7 +136,7 @@ struct Progress {
 }
 
 /// A budget that applies to a scope, and what is used of it in the present period.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Standing {
     period: Period,
     account: Option<usize>,
