@@ -1,55 +1,18 @@
 //! The engine and its holds, in virtual time.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
+mod common;
+
 use std::{future::Future, sync::Arc, task::Poll, time::Duration};
 
 use meterbox_budget_engine::{
     Budget, BudgetEngine, BudgetError, BudgetErrorKind, EntryKind, EntryPage, HoldRequest, HoldState,
-    MemoryLedger, SoftCaps, Unbudgeted, Window,
+    MemoryLedger, Window,
 };
-use meterbox_core::{Retryability, Scope, Timestamp, Usd, contract::CostLine};
+use meterbox_core::{Retryability, Scope, Usd, contract::CostLine};
 use meterbox_testkit::ManualClock;
 
-async fn engine() -> (BudgetEngine, ManualClock) {
-    let clock = ManualClock::at("2026-11-23T12:00:00Z".parse::<Timestamp>().unwrap());
-    let engine = BudgetEngine::new(MemoryLedger::new(), clock.clone());
-    let budget = Budget::new(
-        "user/*".parse().unwrap(),
-        usd("10"),
-        Window::month("UTC").unwrap(),
-    );
-    engine.define(budget).await.unwrap();
-    (engine, clock)
-}
-
-fn usd(text: &str) -> Usd {
-    text.parse().unwrap()
-}
-
-fn ana() -> Scope {
-    "user/ana".parse().unwrap()
-}
-
-fn request(amount: &str) -> HoldRequest {
-    HoldRequest::new([ana()], usd(amount), "a test")
-        .ttl(Duration::from_secs(60))
-        .grace(Duration::ZERO)
-}
-
-fn line(amount: &str) -> CostLine {
-    CostLine {
-        item: "output".into(),
-        quantity: 1,
-        unit: "tokens".into(),
-        amount: usd(amount),
-        estimated: false,
-    }
-}
-
-async fn spent_and_held(engine: &BudgetEngine) -> (Usd, Usd) {
-    let status = engine.status(&ana()).await.unwrap();
-    (status.spent, status.held)
-}
+use common::{ana, engine, line, request, spent_and_held, usd};
 
 /// Lets the tasks that drops have spawned run.
 async fn let_tasks_run() {
@@ -372,184 +335,6 @@ async fn a_clock_that_steps_back_neither_panics_nor_frees_money_twice() {
     clock.set_wall("2026-11-23T12:00:00Z".parse().unwrap());
     assert_eq!(spent_and_held(&engine).await, (usd("1"), Usd::ZERO));
     assert!(engine.verify().await.unwrap().is_clean());
-}
-
-/// Faults that budget engines in use today have, each shown to be absent here.
-mod known_faults {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn b1_a_thousand_callers_at_once_get_exactly_the_limit() {
-        let (engine, _clock) = engine().await;
-        let callers: Vec<_> = (0..1_000)
-            .map(|_| {
-                let engine = engine.clone();
-                tokio::spawn(async move {
-                    let hold = engine.hold(request("1")).await.ok()?;
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                    hold.draw(line("1")).await.unwrap();
-                    hold.settle().await.ok()
-                })
-            })
-            .collect();
-        let mut admitted = 0;
-        for caller in callers {
-            admitted += u32::from(caller.await.unwrap().is_some());
-        }
-        assert_eq!(admitted, 10);
-        assert_eq!(spent_and_held(&engine).await.0, usd("10"));
-    }
-
-    #[tokio::test]
-    async fn b2_b18_traffic_of_others_neither_refills_a_budget_nor_is_kept_by_looking() {
-        let (engine, _clock) = engine().await;
-        spend(&engine, "10").await;
-        for index in 0..2_000 {
-            let scope = Scope::new("user", &format!("visitor {index}")).unwrap();
-            engine.status(&scope).await.unwrap();
-            let hold = engine
-                .hold(HoldRequest::new([scope], usd("1"), "visit"))
-                .await
-                .unwrap();
-            hold.settle().await.unwrap();
-        }
-        assert_eq!(
-            engine.hold(request("0.01")).await.unwrap_err().kind(),
-            BudgetErrorKind::Refused
-        );
-    }
-
-    #[tokio::test]
-    async fn b3_status_and_enforcement_never_disagree() {
-        let (engine, _clock) = engine().await;
-        spend(&engine, "10").await;
-        let budget = Budget::new(ana(), usd("12"), Window::month("UTC").unwrap());
-        engine.define(budget).await.unwrap();
-        let left = engine.status(&ana()).await.unwrap().remaining;
-        assert_eq!(left, usd("2"));
-        drop(engine.hold(request("2")).await.unwrap());
-    }
-
-    #[test]
-    fn b4_amounts_that_are_no_money_cannot_be_written() {
-        for text in ["NaN", "-1", "Infinity", "1e5", "0.50.5", ""] {
-            assert!(text.parse::<Usd>().is_err(), "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn b5_a_users_spending_counts_against_its_organisation() {
-        let (engine, _clock) = engine().await;
-        let org: Scope = "org/acme".parse().unwrap();
-        engine
-            .define(Budget::new(org.clone(), usd("1"), Window::Lifetime))
-            .await
-            .unwrap();
-        let both = |amount| HoldRequest::new([ana(), org.clone()], usd(amount), "both");
-        engine
-            .hold(both("1"))
-            .await
-            .unwrap()
-            .draw(line("1"))
-            .await
-            .unwrap();
-        assert_eq!(
-            engine.hold(both("0.01")).await.unwrap_err().kind(),
-            BudgetErrorKind::Refused
-        );
-        assert_eq!(engine.status(&org).await.unwrap().spent, usd("1"));
-    }
-
-    #[tokio::test]
-    async fn b6_a_wildcard_never_reaches_another_kind() {
-        let (engine, _clock) = engine().await;
-        let org: Scope = "org/ana".parse().unwrap();
-        engine
-            .define(Budget::new("org/*".parse().unwrap(), usd("10"), Window::Lifetime))
-            .await
-            .unwrap();
-        let _hold = engine
-            .hold(HoldRequest::new([org], usd("9.5"), "org"))
-            .await
-            .unwrap();
-        assert_eq!(engine.status(&ana()).await.unwrap().remaining, usd("10"));
-    }
-
-    #[tokio::test]
-    async fn b7_without_a_budget_nothing_is_allowed_unless_configured() {
-        let (engine, _clock) = engine().await;
-        let team: Scope = "team/ops".parse().unwrap();
-        let request = || HoldRequest::new([team.clone()], usd("1"), "team");
-        assert_eq!(
-            engine.hold(request()).await.unwrap_err().kind(),
-            BudgetErrorKind::NoBudget
-        );
-        let lenient = engine.clone().with_unbudgeted(Unbudgeted::Allow);
-        assert_eq!(
-            lenient
-                .hold(request())
-                .await
-                .unwrap()
-                .settle()
-                .await
-                .unwrap()
-                .freed,
-            usd("1")
-        );
-    }
-
-    #[tokio::test]
-    async fn b8_a_retried_draw_charges_once() {
-        let (engine, _clock) = engine().await;
-        let hold = engine.hold(request("4")).await.unwrap();
-        for _ in 0..10 {
-            assert_eq!(hold.draw_once("attempt 1", line("1")).await.unwrap(), usd("3"));
-        }
-        assert_eq!(hold.settle().await.unwrap().drawn, usd("1"));
-    }
-
-    #[tokio::test]
-    async fn b9_b20_ten_dimes_are_a_dollar_and_exactly_the_remainder_is_admitted() {
-        let (engine, _clock) = engine().await;
-        spend(&engine, "9").await;
-        for _ in 0..10 {
-            spend(&engine, "0.1").await;
-        }
-        assert_eq!(engine.status(&ana()).await.unwrap().remaining, Usd::ZERO);
-        assert!(engine.hold(request("0.000000001")).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn b11_limits_change_live_and_months_end_by_themselves() {
-        let (engine, clock) = engine().await;
-        spend(&engine, "8").await;
-        let month = Window::month("UTC").unwrap();
-        engine
-            .define(Budget::new("user/*".parse().unwrap(), usd("9"), month))
-            .await
-            .unwrap();
-        assert_eq!(engine.status(&ana()).await.unwrap().remaining, usd("1"));
-        clock.set_wall("2026-12-01T00:00:00Z".parse().unwrap());
-        assert_eq!(engine.status(&ana()).await.unwrap().remaining, usd("9"));
-    }
-
-    #[tokio::test]
-    async fn b20_a_soft_cap_above_the_limit_is_refused() {
-        let (engine, _clock) = engine().await;
-        let budget = Budget::new(ana(), usd("1"), Window::Lifetime);
-        let soft_caps = SoftCaps {
-            warn_percent: 80,
-            degrade_percent: 150,
-        };
-        let error = engine.define(Budget { soft_caps, ..budget }).await.unwrap_err();
-        assert_eq!(error.kind(), BudgetErrorKind::Invalid);
-    }
-
-    async fn spend(engine: &BudgetEngine, amount: &str) {
-        let hold = engine.hold(request(amount)).await.unwrap();
-        hold.draw(line(amount)).await.unwrap();
-        hold.settle().await.unwrap();
-    }
 }
 
 #[tokio::test]
