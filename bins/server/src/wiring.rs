@@ -147,7 +147,7 @@ pub(crate) fn local_user() -> Result<Scope, InvalidScope> {
 }
 
 /// The scope of all spending together.
-fn everybody() -> Result<Scope, InvalidScope> {
+pub(crate) fn everybody() -> Result<Scope, InvalidScope> {
     Scope::new("global", "all")
 }
 

@@ -105,16 +105,21 @@ pub(super) async fn remove(engine: &BudgetEngine, scope: &Scope, out: Printer) -
     Ok(ExitCode::SUCCESS)
 }
 
-/// That budget is a setting, and would be set back at the next start.
+/// Some budgets are settings, and would be set back at the next start.
 fn refuse_the_settings_budget(scope: &Scope) -> Result<(), Failed> {
     let local_user = wiring::local_user().map_err(StartError::from)?;
-    if *scope == local_user.wildcard() {
-        return Err(Failed::Usage(format!(
-            "the budget of {scope} follows the setting DEFAULT_BUDGET_LIMIT. Fix: change the setting, or give one \
-             of them a budget of its own: meterbox budget set {local_user} 20"
-        )));
-    }
-    Ok(())
+    let everybody = wiring::everybody().map_err(StartError::from)?;
+    let (setting, instead) = if *scope == local_user.wildcard() {
+        let own = format!(", or give one of them a budget of its own: meterbox budget set {local_user} 20");
+        ("DEFAULT_BUDGET_LIMIT", own)
+    } else if *scope == everybody {
+        ("GLOBAL_BUDGET_LIMIT", String::new())
+    } else {
+        return Ok(());
+    };
+    Err(Failed::Usage(format!(
+        "the budget of {scope} follows the setting {setting}. Fix: change the setting{instead}"
+    )))
 }
 
 pub(super) async fn top_up(args: TopUpArgs, engine: &BudgetEngine, out: Printer) -> Done {
