@@ -109,6 +109,16 @@ impl Meterbox {
         })
     }
 
+    /// Opens the ledger for whoever needs nothing else, and makes the data folder if there is none.
+    pub(crate) async fn open_ledger(settings: &Settings) -> Result<BudgetEngine, StartError> {
+        let folder = &settings.data_dir;
+        make_private(folder).map_err(|source| StartError::Folder {
+            folder: folder.clone(),
+            source,
+        })?;
+        Self::open_budget(settings).await
+    }
+
     /// Opens the ledger and defines what each user, and all of them together, may spend a month.
     pub(crate) async fn open_budget(settings: &Settings) -> Result<BudgetEngine, StartError> {
         let ledger = SqliteLedger::open(settings.data_dir.join("ledger.sqlite3"))?;
@@ -116,10 +126,16 @@ impl Meterbox {
         let month = Window::month("UTC")?;
         let kept = settings.degraded_allowance.min(settings.monthly_limit);
         let each = Budget::new(local_user()?.wildcard(), settings.monthly_limit, month.clone());
-        budget.define(each.with_degraded_allowance(kept)).await?;
-        budget
-            .define(Budget::new(everybody()?, settings.global_limit, month))
-            .await?;
+        let known = budget.budgets().await?;
+        for wanted in [
+            each.with_degraded_allowance(kept),
+            Budget::new(everybody()?, settings.global_limit, month),
+        ] {
+            // Each definition is an entry of the ledger; what is so already needs none.
+            if !known.contains(&wanted) {
+                budget.define(wanted).await?;
+            }
+        }
         budget.expire().await?;
         Ok(budget)
     }
@@ -131,7 +147,7 @@ pub(crate) fn local_user() -> Result<Scope, InvalidScope> {
 }
 
 /// The scope of all spending together.
-fn everybody() -> Result<Scope, InvalidScope> {
+pub(crate) fn everybody() -> Result<Scope, InvalidScope> {
     Scope::new("global", "all")
 }
 

@@ -54,6 +54,7 @@ macro_rules! ledger_conformance {
                 a_degraded_request_may_have_what_is_kept_for_it
                 holds_are_found_page_by_page
                 a_clock_put_back_forgets_nothing
+                spending_counts_when_it_was_done
             );
         }
     };
@@ -777,6 +778,63 @@ pub async fn a_clock_put_back_forgets_nothing(store: Store) {
     spend(last_year, "1").await.unwrap();
     assert_eq!(kind(spend(now(), "3").await), Some(BudgetErrorKind::Refused));
     spend(now(), "2").await.unwrap();
+}
+
+/// Spending of a stretch of time is found again, per scope, to the microsecond; what was booked late, or corrected,
+/// counts at the time of the call.
+pub async fn spending_counts_when_it_was_done(store: Store) {
+    define(&store, "user/*", "10").await;
+    define(&store, "org/acme", "10").await;
+    let long = |scopes| {
+        let mut open = open(scopes, "4");
+        open.request.ttl = Duration::from_secs(3_600);
+        open
+    };
+    let shared = store
+        .open(now(), long(&["user/ana", "org/acme"]))
+        .await
+        .unwrap()
+        .id;
+    let own = store.open(now(), long(&["user/ana"])).await.unwrap().id;
+    let call = IntentId::new(now());
+    store
+        .act(after_minutes(10), shared, intend(call, "2"))
+        .await
+        .unwrap();
+    store.act(after_minutes(20), own, draw("0.5")).await.unwrap();
+    store
+        .act(after_minutes(30), shared, close(HoldState::Settled))
+        .await
+        .unwrap();
+    let spending = async |of: &str, from, to| {
+        let (from, to) = (after_minutes(from), after_minutes(to));
+        store.spending(&scope(of), from, to).await.unwrap()
+    };
+    for (of, from, to, expected) in [
+        ("user/ana", 0, 60, "2.5"),
+        ("org/acme", 0, 60, "2"),
+        ("user/bob", 0, 60, "0"),
+        ("user/ana", 10, 20, "2"),
+        ("user/ana", 20, 21, "0.5"),
+        ("user/ana", 0, 10, "0"),
+        ("user/ana", 21, 60, "0"),
+        ("user/ana", 60, 0, "0"),
+    ] {
+        assert_eq!(
+            spending(of, from, to).await,
+            usd(expected).nanos(),
+            "{of} {from} {to}"
+        );
+    }
+    let lines = vec![line("0.25")];
+    let resolve = HoldAction::Resolve { intent: call, lines };
+    store.act(after_minutes(50), shared, resolve).await.unwrap();
+    assert_eq!(spending("org/acme", 10, 11).await, usd("0.25").nanos());
+    assert_eq!(spending("org/acme", 11, 60).await, 0);
+    store
+        .act(after_minutes(51), own, close(HoldState::Settled))
+        .await
+        .unwrap();
 }
 
 // === words for the properties ===

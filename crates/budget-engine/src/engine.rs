@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct BudgetEngine {
     pub(crate) parts: Arc<Parts>,
-    unbudgeted: Unbudgeted,
+    pub(crate) unbudgeted: Unbudgeted,
 }
 
 #[derive(Debug)]

@@ -25,6 +25,8 @@
 //! The engine knows no model and no sandbox: it is given priced lines ([`CostLine`]) and adds them up.
 //!
 //! - [`BudgetEngine`]: define budgets, take holds, read status, verify.
+//! - Reports on the same engine: [`export`](BudgetEngine::export), [`forecast`](BudgetEngine::forecast),
+//!   [`replay`](BudgetEngine::replay) under another policy, and [`reconcile`](BudgetEngine::reconcile) with bills.
 //! - [`LedgerStore`]: where the ledger is kept: [`MemoryLedger`], or `SqliteLedger` behind the feature
 //!   `sqlite`. The [`ledger`] module has the rules every store applies, for those who write one.
 //!
@@ -42,6 +44,7 @@ mod error;
 mod hold;
 pub mod ledger;
 mod memory;
+mod report;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
@@ -58,6 +61,11 @@ pub use ledger::{
     Posting, Settlement, TopUpId,
 };
 pub use memory::MemoryLedger;
+pub use report::{
+    Call, Correction, Export, ExportFormat, ExportRange, ExportRow, Forecast, ForecastOptions,
+    HoldDifference, Outcome, Reconciliation, ReplayReport, Replayed, RowWriter, ScopeTotals, Spike,
+    UsageRecord, unguarded,
+};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteLedger;
 pub use store::LedgerStore;

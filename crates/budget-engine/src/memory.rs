@@ -190,6 +190,18 @@ impl LedgerStore for MemoryLedger {
         Ok(kept.entries(skipped).take(page.limit).collect())
     }
 
+    async fn spending(&self, scope: &Scope, from: Timestamp, to: Timestamp) -> Result<i64, BudgetError> {
+        let kept = self.kept();
+        let counts = kept.entries(0).filter(|entry| {
+            let at = entry.body.counts_at.unwrap_or(entry.at);
+            let in_time = entry.body.spent_change != 0 && from <= at && at < to;
+            let hold = entry.body.hold.filter(|_| in_time);
+            let claims = hold.and_then(|id| kept.books.hold(id)).map(|hold| &hold.claims);
+            claims.is_some_and(|claims| claims.iter().any(|claim| claim.scope == *scope))
+        });
+        Ok(counts.fold(0, |sum: i64, entry| sum.saturating_add(entry.body.spent_change)))
+    }
+
     async fn verify(&self) -> Result<VerifyReport, BudgetError> {
         let kept = self.kept();
         let mut auditor = Auditor::default();

@@ -59,6 +59,11 @@ pub trait LedgerStore: Send + Sync + fmt::Debug + 'static {
     /// A page of the ledger, oldest first.
     async fn entries(&self, page: EntryPage) -> Result<Vec<Entry>, BudgetError>;
 
+    /// By how many nano-dollars spending that counts in `from <= t < to` changed what is spent of this concrete
+    /// scope, in all its periods. Corrections count when what they correct did, so that a late bill changes the
+    /// past and not the present.
+    async fn spending(&self, scope: &Scope, from: Timestamp, to: Timestamp) -> Result<i64, BudgetError>;
+
     /// Adds up the whole ledger anew and compares.
     async fn verify(&self) -> Result<VerifyReport, BudgetError>;
 }
@@ -94,5 +99,6 @@ delegate_ledger_store!(Arc Box => {
     hold(id: HoldId) -> Option<HoldRecord>;
     holds(page: HoldPage) -> Vec<HoldRecord>;
     entries(page: EntryPage) -> Vec<Entry>;
+    spending(scope: &Scope, from: Timestamp, to: Timestamp) -> i64;
     verify() -> VerifyReport;
 });

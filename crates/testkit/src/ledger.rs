@@ -129,6 +129,10 @@ impl LedgerStore for FaultyLedger {
         self.inner.entries(page).await
     }
 
+    async fn spending(&self, scope: &Scope, from: Timestamp, to: Timestamp) -> Result<i64, BudgetError> {
+        self.inner.spending(scope, from, to).await
+    }
+
     async fn verify(&self) -> Result<VerifyReport, BudgetError> {
         self.inner.verify().await
     }

@@ -9,6 +9,10 @@ use super::text;
 use crate::wiring::StartError;
 
 const USAGE: u8 = 2;
+/// Something did what it was asked, and what it found is not well.
+pub(crate) const FAILED: u8 = 4;
+/// A budget does not cover it.
+pub(crate) const REFUSED: u8 = 5;
 /// There is no sandbox, or no ledger.
 pub(crate) const NO_SANDBOX: u8 = 6;
 
@@ -18,18 +22,18 @@ pub(crate) fn code(result: &AnalysisResult) -> u8 {
         Status::Ok => 0,
         Status::Unverified => 3,
         Status::Cancelled | Status::Interrupted => 130,
-        Status::Refused => 5,
+        Status::Refused => REFUSED,
         _ => result
             .failure
             .as_ref()
-            .map_or(4, |failure| code_of_failure(failure.kind)),
+            .map_or(FAILED, |failure| code_of_failure(failure.kind)),
     }
 }
 
 fn code_of_failure(kind: FailureKind) -> u8 {
     match kind {
         FailureKind::BadRequest => USAGE,
-        FailureKind::Budget | FailureKind::Rate | FailureKind::Concurrency => 5,
+        FailureKind::Budget | FailureKind::Rate | FailureKind::Concurrency => REFUSED,
         FailureKind::SandboxUnavailable | FailureKind::LedgerUnavailable | FailureKind::BreakerOpen => {
             NO_SANDBOX
         }
@@ -41,7 +45,7 @@ fn code_of_failure(kind: FailureKind) -> u8 {
         | FailureKind::ContextTooLong
         | FailureKind::ProviderDown => 7,
         FailureKind::Cancelled | FailureKind::Interrupted => 130,
-        _ => 4,
+        _ => FAILED,
     }
 }
 
@@ -62,6 +66,11 @@ pub(crate) fn interrupted(message: &str) -> ExitCode {
 /// Says what is wrong with the call.
 pub(crate) fn usage(message: &str) -> ExitCode {
     text::complain(message);
+    code_of_usage()
+}
+
+/// The call was wrong, and that is said already.
+pub(crate) fn code_of_usage() -> ExitCode {
     ExitCode::from(USAGE)
 }
 

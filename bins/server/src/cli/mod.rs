@@ -1,6 +1,7 @@
 //! The command line.
 
 mod ask;
+mod budget;
 mod doctor;
 mod eval;
 mod exit;
@@ -45,6 +46,12 @@ enum Command {
         #[command(subcommand)]
         command: runtime::RuntimeCommand,
     },
+    /// Budgets and the ledger: limits, balances, export, forecast, replay, reconciliation
+    Budget(budget::BudgetArgs),
+    /// The kill switch: stop all spending, in every process that shares the data folder
+    StopAll(budget::StopArgs),
+    /// Let spending go on after stop-all
+    Resume(budget::ResumeArgs),
     /// Measure the planner on a folder of questions with known answers
     Eval(eval::EvalArgs),
 }
@@ -102,6 +109,9 @@ async fn dispatch(command: Option<Command>, settings: Settings) -> ExitCode {
         Command::Serve(args) => serve::serve(args, settings).await,
         Command::Doctor => doctor::doctor(&settings).await,
         Command::Runtime { command } => runtime::runtime(command, &settings),
+        Command::Budget(args) => budget::budget(args, &settings).await,
+        Command::StopAll(args) => budget::stop_all(args, &settings).await,
+        Command::Resume(args) => budget::resume(args, &settings).await,
         Command::Eval(args) => eval::eval(args, &settings).await,
     }
 }

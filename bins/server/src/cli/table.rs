@@ -43,6 +43,27 @@ pub(crate) fn render(answer: &Answer) -> String {
     }
 }
 
+/// Rows under a header, ready to print; the first column is of words, those named in `right` are of numbers.
+pub(crate) fn grid(header: &[&str], right: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(STYLE)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    let cell = |(name, text): (&&str, String)| {
+        let alignment = if right.contains(name) {
+            CellAlignment::Right
+        } else {
+            CellAlignment::Left
+        };
+        TableCell::new(inert(&text)).set_alignment(alignment)
+    };
+    table.set_header(header.iter().map(|name| cell((name, (*name).to_owned()))));
+    for row in rows {
+        table.add_row(header.iter().zip(row).map(cell));
+    }
+    table.to_string()
+}
+
 fn table(columns: &[AnswerColumn], rows: &[Vec<Cell>], row_count: u64) -> String {
     let mut table = Table::new();
     table

@@ -177,7 +177,7 @@ impl HoldRecord {
     }
 
     /// What was booked of a paid call so far, before its use is known. Of an open hold it is set aside again.
-    fn take_back(&mut self, line: CostLine, amount: Usd, counts_at: Timestamp) -> NewEntry {
+    pub(super) fn take_back(&mut self, line: CostLine, amount: Usd, counts_at: Timestamp) -> NewEntry {
         let before = self.left();
         self.drawn = self.drawn.saturating_sub(amount);
         let set_aside = self.left().saturating_sub(before);
@@ -190,7 +190,11 @@ impl HoldRecord {
         }
     }
 
-    fn draw(&mut self, line: CostLine, counts_at: Option<Timestamp>) -> Result<NewEntry, BudgetError> {
+    pub(super) fn draw(
+        &mut self,
+        line: CostLine,
+        counts_at: Option<Timestamp>,
+    ) -> Result<NewEntry, BudgetError> {
         check_line(&line)?;
         let amount = line.amount;
         let covered = amount.min(self.left());
@@ -205,7 +209,7 @@ impl HoldRecord {
         })
     }
 
-    fn close(&mut self, state: HoldState, entries: &mut Vec<NewEntry>) -> Result<(), BudgetError> {
+    pub(super) fn close(&mut self, state: HoldState, entries: &mut Vec<NewEntry>) -> Result<(), BudgetError> {
         let kind = match state {
             HoldState::Settled => EntryKind::Settled,
             HoldState::Released => EntryKind::Released,

@@ -418,14 +418,34 @@ impl Books {
         })
     }
 
-    /// Changes a hold, its accounts and the ledger together, or nothing.
+    /// Books what an entry of another ledger says about a hold, as far as this hold covers it; for replays.
+    pub(crate) fn rebook(
+        &mut self,
+        now: Timestamp,
+        id: HoldId,
+        entry: &NewEntry,
+        at_most: Option<Usd>,
+    ) -> Result<HoldStatus, BudgetError> {
+        self.change_by(now, id, |record, entries| record.rebook(entry, at_most, entries))
+    }
+
     fn change(&mut self, now: Timestamp, id: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
+        self.change_by(now, id, |record, entries| record.apply(now, action, entries))
+    }
+
+    /// Changes a hold, its accounts and the ledger together, or nothing.
+    fn change_by(
+        &mut self,
+        now: Timestamp,
+        id: HoldId,
+        change: impl FnOnce(&mut HoldRecord, &mut Vec<NewEntry>) -> Result<(), BudgetError>,
+    ) -> Result<HoldStatus, BudgetError> {
         let kept = self.open.remove(&id).or_else(|| self.ended.remove(&id));
         let mut kept = kept.ok_or(BudgetError::UnknownHold(id))?;
         let mut entries = mem::take(&mut self.entries);
         let before = Progress::of(&kept.record);
         let was_due = kept.record.ends_at();
-        let applied = kept.record.apply(now, action, &mut entries);
+        let applied = change(&mut kept.record, &mut entries);
         let outcome = applied.and_then(|()| self.move_money(now, &kept, &entries));
         match outcome {
             Ok(()) => {

@@ -10,6 +10,7 @@ mod books;
 mod decide;
 mod entry;
 mod extra;
+mod rebook;
 mod record;
 mod request;
 

@@ -202,6 +202,12 @@ impl LedgerStore for SqliteLedger {
         .await
     }
 
+    async fn spending(&self, scope: &Scope, from: Timestamp, to: Timestamp) -> Result<i64, BudgetError> {
+        let scope = scope.clone();
+        self.read(move |ledger| rows::spending(ledger, &scope, from, to))
+            .await
+    }
+
     async fn verify(&self) -> Result<VerifyReport, BudgetError> {
         self.read(|ledger| {
             let mut auditor = Auditor::default();

@@ -448,6 +448,20 @@ pub(super) fn each_entry(
     Ok(())
 }
 
+pub(super) fn spending(ledger: &Transaction<'_>, scope: &Scope, from: Timestamp, to: Timestamp) -> Rows<i64> {
+    // The index `entries_by_time` finds the first of them: nothing counts later than it was booked.
+    let sql = "SELECT coalesce(sum(spent_change), 0) FROM entries JOIN claims ON claims.hold = entries.hold
+               WHERE spent_change <> 0 AND at >= ?2 AND coalesce(counts_at, at) >= ?2
+                   AND coalesce(counts_at, at) < ?3 AND claims.scope = ?1";
+    let sum = one(
+        ledger,
+        sql,
+        params![scope.to_string(), from.as_micros(), to.as_micros()],
+        |row| Ok(row.get(0)?),
+    )?;
+    Ok(sum.unwrap_or_default())
+}
+
 pub(super) fn draw_by_key(ledger: &Transaction<'_>, hold: HoldId, key: &str) -> Rows<Option<CostLine>> {
     let sql = select_entries!("WHERE hold = ?1 AND draw_key = ?2");
     let entry = one(ledger, sql, params![hold.to_string(), key], to_entry)?;
