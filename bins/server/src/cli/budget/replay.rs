@@ -26,7 +26,7 @@ const MAX_ROWS: usize = 50;
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// A TOML file of [[budget]] tables: scope, limit, window, and carry_over, degraded_allowance, warn_percent,
+    /// A TOML file of `[[budget]]` tables: scope, limit, window, and carry_over, degraded_allowance, warn_percent,
     /// degrade_percent where wanted
     policy: PathBuf,
 }
