@@ -160,6 +160,15 @@ impl PostgresServer {
         self.wait_until_ready();
     }
 
+    /// How often the server has written this into its log.
+    ///
+    /// # Panics
+    /// Where the log cannot be read.
+    pub fn count_in_log(&self, words: &str) -> usize {
+        let log = fs::read_to_string(self.folder.join("log")).expect("the server keeps a log");
+        log.matches(words).count()
+    }
+
     fn order(&self, word: &str, state: &str) {
         let mut supervisor = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner);
         let orders = supervisor.orders.as_mut().expect("the server is not yet dropped");
