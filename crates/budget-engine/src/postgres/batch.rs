@@ -172,11 +172,11 @@ async fn first_trip(
     };
     let held = format!(
         "SELECT {} FROM holds WHERE id = ANY ($1::text[]::uuid[]) OR idempotency_key = ANY ($2::text[])
-         ORDER BY id FOR UPDATE",
+         ORDER BY holds.id FOR UPDATE",
         rows::HOLD
     );
     let expired = format!(
-        "SELECT {} FROM holds WHERE state = 'open' AND ends_at <= $1 ORDER BY id FOR UPDATE SKIP LOCKED",
+        "SELECT {} FROM holds WHERE state = 'open' AND ends_at <= $1 ORDER BY holds.id FOR UPDATE SKIP LOCKED",
         rows::HOLD
     );
     let budgets = format!(
@@ -184,7 +184,7 @@ async fn first_trip(
         rows::BUDGET
     );
     let top_ups = format!(
-        "SELECT {} FROM top_ups WHERE scope = ANY ($1::text[]) ORDER BY id",
+        "SELECT {} FROM top_ups WHERE scope = ANY ($1::text[]) ORDER BY top_ups.id",
         rows::TOP_UP
     );
     let [

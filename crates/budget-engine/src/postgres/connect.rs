@@ -23,12 +23,18 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: usize = 4;
 
 /// A replica that hangs in the middle of a transaction keeps others waiting no longer than this. What a server
-/// calls committed must be on its disk; stricter settings than `on` stay.
+/// calls committed must be on its disk; stricter settings than `on` stay. Every statement looks rows up by an index:
+/// a plan shall not depend on how small a table was when it was made.
 const SESSION: &str = "
     SET search_path = meterbox_ledger;
     SET statement_timeout = '30s';
     SET lock_timeout = '10s';
     SET idle_in_transaction_session_timeout = '15s';
+    SET plan_cache_mode = force_generic_plan;
+    SET enable_seqscan = off;
+    SET enable_hashjoin = off;
+    SET enable_mergejoin = off;
+    SET jit = off;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// The connections of one store: one writes, a few read.

@@ -15,6 +15,8 @@ type Read<T> = Result<T, Fault>;
 
 /// So many rows are fetched at a time where all are wanted.
 const PAGE: usize = 10_000;
+/// No hold has this id, and all come after it.
+const BEFORE_ALL: &str = "00000000-0000-0000-0000-000000000000";
 
 async fn view(client: &mut Object) -> Read<Transaction<'_>> {
     let view = client.build_transaction();
@@ -33,7 +35,7 @@ pub(super) async fn budgets(client: &Object) -> Read<Vec<Budget>> {
 
 pub(super) async fn top_ups(client: &Object, scope: &Scope) -> Read<Vec<TopUp>> {
     let sql = format!(
-        "SELECT {} FROM top_ups WHERE scope = $1 ORDER BY id",
+        "SELECT {} FROM top_ups WHERE scope = $1 ORDER BY top_ups.id",
         rows::TOP_UP
     );
     let statement = client.prepare_cached(&sql).await?;
@@ -71,7 +73,7 @@ pub(super) async fn status(client: &mut Object, now: Timestamp, scope: &Scope) -
     let stop = view.query_opt("SELECT since, reason FROM stop", &[]).await?;
     books.load_stop(stop.as_ref().map(rows::to_stop).transpose()?);
     let sql = format!(
-        "SELECT {} FROM top_ups WHERE scope = $1 ORDER BY id",
+        "SELECT {} FROM top_ups WHERE scope = $1 ORDER BY top_ups.id",
         rows::TOP_UP
     );
     for row in &view.query(&view.prepare_cached(&sql).await?, &[&name]).await? {
@@ -118,10 +120,12 @@ async fn page_of_holds(view: &Transaction<'_>, page: HoldPage) -> Read<Vec<HoldR
         HoldFilter::Estimated => "AND id IN (SELECT hold FROM intents WHERE state = 'booked')",
     };
     let sql = format!(
-        "SELECT {} FROM holds WHERE ($1::text IS NULL OR id > $1::text::uuid) {only} ORDER BY id LIMIT $2",
+        "SELECT {} FROM holds WHERE id > $1::text::uuid {only} ORDER BY holds.id LIMIT $2",
         rows::HOLD
     );
-    let after = page.after.map(|id| id.to_string());
+    let after = page
+        .after
+        .map_or_else(|| BEFORE_ALL.to_owned(), |id| id.to_string());
     let statement = view.prepare_cached(&sql).await?;
     let found = view.query(&statement, &[&after, &limit(page.limit)]).await?;
     let mut holds = found.iter().map(rows::to_hold).collect::<Read<Vec<_>>>()?;
