@@ -58,6 +58,7 @@ async fn victim() {
 async fn spend(engine: BudgetEngine, name: String) {
     let scopes: [Scope; 2] = ["user/ana".parse().unwrap(), "org/acme".parse().unwrap()];
     let mut kept: Vec<Hold> = Vec::new();
+    let mut stdout = std::io::stdout();
     for round in 0_u32.. {
         let key = format!("{name}-{round}");
         let request = HoldRequest::new(scopes.clone(), Usd::from_dollars(1), "soon killed")
@@ -67,7 +68,7 @@ async fn spend(engine: BudgetEngine, name: String) {
         let hold = engine.hold(request).await.unwrap();
         hold.draw_once(key.as_str(), a_little(&key)).await.unwrap();
         // Past the harness, which keeps what is printed.
-        writeln!(std::io::stdout(), "drawn {key}").unwrap();
+        writeln!(stdout, "drawn {key}").unwrap();
         kept.push(hold);
         if kept.len() > 3 {
             match kept.remove(0).settle().await {
@@ -141,7 +142,8 @@ impl Drop for Victim {
     }
 }
 
-async fn survives_crashes(ledger: &str) {
+/// Returns what was seen, for who wants to know.
+async fn survives_crashes(ledger: &str) -> String {
     let engine = engine(ledger).await;
     for scope in ["user/*", "org/acme"] {
         let limit = Usd::from_dollars(1_000);
@@ -189,22 +191,23 @@ async fn survives_crashes(ledger: &str) {
     assert_eq!((status.spent, status.held), (spent, Usd::ZERO));
     let report = engine.verify().await.unwrap();
     assert!(report.is_clean() && report.open_holds == 0, "{report:?}");
-    println!(
+    format!(
         "{points} kills, {} draws acknowledged, {} kept",
         said.len(),
         drawn.len()
-    );
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_loses_and_doubles_nothing_when_killed() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    survives_crashes(folder.path().join("ledger.sqlite3").to_str().unwrap()).await;
+    let file = folder.path().join("ledger.sqlite3");
+    println!("{}", survives_crashes(file.to_str().unwrap()).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_loses_and_doubles_nothing_when_its_client_is_killed() {
     if let Some(server) = PostgresServer::shared() {
-        survives_crashes(&server.database()).await;
+        println!("{}", survives_crashes(&server.database()).await);
     }
 }

@@ -222,6 +222,11 @@ impl LedgerStore for PostgresLedger {
         self.read(async |client| read::entries(client, page).await).await
     }
 
+    async fn spending(&self, scope: &Scope, from: Timestamp, to: Timestamp) -> Result<i64, BudgetError> {
+        self.read(async |client| read::spending(client, scope, from, to).await)
+            .await
+    }
+
     async fn verify(&self) -> Result<VerifyReport, BudgetError> {
         self.read(async |client| read::verify(client).await).await
     }

@@ -162,6 +162,16 @@ async fn page_of_entries(view: &Transaction<'_>, page: EntryPage) -> Read<Vec<En
     found.iter().map(rows::to_entry).collect()
 }
 
+pub(super) async fn spending(client: &Object, scope: &Scope, from: Timestamp, to: Timestamp) -> Read<i64> {
+    // The index `entries_by_time` finds the first of them: nothing counts later than it was booked.
+    let sql = "SELECT coalesce(sum(spent_change), 0)::bigint FROM entries JOIN claims ON claims.hold = entries.hold
+        WHERE spent_change <> 0 AND at >= $2 AND coalesce(counts_at, at) >= $2 AND coalesce(counts_at, at) < $3
+            AND claims.scope = $1";
+    let statement = client.prepare_cached(sql).await?;
+    let (scope, from, to) = (scope.to_string(), from.as_micros(), to.as_micros());
+    rows::column(&client.query_one(&statement, &[&scope, &from, &to]).await?, 0)
+}
+
 pub(super) async fn verify(client: &mut Object) -> Read<VerifyReport> {
     let view = view(client).await?;
     let mut auditor = Auditor::default();
