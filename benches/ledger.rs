@@ -1,6 +1,6 @@
 //! Hold and settle: in memory over many keys and much history, and durably for many clients at once.
 //!
-//! `cargo bench -p meterbox-benches --bench ledger [memory|durable]`. Beside the memory ledger stands a counter in a
+//! `cargo bench -p meterbox-benches --bench ledger [memory|durable|postgres]`. Beside the memory ledger stands a counter in a
 //! mutex, which is what people write who have no ledger; beside the durable one a table with a reserved column and one
 //! transaction for each operation (otari's idea), and what the disk takes for one `fdatasync`.
 #![allow(
@@ -21,9 +21,10 @@ use std::{
 
 use meterbox_benches::{Timings, load, resident_megabytes};
 use meterbox_budget_engine::{
-    Budget, BudgetEngine, HoldRequest, LedgerStore, MemoryLedger, SqliteLedger, Window,
+    Budget, BudgetEngine, HoldRequest, LedgerStore, MemoryLedger, PostgresLedger, SqliteLedger, Window,
 };
 use meterbox_core::{Scope, SystemClock, Usd};
+use meterbox_testkit::PostgresServer;
 use rusqlite::Connection;
 
 const PAIRS: usize = 200_000;
@@ -43,6 +44,9 @@ fn main() {
     }
     if wants("durable") {
         threads.block_on(durable());
+    }
+    if wants("postgres") {
+        threads.block_on(postgres());
     }
     println!("load {} at the end", load());
 }
@@ -168,18 +172,7 @@ async fn durable() {
     for clients in [1, 8, 64] {
         let file = folder.path().join(format!("{clients}.sqlite3"));
         let engine = engine(SqliteLedger::open(&file).unwrap()).await;
-        let timings = clients_at_once(clients, move |client| {
-            let engine = engine.clone();
-            async move {
-                let scopes = vec![
-                    Scope::new("user", &client.to_string()).unwrap(),
-                    Scope::new("org", "acme").unwrap(),
-                ];
-                pair(&engine, scopes, "0.01".parse().unwrap()).await;
-            }
-        })
-        .await;
-        report(&format!("ledger, {clients} clients, two scopes"), &timings);
+        pairs_of(clients, engine).await;
     }
     let file = folder.path().join("plain.sqlite3");
     let plain = Arc::new(Mutex::new(plain(&file)));
@@ -192,6 +185,33 @@ async fn durable() {
     })
     .await;
     report("reserved column, a transaction each, 64 clients", &timings);
+}
+
+/// As many clients at once, each with a budget of its own and one that all share.
+async fn pairs_of(clients: usize, engine: BudgetEngine) {
+    let timings = clients_at_once(clients, move |client| {
+        let engine = engine.clone();
+        async move {
+            let scopes = vec![
+                Scope::new("user", &client.to_string()).unwrap(),
+                Scope::new("org", "acme").unwrap(),
+            ];
+            pair(&engine, scopes, "0.01".parse().unwrap()).await;
+        }
+    });
+    report(&format!("ledger, {clients} clients, two scopes"), &timings.await);
+}
+
+async fn postgres() {
+    let Some(server) = PostgresServer::start_or_skip() else {
+        return;
+    };
+    println!("\ndurable hold + settle in Postgres on this machine, fsync on, {DURABLE_TIME:?} each");
+    println!("one fdatasync of 4 KiB   {}", fdatasync(&std::env::temp_dir()));
+    for clients in [1, 8, 64] {
+        let ledger = PostgresLedger::connect(&server.database()).await.unwrap();
+        pairs_of(clients, engine(ledger).await).await;
+    }
 }
 
 /// What each of these clients measures who do one operation after the other for a while.

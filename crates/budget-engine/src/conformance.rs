@@ -22,14 +22,20 @@ use crate::{
 };
 
 /// Makes a module `$name` of one test per property, each with a fresh store from `$new_store`, a closure
-/// that returns a future of a store. Needs tokio with `macros` and `rt-multi-thread`.
+/// that returns a future of a store; with `maybe` before it, of an `Option`, and `None` skips. Needs tokio with `macros` and `rt-multi-thread`.
 #[macro_export]
 macro_rules! ledger_conformance {
+    ($name:ident, maybe $new_store:expr) => {
+        $crate::ledger_conformance!(@module $name maybe $new_store);
+    };
     ($name:ident, $new_store:expr) => {
+        $crate::ledger_conformance!(@module $name always $new_store);
+    };
+    (@module $name:ident $there:ident $new_store:expr) => {
         mod $name {
             use super::*;
 
-            $crate::ledger_conformance!(@each $new_store;
+            $crate::ledger_conformance!(@each $there $new_store;
                 holds_never_oversell
                 a_refusal_leaves_nothing_behind
                 a_wildcard_counts_each_scope_apart
@@ -58,11 +64,20 @@ macro_rules! ledger_conformance {
             );
         }
     };
-    (@each $new_store:expr; $($property:ident)*) => {
+    (@store always $new_store:expr) => {
+        ($new_store)().await
+    };
+    (@store maybe $new_store:expr) => {
+        match ($new_store)().await {
+            Some(store) => store,
+            None => return,
+        }
+    };
+    (@each $there:ident $new_store:expr; $($property:ident)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $property() {
-                let store = std::sync::Arc::new(($new_store)().await);
+                let store = std::sync::Arc::new($crate::ledger_conformance!(@store $there $new_store));
                 let shared: std::sync::Arc<dyn $crate::LedgerStore> = std::sync::Arc::clone(&store) as _;
                 $crate::conformance::$property(shared).await;
                 let report = $crate::LedgerStore::verify(&store).await.unwrap();

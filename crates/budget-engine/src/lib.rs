@@ -44,6 +44,8 @@ mod error;
 mod hold;
 pub mod ledger;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod report;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -61,6 +63,8 @@ pub use ledger::{
     Posting, Settlement, TopUpId,
 };
 pub use memory::MemoryLedger;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresLedger;
 pub use report::{
     Call, Correction, Export, ExportFormat, ExportRange, ExportRow, Forecast, ForecastOptions,
     HoldDifference, Outcome, Reconciliation, ReplayReport, Replayed, RowWriter, ScopeTotals, Spike,

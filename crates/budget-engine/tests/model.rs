@@ -4,11 +4,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use meterbox_budget_engine::{
-    Budget, BudgetError, HoldId, HoldRequest, HoldState, LedgerStore, MemoryLedger, SqliteLedger, Unbudgeted,
-    Window,
+    Budget, BudgetError, HoldId, HoldRequest, HoldState, LedgerStore, MemoryLedger, PostgresLedger,
+    SqliteLedger, Unbudgeted, Window,
     ledger::{HoldAction, OpenHold},
 };
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
+use meterbox_testkit::PostgresServer;
 use proptest::{prelude::*, test_runner::TestRunner};
 
 const SCOPES: [&str; 4] = ["user/ana", "user/bob", "org/acme", "team/ops"];
@@ -295,8 +296,11 @@ async fn compare(store: &dyn LedgerStore, model: &Model) {
 }
 
 /// Runs `cases` sequences of up to `length` operations, at `least` so many in all.
-fn check(cases: u32, length: usize, least: usize, new_store: impl Fn() -> Box<dyn LedgerStore>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+fn check<S: LedgerStore>(cases: u32, length: usize, least: usize, new_store: impl AsyncFn() -> S) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let config = ProptestConfig {
         cases,
         failure_persistence: None,
@@ -309,11 +313,11 @@ fn check(cases: u32, length: usize, least: usize, new_store: impl Fn() -> Box<dy
             |sequence| {
                 operations.set(operations.get() + sequence.len());
                 runtime.block_on(async {
-                    let store = new_store();
+                    let store = new_store().await;
                     let mut model = Model::default();
                     for operation in sequence {
-                        step(&*store, &mut model, operation).await;
-                        compare(&*store, &model).await;
+                        step(&store, &mut model, operation).await;
+                        compare(&store, &model).await;
                     }
                     let report = store.verify().await.unwrap();
                     assert!(report.is_clean(), "{report:?}");
@@ -327,15 +331,25 @@ fn check(cases: u32, length: usize, least: usize, new_store: impl Fn() -> Box<dy
 
 #[test]
 fn the_memory_ledger_agrees_with_the_model() {
-    check(250, 300, 37_500, || Box::new(MemoryLedger::new()));
+    check(250, 300, 37_500, async || MemoryLedger::new());
 }
 
 #[test]
 fn the_sqlite_ledger_agrees_with_the_model() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let files = std::cell::Cell::new(0);
-    check(12, 200, 1_200, || {
+    check(12, 200, 1_200, async || {
         files.set(files.get() + 1);
-        Box::new(SqliteLedger::open(folder.path().join(format!("{}.sqlite3", files.get()))).unwrap())
+        SqliteLedger::open(folder.path().join(format!("{}.sqlite3", files.get()))).unwrap()
+    });
+}
+
+#[test]
+fn the_postgres_ledger_agrees_with_the_model() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    check(4, 120, 240, async || {
+        PostgresLedger::connect(&server.database()).await.unwrap()
     });
 }

@@ -1,4 +1,4 @@
-//! Two processes on one SQLite ledger, one of them killed in the middle of its work.
+//! Two processes on one ledger, in a SQLite file and in Postgres, one of them killed in the middle of its work.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{
@@ -11,18 +11,26 @@ use std::{
 };
 
 use meterbox_budget_engine::{
-    Budget, BudgetEngine, BudgetError, BudgetStatus, EntryKind, EntryPage, Hold, HoldRequest, SqliteLedger,
-    Window,
+    Budget, BudgetEngine, BudgetError, BudgetStatus, EntryKind, EntryPage, Hold, HoldRequest, PostgresLedger,
+    SqliteLedger, Window,
 };
 use meterbox_core::{Scope, SystemClock, Usd, contract::CostLine};
+use meterbox_testkit::PostgresServer;
 
 const LEDGER: &str = "METERBOX_TEST_LEDGER";
 const NAME: &str = "METERBOX_TEST_NAME";
+const STOP: &str = "METERBOX_TEST_STOP";
 const HOLDS_ASKED_FOR: u32 = 1_000;
 const TTL: Duration = Duration::from_secs(2);
 
-fn engine(file: &Path) -> BudgetEngine {
-    BudgetEngine::new(SqliteLedger::open(file).unwrap(), SystemClock::default())
+/// A file, or the address of a database.
+async fn engine(ledger: &str) -> BudgetEngine {
+    let clock = SystemClock::default();
+    if ledger.starts_with("host=") {
+        BudgetEngine::new(PostgresLedger::connect(ledger).await.unwrap(), clock)
+    } else {
+        BudgetEngine::new(SqliteLedger::open(ledger).unwrap(), clock)
+    }
 }
 
 fn scopes() -> [Scope; 2] {
@@ -35,11 +43,11 @@ fn scopes() -> [Scope; 2] {
 #[tokio::test]
 #[ignore = "run by the other test, in a process of its own"]
 async fn one_process() {
-    let (Some(file), Ok(name)) = (env::var_os(LEDGER), env::var(NAME)) else {
+    let (Ok(ledger), Ok(name), Some(stop)) = (env::var(LEDGER), env::var(NAME), env::var_os(STOP)) else {
         return;
     };
-    let engine = engine(Path::new(&file));
-    let stop = Path::new(&file).with_file_name("stop");
+    let engine = engine(&ledger).await;
+    let stop = Path::new(&stop);
     let mut under_way: Vec<Hold> = Vec::new();
     let mut asked = 0;
     while asked < HOLDS_ASKED_FOR || !stop.exists() {
@@ -79,11 +87,12 @@ fn a_little(item: &str) -> CostLine {
 struct Worker(Child);
 
 impl Worker {
-    fn start(name: &str, file: &Path) -> Self {
+    fn start(name: &str, ledger: &str, stop: &Path) -> Self {
         let child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "one_process", "--ignored"])
-            .env(LEDGER, file)
+            .env(LEDGER, ledger)
             .env(NAME, name)
+            .env(STOP, stop)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -147,8 +156,20 @@ impl Observer {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_overspent_lost_or_kept_when_one_of_two_is_killed() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let file = folder.path().join("ledger.sqlite3");
-    let engine = engine(&file);
+    one_of_two_is_killed(folder.path().join("ledger.sqlite3").to_str().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_overspent_lost_or_kept_in_postgres_when_one_of_two_is_killed() {
+    if let Some(server) = PostgresServer::shared() {
+        one_of_two_is_killed(&server.database()).await;
+    }
+}
+
+async fn one_of_two_is_killed(ledger: &str) {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let stop = folder.path().join("stop");
+    let engine = engine(ledger).await;
     for scope in ["user/*", "org/acme"] {
         let budget = Budget::new(
             scope.parse().unwrap(),
@@ -164,7 +185,7 @@ async fn nothing_is_overspent_lost_or_kept_when_one_of_two_is_killed() {
         drawn: Usd::ZERO,
     };
 
-    let (mut victim, mut survivor) = (Worker::start("victim", &file), Worker::start("survivor", &file));
+    let [mut victim, mut survivor] = ["victim", "survivor"].map(|name| Worker::start(name, ledger, &stop));
     while observer.draws_by("victim") < 50 || observer.draws_by("survivor") < 50 {
         observer.look().await;
         assert!(victim.is_at_work() && survivor.is_at_work());
@@ -178,7 +199,7 @@ async fn nothing_is_overspent_lost_or_kept_when_one_of_two_is_killed() {
         observer.look().await;
         assert!(survivor.is_at_work());
     }
-    fs::write(folder.path().join("stop"), "").unwrap();
+    fs::write(&stop, "").unwrap();
     while survivor.is_at_work() {
         observer.look().await;
     }
@@ -197,8 +218,18 @@ async fn nothing_is_overspent_lost_or_kept_when_one_of_two_is_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_dollars_asked_of_ten_gets_ten() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let file = folder.path().join("ledger.sqlite3");
-    let engines = [engine(&file), engine(&file)];
+    ten_of_a_thousand(folder.path().join("ledger.sqlite3").to_str().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_dollars_asked_of_ten_in_postgres_gets_ten() {
+    if let Some(server) = PostgresServer::shared() {
+        ten_of_a_thousand(&server.database()).await;
+    }
+}
+
+async fn ten_of_a_thousand(ledger: &str) {
+    let engines = [engine(ledger).await, engine(ledger).await];
     let budget = Budget::new("user/*".parse().unwrap(), Usd::from_dollars(10), Window::Lifetime);
     engines[0].define(budget).await.unwrap();
     let callers: Vec<_> = (0..1_000)

@@ -10,6 +10,7 @@ pub struct StorageError {
     kind: StorageErrorKind,
     message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
+    nothing_done: bool,
 }
 
 /// The kinds of [`StorageError`].
@@ -37,6 +38,7 @@ impl StorageError {
             kind,
             message: message.into(),
             source: None,
+            nothing_done: false,
         }
     }
 
@@ -44,6 +46,13 @@ impl StorageError {
     #[must_use]
     pub fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
+        self
+    }
+
+    /// The same, where it is certain that nothing was done: what a dead connection leaves in doubt, this does not.
+    #[must_use]
+    pub fn with_nothing_done(mut self) -> Self {
+        self.nothing_done = true;
         self
     }
 
@@ -56,6 +65,7 @@ impl StorageError {
     pub fn retryability(&self) -> Retryability {
         match self.kind {
             StorageErrorKind::Busy => Retryability::Safe,
+            StorageErrorKind::Unavailable if self.nothing_done => Retryability::Safe,
             StorageErrorKind::Unavailable => Retryability::WithIdempotencyKey,
             _ => Retryability::Never,
         }

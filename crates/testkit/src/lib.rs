@@ -3,11 +3,15 @@
 mod clock;
 #[cfg(feature = "ledger")]
 mod ledger;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
 #[cfg(feature = "python")]
 mod python;
 
 pub use clock::ManualClock;
 #[cfg(feature = "ledger")]
 pub use ledger::{FaultyLedger, Moment};
+#[cfg(all(unix, feature = "postgres"))]
+pub use postgres::PostgresServer;
 #[cfg(feature = "python")]
 pub use python::{test_runtime, test_runtime_folder};

@@ -1,0 +1,233 @@
+mod batch;
+mod connect;
+mod error;
+mod migration;
+mod queue;
+mod read;
+mod rows;
+mod write;
+
+use async_trait::async_trait;
+use deadpool_postgres::Object;
+use meterbox_core::{Scope, StorageError, Timestamp};
+use tokio_postgres::{
+    Socket,
+    tls::{MakeTlsConnect, TlsConnect},
+};
+
+use self::{batch::Needs, connect::Connections, error::Fault, queue::Queue, write::RuleChange};
+use crate::{
+    Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, HoldPage, LedgerStore, Settlement, Stop,
+    TopUp, VerifyReport,
+    ledger::{Books, HoldAction, HoldRecord, HoldStatus, OpenHold},
+};
+
+/// A ledger in a Postgres database, for as many replicas as like: nothing is remembered between steps. Steps that
+/// wait at the same time share one transaction.
+///
+/// What was answered is committed. A step that was sent goes on when its future is dropped. Where the connection
+/// breaks in the middle of a commit, the ledger finds out on a new one what became of it; only where that fails too
+/// does the error's [`retryability`](StorageError::retryability) ask for an idempotency key.
+///
+/// Places in the ledger ([`Entry::seq`]) rise in the order of time within each budget and each hold. Between budgets
+/// they need not: of two replicas, the one that took the lower place may commit later. Whoever follows the ledger
+/// page by page should read the last minute again.
+///
+/// It needs a connection of its own to the server, or a pooler that keeps sessions apart, and keeps its tables in
+/// the schema `meterbox_ledger`.
+#[derive(Debug, Clone)]
+pub struct PostgresLedger {
+    connections: Connections,
+    queue: Queue,
+}
+
+impl PostgresLedger {
+    /// Opens the ledger in this database, `postgres://user:password@host:port/database` or `host=… user=…`, or begins
+    /// one. Without TLS: `sslmode=require` is refused, [`connect_with`](Self::connect_with) takes a TLS connector.
+    /// The steps are done by a task on the present tokio runtime.
+    ///
+    /// # Errors
+    /// A [`StorageError`] that names the server, never the password, and what to do.
+    pub async fn connect(url: &str) -> Result<Self, StorageError> {
+        Self::open(Connections::from_url(url)?).await
+    }
+
+    /// The same over TLS, as the configuration's `sslmode` says.
+    ///
+    /// # Errors
+    /// As of [`connect`](Self::connect).
+    pub async fn connect_with<T>(config: tokio_postgres::Config, tls: T) -> Result<Self, StorageError>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        Self::open(Connections::new(config, tls)?).await
+    }
+
+    async fn open(connections: Connections) -> Result<Self, StorageError> {
+        let begun = async {
+            let mut client = connections.writer().await?;
+            migration::migrate(&mut client).await?;
+            drop(client);
+            Queue::start(connections.clone()).await
+        };
+        match begun.await {
+            Ok(queue) => Ok(Self { connections, queue }),
+            Err(fault) => Err(fault.of(connections.server())),
+        }
+    }
+
+    /// Does this with one of the connections for reading.
+    async fn read<T>(
+        &self,
+        query: impl AsyncFnOnce(&mut Object) -> Result<T, Fault>,
+    ) -> Result<T, BudgetError> {
+        let read = async {
+            let mut client = self.connections.reader().await?;
+            query(&mut client).await
+        };
+        Ok(read.await.map_err(|fault| fault.of(self.connections.server()))?)
+    }
+}
+
+#[async_trait]
+impl LedgerStore for PostgresLedger {
+    async fn define(&self, now: Timestamp, budget: Budget) -> Result<(), BudgetError> {
+        let needs = Needs {
+            scopes: vec![budget.scope.clone()],
+            changes_rules: true,
+            ..Needs::default()
+        };
+        let step = move |books: &mut Books, rules: &mut Vec<RuleChange>| {
+            rules.push(RuleChange::Budget(books.define(now, budget.clone())?));
+            Ok(())
+        };
+        self.queue.step(now, needs, step).await
+    }
+
+    async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError> {
+        let scope = scope.clone();
+        let needs = Needs {
+            scopes: vec![scope.clone()],
+            changes_rules: true,
+            ..Needs::default()
+        };
+        let step = move |books: &mut Books, rules: &mut Vec<RuleChange>| {
+            rules.push(RuleChange::Removal(scope.clone()));
+            Ok(books.remove(&scope))
+        };
+        self.queue.step(now, needs, step).await
+    }
+
+    async fn budgets(&self) -> Result<Vec<Budget>, BudgetError> {
+        self.read(async |client| read::budgets(client).await).await
+    }
+
+    async fn top_up(&self, now: Timestamp, top_up: TopUp) -> Result<bool, BudgetError> {
+        let needs = Needs {
+            scopes: vec![top_up.scope.clone()],
+            changes_rules: true,
+            ..Needs::default()
+        };
+        let step = move |books: &mut Books, rules: &mut Vec<RuleChange>| {
+            let is_new = books.top_up(top_up.clone())?;
+            if is_new {
+                rules.push(RuleChange::TopUp(top_up.clone()));
+            }
+            Ok(is_new)
+        };
+        self.queue.step(now, needs, step).await
+    }
+
+    async fn top_ups(&self, scope: &Scope) -> Result<Vec<TopUp>, BudgetError> {
+        self.read(async |client| read::top_ups(client, scope).await).await
+    }
+
+    async fn stop(&self, now: Timestamp, reason: Option<String>) -> Result<bool, BudgetError> {
+        let needs = Needs {
+            changes_rules: true,
+            ..Needs::default()
+        };
+        let step = move |books: &mut Books, rules: &mut Vec<RuleChange>| {
+            let is_changed = books.stop(now, reason.clone())?;
+            if is_changed {
+                rules.push(RuleChange::Stop(books.stopped().cloned()));
+            }
+            Ok(is_changed)
+        };
+        self.queue.step(now, needs, step).await
+    }
+
+    async fn stopped(&self) -> Result<Option<Stop>, BudgetError> {
+        self.read(async |client| read::stopped(client).await).await
+    }
+
+    async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
+        let needs = Needs {
+            scopes: open.request.scopes.clone(),
+            key: open.request.idempotency_key.clone(),
+            expired: true,
+            ..Needs::default()
+        };
+        let step = move |books: &mut Books, _: &mut Vec<RuleChange>| books.open(now, open.clone());
+        self.queue.step(now, needs, step).await
+    }
+
+    async fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
+        let draw_key = match &action {
+            HoldAction::Draw { key, .. } => key.clone(),
+            _ => None,
+        };
+        let needs = Needs {
+            hold: Some(hold),
+            draw_key,
+            ..Needs::default()
+        };
+        let step = move |books: &mut Books, _: &mut Vec<RuleChange>| books.act(now, hold, action.clone());
+        self.queue.step(now, needs, step).await
+    }
+
+    async fn expire(&self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
+        // Most of the time nothing has expired, and then nobody needs a lock.
+        if !self
+            .read(async |client| read::has_expired(client, now).await)
+            .await?
+        {
+            return Ok(Vec::new());
+        }
+        let needs = Needs {
+            expired: true,
+            ..Needs::default()
+        };
+        let step = move |books: &mut Books, _: &mut Vec<RuleChange>| books.expire(now);
+        self.queue.step(now, needs, step).await
+    }
+
+    async fn status(&self, now: Timestamp, scope: &Scope) -> Result<Option<BudgetStatus>, BudgetError> {
+        self.read(async |client| read::status(client, now, scope).await)
+            .await
+    }
+
+    async fn hold(&self, id: HoldId) -> Result<Option<HoldRecord>, BudgetError> {
+        self.read(async |client| read::hold(client, id).await).await
+    }
+
+    async fn holds(&self, page: HoldPage) -> Result<Vec<HoldRecord>, BudgetError> {
+        self.read(async |client| read::holds(client, page).await).await
+    }
+
+    async fn entries(&self, page: EntryPage) -> Result<Vec<Entry>, BudgetError> {
+        self.read(async |client| read::entries(client, page).await).await
+    }
+
+    async fn spending(&self, scope: &Scope, from: Timestamp, to: Timestamp) -> Result<i64, BudgetError> {
+        self.read(async |client| read::spending(client, scope, from, to).await)
+            .await
+    }
+
+    async fn verify(&self) -> Result<VerifyReport, BudgetError> {
+        self.read(async |client| read::verify(client).await).await
+    }
+}

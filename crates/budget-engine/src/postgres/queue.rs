@@ -1,0 +1,280 @@
+//! The steps that wait, and the task that does them batch by batch.
+
+use std::time::Duration;
+
+use meterbox_core::{StorageError, StorageErrorKind, Timestamp};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
+use uuid::Uuid;
+
+use super::{
+    batch::{self, Failed, Needs, Ticket},
+    connect::Connections,
+    error::{Fault, Remedy},
+    write::RuleChange,
+};
+use crate::{BudgetError, ledger::Books};
+
+/// So many steps share one transaction at most.
+const BATCH: usize = 256;
+/// So many steps wait at most before their callers wait to be let in.
+const WAITING: usize = 4 * BATCH;
+/// How often the other tasks of this thread get a turn to send a step before the batch begins.
+const TURNS: usize = 3;
+const ATTEMPTS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// A transaction takes milliseconds; what takes this long has lost its server.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A step that waits.
+pub(super) trait Job: Send {
+    fn now(&self) -> Timestamp;
+    fn needs(&self) -> &Needs;
+    /// Does the step in the books; may be done again in other books, where these could not be kept.
+    fn run(&mut self, books: &mut Books, rules: &mut Vec<RuleChange>);
+    /// Answers what the step came to, or why it could not be kept.
+    fn answer(self: Box<Self>, failed: Option<StorageError>);
+}
+
+struct Step<T, F> {
+    now: Timestamp,
+    needs: Needs,
+    step: F,
+    done: Option<Result<T, BudgetError>>,
+    answer: oneshot::Sender<Result<T, BudgetError>>,
+}
+
+impl<T, F> Job for Step<T, F>
+where
+    T: Send,
+    F: Fn(&mut Books, &mut Vec<RuleChange>) -> Result<T, BudgetError> + Send,
+{
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    fn run(&mut self, books: &mut Books, rules: &mut Vec<RuleChange>) {
+        self.done = Some((self.step)(books, rules));
+    }
+
+    fn answer(self: Box<Self>, failed: Option<StorageError>) {
+        let answer = match (failed, self.done) {
+            (Some(error), _) => Err(error.into()),
+            (None, Some(done)) => done,
+            (None, None) => return,
+        };
+        // Nobody may be waiting any more; the step counts all the same.
+        drop(self.answer.send(answer));
+    }
+}
+
+/// Where steps are sent. The worker ends with the last clone.
+#[derive(Debug, Clone)]
+pub(super) struct Queue {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl std::fmt::Debug for dyn Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Job")
+    }
+}
+
+impl Queue {
+    /// Starts the worker on the present runtime.
+    pub(super) async fn start(connections: Connections) -> Result<Self, Fault> {
+        let writer = Uuid::new_v4().to_string();
+        let client = connections.writer().await?;
+        client
+            .batch_execute("DELETE FROM writers WHERE used_at < now() - interval '7 days'")
+            .await?;
+        let sql = "INSERT INTO writers (writer, batch) VALUES ($1::text::uuid, 0)";
+        client.execute(sql, &[&writer]).await?;
+        drop(client);
+        let (jobs, waiting) = mpsc::channel(WAITING);
+        let worker = Worker {
+            connections,
+            waiting,
+            ticket: Ticket { writer, batch: 0 },
+        };
+        tokio::spawn(worker.run());
+        Ok(Self { jobs })
+    }
+
+    /// Sends a step and waits for its answer; dropping the future does not undo a step that was sent.
+    pub(super) async fn step<T, F>(&self, now: Timestamp, needs: Needs, step: F) -> Result<T, BudgetError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Books, &mut Vec<RuleChange>) -> Result<T, BudgetError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(Step {
+            now,
+            needs,
+            step,
+            done: None,
+            answer,
+        });
+        self.jobs.send(job).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+}
+
+fn stopped() -> StorageError {
+    let message = "the Postgres ledger is no longer served: the runtime it was opened on has ended";
+    StorageError::new(StorageErrorKind::Unavailable, message)
+}
+
+struct Worker {
+    connections: Connections,
+    waiting: mpsc::Receiver<Box<dyn Job>>,
+    ticket: Ticket,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        while let Some(first) = self.waiting.recv().await {
+            let mut jobs = vec![first];
+            self.collect(&mut jobs).await;
+            self.work_off(jobs).await;
+        }
+    }
+
+    /// Those just answered send their next step when they get a turn; it shall not miss the batch.
+    async fn collect(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
+        let mut quiet = 0;
+        while jobs.len() < BATCH && quiet < TURNS {
+            match self.waiting.try_recv() {
+                Ok(job) => {
+                    jobs.push(job);
+                    quiet = 0;
+                }
+                Err(_) => {
+                    quiet = quiet.saturating_add(1);
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    /// A batch that cannot be kept for reasons of its own is done step by step, so that only the step at fault fails.
+    async fn work_off(&mut self, jobs: Vec<Box<dyn Job>>) {
+        let mut batches = vec![jobs];
+        while let Some(mut jobs) = batches.pop() {
+            match self.keep(&mut jobs).await {
+                Ok(()) => jobs.into_iter().for_each(|job| job.answer(None)),
+                Err(failed) if failed.fault.remedy() == Remedy::None && jobs.len() > 1 => {
+                    batches.extend(jobs.into_iter().rev().map(|job| vec![job]));
+                }
+                Err(failed) => self.refuse(jobs, failed),
+            }
+        }
+    }
+
+    fn refuse(&self, jobs: Vec<Box<dyn Job>>, failed: Failed) {
+        let in_doubt = failed.in_doubt && failed.fault.remedy() == Remedy::Reconnect;
+        let error = failed.fault.of(self.connections.server());
+        tracing::warn!(%error, steps = jobs.len(), in_doubt, "steps of the ledger could not be kept");
+        for job in jobs {
+            let message = if in_doubt {
+                format!("{error}; whether this step was kept is not known")
+            } else {
+                error.to_string()
+            };
+            let again = StorageError::new(error.kind(), message);
+            job.answer(Some(if in_doubt {
+                again
+            } else {
+                again.with_nothing_done()
+            }));
+        }
+    }
+
+    /// Does these steps in one transaction, and again where others or the connection were in the way.
+    async fn keep(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failed> {
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 1;
+        loop {
+            self.ticket.batch = self.ticket.batch.saturating_add(1);
+            let Err(mut failed) = self.attempt(jobs).await else {
+                return Ok(());
+            };
+            let remedy = failed.fault.remedy();
+            if failed.in_doubt && remedy == Remedy::Reconnect {
+                match self.was_kept().await {
+                    Some(true) => return Ok(()),
+                    Some(false) => failed.in_doubt = false,
+                    None => return Err(failed),
+                }
+            }
+            if remedy == Remedy::None || attempt == ATTEMPTS {
+                return Err(failed);
+            }
+            attempt = attempt.saturating_add(1);
+            sleep(jittered(pause)).await;
+            pause = pause.saturating_mul(2);
+        }
+    }
+
+    async fn attempt(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failed> {
+        let undone = |fault| Failed {
+            fault,
+            in_doubt: false,
+        };
+        let client = self.connections.writer().await.map_err(undone)?;
+        let done = match timeout(PATIENCE, batch::run(&client, &self.ticket, jobs)).await {
+            Ok(done) => done,
+            Err(_) => Err(Failed {
+                fault: Fault::NoAnswer,
+                in_doubt: true,
+            }),
+        };
+        if let Err(failed) = &done {
+            let is_alive = failed.fault.remedy() != Remedy::Reconnect;
+            let is_clean = is_alive && client.batch_execute("ROLLBACK").await.is_ok();
+            if !is_clean {
+                // Closes it; the next one is a new connection.
+                drop(deadpool_postgres::Object::take(client));
+            }
+        }
+        done
+    }
+
+    /// Was the last batch kept? Asked on a new connection; waits until the old one's transaction has ended. `None`
+    /// where nobody can tell.
+    async fn was_kept(&self) -> Option<bool> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..ATTEMPTS.saturating_add(3) {
+            sleep(jittered(pause)).await;
+            pause = pause.saturating_mul(2);
+            if let Ok(last) = self.last_kept().await {
+                return last.map(|last| last == self.ticket.batch);
+            }
+        }
+        None
+    }
+
+    async fn last_kept(&self) -> Result<Option<i64>, Fault> {
+        let client = self.connections.writer().await?;
+        let sql = "SELECT batch FROM writers WHERE writer = $1::text::uuid FOR UPDATE";
+        let row = client.query_opt(sql, &[&self.ticket.writer]).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+}
+
+/// Between half of it and all of it, so that replicas that met do not meet again.
+fn jittered(pause: Duration) -> Duration {
+    let half = pause.checked_div(2).unwrap_or_default();
+    let [byte, ..] = Uuid::new_v4().into_bytes();
+    let share = half
+        .saturating_mul(u32::from(byte))
+        .checked_div(255)
+        .unwrap_or_default();
+    half.saturating_add(share)
+}

@@ -1,0 +1,299 @@
+use std::{
+    env, fs,
+    io::Write,
+    os::unix::{fs::chown, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+const REQUIRE: &str = "METERBOX_REQUIRE_PEERS";
+const SUPERUSER: &str = "meterbox";
+const PAUSE: Duration = Duration::from_millis(10);
+const PATIENCE: u32 = 3_000;
+
+/// Runs the server until whoever asked for it is gone, however it went: then its end of the pipe is closed.
+const SUPERVISOR: &str = r#"
+cd "$1"
+start() { "$2/postgres" -D "$1/data" -k "$1" >>"$1/log" 2>&1 & server=$!; }
+start "$1" "$2"
+while read -r word; do
+    case "$word" in
+        crash) kill -QUIT "$server"; wait "$server"; echo down >"$1/state" ;;
+        start) start "$1" "$2"; echo up >"$1/state" ;;
+    esac
+done
+kill -QUIT "$server" 2>/dev/null
+wait "$server"
+rm -rf "$1"
+"#;
+
+const SETTINGS: &str = "
+listen_addresses = ''
+max_connections = 60
+shared_buffers = 32MB
+max_wal_size = 256MB
+";
+
+/// A Postgres server of a test's own, in a folder that goes with it. Its disk writes are real.
+#[derive(Debug)]
+pub struct PostgresServer {
+    folder: PathBuf,
+    binaries: PathBuf,
+    supervisor: Mutex<Supervisor>,
+    databases: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Supervisor {
+    child: Child,
+    /// Closed with this process.
+    orders: Option<ChildStdin>,
+}
+
+/// Whom the server runs as where the tests run as root, which it refuses to.
+#[derive(Debug, Clone, Copy)]
+struct Identity {
+    user: u32,
+    group: u32,
+}
+
+impl PostgresServer {
+    /// The server that all tests of this process share, started by the first of them. `None` where there is no
+    /// Postgres, which is said past the test harness.
+    ///
+    /// # Panics
+    /// Instead of `None`, where `METERBOX_REQUIRE_PEERS=1`.
+    pub fn shared() -> Option<&'static Self> {
+        static SERVER: OnceLock<Option<PostgresServer>> = OnceLock::new();
+        SERVER.get_or_init(Self::start_or_skip).as_ref()
+    }
+
+    /// A server for one test, which may break it.
+    ///
+    /// # Panics
+    /// As [`shared`](Self::shared).
+    pub fn start_or_skip() -> Option<Self> {
+        match Self::start() {
+            Ok(server) => Some(server),
+            Err(reason) => {
+                assert!(
+                    env::var(REQUIRE).as_deref() != Ok("1"),
+                    "{REQUIRE}=1, but {reason}"
+                );
+                // The harness keeps what a test that passes prints to itself, but not this.
+                let _ = writeln!(std::io::stderr(), "SKIPPED, a test of Postgres: {reason}");
+                None
+            }
+        }
+    }
+
+    fn start() -> Result<Self, String> {
+        let missing = "there is no Postgres server on this machine; install it (Debian's package postgresql)";
+        let binaries = binaries().or_else(|| {
+            install_with_apt();
+            binaries()
+        });
+        let binaries = binaries.ok_or(missing)?;
+        let folder = tempfile::Builder::new()
+            .prefix("meterbox-postgres-")
+            .tempdir()
+            .map_err(|error| format!("no temporary folder can be made: {error}"))?;
+        let identity = identity()?;
+        if let Some(Identity { user, group }) = identity {
+            chown(folder.path(), Some(user), Some(group)).map_err(|error| error.to_string())?;
+        }
+        initialise(&binaries, folder.path(), identity)?;
+        let folder = folder.keep();
+        let mut command = Command::new("sh");
+        command.args(["-c", SUPERVISOR, "sh"]).arg(&folder).arg(&binaries);
+        let mut child = as_identity(command, identity)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let orders = child.stdin.take();
+        let server = Self {
+            folder,
+            binaries,
+            supervisor: Mutex::new(Supervisor { child, orders }),
+            databases: AtomicU32::new(0),
+        };
+        server.wait_until_ready();
+        Ok(server)
+    }
+
+    /// A new, empty database: the address for clients.
+    ///
+    /// # Panics
+    /// Where the server does not make one.
+    pub fn database(&self) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let output = Command::new(self.binaries.join("createdb"))
+            .arg("-h")
+            .arg(&self.folder)
+            .args(["-U", SUPERUSER, "-T", "template0", &name])
+            .output()
+            .expect("createdb lies beside the server");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        format!("host={} user={SUPERUSER} dbname={name}", self.folder.display())
+    }
+
+    /// Stops the server as a crash would: no connection is told, nothing is tidied up.
+    pub fn crash(&self) {
+        self.order("crash", "down");
+    }
+
+    /// Starts it again after [`crash`](Self::crash).
+    pub fn restart(&self) {
+        self.order("start", "up");
+        self.wait_until_ready();
+    }
+
+    /// How often the server has written this into its log.
+    ///
+    /// # Panics
+    /// Where the log cannot be read.
+    pub fn count_in_log(&self, words: &str) -> usize {
+        let log = fs::read_to_string(self.folder.join("log")).expect("the server keeps a log");
+        log.matches(words).count()
+    }
+
+    fn order(&self, word: &str, state: &str) {
+        let mut supervisor = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner);
+        let orders = supervisor.orders.as_mut().expect("the server is not yet dropped");
+        writeln!(orders, "{word}").expect("the supervisor lives");
+        wait_for("the server", || {
+            fs::read_to_string(self.folder.join("state")).is_ok_and(|now| now.trim() == state)
+        });
+    }
+
+    fn wait_until_ready(&self) {
+        wait_for("the server", || {
+            let mut command = Command::new(self.binaries.join("pg_isready"));
+            command.arg("-q").arg("-h").arg(&self.folder);
+            command.status().is_ok_and(|status| status.success())
+        });
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        let supervisor = self.supervisor.get_mut().unwrap_or_else(PoisonError::into_inner);
+        drop(supervisor.orders.take());
+        let _ = supervisor.child.wait();
+    }
+}
+
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..PATIENCE {
+        if is_so() {
+            return;
+        }
+        thread::sleep(PAUSE);
+    }
+    panic!("{what} does not come");
+}
+
+fn initialise(binaries: &Path, folder: &Path, identity: Option<Identity>) -> Result<(), String> {
+    let mut command = Command::new(binaries.join("initdb"));
+    command
+        .arg("-D")
+        .arg(folder.join("data"))
+        .args([
+            "-U",
+            SUPERUSER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-locale",
+            "--no-sync",
+        ])
+        .current_dir(folder);
+    let output = as_identity(command, identity)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!(
+            "initdb failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    let settings = folder.join("data/postgresql.conf");
+    let mut file = fs::OpenOptions::new()
+        .append(true)
+        .open(settings)
+        .map_err(|error| error.to_string())?;
+    file.write_all(SETTINGS.as_bytes())
+        .map_err(|error| error.to_string())
+}
+
+fn as_identity(mut command: Command, identity: Option<Identity>) -> Command {
+    if let Some(Identity { user, group }) = identity {
+        command.gid(group).uid(user);
+    }
+    command
+}
+
+/// The newest installed server.
+fn binaries() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut folders: Vec<(u32, PathBuf)> = versions
+        .filter_map(|version| {
+            let number = version.file_name().to_str()?.parse().ok()?;
+            Some((number, version.path().join("bin")))
+        })
+        .filter(|(_, folder)| folder.join("initdb").exists() && folder.join("postgres").exists())
+        .collect();
+    folders.sort();
+    folders.pop().map(|(_, folder)| folder)
+}
+
+/// Without its own cluster, which a test has no use for. Does nothing where this is not root on a Debian.
+fn install_with_apt() {
+    let script = "command -v apt-get >/dev/null && [ \"$(id -u)\" = 0 ] || exit 0
+        apt-get install -qq -y postgresql || { apt-get update -qq && apt-get install -qq -y postgresql; }";
+    let _ = Command::new("sh")
+        .args(["-c", script])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+}
+
+fn identity() -> Result<Option<Identity>, String> {
+    if id(&["-u"])? != 0 {
+        return Ok(None);
+    }
+    for name in ["postgres", "nobody"] {
+        if let (Ok(user), Ok(group)) = (id(&["-u", name]), id(&["-g", name])) {
+            return Ok(Some(Identity { user, group }));
+        }
+    }
+    Err("the tests run as root, and there is no plain user to run Postgres as".to_owned())
+}
+
+fn id(arguments: &[&str]) -> Result<u32, String> {
+    let output = Command::new("id")
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("id: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim()
+        .parse()
+        .map_err(|_| format!("id {arguments:?} says {text:?}"))
+}
