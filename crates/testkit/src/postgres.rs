@@ -149,6 +149,37 @@ impl PostgresServer {
         format!("host={} user={SUPERUSER} dbname={name}", self.folder.display())
     }
 
+    /// Does this in a database, as its owner.
+    ///
+    /// # Errors
+    /// What the server says.
+    ///
+    /// # Panics
+    /// Where there is no `psql`.
+    pub fn sql(&self, address: &str, sql: &str) -> Result<String, String> {
+        let output = Command::new(self.binaries.join("psql"))
+            .args([
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-d",
+                address,
+                "-c",
+                sql,
+            ])
+            .output()
+            .expect("psql lies beside the server");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
+    }
+
     /// Stops the server as a crash would: no connection is told, nothing is tidied up.
     pub fn crash(&self) {
         self.order("crash", "down");

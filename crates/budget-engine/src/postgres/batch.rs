@@ -220,8 +220,9 @@ async fn first_trip(
     let with_wildcards: Vec<String> = scopes.iter().cloned().chain(wildcards).collect();
     let no_keys = wanted.keys.is_empty();
     let no_scopes = scopes.is_empty();
-    // Sent in this order, all at once.
+    // Sent in this order, all at once; the first to fail is the first to say so.
     let (_, _, _, held, expired, stop, budgets, top_ups) = tokio::try_join!(
+        biased;
         query(client, &begin, true, []),
         query(client, &lock_rules, true, []),
         query(client, &lock_keys, !no_keys, [&wanted.keys]),
@@ -295,6 +296,7 @@ async fn second_trip(
     let (any_scopes, any_holds) = (!names.is_empty(), !ids.is_empty());
     let any_draws = !wanted.draw_keys.is_empty();
     let (_, _, accounts, claims, intents, draws) = tokio::try_join!(
+        biased;
         query(client, &add_scopes, any_scopes, [&names]),
         query(client, &lock_scopes, any_scopes, [&names]),
         query(client, &accounts, any_scopes, [&names, &since, &ids]),

@@ -170,7 +170,7 @@ mod tests {
     fn no_password_shows_whatever_is_wrong() {
         for url in [
             "postgres://ana:s3cr3t@db.example:6543/ledger?sslmode=require",
-            "postgres://ana:pa@s3cr3t/ledger?sslmode=require",
+            "postgres://ana:pa@s3cr3t@db.example/ledger?sslmode=require",
             "postgres://ana:s3cr3t@db.example:port/ledger",
             "host=db password=two s3cr3t=words",
             "password='s3cr3t",

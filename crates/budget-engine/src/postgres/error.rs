@@ -45,7 +45,9 @@ impl Fault {
             | &SqlState::T_R_DEADLOCK_DETECTED
             | &SqlState::UNIQUE_VIOLATION
             | &SqlState::LOCK_NOT_AVAILABLE
-            | &SqlState::QUERY_CANCELED => Remedy::Again,
+            | &SqlState::QUERY_CANCELED
+            // A batch whose ticket is not known.
+            | &SqlState::DIVISION_BY_ZERO => Remedy::Again,
             code if is_going_down(code) => Remedy::Reconnect,
             _ => Remedy::None,
         }

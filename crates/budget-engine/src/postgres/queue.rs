@@ -28,6 +28,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// A transaction takes milliseconds; what takes this long has lost its server.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A row may have been tidied away where the writer had nothing to do for a week.
+const REGISTER: &str =
+    "INSERT INTO writers (writer, batch) VALUES ($1::text::uuid, 0) ON CONFLICT DO NOTHING";
+
 /// A step that waits.
 pub(super) trait Job: Send {
     fn now(&self) -> Timestamp;
@@ -94,8 +98,7 @@ impl Queue {
         client
             .batch_execute("DELETE FROM writers WHERE used_at < now() - interval '7 days'")
             .await?;
-        let sql = "INSERT INTO writers (writer, batch) VALUES ($1::text::uuid, 0)";
-        client.execute(sql, &[&writer]).await?;
+        client.execute(REGISTER, &[&writer]).await?;
         drop(client);
         let (jobs, waiting) = mpsc::channel(WAITING);
         let worker = Worker {
@@ -202,7 +205,7 @@ impl Worker {
         let mut attempt = 1;
         loop {
             self.ticket.batch = self.ticket.batch.saturating_add(1);
-            let Err(mut failed) = self.attempt(jobs).await else {
+            let Err(mut failed) = self.attempt(jobs, attempt > 1).await else {
                 return Ok(());
             };
             let remedy = failed.fault.remedy();
@@ -222,12 +225,16 @@ impl Worker {
         }
     }
 
-    async fn attempt(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failed> {
+    async fn attempt(&self, jobs: &mut [Box<dyn Job>], is_repeated: bool) -> Result<(), Failed> {
         let undone = |fault| Failed {
             fault,
             in_doubt: false,
         };
         let client = self.connections.writer().await.map_err(undone)?;
+        if is_repeated {
+            let registered = client.execute(REGISTER, &[&self.ticket.writer]).await;
+            registered.map_err(|error| undone(error.into()))?;
+        }
         let done = match timeout(PATIENCE, batch::run(&client, &self.ticket, jobs)).await {
             Ok(done) => done,
             Err(_) => Err(Failed {
@@ -248,23 +255,36 @@ impl Worker {
 
     /// Was the last batch kept? Asked on a new connection; waits until the old one's transaction has ended. `None`
     /// where nobody can tell.
-    async fn was_kept(&self) -> Option<bool> {
+    async fn was_kept(&mut self) -> Option<bool> {
         let mut pause = FIRST_PAUSE;
         for _ in 0..ATTEMPTS.saturating_add(3) {
             sleep(jittered(pause)).await;
             pause = pause.saturating_mul(2);
-            if let Ok(last) = self.last_kept().await {
-                return last.map(|last| last == self.ticket.batch);
+            if let Ok(kept) = self.kept_or_never().await {
+                return kept;
             }
         }
         None
     }
 
-    async fn last_kept(&self) -> Result<Option<i64>, Fault> {
-        let client = self.connections.writer().await?;
+    /// Where the last batch was not kept, makes sure that it never will be: its ticket is no longer good.
+    async fn kept_or_never(&mut self) -> Result<Option<bool>, Fault> {
+        let Ticket { writer, batch } = self.ticket.clone();
+        let mut client = self.connections.writer().await?;
+        let transaction = client.transaction().await?;
         let sql = "SELECT batch FROM writers WHERE writer = $1::text::uuid FOR UPDATE";
-        let row = client.query_opt(sql, &[&self.ticket.writer]).await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+        let Some(row) = transaction.query_opt(sql, &[&writer]).await? else {
+            return Ok(None);
+        };
+        if row.try_get::<_, i64>(0)? == batch {
+            return Ok(Some(true));
+        }
+        let sql = "UPDATE writers SET batch = $2, used_at = now() WHERE writer = $1::text::uuid";
+        let next = batch.saturating_add(1);
+        transaction.execute(sql, &[&writer, &next]).await?;
+        transaction.commit().await?;
+        self.ticket.batch = next;
+        Ok(Some(false))
     }
 }
 

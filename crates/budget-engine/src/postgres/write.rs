@@ -84,7 +84,11 @@ impl Written {
     }
 }
 
-const TICKET: &str = "UPDATE writers SET batch = $2, used_at = now() WHERE writer = $1::text::uuid";
+/// Fails, and the batch with it, where the writer has gone on without it: its connection was given up, and the server
+/// comes to it only now.
+const TICKET: &str = "WITH punched AS (
+        UPDATE writers SET batch = $2, used_at = now() WHERE writer = $1::text::uuid AND batch < $2 RETURNING 1)
+    SELECT 1 / count(*) FROM punched";
 
 const OPENED: &str = "INSERT INTO holds (id, scopes, requested, at_least, amount, drawn, purpose, idempotency_key, \
     state, created_at, expires_at, grace, ends_at, degraded)
@@ -173,6 +177,7 @@ pub(super) async fn write(client: &ClientWrapper, ticket: &Ticket, written: &Wri
         commit,
     ] = statements.await.map_err(before)?;
     let done = tokio::try_join!(
+        biased;
         execute(client, &ticket_set, true, [&ticket.writer, &ticket.batch]),
         write_opened(client, &opened, &written.opened),
         write_claims(client, &claims, &written.opened),
@@ -358,6 +363,7 @@ async fn write_balances(
     let limits = column(accounts, |(row, ..)| row.limit.nanos());
     let any = !accounts.is_empty();
     tokio::try_join!(
+        biased;
         execute(client, new, any, [&scopes, &periods, &ends]),
         execute(client, changed, any, [&scopes, &periods, &spent, &held, &limits]),
     )?;
