@@ -67,14 +67,14 @@ def _prepare(zygote, alive, warm):
         if watch.poll(0):
             os._exit(125)
         calls.call("close_range", _FIRST_FREE, 0x7FFFFFFF, 0)
-        _enter(zygote)
+        rules = _enter(zygote)
         if warm:
             _warm(zygote)
         os.write(_SETUP, b"waiting")
         job = _hear_job(setup)
         if job is None:
             return None
-        scratch = _confine(zygote, job)
+        scratch = _confine(zygote, job, rules)
         socket.send_fds(setup, [b"prepared"], [scratch])
         os.close(scratch)
         if "seccomp" not in zygote.without:
@@ -115,7 +115,7 @@ def _warm(zygote):
 
 
 def _enter(zygote):
-    """What needs no job: this child's own user, and its own view of mounts and processes."""
+    """What needs no job: this child's own user, its own view of mounts and processes, and the first rules."""
     without = zygote.without
     with Step("id maps"):
         # Without it, /proc/self belongs to the machine's root.
@@ -131,9 +131,18 @@ def _enter(zygote):
         calls.mount(None, "/", None, calls.MS_REC | calls.MS_PRIVATE)
         if "own-proc" not in without:
             _proc()
+    if "capabilities" not in without:
+        with Step("privileges"):
+            calls.bound_capabilities()
+    if "landlock" in without:
+        return None
+    with Step("landlock"):
+        rules = landlock.Rules(zygote.landlock)
+        rules.allow([*zygote.readable, "/proc", "/dev/zero", "/dev/urandom"], ["/dev/null", "/dev/full"])
+        return rules
 
 
-def _confine(zygote, job):
+def _confine(zygote, job, rules):
     without, limits = zygote.without, job["limits"]
     with Step("mounts"):
         _mounts(job, without)
@@ -152,9 +161,8 @@ def _confine(zygote, job):
         calls.prctl(calls.PR_SET_PDEATHSIG, signal.SIGKILL)
     if "landlock" not in without:
         with Step("landlock"):
-            readable = [*zygote.readable, "/data", "/proc", "/dev/zero", "/dev/urandom"]
-            writable = ["/scratch", "/tmp", "/dev/null", "/dev/full"]
-            landlock.restrict(zygote.landlock, readable, writable)
+            rules.allow(["/data"], ["/scratch", "/tmp"])
+            rules.enforce()
     return scratch
 
 
