@@ -12,7 +12,7 @@
 use std::{
     path::PathBuf,
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -21,7 +21,7 @@ use meterbox_local_sandbox::{
     LocalSandbox,
     runtime::{InstallOptions, Runtime},
 };
-use meterbox_sandbox_client::{Job, Program, Sandbox, Verdict};
+use meterbox_sandbox_client::{Job, OutputSink, OutputStream, Program, Sandbox, Verdict};
 
 const PROGRAMS: [(&str, &str); 3] = [
     ("print", "print('hi'); result = 1"),
@@ -41,6 +41,8 @@ const PROGRAMS: [(&str, &str); 3] = [
 const IMPORTS: &str = "import numpy, pandas, matplotlib, pyarrow, pyarrow.parquet, _duckdb, zoneinfo\n\
                        matplotlib.use('Agg')\nimport matplotlib.pyplot\n";
 
+const RUNS: usize = 200;
+
 fn main() {
     let threads = tokio::runtime::Runtime::new().unwrap();
     threads.block_on(measure());
@@ -56,30 +58,52 @@ async fn measure() {
         Timings::new(cold)
     );
 
-    let sandbox = LocalSandbox::builder(runtime).build().unwrap();
-    let started = Instant::now();
-    sandbox.capabilities().await.unwrap();
-    println!(
-        "{:<44} {:.0} ms, once",
-        "the sandbox prepared",
-        started.elapsed().as_secs_f64() * 1e3
-    );
-    for (name, code) in PROGRAMS {
-        let mut timings = Vec::new();
-        for index in 0..63 {
-            let timing = jailed(&sandbox, code).await;
-            if index >= 3 {
-                timings.push(timing);
+    if let Some(timings) = under_bubblewrap(&runtime) {
+        println!("{:<44} {timings}", "cold Python, same imports, print, bubblewrap");
+    }
+
+    for (how, ready) in [("on demand", 0), ("pooled", 4)] {
+        let sandbox = LocalSandbox::builder(runtime.clone())
+            .ready(ready)
+            .build()
+            .unwrap();
+        let started = Instant::now();
+        sandbox.capabilities().await.unwrap();
+        let elapsed = started.elapsed().as_secs_f64() * 1e3;
+        println!(
+            "{:<44} {elapsed:.0} ms, once",
+            format!("{how}: the sandbox prepared")
+        );
+        for (name, code) in PROGRAMS {
+            let (mut heard, mut done) = (Vec::new(), Vec::new());
+            for index in 0..103 {
+                // A pool is full again before the next, which on a quiet machine it would be.
+                tokio::time::sleep(Duration::from_millis(if ready > 0 { 60 } else { 0 })).await;
+                let (first, whole) = jailed(&sandbox, code).await;
+                if index >= 3 {
+                    heard.push(first);
+                    done.push(whole);
+                }
             }
+            // From the call of `run` to the first printed line, and to the outcome after the child is reaped.
+            if name == "print" {
+                println!("{:<44} {}", format!("{how}: {name}, heard"), Timings::new(heard));
+            }
+            println!("{:<44} {}", format!("{how}: {name}, reaped"), Timings::new(done));
+        }
+        for flight in [1, 2, 4, 8] {
+            let rate = runs_per_second(&sandbox, flight).await;
+            println!(
+                "{:<44} {rate:.0} runs/s, n {RUNS}",
+                format!("{how}: throughput, print, {flight} in flight")
+            );
         }
         println!(
             "{:<44} {}",
-            format!("on demand, own jail: {name}"),
-            Timings::new(timings)
+            format!("{how}: kill to reaped"),
+            kill_to_reaped(&sandbox).await
         );
     }
-    let rate = runs_per_second(&sandbox).await;
-    println!("{:<44} {rate:.0} runs/s, 2 in flight, n 200", "throughput: print");
     println!("load {} at the end", load());
 }
 
@@ -96,26 +120,97 @@ fn cold(runtime: &Runtime) -> Duration {
     started.elapsed()
 }
 
-async fn jailed(sandbox: &LocalSandbox, code: &str) -> Duration {
+/// Tells when the first line came.
+struct First(Instant, Mutex<Option<Duration>>);
+
+impl OutputSink for First {
+    fn printed(&self, _: OutputStream, _: &str) {
+        self.1.lock().unwrap().get_or_insert_with(|| self.0.elapsed());
+    }
+}
+
+/// Until the first line was heard, if any was printed, and until the outcome.
+async fn jailed(sandbox: &LocalSandbox, code: &str) -> (Duration, Duration) {
     let job = Job::new(Program::Analysis {
         code: code.to_owned(),
     });
     let started = Instant::now();
-    let outcome = sandbox.run(job, Arc::new(())).await.unwrap();
+    let first = Arc::new(First(started, Mutex::default()));
+    let outcome = sandbox.run(job, Arc::<First>::clone(&first)).await.unwrap();
     let elapsed = started.elapsed();
     assert_eq!(outcome.verdict, Verdict::Exited { code: 0 }, "{outcome:#?}");
-    elapsed
+    let heard = first.1.lock().unwrap().unwrap_or(elapsed);
+    (heard, elapsed)
 }
 
-async fn runs_per_second(sandbox: &LocalSandbox) -> f64 {
-    let half = async || {
-        for _ in 0..100 {
+async fn runs_per_second(sandbox: &LocalSandbox, flight: usize) -> f64 {
+    let one_after_the_other = async || {
+        for _ in 0..RUNS / flight {
             jailed(sandbox, PROGRAMS[0].1).await;
         }
     };
     let started = Instant::now();
-    tokio::join!(half(), half());
-    200.0 / started.elapsed().as_secs_f64()
+    futures_util::future::join_all((0..flight).map(|_| one_after_the_other())).await;
+    RUNS as f64 / started.elapsed().as_secs_f64()
+}
+
+/// From the caller's cancel to the outcome of a program that would never end.
+async fn kill_to_reaped(sandbox: &LocalSandbox) -> Timings {
+    let mut timings = Vec::new();
+    for _ in 0..40 {
+        let job = Job::new(Program::Analysis {
+            code: "while True: pass".to_owned(),
+        });
+        let cancel = job.cancel.clone();
+        let cancelled = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            cancel.cancel();
+            Instant::now()
+        };
+        let (outcome, cancelled) = tokio::join!(sandbox.run(job, Arc::new(())), cancelled);
+        timings.push(cancelled.elapsed());
+        assert_eq!(outcome.unwrap().verdict, Verdict::Cancelled);
+    }
+    Timings::new(timings)
+}
+
+/// `None` where bubblewrap is not installed.
+fn under_bubblewrap(runtime: &Runtime) -> Option<Timings> {
+    let python = runtime.python.to_str().unwrap();
+    let once = || {
+        let started = Instant::now();
+        let status = Command::new("bwrap")
+            .args([
+                "--ro-bind",
+                "/",
+                "/",
+                "--proc",
+                "/proc",
+                "--dev",
+                "/dev",
+                "--tmpfs",
+                "/tmp",
+            ])
+            .args([
+                "--unshare-all",
+                "--cap-drop",
+                "ALL",
+                "--die-with-parent",
+                "--new-session",
+            ])
+            .args([python, "-I", "-c", &format!("{IMPORTS}print('hi')")])
+            .env_clear()
+            .env("MPLCONFIGDIR", &runtime.font_cache)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .ok()?;
+        status.success().then(|| started.elapsed())
+    };
+    (0..10)
+        .map(|_| once())
+        .collect::<Option<Vec<_>>>()
+        .map(Timings::new)
 }
 
 fn runtime() -> Runtime {

@@ -25,14 +25,17 @@ mod artifacts;
 mod channel;
 mod diagnosis;
 mod document;
+mod generation;
 mod meter;
 #[cfg(feature = "test-guards")]
 mod naive;
+mod pool;
 mod reply;
 mod run;
 pub mod runtime;
 mod sandbox;
 mod streams;
+mod waiting;
 mod zygote;
 
 pub use diagnosis::{Check, Diagnosis};

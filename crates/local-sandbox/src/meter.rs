@@ -16,6 +16,8 @@ pub(crate) struct Meter {
     at_start: u64,
     peak: u64,
     cpu: Duration,
+    /// Processor time of its set-up, which is not the program's.
+    cpu_at_start: Duration,
 }
 
 impl Meter {
@@ -30,6 +32,7 @@ impl Meter {
             at_start: 0,
             peak: 0,
             cpu: Duration::ZERO,
+            cpu_at_start: Duration::ZERO,
         }
     }
 
@@ -37,6 +40,7 @@ impl Meter {
     pub(crate) fn begin(&mut self) {
         self.at_start = self.resident().unwrap_or_default();
         self.peak = self.at_start;
+        self.cpu_at_start = self.time_of_only_thread().unwrap_or_default();
     }
 
     pub(crate) fn is_over(&mut self) -> bool {
@@ -48,7 +52,7 @@ impl Meter {
     /// What was used so far.
     pub(crate) fn usage(&mut self, wall: Duration, output_bytes: u64) -> Usage {
         if let Some(cpu) = self.processor_time() {
-            self.cpu = self.cpu.max(cpu);
+            self.cpu = self.cpu.max(self.own_time(cpu));
         }
         Usage {
             wall_ms: millis(wall),
@@ -61,6 +65,22 @@ impl Meter {
     /// Of a peak that the kernel has measured, what the program itself used.
     pub(crate) fn own_share(&self, peak: u64) -> u64 {
         peak.max(self.peak).saturating_sub(self.at_start)
+    }
+
+    /// Of all its processor time, what the program itself used.
+    pub(crate) fn own_time(&self, cpu: Duration) -> Duration {
+        cpu.saturating_sub(self.cpu_at_start)
+    }
+
+    /// To the nanosecond, where the kernel keeps it.
+    fn time_of_only_thread(&self) -> Option<Duration> {
+        let nanos = self
+            .read("schedstat")?
+            .split_ascii_whitespace()
+            .next()?
+            .parse()
+            .ok()?;
+        Some(Duration::from_nanos(nanos))
     }
 
     fn resident(&self) -> Option<u64> {

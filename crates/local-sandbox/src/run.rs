@@ -12,23 +12,22 @@ use meterbox_core::{
     contract::{SandboxReport, Usage},
 };
 use meterbox_sandbox_client::{Job, Limits, Outcome, OutputSink, Reply, SandboxError, Verdict};
-use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     artifacts,
-    channel::Channel,
-    diagnosis,
     document::JobDocument,
     meter::{Meter, millis},
+    pool::Pool,
     reply,
     streams::{Step, Streams},
-    zygote::{ChildEvent, ChildHandle, Ended, FailedStep, Zygote, plain},
+    waiting::{NotSealed, Waiting},
+    zygote::{ChildEvent, ChildHandle, Ended, Zygote},
 };
 
-/// A healthy set-up takes milliseconds.
-const SETUP_DEADLINE: Duration = Duration::from_secs(10);
+/// It takes milliseconds.
+const TRIAL_DEADLINE: Duration = Duration::from_secs(10);
 /// From the kill to the kernel's word that it is dead; freeing gigabytes takes a while.
 const REAP_DEADLINE: Duration = Duration::from_secs(10);
 const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
@@ -46,20 +45,35 @@ struct Running {
 
 pub(crate) async fn run(
     zygote: &Zygote,
+    pool: &Pool,
     job: &Job,
     document: &JobDocument<'_>,
     sink: Arc<dyn OutputSink>,
     report: SandboxReport,
     clock: &dyn Clock,
-) -> Result<Outcome, SandboxError> {
+) -> Result<Outcome, NotSealed> {
     if job.cancel.is_cancelled() {
         return Ok(Outcome::new(Verdict::Cancelled, report));
     }
-    let mut running = tokio::select! {
-        running = start(zygote, document, &job.limits, Arc::clone(&sink)) => running?,
+    let running = tokio::select! {
+        running = start(zygote, Some(pool), document, &job.limits, Arc::clone(&sink)) => running?,
         // Nothing of the program has run yet; dropping the set-up kills the child.
         () = job.cancel.cancelled() => return Ok(Outcome::new(Verdict::Cancelled, report)),
     };
+    judged(zygote, job, running, sink, report, clock)
+        .await
+        .map_err(NotSealed::Refused)
+}
+
+/// From the program's first line on: whatever goes wrong now, it may not be run again.
+async fn judged(
+    zygote: &Zygote,
+    job: &Job,
+    mut running: Running,
+    sink: Arc<dyn OutputSink>,
+    report: SandboxReport,
+    clock: &dyn Clock,
+) -> Result<Outcome, SandboxError> {
     let started = clock.monotonic();
     let wall = || clock.monotonic().saturating_sub(started);
     let mut tell = |running: &mut Running| {
@@ -82,12 +96,13 @@ pub(crate) async fn run(
         }
     };
     let mut outcome = Outcome::new(verdict, report);
+    outcome.seed = job.seed;
     outcome.reply = reply;
     outcome.stdout = said.stdout;
     outcome.stderr = said.stderr;
     outcome.usage = Usage {
         wall_ms: millis(wall),
-        cpu_ms: millis(ended.cpu),
+        cpu_ms: millis(running.meter.own_time(ended.cpu)),
         peak_memory_bytes: running.meter.own_share(ended.peak_bytes),
         output_bytes: said.output_bytes,
     };
@@ -122,8 +137,9 @@ pub(crate) async fn run(
 pub(crate) async fn trial(zygote: &Zygote) -> Result<Vec<String>, SandboxError> {
     let tables = Default::default();
     let document = JobDocument::selftest(&tables)?;
-    let mut running = start(zygote, &document, &Limits::default(), Arc::new(())).await?;
-    let ended = timeout(SETUP_DEADLINE, ended(&mut running.child)).await;
+    let running = start(zygote, None, &document, &Limits::default(), Arc::new(())).await;
+    let mut running = running.map_err(NotSealed::error)?;
+    let ended = timeout(TRIAL_DEADLINE, ended(&mut running.child)).await;
     let Ok(Ok(ended)) = ended else {
         return Ok(vec!["the trial program did not end".to_owned()]);
     };
@@ -143,83 +159,46 @@ pub(crate) async fn trial(zygote: &Zygote) -> Result<Vec<String>, SandboxError> 
         .collect())
 }
 
+/// Gets a child to run the job: a ready one if there is, and otherwise, or where that one fails, one of its own.
 async fn start(
     zygote: &Zygote,
+    pool: Option<&Pool>,
     document: &JobDocument<'_>,
     limits: &Limits,
     sink: Arc<dyn OutputSink>,
-) -> Result<Running, SandboxError> {
-    let resources = "the machine has no room for another run";
-    let no_room = |error: io::Error| SandboxError::platform(resources, error);
+) -> Result<Running, NotSealed> {
+    let no_room = |error: io::Error| {
+        NotSealed::Refused(SandboxError::platform(
+            "the machine has no room for another run",
+            error,
+        ))
+    };
     let job = document.sealed().map_err(no_room)?;
     let (streams, ends) = Streams::new(limits, sink).map_err(no_room)?;
-    let (setup, setup_end) = Channel::pair().map_err(no_room)?;
-
-    let prepared = async move {
-        let mut child = {
-            let descriptors = [&job, &ends.stdout, &ends.stderr, &ends.reply, &setup_end].map(AsFd::as_fd);
-            zygote.child(descriptors).await?
-        };
-        // The child gets its own; ours would keep the pipes open after its death.
-        drop((setup_end, ends, job));
-        let (pid, pidfd) = match child.next().await {
-            Some(ChildEvent::Started { pid, pidfd }) => (pid, pidfd),
-            Some(ChildEvent::Refused { message }) => {
-                return Err(plain(format!("no process could be made: {message}")));
+    let descriptors = [&job, &ends.stdout, &ends.stderr, &ends.reply].map(AsFd::as_fd);
+    let sealed = 'sealed: {
+        if let Some(ready) = pool.and_then(Pool::take) {
+            match ready.begin(zygote, descriptors).await {
+                Err(NotSealed::Broken(error)) => tracing::warn!(%error, "a ready jail was of no use"),
+                sealed => break 'sealed sealed?,
             }
-            _ => return Err(died(zygote)),
-        };
-        let most = zygote.ready.baseline.resident.saturating_add(limits.memory_bytes);
-        let mut meter = Meter::new(pid, &pidfd, most);
-        let scratch = sealed(&setup, zygote).await?;
-        meter.begin();
-        Ok(Running {
-            child,
-            streams,
-            scratch,
-            meter,
-        })
+        }
+        Waiting::on_demand(zygote)
+            .await?
+            .begin(zygote, descriptors)
+            .await?
     };
-    match timeout(SETUP_DEADLINE, prepared).await {
-        Ok(result) => result,
-        Err(_) => {
-            zygote.abandon();
-            Err(plain("a jail was not ready within 10 seconds"))
-        }
-    }
-}
-
-/// Waits for the child's word that it is sealed, and takes the handle of its working folder. The program
-/// itself never has this socket.
-async fn sealed(setup: &Channel, zygote: &Zygote) -> Result<OwnedFd, SandboxError> {
-    #[derive(Deserialize)]
-    struct Failed {
-        failed: FailedStep,
-    }
-    let mut scratch = None;
-    loop {
-        let message = setup
-            .receive()
-            .await
-            .map_err(|error| SandboxError::platform("a jail fell silent", error))?;
-        let Some(message) = message else {
-            return Err(died(zygote));
-        };
-        match (message.bytes.as_slice(), message.descriptor, scratch.take()) {
-            (b"prepared", Some(folder), None) => scratch = Some(folder),
-            (b"sealed", None, Some(folder)) => return Ok(folder),
-            (bytes, _, _) => {
-                let Ok(Failed { failed }) = serde_json::from_slice(bytes) else {
-                    return Err(plain("a jail said something unknown"));
-                };
-                return Err(diagnosis::failed_run(&failed));
-            }
-        }
-    }
-}
-
-fn died(zygote: &Zygote) -> SandboxError {
-    plain(format!("the interpreter broke off: {}", zygote.last_words()))
+    // The child has its own; ours would keep the pipes open after its death.
+    drop(ends);
+    let most = zygote.ready.baseline.resident.saturating_add(limits.memory_bytes);
+    let mut meter = Meter::new(sealed.pid, &sealed.pidfd, most);
+    meter.begin();
+    Ok(Running {
+        child: sealed.child,
+        streams,
+        scratch: sealed.scratch,
+        meter,
+    })
 }
 
 /// Waits for the first reason to end, sees to it that the child is dead, and says why (`None`: by itself).

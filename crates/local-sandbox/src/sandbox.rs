@@ -2,33 +2,36 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use meterbox_core::{Clock, SystemClock, contract::SandboxReport};
 use meterbox_sandbox_client::{Capabilities, Job, Outcome, OutputSink, Sandbox, SandboxError, Verdict};
-use tokio::sync::Mutex;
 
 use crate::{
     diagnosis::{self, Diagnosis},
     document::JobDocument,
+    generation::{Generation, Generations, Upkeep},
     run,
     runtime::Runtime,
+    waiting::NotSealed,
     zygote::{Settings, Zygote},
 };
 
 /// A user that no distribution gives to anybody.
 const DEFAULT_ID: u32 = 61184;
+const DEFAULT_READY: usize = 4;
+const SHORT_RUN: Duration = Duration::from_millis(50);
 
 /// Runs programs on this machine, each in a jail of its own.
 ///
 /// Cheap to make; the interpreter is prepared by the first call of [`Sandbox::run`] or
 /// [`Sandbox::capabilities`] and again after it died. Any number of runs may be in flight.
 pub struct LocalSandbox {
-    settings: Settings,
+    generations: Arc<Generations>,
     inputs_root: Option<PathBuf>,
     clock: Arc<dyn Clock>,
-    zygote: Mutex<Option<Arc<Zygote>>>,
 }
 
 /// Makes a [`LocalSandbox`].
@@ -41,6 +44,7 @@ pub struct LocalSandboxBuilder {
     clock: Arc<dyn Clock>,
     prelude: String,
     without: Vec<&'static str>,
+    upkeep: Upkeep,
 }
 
 impl LocalSandbox {
@@ -54,30 +58,48 @@ impl LocalSandbox {
             clock: Arc::new(SystemClock::default()),
             prelude: meterbox_sandbox_client::prelude::SOURCE.to_owned(),
             without: Vec::new(),
+            upkeep: Upkeep {
+                ready: DEFAULT_READY.min(processors().saturating_mul(2)),
+                most_runs: 1_000,
+                longest: Duration::from_secs(30 * 60),
+            },
         }
     }
 
     /// Tries everything a run needs, one thing after the other, and says what was found.
     pub async fn diagnose(&self) -> Diagnosis {
-        diagnosis::diagnose(&self.settings).await
+        diagnosis::diagnose(self.generations.settings()).await
     }
 
-    async fn zygote(&self) -> Result<Arc<Zygote>, SandboxError> {
-        let mut slot = self.zygote.lock().await;
-        if let Some(zygote) = slot.as_ref().filter(|zygote| zygote.is_alive()) {
-            return Ok(Arc::clone(zygote));
+    /// How many children are ready for the next run.
+    #[cfg(feature = "test-guards")]
+    #[doc(hidden)]
+    pub async fn ready(&self) -> Result<usize, SandboxError> {
+        Ok(self.generations.current().await?.pool.ready())
+    }
+
+    async fn run_once(
+        &self,
+        job: &Job,
+        document: &JobDocument<'_>,
+        output: Arc<dyn OutputSink>,
+    ) -> Result<Outcome, NotSealed> {
+        let generation = tokio::select! {
+            generation = self.generations.current() => generation.map_err(NotSealed::Refused)?,
+            () = job.cancel.cancelled() => return Ok(Outcome::new(Verdict::Cancelled, Self::report(None))),
+        };
+        self.generations.count(&generation);
+        let Generation { zygote, pool, .. } = &*generation;
+        let refill = Refill(&generation);
+        let report = Self::report(Some(zygote));
+        let run = run::run(zygote, pool, job, document, output, report, &*self.clock);
+        tokio::pin!(run);
+        tokio::select! {
+            biased;
+            outcome = &mut run => return outcome,
+            () = tokio::time::sleep(SHORT_RUN) => drop(refill),
         }
-        *slot = None;
-        diagnosis::require_processor()?;
-        let zygote = Arc::new(Zygote::start(&self.settings).await?);
-        if self.settings.without.is_empty() {
-            let failed = run::trial(&zygote).await?;
-            if !failed.is_empty() {
-                return Err(diagnosis::unsafe_jail(&failed));
-            }
-        }
-        *slot = Some(Arc::clone(&zygote));
-        Ok(zygote)
+        run.await
     }
 
     fn report(zygote: Option<&Zygote>) -> SandboxReport {
@@ -115,22 +137,26 @@ impl LocalSandbox {
 #[async_trait]
 impl Sandbox for LocalSandbox {
     async fn capabilities(&self) -> Result<Capabilities, SandboxError> {
-        let zygote = self.zygote().await?;
+        let generation = self.generations.current().await?;
+        let zygote = &generation.zygote;
         Ok(Capabilities {
             python: zygote.ready.python.clone(),
             packages: zygote.ready.packages.clone(),
-            sandbox: Self::report(Some(&zygote)),
+            sandbox: Self::report(Some(zygote)),
         })
     }
 
     async fn run(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError> {
         let document = JobDocument::new(&job, self.inputs_root.as_deref())?;
-        let zygote = tokio::select! {
-            zygote = self.zygote() => zygote?,
-            () = job.cancel.cancelled() => return Ok(Outcome::new(Verdict::Cancelled, Self::report(None))),
-        };
-        let report = Self::report(Some(&zygote));
-        run::run(&zygote, &job, &document, output, report, &*self.clock).await
+        match self.run_once(&job, &document, Arc::clone(&output)).await {
+            // Nothing of the program has run, so nobody can tell; the dead interpreter is replaced on the way.
+            Err(NotSealed::Broken(error)) => {
+                tracing::warn!(%error, "a run begins again");
+                self.run_once(&job, &document, output).await
+            }
+            done => done,
+        }
+        .map_err(NotSealed::error)
     }
 }
 
@@ -154,6 +180,22 @@ impl LocalSandboxBuilder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// How many single-use children are kept ready, so that a run finds one: 0 for none, otherwise twice the
+    /// processors but 4 at most, unless set. Each takes some megabytes.
+    #[must_use]
+    pub fn ready(mut self, children: usize) -> Self {
+        self.upkeep.ready = children;
+        self
+    }
+
+    /// How long one prepared interpreter is used before a fresh one takes its place: for so many runs (1000 unless
+    /// set) or so long (30 minutes unless set), whichever comes first.
+    #[must_use]
+    pub fn renew_after(mut self, runs: u64, time: Duration) -> Self {
+        (self.upkeep.most_runs, self.upkeep.longest) = (runs, time);
         self
     }
 
@@ -216,10 +258,9 @@ impl LocalSandboxBuilder {
             without: self.without,
         };
         Ok(LocalSandbox {
-            settings,
+            generations: Generations::new(settings, self.upkeep, Arc::clone(&self.clock)),
             inputs_root,
             clock: self.clock,
-            zygote: Mutex::default(),
         })
     }
 }
@@ -227,10 +268,24 @@ impl LocalSandboxBuilder {
 impl fmt::Debug for LocalSandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalSandbox")
-            .field("python", &self.settings.python)
+            .field("python", &self.generations.settings().python)
             .field("inputs_root", &self.inputs_root)
             .finish_non_exhaustive()
     }
+}
+
+/// Makes ready children again for those that a run took, when that is done or dropped or turns out to be long: a
+/// short one needs the processor itself.
+struct Refill<'a>(&'a Generation);
+
+impl Drop for Refill<'_> {
+    fn drop(&mut self) {
+        self.0.pool.refill(&self.0.zygote);
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn real(folder: &Path) -> Option<PathBuf> {

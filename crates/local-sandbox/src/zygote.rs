@@ -13,7 +13,10 @@ use std::{
 };
 
 use meterbox_sandbox_client::SandboxError;
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    process::{Signal, pidfd_send_signal},
+};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::AsyncReadExt,
@@ -51,7 +54,6 @@ pub(crate) struct Settings {
     /// Folders of the runtime.
     pub(crate) readable: Vec<String>,
     /// Matplotlib's list of fonts.
-    #[serde(skip)]
     pub(crate) font_cache: std::path::PathBuf,
     /// The folder that inputs lie in.
     pub(crate) inputs: Option<String>,
@@ -204,8 +206,8 @@ impl Zygote {
         self.shared.stop.cancel();
     }
 
-    /// Asks for a child. `descriptors`: job, stdout, stderr, reply, set-up.
-    pub(crate) async fn child(&self, descriptors: [BorrowedFd<'_>; 5]) -> Result<ChildHandle, SandboxError> {
+    /// Asks for a child that is set up over this socket. A warm one takes longer, and then its program less.
+    pub(crate) async fn child(&self, setup: BorrowedFd<'_>, warm: bool) -> Result<ChildHandle, SandboxError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, events) = mpsc::unbounded_channel();
         self.shared.children().insert(id, sender);
@@ -218,12 +220,16 @@ impl Zygote {
         if !self.is_alive() {
             return Err(plain("the interpreter died"));
         }
-        let request = format!(r#"{{"run": {id}}}"#);
+        let request = format!(r#"{{"child": {id}, "warm": {warm}}}"#);
         self.shared
             .channel
-            .send(request.as_bytes(), &descriptors)
+            .send(request.as_bytes(), &[setup])
             .await
-            .map_err(platform("the interpreter does not listen"))?;
+            .map_err(|error| {
+                // Dead, and not yet known to be.
+                self.abandon();
+                SandboxError::platform("the interpreter does not listen", error)
+            })?;
         Ok(handle)
     }
 
@@ -270,6 +276,16 @@ impl ChildHandle {
         event
     }
 
+    /// Whether its process has ended, told or not.
+    pub(crate) fn has_ended(&self) -> bool {
+        let Some(pidfd) = &self.pidfd else {
+            return true;
+        };
+        let mut poll = [PollFd::new(pidfd, PollFlags::IN)];
+        // An end is what makes it readable.
+        !matches!(rustix::event::poll(&mut poll, Some(&Timespec::default())), Ok(0))
+    }
+
     pub(crate) fn kill(&self) {
         if let Some(pidfd) = &self.pidfd {
             kill(pidfd);
@@ -306,6 +322,8 @@ fn spawn(settings: &Settings, control: OwnedFd) -> Result<Child, SandboxError> {
         // An arena per thread would use up the limit on address space.
         ("MALLOC_ARENA_MAX", "2"),
         ("MPLBACKEND", "Agg"),
+        // In the zygote's own root; it takes the font cache there.
+        ("MPLCONFIGDIR", "/tmp/matplotlib"),
         ("OMP_NUM_THREADS", "1"),
         ("OPENBLAS_NUM_THREADS", "1"),
         ("PYTHONDONTWRITEBYTECODE", "1"),
@@ -318,7 +336,6 @@ fn spawn(settings: &Settings, control: OwnedFd) -> Result<Child, SandboxError> {
     command
         .args(["-s", "-P", "-c", BOOTSTRAP])
         .envs(environment)
-        .env("MPLCONFIGDIR", &settings.font_cache)
         .current_dir("/")
         .stdin(Stdio::from(control))
         .stdout(Stdio::null())

@@ -77,8 +77,8 @@ def bind(source, target, *attributes):
     restrict_mount(target, *attributes)
 
 
-def drop_capabilities():
-    """Gives up every capability, for good."""
+def bound_capabilities():
+    """No capability can be gained any more; those that are held stay."""
     for capability in range(64):
         try:
             prctl(PR_CAPBSET_DROP, capability)
@@ -86,6 +86,10 @@ def drop_capabilities():
             # EINVAL: past the kernel's last capability. EPERM: none left to drop with.
             break
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+
+
+def drop_capabilities():
+    """Gives up every capability that is held."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     none = (ctypes.c_uint32 * 6)()
     call("capset", ctypes.byref(header), ctypes.byref(none))

@@ -23,15 +23,19 @@ NAMESPACES = (
     | calls.CLONE_NEWUTS
 )
 INNER_ID = 1000
-_REPLY, _SETUP, _JOB, _FIRST_CLOSED = 3, 4, 5, 6
+_STDOUT, _STDERR, _REPLY, _SETUP, _FIRST_FREE = 1, 2, 3, 4, 5
 
 
-def run(zygote, descriptors, alive):
-    """Never returns. `descriptors`: job, stdout, stderr, reply, set-up."""
+def run(zygote, setup, alive, warm):
+    """Never returns.
+
+    Over its set-up socket a child says "waiting", hears "job" with four descriptors (job, stdout, stderr, reply),
+    and says "prepared" with its working folder and then "sealed", or {"failed": {...}} at any time.
+    """
     code = 125
     try:
-        _keep_only(descriptors, zygote.without)
-        job = _prepare(zygote, alive)
+        _keep_only(setup, zygote.without)
+        job = _prepare(zygote, alive, warm)
         if job is not None:
             code = _execute(zygote, job)
     except BaseException:  # The last line of defence: nothing may return into the zygote's loop.
@@ -41,21 +45,19 @@ def run(zygote, descriptors, alive):
         os._exit(code)
 
 
-def _keep_only(descriptors, without):
-    """This child's own descriptors at fixed places, and no other."""
+def _keep_only(setup, without):
+    """The socket at its place, and no other descriptor but the log."""
     if "setsid" not in without:
         # A signal to process group 0 reaches the group's members outside the process namespace too.
         os.setsid()
     calls.prctl(calls.PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    null = os.open("/dev/null", os.O_RDONLY)
-    job, stdout, stderr, reply, setup = descriptors
-    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in (null, stdout, stderr, reply, setup, job)]
-    for place, fd in enumerate(moved):
-        os.dup2(fd, place, inheritable=False)
+    null, moved = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC), fcntl.fcntl(setup, fcntl.F_DUPFD_CLOEXEC, 100)
+    for place, fd in ((0, null), (_STDOUT, null), (_REPLY, null), (_SETUP, moved)):
+        if place != fd:
+            os.dup2(fd, place, inheritable=False)
 
 
-def _prepare(zygote, alive):
+def _prepare(zygote, alive, warm):
     setup = socket.socket(fileno=_SETUP)
     try:
         # The zygote may have died before the death signal was asked for; then this pipe has no writer.
@@ -64,10 +66,15 @@ def _prepare(zygote, alive):
         watch.register(alive[0], select.POLLIN | select.POLLHUP)
         if watch.poll(0):
             os._exit(125)
-        calls.call("close_range", _FIRST_CLOSED, 0x7FFFFFFF, 0)
-        with open(_JOB, "rb", closefd=True) as document:
-            job = json.loads(document.read())
-        scratch = _confine(zygote, job)
+        calls.call("close_range", _FIRST_FREE, 0x7FFFFFFF, 0)
+        rules = _enter(zygote)
+        if warm:
+            _warm(zygote)
+        os.write(_SETUP, b"waiting")
+        job = _hear_job(setup)
+        if job is None:
+            return None
+        scratch = _confine(zygote, job, rules)
         socket.send_fds(setup, [b"prepared"], [scratch])
         os.close(scratch)
         if "seccomp" not in zygote.without:
@@ -83,8 +90,33 @@ def _prepare(zygote, alive):
         setup.close()
 
 
-def _confine(zygote, job):
-    without, limits = zygote.without, job["limits"]
+def _hear_job(setup):
+    message, descriptors, _, _ = socket.recv_fds(setup, 16, 4)
+    if not message:
+        # The supervisor has no use for this child any more.
+        return None
+    document, *streams = descriptors
+    for place, fd in zip((_STDOUT, _STDERR, _REPLY), streams):
+        os.dup2(fd, place, inheritable=False)
+        os.close(fd)
+    with open(document, "rb", closefd=True) as file:
+        # Another child may have read it before, and failed.
+        file.seek(0)
+        return json.loads(file.read())
+
+
+def _warm(zygote):
+    """Walks the way of a program once, so that its pages are this child's own before there is one."""
+    job = {"mode": "service", "code": "print()\nreply(None)", "parameters": None, "reply_bytes": 64, "seed": 0}
+    _open_streams()
+    _seed(0)
+    zygote.prelude.run(job, lambda frame: None)
+    json.loads(json.dumps(job))
+
+
+def _enter(zygote):
+    """What needs no job: this child's own user, its own view of mounts and processes, and the first rules."""
+    without = zygote.without
     with Step("id maps"):
         # Without it, /proc/self belongs to the machine's root.
         calls.prctl(calls.PR_SET_DUMPABLE, 1)
@@ -95,6 +127,23 @@ def _confine(zygote, job):
         except OSError:
             # A second lock only: behind the filter none can be made.
             pass
+    with Step("mounts"):
+        calls.mount(None, "/", None, calls.MS_REC | calls.MS_PRIVATE)
+        if "own-proc" not in without:
+            _proc()
+    if "capabilities" not in without:
+        with Step("privileges"):
+            calls.bound_capabilities()
+    if "landlock" in without:
+        return None
+    with Step("landlock"):
+        rules = landlock.Rules(zygote.landlock)
+        rules.allow([*zygote.readable, "/proc", "/dev/zero", "/dev/urandom"], ["/dev/null", "/dev/full"])
+        return rules
+
+
+def _confine(zygote, job, rules):
+    without, limits = zygote.without, job["limits"]
     with Step("mounts"):
         _mounts(job, without)
     with Step("working folder"):
@@ -112,17 +161,14 @@ def _confine(zygote, job):
         calls.prctl(calls.PR_SET_PDEATHSIG, signal.SIGKILL)
     if "landlock" not in without:
         with Step("landlock"):
-            readable = [*zygote.readable, "/data", "/proc", "/dev/zero", "/dev/urandom"]
-            writable = ["/scratch", "/tmp", "/dev/null", "/dev/full"]
-            landlock.restrict(zygote.landlock, readable, writable)
+            rules.allow(["/data"], ["/scratch", "/tmp"])
+            rules.enforce()
     return scratch
 
 
 def _mounts(job, without):
     flags = calls.MS_NOSUID | calls.MS_NODEV
     limits = job["limits"]
-    calls.mount(None, "/", None, calls.MS_REC | calls.MS_PRIVATE)
-
     # One file system for both writable folders, so that one cap holds for them together.
     caps = f"size={limits['scratch_bytes']},nr_inodes={limits['scratch_inodes'] + 3},mode=755"
     calls.mount("scratch", "/scratch", "tmpfs", flags, caps)
@@ -140,10 +186,12 @@ def _mounts(job, without):
     if "hidden-inputs" not in without:
         hidden = "size=4k,nr_inodes=1,mode=000"
         calls.mount("hidden", root.INPUTS, "tmpfs", flags | calls.MS_RDONLY, hidden)
-    if "own-proc" in without:
-        return
+
+
+def _proc():
+    flags = calls.MS_NOSUID | calls.MS_NODEV | calls.MS_NOEXEC
     try:
-        calls.mount("proc", "/proc", "proc", flags | calls.MS_NOEXEC, "subset=pid")
+        calls.mount("proc", "/proc", "proc", flags, "subset=pid")
     except OSError:
         # Masked outside, so it cannot be had inside: then no processes are shown at all.
         calls.mount("noproc", "/proc", "tmpfs", flags | calls.MS_RDONLY, "size=4k,nr_inodes=1,mode=555")
@@ -177,13 +225,8 @@ def _limits(limits, baseline):
 
 
 def _execute(zygote, job):
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        stream = open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
-    random.seed(job["seed"])
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(job["seed"] % (1 << 32))
+    _open_streams()
+    _seed(job["seed"])
     if job["mode"] == "selftest":
         from meterbox_zygote import selftest
 
@@ -195,6 +238,32 @@ def _execute(zygote, job):
         except (OSError, ValueError, AttributeError):
             pass
     return code if isinstance(code, int) else 1
+
+
+def _open_streams():
+    for number, name in ((_STDOUT, "stdout"), (_STDERR, "stderr")):
+        stream = open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _seed(seed):
+    random.seed(seed)
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return
+    numpy.random.seed(seed % (1 << 32))
+    make, sequence = numpy.random.default_rng, None
+
+    def default_rng(given=None):
+        """Numpy's own, except that a generator without a seed follows from the run's."""
+        nonlocal sequence
+        if given is None:
+            sequence = sequence or numpy.random.SeedSequence(seed)
+            [given] = sequence.spawn(1)
+        return make(given)
+
+    numpy.random.default_rng = default_rng
 
 
 def _send_reply(frame):

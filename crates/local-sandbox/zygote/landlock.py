@@ -22,25 +22,36 @@ def abi():
         return 0
 
 
-def restrict(version, readable, writable):
-    """Leaves only these paths to this process."""
-    if version == 0:
-        return
-    files = (1 << 13) - 1
-    files |= (1 << 13) if version >= 2 else 0
-    files |= (1 << 14) if version >= 3 else 0
-    files |= (1 << 15) if version >= 5 else 0
-    network = 3 if version >= 4 else 0
-    scopes = 3 if version >= 6 else 0
-    size = 24 if version >= 6 else 16 if version >= 4 else 8
-    rules = calls.call("landlock_create_ruleset", struct.pack("QQQ", files, network, scopes), size, 0)
-    try:
+class Rules:
+    """What will be left to a process, told bit by bit. Without Landlock it does nothing."""
+
+    def __init__(self, version):
+        self._rules = None
+        if version == 0:
+            return
+        files = (1 << 13) - 1
+        files |= (1 << 13) if version >= 2 else 0
+        files |= (1 << 14) if version >= 3 else 0
+        files |= (1 << 15) if version >= 5 else 0
+        network = 3 if version >= 4 else 0
+        scopes = 3 if version >= 6 else 0
+        size = 24 if version >= 6 else 16 if version >= 4 else 8
+        self._files = files
+        self._rules = calls.call("landlock_create_ruleset", struct.pack("QQQ", files, network, scopes), size, 0)
+
+    def allow(self, readable, writable):
+        if self._rules is None:
+            return
         for paths, access in ((readable, _READ), (writable, _WRITE)):
             for path in paths:
-                _allow(rules, path, access & files)
-        calls.call("landlock_restrict_self", rules, 0)
-    finally:
-        os.close(rules)
+                _allow(self._rules, path, access & self._files)
+
+    def enforce(self):
+        """Leaves only what was allowed to this process."""
+        if self._rules is None:
+            return
+        calls.call("landlock_restrict_self", self._rules, 0)
+        os.close(self._rules)
 
 
 def _allow(rules, path, access):

@@ -1,7 +1,7 @@
 """The zygote: a prepared interpreter that does nothing but make single-use children.
 
 It speaks with the supervisor over a socket of whole messages, each a JSON object:
-  to here    {"run": N} with five descriptors: job, stdout, stderr, reply, set-up
+  to here    {"child": N, "warm": W} with one descriptor: the socket that the child is set up over
   from here  {"ready": {...}} or {"failed": {...}}, once
              {"started": N, "pid": P} with the child's pidfd, then {"ended": N, "status": S, ...}
              {"refused": N, "step": ..., "message": ...} where no child could be made
@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import select
+import shutil
 import socket
 import sys
 import time
@@ -32,6 +33,7 @@ class Zygote:
         self.landlock = landlock.abi()
         with root.Step("seccomp"):
             self.filter = seccomp.Filter()
+        _take_font_cache(boot["settings"]["font_cache"])
         self.prelude = types.ModuleType("meterbox_prelude")
         sys.modules["meterbox_prelude"] = self.prelude
         exec(compile(boot["prelude"], "<meterbox_prelude>", "exec"), self.prelude.__dict__)
@@ -57,15 +59,16 @@ class Zygote:
                     self._reap(descriptor)
 
     def _listen(self):
-        message, descriptors, _, _ = socket.recv_fds(self.control, 4096, 5)
+        message, descriptors, _, _ = socket.recv_fds(self.control, 4096, 1)
         if not message:
             return False
-        run = json.loads(message)["run"]
+        request = json.loads(message)
+        run = request["child"]
         try:
             pid, pidfd = self._forker.fork(child.NAMESPACES)
             if pid == 0:
                 self.control.detach()
-                child.run(self, descriptors, self._alive)
+                child.run(self, descriptors[0], self._alive, request["warm"])
             self._children[pidfd] = (run, pid)
             self._poll.register(pidfd, select.POLLIN)
             started = json.dumps({"started": run, "pid": pid}).encode()
@@ -88,6 +91,17 @@ class Zygote:
 
     def _say(self, message):
         self.control.send(json.dumps(message).encode())
+
+
+def _take_font_cache(folder):
+    """Matplotlib uses a cache only where it could also write one."""
+    os.makedirs(os.environ["MPLCONFIGDIR"], exist_ok=True)
+    try:
+        for name in os.listdir(folder):
+            shutil.copy(os.path.join(folder, name), os.environ["MPLCONFIGDIR"])
+    except OSError:
+        # Without it the fonts are looked for anew, which takes a second.
+        pass
 
 
 def _end_threads():

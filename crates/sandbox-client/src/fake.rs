@@ -285,6 +285,7 @@ impl FakeSandbox {
         let mut outcome = Outcome {
             reply,
             usage: run.usage,
+            seed: job.seed,
             stdout: run.prints,
             ..Outcome::new(verdict, Self::report())
         };

@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, Hasher, RandomState},
+    path::PathBuf,
+};
 
 use meterbox_core::Date;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +20,8 @@ pub struct Job {
     pub tables: BTreeMap<String, String>,
     /// What "today" means to the program; the prelude offers it as `as_of`.
     pub as_of: Option<Date>,
-    /// Seeds the generators of `random` and numpy, so that a run can be repeated exactly.
+    /// Seeds the generators of `random` and numpy, so that a run can be repeated exactly; another for each new job
+    /// unless it is set.
     pub seed: u64,
     /// What it may use.
     pub limits: Limits,
@@ -34,7 +39,7 @@ impl Job {
             inputs: Vec::new(),
             tables: BTreeMap::new(),
             as_of: None,
-            seed: 0,
+            seed: RandomState::new().build_hasher().finish(),
             limits: Limits::default(),
             artifacts_into: None,
             cancel: CancellationToken::new(),

@@ -22,6 +22,8 @@ pub struct Outcome {
     pub usage: Usage,
     /// Where it ran and how it was confined.
     pub sandbox: SandboxReport,
+    /// What its generators were seeded with: [`Job::seed`](crate::Job::seed), to run it again with.
+    pub seed: u64,
 }
 
 /// How a run ended. Comes only from what the back end saw.
@@ -113,6 +115,7 @@ impl Outcome {
             rejected: Vec::new(),
             usage: Usage::default(),
             sandbox,
+            seed: 0,
         }
     }
 }

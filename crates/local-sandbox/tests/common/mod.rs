@@ -47,7 +47,10 @@ impl Fixture {
     pub(crate) fn with(change: impl FnOnce(LocalSandboxBuilder) -> LocalSandboxBuilder) -> Self {
         let alone = Alone::new();
         let inputs = readable_folder();
-        let builder = LocalSandbox::builder(runtime()).inputs_root(inputs.path());
+        // No ready children unless a test asks for them: tests count.
+        let builder = LocalSandbox::builder(runtime())
+            .inputs_root(inputs.path())
+            .ready(0);
         Self {
             sandbox: change(builder).build().expect("a sandbox"),
             inputs,

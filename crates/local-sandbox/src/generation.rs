@@ -1,0 +1,113 @@
+//! One zygote with its ready children, and the next one that takes its place.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use meterbox_core::Clock;
+use meterbox_sandbox_client::SandboxError;
+use tokio::sync::Mutex;
+
+use crate::{
+    diagnosis,
+    pool::Pool,
+    run,
+    zygote::{Settings, Zygote},
+};
+
+/// How many children are kept ready, and how long a zygote is used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upkeep {
+    pub(crate) ready: usize,
+    pub(crate) most_runs: u64,
+    pub(crate) longest: Duration,
+}
+
+/// A zygote in use. Its children share where things lie in memory, so none is used for ever.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    pub(crate) zygote: Arc<Zygote>,
+    pub(crate) pool: Arc<Pool>,
+    born: Duration,
+    runs: AtomicU64,
+}
+
+/// Always has a zygote that works, or says why not.
+#[derive(Debug)]
+pub(crate) struct Generations {
+    settings: Settings,
+    upkeep: Upkeep,
+    clock: Arc<dyn Clock>,
+    current: Mutex<Option<Arc<Generation>>>,
+    renewing: AtomicBool,
+}
+
+impl Generations {
+    pub(crate) fn new(settings: Settings, upkeep: Upkeep, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            upkeep,
+            clock,
+            current: Mutex::default(),
+            renewing: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The one to use now; started if there is none that lives.
+    pub(crate) async fn current(self: &Arc<Self>) -> Result<Arc<Generation>, SandboxError> {
+        let mut slot = self.current.lock().await;
+        if let Some(current) = slot.as_ref().filter(|current| current.zygote.is_alive()) {
+            return Ok(Arc::clone(current));
+        }
+        *slot = None;
+        let first = self.make().await?;
+        *slot = Some(Arc::clone(&first));
+        Ok(first)
+    }
+
+    /// Counts a run. Once it is time, the next generation is made beside the work and then takes over; runs in
+    /// flight end where they began.
+    pub(crate) fn count(self: &Arc<Self>, generation: &Generation) {
+        let runs = generation.runs.fetch_add(1, Ordering::Relaxed) + 1;
+        let age = self.clock.monotonic().saturating_sub(generation.born);
+        let tired = runs >= self.upkeep.most_runs || age >= self.upkeep.longest;
+        if !tired || self.renewing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            match this.make().await {
+                Ok(next) => *this.current.lock().await = Some(next),
+                Err(error) => tracing::warn!(%error, "no fresh interpreter; the old one is kept"),
+            }
+            this.renewing.store(false, Ordering::Relaxed);
+        });
+    }
+
+    async fn make(&self) -> Result<Arc<Generation>, SandboxError> {
+        diagnosis::require_processor()?;
+        let zygote = Arc::new(Zygote::start(&self.settings).await?);
+        if self.settings.without.is_empty() {
+            let failed = run::trial(&zygote).await?;
+            if !failed.is_empty() {
+                return Err(diagnosis::unsafe_jail(&failed));
+            }
+        }
+        let pool = Pool::new(self.upkeep.ready);
+        pool.refill(&zygote);
+        Ok(Arc::new(Generation {
+            zygote,
+            pool,
+            born: self.clock.monotonic(),
+            runs: AtomicU64::new(0),
+        }))
+    }
+}

@@ -1,0 +1,192 @@
+//! Ready children: used once, made again, and never missed where they or their zygote die.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and the sandbox lives in real time"
+)]
+#![expect(
+    clippy::future_not_send,
+    reason = "a test holds its turn, which stays on its thread"
+)]
+
+mod common;
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use common::{Fixture, children, children_of, is_alive, service, value};
+use meterbox_sandbox_client::{Job, Sandbox, SandboxError, Verdict, conformance};
+use rustix::process::{Pid, Signal, kill_process};
+
+const OWN_PID: &str = "import os\nreply(os.getpid())";
+
+/// With two ready children, and the zygote's id.
+async fn pooled() -> (Fixture, i32) {
+    let fixture = Fixture::with(|builder| builder.ready(2));
+    filled(&fixture, 2).await;
+    let [zygote] = children()[..] else {
+        panic!("one zygote: {:?}", children())
+    };
+    (fixture, zygote)
+}
+
+async fn filled(fixture: &Fixture, size: usize) {
+    let latest = Instant::now() + Duration::from_secs(20);
+    while fixture.sandbox.ready().await.unwrap() < size {
+        assert!(Instant::now() < latest, "the pool stays empty");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn signal(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_what_every_sandbox_does() {
+    let (fixture, _) = pooled().await;
+    conformance::all(&fixture.sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ready_child_runs_one_program_and_is_replaced() {
+    let (fixture, zygote) = pooled().await;
+    let mut seen = BTreeSet::new();
+    for _ in 0..4 {
+        let ready = children_of(zygote);
+        assert_eq!(ready.len(), 2, "{ready:?}");
+        assert_eq!(fixture.value(OWN_PID).await, 1);
+        assert_eq!(
+            ready.iter().filter(|pid| is_alive(**pid)).count(),
+            1,
+            "one was used up"
+        );
+        seen.extend(ready);
+        filled(&fixture, 2).await;
+    }
+    assert_eq!(seen.len(), 5, "four used and one to go");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_is_served_whatever_is_ready() {
+    let (fixture, _) = pooled().await;
+    let one = async || assert_eq!(fixture.value(OWN_PID).await, 1);
+    tokio::join!(one(), one(), one(), one(), one(), one());
+    filled(&fixture, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ready_child_that_died_or_stopped_is_not_missed() {
+    let (fixture, zygote) = pooled().await;
+    for how in [Signal::KILL, Signal::STOP] {
+        for child in children_of(zygote) {
+            signal(child, how);
+        }
+        for _ in 0..3 {
+            assert_eq!(fixture.value(OWN_PID).await, 1, "{how:?}");
+        }
+        filled(&fixture, 2).await;
+        assert_eq!(children(), [zygote], "the zygote is not to blame");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zygote_that_died_loses_no_run_that_had_not_begun() {
+    let (fixture, zygote) = pooled().await;
+    let ready = children_of(zygote);
+    signal(zygote, Signal::KILL);
+    while is_alive(zygote) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for _ in 0..3 {
+        assert_eq!(fixture.value(OWN_PID).await, 1);
+    }
+    assert_ne!(children(), [zygote]);
+    assert!(!ready.into_iter().any(is_alive), "they died with it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zygote_that_is_stuck_loses_what_runs_in_it_and_no_more() {
+    let (fixture, zygote) = pooled().await;
+    signal(zygote, Signal::STOP);
+    let run = || fixture.sandbox.run(service(OWN_PID), Arc::new(()));
+    // Only the zygote could tell how a ready child's program ended. A third run has none and waits for the next.
+    let (one, two, three) = tokio::join!(run(), run(), run());
+    for lost in [&one, &two] {
+        assert!(matches!(lost, Err(SandboxError::Lost { .. })), "{lost:?}");
+    }
+    assert_eq!(value(&three.unwrap()), 1);
+    assert_ne!(children(), [zygote]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_some_runs_a_fresh_zygote_takes_over() {
+    let fixture = Fixture::with(|builder| builder.ready(1).renew_after(3, Duration::from_secs(3600)));
+    let long = fixture
+        .sandbox
+        .run(service("import time; time.sleep(6); reply(7)"), Arc::new(()));
+    let others = async {
+        fixture.value(OWN_PID).await;
+        let [first] = children()[..] else {
+            panic!("one zygote: {:?}", children())
+        };
+        let latest = Instant::now() + Duration::from_secs(20);
+        while children().contains(&first) {
+            assert!(Instant::now() < latest, "the first one stays");
+            assert_eq!(fixture.value(OWN_PID).await, 1);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    // A run in flight ends where it began.
+    let (long, ()) = tokio::join!(long, others);
+    assert_eq!(value(&long.unwrap()), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pooled_or_not_a_seed_gives_the_same_numbers() {
+    let (fixture, _) = pooled().await;
+    let code = "import random, numpy\n\
+                reply([random.random(), numpy.random.rand(), numpy.random.default_rng().random(), hash('x')])";
+    let job = || Job {
+        seed: 5,
+        ..service(code)
+    };
+    let ready = value(&fixture.run(job()).await);
+    // The pool is empty now and then.
+    let (one, two, three) = tokio::join!(fixture.run(job()), fixture.run(job()), fixture.run(job()));
+    for outcome in [one, two, three] {
+        assert_eq!((value(&outcome), outcome.seed), (ready.clone(), 5));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_is_not_charged() {
+    let (fixture, _) = pooled().await;
+    let outcome = fixture.run(service("reply(1)")).await;
+    assert_eq!(outcome.verdict, Verdict::Exited { code: 0 });
+    assert!(
+        outcome.usage.cpu_ms < 60 && outcome.usage.wall_ms < 1000,
+        "{:?}",
+        outcome.usage
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_a_dropped_pool() {
+    let (fixture, zygote) = pooled().await;
+    let ready = children_of(zygote);
+    let Fixture {
+        sandbox,
+        inputs: _inputs,
+        alone: _alone,
+    } = fixture;
+    drop(sandbox);
+    let latest = Instant::now() + Duration::from_secs(2);
+    while !children().is_empty() || ready.iter().any(|pid| is_alive(*pid)) {
+        assert!(Instant::now() < latest, "{:?}", children());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
