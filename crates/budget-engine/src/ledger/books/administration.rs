@@ -1,0 +1,116 @@
+//! Budgets, top-ups and the kill switch.
+
+use meterbox_core::{Scope, Timestamp, Usd};
+
+use super::{Books, Defined};
+use crate::{
+    Budget, BudgetError, Stop, TopUp,
+    ledger::{EntryKind, NewEntry, check_text, decide::check_redefinition, no_budget},
+};
+
+impl Books {
+    /// Defines a budget, or changes its limit and keeps what was spent.
+    ///
+    /// # Errors
+    /// [`BudgetError::Invalid`] where the budget exists with another window.
+    pub fn define(&mut self, now: Timestamp, budget: Budget) -> Result<Defined, BudgetError> {
+        let old = self.defined(&budget.scope);
+        if let Some(old) = old {
+            check_redefinition(&old.budget, &budget)?;
+        }
+        let since = old.map_or(now, |old| old.since);
+        let entry = NewEntry::of_limit(budget.scope.clone(), EntryKind::LimitSet, budget.limit);
+        self.changes.entries.push(entry);
+        let defined = Defined { budget, since };
+        self.load_budget(defined.clone());
+        Ok(defined)
+    }
+
+    /// Removes a budget and its top-ups; false if there was none. Balances stay.
+    pub fn remove(&mut self, scope: &Scope) -> bool {
+        let removed = if scope.is_wildcard() {
+            self.wildcards.remove(scope.kind())
+        } else {
+            let row = self.rows.get_mut(scope);
+            row.and_then(|row| {
+                row.top_ups.clear();
+                row.own.take().map(|own| *own)
+            })
+        };
+        let Some(removed) = removed else { return false };
+        let entry = NewEntry::of_limit(
+            scope.clone(),
+            EntryKind::LimitRemoved,
+            removed.defined.budget.limit,
+        );
+        self.changes.entries.push(entry);
+        true
+    }
+
+    /// All budgets, by scope.
+    pub fn budgets(&self) -> Vec<Budget> {
+        let own = self.rows.values().filter_map(|row| row.own.as_deref());
+        let mut budgets: Vec<Budget> = own
+            .chain(self.wildcards.values())
+            .map(|in_force| in_force.defined.budget.clone())
+            .collect();
+        budgets.sort_by(|left, right| left.scope.cmp(&right.scope));
+        budgets
+    }
+
+    /// Adds money to the limit of a scope, once; false where this top-up is known already.
+    ///
+    /// # Errors
+    /// [`BudgetError::NoBudget`] where the scope has no budget.
+    pub fn top_up(&mut self, top_up: TopUp) -> Result<bool, BudgetError> {
+        let scope = &top_up.scope;
+        if self.applicable(scope).is_none() {
+            return Err(no_budget(scope));
+        }
+        let row = self.rows.entry(scope.clone()).or_default();
+        if row.top_ups.iter().any(|known| known.id == top_up.id) {
+            return Ok(false);
+        }
+        let note = Some(top_up.note.as_str().into());
+        self.changes.entries.push(NewEntry {
+            note,
+            ..NewEntry::of_limit(scope.clone(), EntryKind::ToppedUp, top_up.amount)
+        });
+        row.top_ups.push(top_up);
+        Ok(true)
+    }
+
+    /// The top-ups of a scope, oldest first.
+    pub fn top_ups(&self, scope: &Scope) -> &[TopUp] {
+        self.rows.get(scope).map_or(&[], |row| &row.top_ups)
+    }
+
+    /// Stops all spending for this reason, or lets it go on (`None`); true where that changes anything.
+    ///
+    /// # Errors
+    /// [`BudgetError::Invalid`] for a reason that is no short text.
+    pub fn stop(&mut self, now: Timestamp, reason: Option<String>) -> Result<bool, BudgetError> {
+        if let Some(reason) = &reason {
+            check_text("the reason of a stop", reason)?;
+        }
+        if reason.is_some() == self.stop.is_some() {
+            return Ok(false);
+        }
+        let kind = if reason.is_some() {
+            EntryKind::Stopped
+        } else {
+            EntryKind::Resumed
+        };
+        self.changes.entries.push(NewEntry {
+            note: reason.as_deref().map(Into::into),
+            ..NewEntry::bare(kind, Usd::ZERO)
+        });
+        self.stop = reason.map(|reason| Stop { since: now, reason });
+        Ok(true)
+    }
+
+    /// Is all spending stopped?
+    pub fn stopped(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+}

@@ -1,0 +1,283 @@
+//! What is used of a budget in its present period, and what that leaves.
+
+use std::{cell::RefCell, sync::Arc};
+
+use meterbox_core::{Scope, Timestamp, Usd};
+
+use super::{Account, AccountRow, Books, Defined, InForce, Row, Standing};
+use crate::{
+    Budget, BudgetState, BudgetStatus, Period, Window,
+    ledger::{
+        Room,
+        extra::{PastPeriod, carried_over, topped_up},
+    },
+};
+
+impl Books {
+    /// Where the budget that applies to this concrete scope stands; `None` if none does.
+    pub fn status(&self, now: Timestamp, scope: &Scope) -> Option<BudgetStatus> {
+        self.room(now, scope).map(|room| room.status)
+    }
+
+    /// The budget that applies: a scope's own, or else its wildcard's.
+    pub fn applicable(&self, scope: &Scope) -> Option<&Defined> {
+        let own = self.rows.get(scope).and_then(|row| row.own.as_deref());
+        let in_force = own.or_else(|| self.wildcards.get(scope.kind()))?;
+        Some(&in_force.defined)
+    }
+
+    /// The budget defined on exactly this scope or wildcard.
+    pub fn defined(&self, scope: &Scope) -> Option<&Defined> {
+        let in_force = if scope.is_wildcard() {
+            self.wildcards.get(scope.kind())?
+        } else {
+            self.rows.get(scope)?.own.as_deref()?
+        };
+        Some(&in_force.defined)
+    }
+
+    pub(super) fn standing(&self, now: Timestamp, scope: &Scope) -> Option<Standing> {
+        let row = self.rows.get(scope);
+        let own = row.and_then(|row| row.own.as_deref());
+        let in_force = own.or_else(|| self.wildcards.get(scope.kind()))?;
+        let Defined { budget, since } = &in_force.defined;
+        let period = in_force.period_at(now);
+        let account = row.and_then(|row| self.find(row, &period));
+        let mut standing = Standing {
+            account,
+            limit: budget.limit,
+            extra: Usd::ZERO,
+            spent: 0,
+            held: 0,
+            degraded_allowance: budget.degraded_allowance,
+            period,
+        };
+        if let Some(account) = account.and_then(|index| self.accounts.get(index)) {
+            standing.spent = account.row.spent;
+            standing.held = account.row.held;
+        }
+        if let (Window::Rolling(_), Some(row)) = (&budget.window, row) {
+            let pieces = self.pieces(row, &standing.period, now);
+            standing.spent = pieces.fold(0, |sum, (_, spent)| sum.saturating_add(spent));
+        }
+        let has_extra = !budget.carry_over.is_zero() || row.is_some_and(|row| !row.top_ups.is_empty());
+        if has_extra {
+            standing.extra = self.extra(now, budget, *since, row, &standing);
+            standing.limit = budget.limit.saturating_add(standing.extra);
+        }
+        Some(standing)
+    }
+
+    /// What is carried over and topped up.
+    fn extra(
+        &self,
+        now: Timestamp,
+        budget: &Budget,
+        since: Timestamp,
+        row: Option<&Row>,
+        standing: &Standing,
+    ) -> Usd {
+        let past = |period: &Period, row: &Row| {
+            let account = self.accounts.get(self.find(row, period)?)?;
+            Some(account.past(period.starts_at))
+        };
+        let mut carried = Usd::ZERO;
+        if !budget.carry_over.is_zero()
+            && let Some(before) = budget.window.period_before(&standing.period)
+            && since < before.ends_at()
+        {
+            carried = carried_over(budget, row.and_then(|row| past(&before, row)));
+        }
+        let Some(row) = row.filter(|row| !row.top_ups.is_empty()) else {
+            return carried;
+        };
+        let granted = row.top_ups.iter().map(|top_up| top_up.granted_at).min();
+        let mut periods: Vec<PastPeriod> = Vec::new();
+        if matches!(budget.window, Window::Calendar(..)) {
+            let earlier = row.accounts.iter().filter_map(|index| self.accounts.get(*index));
+            for account in earlier {
+                let is_past = account.row.ends_at < standing.period.ends_at();
+                if is_past && granted.is_some_and(|granted| granted < account.row.ends_at) {
+                    let last = Timestamp::from_micros(account.row.ends_at.as_micros().saturating_sub(1));
+                    let starts_at = last.and_then(|last| budget.window.period_at(last).starts_at);
+                    periods.push(account.past(starts_at));
+                }
+            }
+        }
+        periods.push(PastPeriod {
+            starts_at: standing.period.starts_at,
+            ends_at: standing.period.ends_at(),
+            used: money(standing.spent).saturating_add(money(standing.held)),
+            limit: budget.limit.saturating_add(carried),
+        });
+        carried.saturating_add(topped_up(now, &row.top_ups, &periods))
+    }
+
+    pub(super) fn room(&self, now: Timestamp, scope: &Scope) -> Option<Room> {
+        let standing = self.standing(now, scope)?;
+        let budget = &self.applicable(scope)?.budget;
+        let (spent, held) = (money(standing.spent), money(standing.held));
+        let used = spent.saturating_add(held);
+        let mut leaving: Vec<(Timestamp, Usd)> = Vec::new();
+        if let (Window::Rolling(_), Some(row)) = (&budget.window, self.rows.get(scope)) {
+            let pieces = self.pieces(row, &standing.period, now);
+            leaving.extend(pieces.map(|(at, spent)| (at, money(spent))));
+        }
+        leaving.sort_unstable();
+        let state = match &self.stop {
+            Some(_) => BudgetState::Stopped,
+            None => budget.soft_caps.state(standing.limit, spent),
+        };
+        let status = BudgetStatus {
+            scope: scope.clone(),
+            limit: standing.limit,
+            extra: standing.extra,
+            spent,
+            held,
+            remaining: standing.limit.saturating_sub(used),
+            degraded_allowance: standing.degraded_allowance,
+            overspent: used.saturating_sub(standing.limit),
+            resets_at: standing.period.resets_at,
+            state,
+        };
+        Some(Room { status, leaving })
+    }
+
+    /// The pieces of a rolling window that still count: when each leaves, and what was spent in it.
+    fn pieces<'a>(
+        &'a self,
+        row: &'a Row,
+        series: &'a Period,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
+        let accounts = row.accounts.iter().filter_map(|index| self.accounts.get(*index));
+        let is_piece = move |account: &&Account| {
+            let rest = account.row.period.strip_prefix(&*series.key);
+            rest.is_some_and(|rest| rest.starts_with('@')) && account.row.ends_at > now
+        };
+        accounts
+            .filter(is_piece)
+            .map(|account| (account.row.ends_at, account.row.spent))
+    }
+
+    fn find(&self, row: &Row, period: &Period) -> Option<usize> {
+        // Newest last, and nearly always it is the newest.
+        let mut newest_first = row.accounts.iter().rev().copied();
+        newest_first.find(|index| self.is_of(*index, &period.key))
+    }
+
+    pub(super) fn account(&self, scope: &Scope, period: &Arc<str>) -> Option<usize> {
+        let row = self.rows.get(scope)?;
+        row.accounts
+            .iter()
+            .rev()
+            .copied()
+            .find(|index| self.is_of(*index, period))
+    }
+
+    fn is_of(&self, account: usize, period: &Arc<str>) -> bool {
+        let account = self.accounts.get(account);
+        account
+            .is_some_and(|account| Arc::ptr_eq(&account.row.period, period) || account.row.period == *period)
+    }
+
+    pub(super) fn new_account(&mut self, scope: &Scope, period: &Arc<str>, ends_at: Timestamp) -> usize {
+        self.add_account(AccountRow {
+            scope: scope.clone(),
+            period: Arc::clone(period),
+            ends_at,
+            limit: Usd::ZERO,
+            spent: 0,
+            held: 0,
+        })
+    }
+
+    pub(super) fn add_account(&mut self, row: AccountRow) -> usize {
+        let index = self.accounts.len();
+        let (scope, ends_at) = (row.scope.clone(), row.ends_at);
+        self.accounts.push(Account {
+            row,
+            held_change: 0,
+            spent_change: 0,
+            is_changed: false,
+        });
+        let accounts = &self.accounts;
+        let of_scope = &mut self.rows.entry(scope).or_default().accounts;
+        let ends = |index: &usize| {
+            accounts
+                .get(*index)
+                .map_or(Timestamp::MAX, |account| account.row.ends_at)
+        };
+        let place = of_scope.partition_point(|index| ends(index) <= ends_at);
+        of_scope.insert(place, index);
+        index
+    }
+
+    pub(super) fn move_held(&mut self, account: usize, held: i64) {
+        // Within a limit, so within what can be counted.
+        self.move_in(account, held, 0);
+    }
+
+    pub(super) fn move_in(&mut self, index: usize, held: i64, spent: i64) -> Option<()> {
+        let account = self.accounts.get_mut(index)?;
+        let (new_held, new_spent) = (
+            account.row.held.checked_add(held)?,
+            account.row.spent.checked_add(spent)?,
+        );
+        (account.row.held, account.row.spent) = (new_held, new_spent);
+        account.held_change = account.held_change.saturating_add(held);
+        account.spent_change = account.spent_change.saturating_add(spent);
+        if !account.is_changed {
+            account.is_changed = true;
+            self.changes.accounts.push(index);
+        }
+        Some(())
+    }
+}
+
+impl InForce {
+    pub(super) fn new(defined: Defined) -> Self {
+        Self {
+            defined,
+            period: RefCell::new(None),
+        }
+    }
+
+    fn period_at(&self, now: Timestamp) -> Period {
+        let mut last = self.period.borrow_mut();
+        match &*last {
+            Some(period) if period.contains(now) => period.clone(),
+            _ => last.insert(self.defined.budget.window.period_at(now)).clone(),
+        }
+    }
+}
+
+impl Standing {
+    pub(super) fn left_for(&self, degraded: bool) -> Usd {
+        let kept = if degraded {
+            Usd::ZERO
+        } else {
+            self.degraded_allowance
+        };
+        self.limit
+            .saturating_sub(money(self.spent))
+            .saturating_sub(money(self.held))
+            .saturating_sub(kept)
+    }
+}
+
+impl Account {
+    fn past(&self, starts_at: Option<Timestamp>) -> PastPeriod {
+        PastPeriod {
+            starts_at,
+            ends_at: self.row.ends_at,
+            used: money(self.row.spent).saturating_add(money(self.row.held)),
+            limit: self.row.limit,
+        }
+    }
+}
+
+/// Balances never fall below zero; `verify` would say so.
+fn money(nanos: i64) -> Usd {
+    Usd::from_nanos(nanos.max(0).unsigned_abs()).unwrap_or(Usd::MAX)
+}

@@ -1,0 +1,343 @@
+//! Holds: opened in all budgets or in none, changed with their accounts and the ledger together or not at all.
+
+use std::mem;
+
+use meterbox_core::{Timestamp, Usd, contract::CostLine};
+
+use super::{Books, Kept, Move, Standing};
+use crate::{
+    BudgetError, Settlement, Unbudgeted,
+    ledger::{
+        Claim, EntryKind, HoldAction, HoldId, HoldRecord, HoldState, HoldStatus, IntentRecord, NewEntry,
+        OpenHold, Room, action::replayed_draw, amount_to_hold, refusal,
+    },
+    window::piece_at,
+};
+
+/// What of a hold an action can change.
+struct Progress {
+    drawn: Usd,
+    state: HoldState,
+    expires_at: Timestamp,
+    intents: Vec<IntentRecord>,
+}
+
+impl Books {
+    /// Opens a hold in all its budgets or in none, after ending what has expired.
+    ///
+    /// # Errors
+    /// [`BudgetError::Refused`], [`BudgetError::NoBudget`], [`BudgetError::Stopped`], or what a known idempotency key
+    /// says.
+    pub fn open(&mut self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
+        self.expire(now)?;
+        if let Some(known) = self.known_by_key(&open) {
+            return known.replay(&open);
+        }
+        if let Some(stop) = &self.stop {
+            return Err(BudgetError::Stopped(stop.clone()));
+        }
+        let mut standings = mem::take(&mut self.standings);
+        standings.clear();
+        for (index, scope) in open.request.scopes.iter().enumerate() {
+            standings.extend(self.standing(now, scope).map(|standing| (index, standing)));
+        }
+        let opened = self.open_in(now, open, &mut standings);
+        self.standings = standings;
+        opened
+    }
+
+    /// Holds the money in these budgets, each of the scope with its number, or in none.
+    fn open_in(
+        &mut self,
+        now: Timestamp,
+        open: OpenHold,
+        standings: &mut Vec<(usize, Standing)>,
+    ) -> Result<HoldStatus, BudgetError> {
+        let request = &open.request;
+        if standings.is_empty() && open.unbudgeted == Unbudgeted::Refuse {
+            return Err(refusal(now, request, &[]));
+        }
+        let left = standings
+            .iter()
+            .map(|(_, standing)| standing.left_for(request.degraded));
+        let Some(amount) = amount_to_hold(request, left) else {
+            let rooms: Vec<Room> = request
+                .scopes
+                .iter()
+                .filter_map(|scope| self.room(now, scope))
+                .collect();
+            return Err(refusal(now, request, &rooms));
+        };
+
+        let mut claims = Vec::with_capacity(standings.len());
+        let mut accounts = Vec::with_capacity(standings.len());
+        for (index, standing) in standings.drain(..) {
+            let Some(scope) = request.scopes.get(index) else {
+                continue;
+            };
+            let ends_at = standing.period.ends_at();
+            let account = standing
+                .account
+                .unwrap_or_else(|| self.new_account(scope, &standing.period.key, ends_at));
+            self.move_held(account, amount.nanos());
+            if let Some(account) = self.accounts.get_mut(account) {
+                account.row.limit = standing.limit.saturating_sub(standing.extra);
+            }
+            accounts.push(account);
+            claims.push(Claim {
+                scope: scope.clone(),
+                period: standing.period.key,
+                ends_at,
+                limit: standing.limit,
+            });
+        }
+        let record = opened(now, open, amount, claims);
+        self.changes.entries.push(NewEntry {
+            held_change: amount.nanos(),
+            ..NewEntry::of_hold(record.id, EntryKind::Held, amount)
+        });
+        self.changes.opened.push(record.id);
+        let status = record.status();
+        self.keep(Box::new(Kept { record, accounts }));
+        Ok(status)
+    }
+
+    /// Does this to a hold and says where it is then.
+    ///
+    /// # Errors
+    /// [`BudgetError::UnknownHold`], and what [`HoldRecord::apply`] says.
+    pub fn act(&mut self, now: Timestamp, id: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
+        let draw: Option<(Box<str>, CostLine)> = match &action {
+            HoldAction::Draw { key: Some(key), line } => Some((key.as_str().into(), line.clone())),
+            HoldAction::Intend { .. } | HoldAction::Extend { .. } => {
+                if let Some(stop) = &self.stop {
+                    return Err(BudgetError::Stopped(stop.clone()));
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some((key, line)) = &draw
+            && replayed_draw(key, line, self.first_draw(id, key))?
+        {
+            return self.status_of(id);
+        }
+        let stopped = self.stop.is_some();
+        let status = self.change(now, id, action)?;
+        if let Some((key, line)) = draw {
+            self.draws_by_key.insert((id, key), line);
+        }
+        Ok(HoldStatus { stopped, ..status })
+    }
+
+    /// Ends the holds whose time and grace are over.
+    ///
+    /// # Errors
+    /// Sums too large to be counted.
+    pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
+        let mut ended = Vec::new();
+        while let Some((_, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            let close = HoldAction::Close {
+                state: HoldState::Expired,
+            };
+            ended.push(self.change(now, id, close)?.settlement());
+        }
+        Ok(ended)
+    }
+
+    /// A hold.
+    pub fn hold(&self, id: HoldId) -> Option<&HoldRecord> {
+        let kept = self.open.get(&id).or_else(|| self.ended.get(&id));
+        kept.map(|kept| &kept.record)
+    }
+
+    /// All holds, in no order.
+    pub fn holds(&self) -> impl Iterator<Item = &HoldRecord> {
+        self.open
+            .values()
+            .chain(self.ended.values())
+            .map(|kept| &kept.record)
+    }
+
+    /// The line that a key was first used with in a hold.
+    pub(crate) fn first_draw(&self, hold: HoldId, key: &str) -> Option<&CostLine> {
+        // Most draws have no key, and then there is nothing to look up.
+        if self.draws_by_key.is_empty() {
+            return None;
+        }
+        self.draws_by_key.get(&(hold, key.into()))
+    }
+
+    fn known_by_key(&self, open: &OpenHold) -> Option<&HoldRecord> {
+        let key = open.request.idempotency_key.as_deref()?;
+        self.hold(*self.by_key.get(key)?)
+    }
+
+    fn status_of(&self, id: HoldId) -> Result<HoldStatus, BudgetError> {
+        let record = self.hold(id).ok_or(BudgetError::UnknownHold(id))?;
+        let stopped = self.stop.is_some();
+        Ok(HoldStatus {
+            stopped,
+            ..record.status()
+        })
+    }
+
+    /// Books what an entry of another ledger says about a hold, as far as this hold covers it; for replays.
+    pub(crate) fn rebook(
+        &mut self,
+        now: Timestamp,
+        id: HoldId,
+        entry: &NewEntry,
+        at_most: Option<Usd>,
+    ) -> Result<HoldStatus, BudgetError> {
+        self.change_by(now, id, |record, entries| record.rebook(entry, at_most, entries))
+    }
+
+    fn change(&mut self, now: Timestamp, id: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
+        self.change_by(now, id, |record, entries| record.apply(now, action, entries))
+    }
+
+    /// Changes a hold, its accounts and the ledger together, or nothing.
+    fn change_by(
+        &mut self,
+        now: Timestamp,
+        id: HoldId,
+        change: impl FnOnce(&mut HoldRecord, &mut Vec<NewEntry>) -> Result<(), BudgetError>,
+    ) -> Result<HoldStatus, BudgetError> {
+        let kept = self.open.remove(&id).or_else(|| self.ended.remove(&id));
+        let mut kept = kept.ok_or(BudgetError::UnknownHold(id))?;
+        let mut entries = mem::take(&mut self.entries);
+        let before = Progress::of(&kept.record);
+        let was_due = kept.record.ends_at();
+        let applied = change(&mut kept.record, &mut entries);
+        let outcome = applied.and_then(|()| self.move_money(now, &kept, &entries));
+        match outcome {
+            Ok(()) => {
+                if kept.record.ends_at() != was_due || kept.record.state != HoldState::Open {
+                    self.due.remove(&(was_due, id));
+                }
+                self.changes.entries.append(&mut entries);
+                self.changes.holds.push(id);
+            }
+            Err(_) => {
+                before.restore(&mut kept.record);
+                entries.clear();
+            }
+        }
+        self.entries = entries;
+        let status = kept.record.status();
+        self.keep(kept);
+        outcome.map(|()| status)
+    }
+
+    pub(super) fn keep(&mut self, kept: Box<Kept>) {
+        let record = &kept.record;
+        let id = record.id;
+        if let Some(key) = &record.idempotency_key
+            && !self.by_key.contains_key(key.as_str())
+        {
+            self.by_key.insert(key.as_str().into(), id);
+        }
+        if record.state == HoldState::Open {
+            self.due.insert((record.ends_at(), id));
+            self.open.insert(id, kept);
+        } else {
+            self.ended.insert(id, kept);
+        }
+    }
+
+    /// Applies the entries to the accounts of every claim; to none where a sum would overflow.
+    fn move_money(&mut self, now: Timestamp, kept: &Kept, entries: &[NewEntry]) -> Result<(), BudgetError> {
+        let mut moves = mem::take(&mut self.moves);
+        moves.clear();
+        for (claim, account) in kept.record.claims.iter().zip(&kept.accounts) {
+            for entry in entries {
+                let (held, spent) = (entry.held_change, entry.spent_change);
+                let counts_at = entry.counts_at.unwrap_or(now);
+                let piece = piece_at(&claim.period, counts_at).filter(|_| spent != 0);
+                let Some(piece) = piece else {
+                    moves.push(Move {
+                        account: *account,
+                        held,
+                        spent,
+                    });
+                    continue;
+                };
+                let spent_in = self
+                    .account(&claim.scope, &piece.key)
+                    .unwrap_or_else(|| self.new_account(&claim.scope, &piece.key, piece.ends_at));
+                let account = *account;
+                moves.push(Move {
+                    account,
+                    held,
+                    spent: 0,
+                });
+                moves.push(Move {
+                    account: spent_in,
+                    held: 0,
+                    spent,
+                });
+            }
+        }
+        let moved = self.move_all(&moves);
+        self.moves = moves;
+        moved
+    }
+
+    fn move_all(&mut self, moves: &[Move]) -> Result<(), BudgetError> {
+        for (done, step) in moves.iter().enumerate() {
+            if self.move_in(step.account, step.held, step.spent).is_some() {
+                continue;
+            }
+            for step in moves.iter().take(done) {
+                self.move_in(
+                    step.account,
+                    step.held.saturating_neg(),
+                    step.spent.saturating_neg(),
+                );
+            }
+            let message = "the sum would be larger than can be counted".to_owned();
+            return Err(BudgetError::Invalid(message));
+        }
+        Ok(())
+    }
+}
+
+fn opened(now: Timestamp, open: OpenHold, amount: Usd, claims: Vec<Claim>) -> HoldRecord {
+    let OpenHold { id, request, .. } = open;
+    HoldRecord {
+        id,
+        requested: request.amount,
+        at_least: request.at_least,
+        amount,
+        drawn: Usd::ZERO,
+        state: HoldState::Open,
+        created_at: now,
+        expires_at: now.saturating_add(request.ttl),
+        grace: request.grace,
+        degraded: request.degraded,
+        claims,
+        intents: Vec::new(),
+        scopes: request.scopes,
+        purpose: request.purpose,
+        idempotency_key: request.idempotency_key,
+    }
+}
+
+impl Progress {
+    fn of(record: &HoldRecord) -> Self {
+        Self {
+            drawn: record.drawn,
+            state: record.state,
+            expires_at: record.expires_at,
+            intents: record.intents.clone(),
+        }
+    }
+
+    fn restore(self, record: &mut HoldRecord) {
+        record.drawn = self.drawn;
+        record.state = self.state;
+        record.expires_at = self.expires_at;
+        record.intents = self.intents;
+    }
+}

@@ -1,0 +1,133 @@
+mod administration;
+mod balances;
+mod holds;
+mod loading;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use foldhash::fast::RandomState;
+use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
+
+use super::{HoldId, HoldRecord, NewEntry};
+use crate::{Budget, Period, Stop, TopUp};
+
+type Map<K, V> = HashMap<K, V, RandomState>;
+
+/// A ledger, or the part of it that a step needs.
+///
+/// Each method is one step: it does all of what it says or, with an error, nothing. What it changed is in
+/// [`Books::take_changes`].
+#[derive(Debug, Clone, Default)]
+pub struct Books {
+    stop: Option<Stop>,
+    /// By kind.
+    wildcards: Map<Box<str>, InForce>,
+    rows: Map<Scope, Row>,
+    accounts: Vec<Account>,
+    open: Map<HoldId, Box<Kept>>,
+    /// Kept apart, so that looking for an open hold stays as fast however many there were. Names rise with time, so a
+    /// new one goes to the end.
+    ended: BTreeMap<HoldId, Box<Kept>>,
+    due: BTreeSet<(Timestamp, HoldId)>,
+    by_key: Map<Box<str>, HoldId>,
+    draws_by_key: Map<(HoldId, Box<str>), CostLine>,
+    changes: Changes,
+    /// All three kept for their allocation.
+    standings: Vec<(usize, Standing)>,
+    entries: Vec<NewEntry>,
+    moves: Vec<Move>,
+}
+
+/// A budget and since when there is one for its scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defined {
+    /// The budget.
+    pub budget: Budget,
+    /// Since when; a change of the limit does not count.
+    pub since: Timestamp,
+}
+
+/// What a step changed, in the words of a store.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// To be added to the ledger, in this order.
+    pub entries: Vec<NewEntry>,
+    /// Holds that are new; [`Books::hold`] has them.
+    pub opened: Vec<HoldId>,
+    /// Holds that changed.
+    pub holds: Vec<HoldId>,
+    /// Accounts that changed; [`Books::account_change`] has what to add to them.
+    pub accounts: Vec<usize>,
+}
+
+/// What is spent and held of a scope in one period, or in one piece of a rolling window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// Whose.
+    pub scope: Scope,
+    /// The name of the period or piece.
+    pub period: Arc<str>,
+    /// When it has no more bearing on its window.
+    pub ends_at: Timestamp,
+    /// The limit, without additions, that the last hold found.
+    pub limit: Usd,
+    /// Nano-dollars.
+    pub spent: i64,
+    /// Nano-dollars.
+    pub held: i64,
+}
+
+/// A budget, and the period it was last asked in: calendars are slow to look into.
+#[derive(Debug, Clone)]
+struct InForce {
+    defined: Defined,
+    period: RefCell<Option<Period>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Row {
+    own: Option<Box<InForce>>,
+    top_ups: Vec<TopUp>,
+    /// By their end.
+    accounts: Vec<usize>,
+}
+
+#[derive(Debug, Clone)]
+struct Account {
+    row: AccountRow,
+    /// Not yet written by the store.
+    held_change: i64,
+    spent_change: i64,
+    is_changed: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    record: HoldRecord,
+    /// Of each claim.
+    accounts: Vec<usize>,
+}
+
+/// By how much held and spent of an account change.
+#[derive(Debug, Clone, Copy)]
+struct Move {
+    account: usize,
+    held: i64,
+    spent: i64,
+}
+
+/// A budget that applies to a scope, and what is used of it in the present period.
+#[derive(Debug, Clone)]
+struct Standing {
+    period: Period,
+    account: Option<usize>,
+    limit: Usd,
+    extra: Usd,
+    spent: i64,
+    held: i64,
+    degraded_allowance: Usd,
+}
