@@ -4,7 +4,7 @@
 use std::{fs, path::PathBuf, sync::mpsc, thread};
 
 use meterbox_core::StorageErrorKind;
-use meterbox_sqlite::{Database, Migration, SqliteError};
+use meterbox_sqlite::{Database, Migration, SqliteError, Writing};
 
 const FIRST: Migration = Migration {
     sql: "CREATE TABLE notes (text TEXT NOT NULL) STRICT",
@@ -170,4 +170,108 @@ fn a_folder_is_no_database() {
     let error = Database::open(&folder, &[FIRST]).unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Unavailable);
     assert!(error.to_string().contains("notes.sqlite3"), "{error}");
+}
+
+const INSERT: &str = "INSERT INTO notes (text) VALUES (?1)";
+
+/// Sends these writes while the worker is kept busy, so that they wait together.
+async fn at_once<F>(database: &Database, writes: Vec<F>) -> Vec<Result<(), StorageErrorKind>>
+where
+    F: FnOnce(&Writing<'_>) -> Result<(), SqliteError> + Send + 'static,
+{
+    let (go, wait) = mpsc::channel::<()>();
+    let mut blocker = Box::pin(database.read(move |_| Ok(wait.recv().is_ok())));
+    let mut writes: Vec<_> = writes
+        .into_iter()
+        .map(|write| Box::pin(database.write(write)))
+        .collect();
+    std::future::poll_fn(|context| {
+        assert!(blocker.as_mut().poll(context).is_pending());
+        for write in &mut writes {
+            assert!(write.as_mut().poll(context).is_pending());
+        }
+        std::task::Poll::Ready(())
+    })
+    .await;
+    go.send(()).unwrap();
+    assert!(blocker.await.unwrap());
+    let mut answers = Vec::new();
+    for write in writes {
+        answers.push(write.await.map_err(|error| error.kind()));
+    }
+    answers
+}
+
+#[tokio::test]
+async fn of_writes_that_wait_together_one_that_fails_fails_alone() {
+    let database = Database::open(&new_file(), &[FIRST]).unwrap();
+    let writes: Vec<_> = (0..5)
+        .map(|number| {
+            move |notes: &Writing<'_>| {
+                notes.execute(INSERT, [number.to_string()])?;
+                if number == 2 {
+                    return Err(SqliteError::corrupt("this one"));
+                }
+                // The first may follow a write that came before the batch, and the one after a failure starts anew.
+                assert_eq!(notes.continues(), number == 1 || number == 4, "{number}");
+                Ok(())
+            }
+        })
+        .collect();
+    let answers = at_once(&database, writes).await;
+    let failed: Vec<usize> = (0..5).filter(|number| answers[*number].is_err()).collect();
+    assert_eq!(failed, [2]);
+    assert_eq!(count(&database).await, 4);
+}
+
+#[tokio::test]
+async fn a_full_disk_in_the_middle_of_a_batch_keeps_exactly_what_was_answered_so() {
+    let database = Database::open(&new_file(), &[FIRST]).unwrap();
+    let writes: Vec<_> = [1, 1_000_000, 2]
+        .map(|bytes: usize| {
+            move |notes: &Writing<'_>| {
+                notes.query_row("PRAGMA max_page_count = 4", (), |_| Ok(()))?;
+                notes.execute(INSERT, ["x".repeat(bytes)])?;
+                Ok(())
+            }
+        })
+        .into();
+    let answers = at_once(&database, writes).await;
+    assert!(answers[1].is_err(), "{answers:?}");
+    let kept = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(
+        count(&database).await,
+        i64::try_from(kept).unwrap(),
+        "{answers:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_write_knows_whether_somebody_else_wrote() {
+    let file = new_file();
+    let (mine, other) = (
+        Database::open(&file, &[FIRST]).unwrap(),
+        Database::open(&file, &[FIRST]).unwrap(),
+    );
+    let continues = |database: &Database| {
+        let database = database.clone();
+        async move {
+            let write = |notes: &Writing<'_>| {
+                notes.execute(INSERT, ["a note"])?;
+                Ok(notes.continues())
+            };
+            database.write(write).await.unwrap()
+        }
+    };
+    assert!(!continues(&mine).await, "nothing is known of the file yet");
+    assert!(continues(&mine).await);
+    assert!(!continues(&other).await);
+    assert!(!continues(&mine).await, "the other wrote");
+    assert!(continues(&mine).await);
+    let failing = mine.write(|_| Err::<(), _>(SqliteError::corrupt("a row")));
+    failing.await.unwrap_err();
+    assert!(
+        !continues(&mine).await,
+        "what was remembered may have been undone"
+    );
 }
