@@ -62,7 +62,8 @@ impl Meter {
         }
     }
 
-    /// Of a peak that the kernel has measured, what the program itself used.
+    /// Of a peak that the kernel has measured, what the program itself used. The kernel counts pages in batches for each
+    /// processor, so a program that needs less than such a batch (some hundred kilobytes) may have used nothing.
     pub(crate) fn own_share(&self, peak: u64) -> u64 {
         peak.max(self.peak).saturating_sub(self.at_start)
     }

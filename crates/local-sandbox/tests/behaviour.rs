@@ -221,15 +221,16 @@ async fn what_was_used_so_far_is_told_while_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_small_program_has_a_peak_of_memory_too() {
+async fn the_peak_of_memory_is_the_programs_own() {
     let fixture = Fixture::new();
     let peak = async |code: &str| fixture.run(service(code)).await.usage.peak_memory_bytes;
     let (small, larger) = (
         peak("reply(1)").await,
         peak("held = b'x' * (8 << 20)\nreply(1)").await,
     );
-    assert!(small > 0 && small < 64 << 20, "{small}");
-    assert!(larger > small + (6 << 20), "{small} {larger}");
+    // Of a few pages the kernel may not have counted one yet.
+    assert!(small < 32 << 20, "{small}");
+    assert!((6 << 20..40 << 20).contains(&larger), "{small} {larger}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
