@@ -66,9 +66,8 @@ pub use memory::MemoryLedger;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresLedger;
 pub use report::{
-    Call, Correction, Export, ExportFormat, ExportRange, ExportRow, Forecast, ForecastOptions,
-    HoldDifference, Outcome, Reconciliation, ReplayReport, Replayed, RowWriter, ScopeTotals, Spike,
-    UsageRecord, unguarded,
+    Call, Correction, Export, ExportFormat, ExportRow, Forecast, ForecastOptions, HoldDifference, Outcome,
+    Reconciliation, ReplayReport, Replayed, RowWriter, ScopeTotals, Spike, TimeRange, UsageRecord, unguarded,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteLedger;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use meterbox_budget_engine::{
     Budget, BudgetEngine, BudgetError, BudgetErrorKind, Call, Hold, HoldRequest, MemoryLedger, Outcome,
-    ReplayReport, UsageRecord,
+    ReplayReport, TimeRange, UsageRecord,
 };
-use meterbox_core::{Scope, Usd, contract::CostLine};
+use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 use meterbox_testkit::ManualClock;
 use proptest::{prelude::*, test_runner::TestRunner};
 
@@ -59,7 +59,8 @@ async fn recorded() -> BudgetEngine {
 }
 
 async fn replay(engine: &BudgetEngine, policy: &[Budget]) -> ReplayReport {
-    engine.replay(policy.iter().cloned()).await.unwrap()
+    let all = TimeRange::default();
+    engine.replay(policy.iter().cloned(), all).await.unwrap()
 }
 
 #[tokio::test]
@@ -125,6 +126,42 @@ async fn a_tighter_policy_shrinks_and_refuses_in_the_order_of_the_ledger() {
 }
 
 #[tokio::test]
+async fn a_policy_of_a_range_counts_what_was_before_it_and_leaves_out_what_is_after() {
+    let engine = recorded().await;
+    let minute = |minute: i64| {
+        let noon: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+        Some(Timestamp::from_micros(noon.as_micros() + minute * 60_000_000).unwrap())
+    };
+    // Of 2.25 the first hold, which nobody asks again, has spent 1; the second asks for 3 and would do with 0.5.
+    let policy = [budget("user/*", "2.25", "month UTC")];
+    let range = TimeRange {
+        since: minute(1),
+        until: minute(2),
+    };
+    let report = engine.replay(policy, range).await.unwrap();
+    let [hold] = &report.differences[..] else {
+        panic!("{report:?}")
+    };
+    assert_eq!((report.holds, hold.outcome), (1, Outcome::Shrunk));
+    assert_eq!(
+        (hold.recorded.held, hold.recorded.spent, hold.replayed.held),
+        (usd("3"), usd("1.5"), usd("1.25"))
+    );
+
+    // Far less than was spent before the range: nothing of that is undone, and nothing is left.
+    let none_left = [budget("user/*", "0.1", "month UTC")];
+    let report = engine.replay(none_left, range).await.unwrap();
+    assert_eq!((report.holds, report.refused), (1, 1));
+
+    let later = TimeRange {
+        since: minute(60),
+        until: None,
+    };
+    let report = engine.replay([], later).await.unwrap();
+    assert_eq!((report.holds, report.differences.len()), (0, 0));
+}
+
+#[tokio::test]
 async fn the_fingerprint_is_of_ledger_and_policy_alone() {
     let engine = recorded().await;
     let mut policy = vec![
@@ -142,7 +179,7 @@ async fn the_fingerprint_is_of_ledger_and_policy_alone() {
     assert_ne!(replay(&engine, &policy).await.sha256, first.sha256);
 
     policy.push(policy[0].clone());
-    let twice = engine.replay(policy).await.unwrap_err();
+    let twice = engine.replay(policy, TimeRange::default()).await.unwrap_err();
     assert_eq!(twice.kind(), BudgetErrorKind::Invalid);
 }
 

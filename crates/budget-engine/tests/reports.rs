@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use meterbox_budget_engine::{
-    Account, Budget, BudgetEngine, BudgetErrorKind, Call, EntryPage, ExportFormat, ExportRange,
-    ForecastOptions, HoldRequest, MemoryLedger, RowWriter, SqliteLedger, UsageRecord, unguarded,
+    Account, Budget, BudgetEngine, BudgetErrorKind, Call, EntryPage, ExportFormat, ForecastOptions,
+    HoldRequest, MemoryLedger, RowWriter, SqliteLedger, TimeRange, UsageRecord, unguarded,
 };
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 use meterbox_testkit::ManualClock;
@@ -104,7 +104,7 @@ async fn lively(engine: &BudgetEngine, clock: &ManualClock) {
     );
 }
 
-async fn exported(engine: &BudgetEngine, format: ExportFormat, range: ExportRange) -> String {
+async fn exported(engine: &BudgetEngine, format: ExportFormat, range: TimeRange) -> String {
     let mut out = Vec::new();
     let mut writer = RowWriter::new(format, &mut out).unwrap();
     let mut export = engine.export(range);
@@ -148,7 +148,7 @@ async fn an_imported_export_adds_up_to_the_balances() {
     let engine = BudgetEngine::new(SqliteLedger::open(&path).unwrap(), clock.clone());
     lively(&engine, &clock).await;
     assert!(engine.verify().await.unwrap().is_clean());
-    let csv = exported(&engine, ExportFormat::Csv, ExportRange::default()).await;
+    let csv = exported(&engine, ExportFormat::Csv, TimeRange::default()).await;
     let rows = imported(&csv);
 
     let mut balances = balances(&rows);
@@ -226,8 +226,8 @@ async fn an_imported_export_adds_up_to_the_balances() {
 async fn json_lines_say_the_same_as_csv() {
     let (engine, clock) = engine().await;
     lively(&engine, &clock).await;
-    let csv = imported(&exported(&engine, ExportFormat::Csv, ExportRange::default()).await);
-    let json = exported(&engine, ExportFormat::JsonLines, ExportRange::default()).await;
+    let csv = imported(&exported(&engine, ExportFormat::Csv, TimeRange::default()).await);
+    let json = exported(&engine, ExportFormat::JsonLines, TimeRange::default()).await;
     let json: Vec<serde_json::Value> = json
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -258,7 +258,7 @@ async fn a_range_is_cut_by_the_time_of_the_entry() {
     let since = clock_now(&clock);
     spend(&engine, "user/ana", "2").await;
     let rows = async |since, until| {
-        imported(&exported(&engine, ExportFormat::Csv, ExportRange { since, until }).await)
+        imported(&exported(&engine, ExportFormat::Csv, TimeRange { since, until }).await)
     };
     let (earlier, later) = (rows(None, Some(since)).await, rows(Some(since), None).await);
     assert!(earlier.iter().any(|row| row["amount"] == "1") && earlier.iter().all(|row| row["amount"] != "2"));

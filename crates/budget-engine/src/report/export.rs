@@ -2,9 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use meterbox_core::Timestamp;
-
-use super::ExportRow;
+use super::{ExportRow, TimeRange};
 use crate::{
     BudgetEngine, BudgetError, Entry, EntryPage, HoldId, Posting,
     ledger::{Claim, HoldRecord},
@@ -15,30 +13,21 @@ const PAGE: usize = 500;
 /// So many holds are remembered between pages.
 const MAX_HOLDS: usize = 2_000;
 
-/// Which entries to export, by the time they were written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ExportRange {
-    /// From then on; `None` from the beginning.
-    pub since: Option<Timestamp>,
-    /// Before then; `None` to the end.
-    pub until: Option<Timestamp>,
-}
-
 /// A ledger under export: see [`BudgetEngine::export`].
 #[derive(Debug)]
 pub struct Export {
     engine: BudgetEngine,
-    range: ExportRange,
+    range: TimeRange,
     after: u64,
     holds: HashMap<HoldId, Arc<HoldRecord>>,
 }
 
 impl BudgetEngine {
-    /// The ledger as rows, one page at a time and never all of it in memory.
+    /// The entries written in this range as rows, one page at a time and never all of it in memory.
     ///
     /// Entries that are added meanwhile may or may not be in it. All of the ledger is read, also for a small range:
     /// clocks may jump, and only the order of the entries is certain.
-    pub fn export(&self, range: ExportRange) -> Export {
+    pub fn export(&self, range: TimeRange) -> Export {
         Export {
             engine: self.clone(),
             range,
@@ -88,12 +77,6 @@ impl Export {
         }
         self.holds.insert(id, Arc::clone(&record));
         Ok(Some(record))
-    }
-}
-
-impl ExportRange {
-    fn contains(self, at: Timestamp) -> bool {
-        self.since.is_none_or(|since| since <= at) && self.until.is_none_or(|until| at < until)
     }
 }
 

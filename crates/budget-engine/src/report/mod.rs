@@ -2,12 +2,14 @@
 
 mod export;
 mod forecast;
+mod range;
 mod reconcile;
 mod replay;
 mod rows;
 
-pub use export::{Export, ExportRange};
+pub use export::Export;
 pub use forecast::{Forecast, ForecastOptions, Spike};
+pub use range::TimeRange;
 pub use reconcile::{Call, Correction, Reconciliation, UsageRecord};
 pub use replay::{HoldDifference, Outcome, ReplayReport, Replayed, ScopeTotals};
 pub use rows::{ExportFormat, ExportRow, RowWriter, unguarded};

@@ -1,7 +1,7 @@
 //! A recorded ledger under another policy.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -9,6 +9,7 @@ use meterbox_core::{Scope, Timestamp, Usd};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::TimeRange;
 use crate::{
     Budget, BudgetEngine, BudgetError, Entry, EntryKind, EntryPage, HoldId, HoldRequest, TopUp,
     ledger::{Books, HoldRecord, NewEntry, OpenHold},
@@ -105,11 +106,12 @@ pub struct ScopeTotals {
 }
 
 impl BudgetEngine {
-    /// What this ledger would have been if these budgets, and no others, had been there from its beginning.
+    /// What the holds that began in this range would have been if these budgets, and no others, had been in force.
     ///
-    /// Each recorded hold is asked for again, at its time, by the rules every ledger goes by; what was drawn,
-    /// corrected and freed follows in the recorded order. Top-ups are granted again where the policy has a budget for
-    /// their scope; recorded limits and stops are not. Three things a ledger cannot tell are taken to be so:
+    /// Each of them is asked for again, at its time, by the rules every ledger goes by; what was drawn, corrected and
+    /// freed follows in the recorded order, also after the range. Earlier holds count in the budgets as they were;
+    /// later ones are left out. Top-ups are granted again where the policy has a budget for their scope; recorded
+    /// limits and stops are not. Three things a ledger cannot tell are taken to be so:
     ///
     /// - What was refused then is not in the ledger, and is not asked for again.
     /// - A hold that gets less spends no more than it gets, as the work is cut to the hold.
@@ -123,9 +125,13 @@ impl BudgetEngine {
     pub async fn replay(
         &self,
         policy: impl IntoIterator<Item = Budget> + Send,
+        range: TimeRange,
     ) -> Result<ReplayReport, BudgetError> {
         let policy = in_order(policy)?;
-        let mut replay = Replay::default();
+        let mut replay = Replay {
+            range,
+            ..Replay::default()
+        };
         let mut page = EntryPage {
             after: 0,
             limit: PAGE,
@@ -153,7 +159,8 @@ impl BudgetEngine {
         let body = &entry.body;
         match (body.kind, body.hold, &body.scope) {
             (EntryKind::Held, Some(id), _) => {
-                if let Some(record) = self.find_hold(id).await? {
+                let is_meant = replay.range.contains(entry.at) || replay.range.is_before(entry.at);
+                if is_meant && let Some(record) = self.find_hold(id).await? {
                     replay.open(entry.at, record, body.amount, self.unbudgeted)?;
                 }
             }
@@ -174,7 +181,10 @@ impl BudgetEngine {
 #[derive(Debug, Default)]
 struct Replay {
     books: Books,
+    range: TimeRange,
     entries: u64,
+    /// That began before the range.
+    earlier: HashSet<HoldId>,
     /// In the order of the ledger.
     holds: Vec<HoldDifference>,
     places: HashMap<HoldId, usize>,
@@ -221,6 +231,12 @@ impl Replay {
             request,
             unbudgeted,
         };
+        if self.range.is_before(at) {
+            self.books.reopen(at, open, held)?;
+            self.earlier.insert(record.id);
+            self.forget_changes();
+            return Ok(());
+        }
         let (got, reason) = match self.books.open(at, open) {
             Ok(status) => (status.amount, None),
             Err(refusal @ (BudgetError::Refused { .. } | BudgetError::NoBudget { .. })) => {
@@ -255,6 +271,11 @@ impl Replay {
     }
 
     fn book(&mut self, at: Timestamp, id: HoldId, entry: &NewEntry) -> Result<(), BudgetError> {
+        if self.earlier.contains(&id) {
+            self.books.rebook(at, id, entry, None)?;
+            self.forget_changes();
+            return Ok(());
+        }
         let Some(hold) = self.places.get(&id).and_then(|place| self.holds.get_mut(*place)) else {
             return Ok(());
         };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use meterbox_budget_engine::{BudgetEngine, ExportFormat, ExportRange, RowWriter};
+use meterbox_budget_engine::{BudgetEngine, ExportFormat, RowWriter, TimeRange};
 use meterbox_core::Timestamp;
 
 use super::{Done, Printer, parse_moment};
@@ -32,7 +32,7 @@ pub(super) async fn export(args: ExportArgs, engine: &BudgetEngine, out: Printer
     } else {
         ExportFormat::Csv
     };
-    let range = ExportRange {
+    let range = TimeRange {
         since: args.since,
         until: args.until,
     };

@@ -14,11 +14,11 @@
 use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use meterbox_budget_engine::{Budget, BudgetEngine, Outcome, ReplayReport, SoftCaps, Window};
-use meterbox_core::{Scope, Usd};
+use meterbox_budget_engine::{Budget, BudgetEngine, Outcome, ReplayReport, SoftCaps, TimeRange, Window};
+use meterbox_core::{Scope, Timestamp, Usd};
 use serde::Deserialize;
 
-use super::{Done, Failed, Printer};
+use super::{Done, Failed, Printer, parse_moment};
 use crate::cli::table;
 
 /// More rows than a screen shows are better read in the JSON.
@@ -29,6 +29,14 @@ pub(super) struct ReplayArgs {
     /// A TOML file of `[[budget]]` tables: scope, limit, window, and carry_over, degraded_allowance, warn_percent,
     /// degrade_percent where wanted
     policy: PathBuf,
+
+    /// Ask only holds that began on this day or time or later; earlier ones count as they were
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    since: Option<Timestamp>,
+
+    /// Leave out holds that began on this day or time or later
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    until: Option<Timestamp>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,7 +65,11 @@ pub(super) async fn replay(args: ReplayArgs, engine: &BudgetEngine, out: Printer
     let text = fs::read_to_string(&args.policy)
         .map_err(|error| Failed::Usage(format!("{file} cannot be read: {error}")))?;
     let policy = parse(&text).map_err(|error| Failed::Usage(format!("{file} is no policy: {error}")))?;
-    let report = engine.replay(policy).await?;
+    let range = TimeRange {
+        since: args.since,
+        until: args.until,
+    };
+    let report = engine.replay(policy, range).await?;
     out.print(&report, || in_words(&report))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use meterbox_core::{Timestamp, Usd, contract::CostLine};
+use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
 use super::{Books, Kept, Move, Standing};
 use crate::{
@@ -36,23 +36,46 @@ impl Books {
         if let Some(stop) = &self.stop {
             return Err(BudgetError::Stopped(stop.clone()));
         }
-        let mut standings = mem::take(&mut self.standings);
-        standings.clear();
-        for (index, scope) in open.request.scopes.iter().enumerate() {
-            standings.extend(self.standing(now, scope).map(|standing| (index, standing)));
-        }
-        let opened = self.open_in(now, open, &mut standings);
+        let mut standings = self.standings_of(now, &open.request.scopes);
+        let opened = self
+            .admitted(now, &open, &standings)
+            .map(|amount| self.open_in(now, open, amount, &mut standings));
         self.standings = standings;
         opened
     }
 
-    /// Holds the money in these budgets, each of the scope with its number, or in none.
-    fn open_in(
-        &mut self,
+    /// Opens a hold of another ledger with what it got there, whatever the budgets here say; for replays.
+    ///
+    /// # Errors
+    /// Sums too large to be counted.
+    pub(crate) fn reopen(&mut self, now: Timestamp, open: OpenHold, amount: Usd) -> Result<(), BudgetError> {
+        let mut standings = self.standings_of(now, &open.request.scopes);
+        let fits = standings
+            .iter()
+            .all(|(_, standing)| standing.held.checked_add(amount.nanos()).is_some());
+        if fits {
+            self.open_in(now, open, amount, &mut standings);
+        }
+        self.standings = standings;
+        fits.then_some(()).ok_or_else(uncountable)
+    }
+
+    fn standings_of(&mut self, now: Timestamp, scopes: &[Scope]) -> Vec<(usize, Standing)> {
+        let mut standings = mem::take(&mut self.standings);
+        standings.clear();
+        for (index, scope) in scopes.iter().enumerate() {
+            standings.extend(self.standing(now, scope).map(|standing| (index, standing)));
+        }
+        standings
+    }
+
+    /// How much these budgets admit.
+    fn admitted(
+        &self,
         now: Timestamp,
-        open: OpenHold,
-        standings: &mut Vec<(usize, Standing)>,
-    ) -> Result<HoldStatus, BudgetError> {
+        open: &OpenHold,
+        standings: &[(usize, Standing)],
+    ) -> Result<Usd, BudgetError> {
         let request = &open.request;
         if standings.is_empty() && open.unbudgeted == Unbudgeted::Refuse {
             return Err(refusal(now, request, &[]));
@@ -60,15 +83,22 @@ impl Books {
         let left = standings
             .iter()
             .map(|(_, standing)| standing.left_for(request.degraded));
-        let Some(amount) = amount_to_hold(request, left) else {
-            let rooms: Vec<Room> = request
-                .scopes
-                .iter()
-                .filter_map(|scope| self.room(now, scope))
-                .collect();
-            return Err(refusal(now, request, &rooms));
-        };
+        amount_to_hold(request, left).ok_or_else(|| {
+            let scopes = request.scopes.iter();
+            let rooms: Vec<Room> = scopes.filter_map(|scope| self.room(now, scope)).collect();
+            refusal(now, request, &rooms)
+        })
+    }
 
+    /// Holds the money in these budgets, each of the scope with its number.
+    fn open_in(
+        &mut self,
+        now: Timestamp,
+        open: OpenHold,
+        amount: Usd,
+        standings: &mut Vec<(usize, Standing)>,
+    ) -> HoldStatus {
+        let request = &open.request;
         let mut claims = Vec::with_capacity(standings.len());
         let mut accounts = Vec::with_capacity(standings.len());
         for (index, standing) in standings.drain(..) {
@@ -99,7 +129,7 @@ impl Books {
         self.changes.opened.push(record.id);
         let status = record.status();
         self.keep(Box::new(Kept { record, accounts }));
-        Ok(status)
+        status
     }
 
     /// Does this to a hold and says where it is then.
@@ -296,8 +326,7 @@ impl Books {
                     step.spent.saturating_neg(),
                 );
             }
-            let message = "the sum would be larger than can be counted".to_owned();
-            return Err(BudgetError::Invalid(message));
+            return Err(uncountable());
         }
         Ok(())
     }
@@ -322,6 +351,10 @@ fn opened(now: Timestamp, open: OpenHold, amount: Usd, claims: Vec<Claim>) -> Ho
         purpose: request.purpose,
         idempotency_key: request.idempotency_key,
     }
+}
+
+fn uncountable() -> BudgetError {
+    BudgetError::Invalid("the sum would be larger than can be counted".to_owned())
 }
 
 impl Progress {
