@@ -11,7 +11,7 @@ use std::{
 };
 
 use meterbox_budget_engine::{
-    Budget, BudgetEngine, BudgetError, EntryKind, EntryPage, HoldRequest, LedgerStore, PostgresLedger, Window,
+    Budget, BudgetEngine, BudgetError, EntryKind, EntryPage, HoldRequest, PostgresLedger, Window,
 };
 use meterbox_core::{Retryability, Scope, StorageErrorKind, SystemClock, Usd, contract::CostLine};
 use meterbox_testkit::PostgresServer;
@@ -182,36 +182,4 @@ async fn a_server_that_crashes_loses_and_doubles_nothing() {
         said.len(),
         drawn.len()
     );
-}
-
-/// A server that is not there is said so in type, and soon; so is a ledger that cannot be written.
-#[tokio::test]
-async fn faults_are_typed() {
-    let Some(server) = PostgresServer::start_or_skip() else {
-        return;
-    };
-    let address = server.database();
-    let ledger = PostgresLedger::connect(&address).await.unwrap();
-    let nobody = PostgresLedger::connect(&address.replace("dbname=", "dbname=no_")).await;
-    let error = nobody.unwrap_err();
-    assert!(error.to_string().contains("create it first"), "{error}");
-    server.crash();
-    let scope: Scope = "user/ana".parse().unwrap();
-    let BudgetError::Store(error) = ledger.stop(now(), Some("a test".into())).await.unwrap_err() else {
-        panic!("the server is down");
-    };
-    assert_eq!(error.kind(), StorageErrorKind::Unavailable, "{error}");
-    assert_eq!(
-        error.retryability(),
-        Retryability::Safe,
-        "nothing was sent: {error}"
-    );
-    assert!(ledger.status(now(), &scope).await.is_err());
-    server.restart();
-    assert_eq!(ledger.status(now(), &scope).await.unwrap(), None);
-    assert!(ledger.stop(now(), Some("a test".into())).await.unwrap());
-}
-
-fn now() -> meterbox_core::Timestamp {
-    "2026-11-25T12:00:00Z".parse().unwrap()
 }

@@ -33,6 +33,13 @@ wait "$server"
 rm -rf "$1"
 "#;
 
+/// Mounts a small disk that nobody else sees and that goes with its last process, then becomes a plain user.
+const WITH_SMALL_DISK: &str = r#"
+mkdir -p "$2/small"
+mount -t tmpfs -o "size=$4,uid=$5,gid=$6,mode=0700" meterbox-test "$2/small"
+exec setpriv --reuid="$5" --regid="$6" --clear-groups sh -c "$1" sh "$2" "$3"
+"#;
+
 const SETTINGS: &str = "
 listen_addresses = ''
 max_connections = 60
@@ -57,7 +64,7 @@ struct Supervisor {
 }
 
 /// Whom the server runs as where the tests run as root, which it refuses to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     user: u32,
     group: u32,
@@ -79,21 +86,23 @@ impl PostgresServer {
     /// # Panics
     /// As [`shared`](Self::shared).
     pub fn start_or_skip() -> Option<Self> {
-        match Self::start() {
-            Ok(server) => Some(server),
-            Err(reason) => {
-                assert!(
-                    env::var(REQUIRE).as_deref() != Ok("1"),
-                    "{REQUIRE}=1, but {reason}"
-                );
-                // The harness keeps what a test that passes prints to itself, but not this.
-                let _ = writeln!(std::io::stderr(), "SKIPPED, a test of Postgres: {reason}");
-                None
-            }
-        }
+        required(Self::start(None))
     }
 
-    fn start() -> Result<Self, String> {
+    /// A server whose [small databases](Self::small_database) have a disk of so many bytes. It takes a mount, so a
+    /// plain user skips the test.
+    ///
+    /// # Panics
+    /// Where root has no such server and `METERBOX_REQUIRE_PEERS=1`.
+    pub fn with_small_disk_or_skip(bytes: u32) -> Option<Self> {
+        if identity() == Ok(None) {
+            skipped("only root can mount a small disk");
+            return None;
+        }
+        required(Self::start(Some(bytes)))
+    }
+
+    fn start(small_disk: Option<u32>) -> Result<Self, String> {
         let missing = "there is no Postgres server on this machine; install it (Debian's package postgresql)";
         let binaries = binaries().or_else(|| {
             install_with_apt();
@@ -110,9 +119,7 @@ impl PostgresServer {
         }
         initialise(&binaries, folder.path(), identity)?;
         let folder = folder.keep();
-        let mut command = Command::new("sh");
-        command.args(["-c", SUPERVISOR, "sh"]).arg(&folder).arg(&binaries);
-        let mut child = as_identity(command, identity)
+        let mut child = supervisor(&folder, &binaries, identity, small_disk)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -134,11 +141,27 @@ impl PostgresServer {
     /// # Panics
     /// Where the server does not make one.
     pub fn database(&self) -> String {
+        self.database_on("pg_default")
+    }
+
+    /// The same on the small disk, of which it takes about eight megabytes.
+    ///
+    /// # Panics
+    /// As [`database`](Self::database), and where there is no small disk.
+    pub fn small_database(&self) -> String {
+        let address = format!("host={} user={SUPERUSER} dbname=postgres", self.folder.display());
+        let location = self.folder.join("small");
+        let sql = format!("CREATE TABLESPACE small LOCATION '{}'", location.display());
+        self.sql(&address, &sql).expect("the disk is mounted");
+        self.database_on("small")
+    }
+
+    fn database_on(&self, tablespace: &str) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let output = Command::new(self.binaries.join("createdb"))
             .arg("-h")
             .arg(&self.folder)
-            .args(["-U", SUPERUSER, "-T", "template0", &name])
+            .args(["-U", SUPERUSER, "-T", "template0", "-D", tablespace, &name])
             .output()
             .expect("createdb lies beside the server");
         assert!(
@@ -224,6 +247,44 @@ impl Drop for PostgresServer {
         drop(supervisor.orders.take());
         let _ = supervisor.child.wait();
     }
+}
+
+fn required(server: Result<PostgresServer, String>) -> Option<PostgresServer> {
+    let reason = match server {
+        Ok(server) => return Some(server),
+        Err(reason) => reason,
+    };
+    assert!(
+        env::var(REQUIRE).as_deref() != Ok("1"),
+        "{REQUIRE}=1, but {reason}"
+    );
+    skipped(&reason);
+    None
+}
+
+/// The harness keeps what a test that passes prints to itself, but not this.
+fn skipped(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED, a test of Postgres: {reason}");
+}
+
+fn supervisor(
+    folder: &Path,
+    binaries: &Path,
+    identity: Option<Identity>,
+    small_disk: Option<u32>,
+) -> Command {
+    if let (Some(Identity { user, group }), Some(bytes)) = (identity, small_disk) {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-ec", WITH_SMALL_DISK, "sh", SUPERVISOR])
+            .arg(folder)
+            .arg(binaries)
+            .args([bytes, user, group].map(|number| number.to_string()));
+        return command;
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", SUPERVISOR, "sh"]).arg(folder).arg(binaries);
+    as_identity(command, identity)
 }
 
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
