@@ -110,8 +110,8 @@ impl Auditor {
             }
             _ => {}
         }
-        let claims = fold.record.claims.clone();
-        for claim in &claims {
+        let claims = Arc::clone(&fold.record.claims);
+        for claim in &*claims {
             let used = self.book(claim, entry);
             // Only a new hold must respect the limit: what was really spent is booked whatever the limit.
             if body.kind == EntryKind::Held && used > i128::from(claim.limit.nanos()) {

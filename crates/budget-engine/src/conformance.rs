@@ -176,7 +176,7 @@ pub async fn without_a_budget_nothing_is_held(store: Store) {
         ..open(&["user/ana"], "1")
     };
     let id = store.open(now(), open).await.unwrap().id;
-    assert_eq!(store.hold(id).await.unwrap().unwrap().claims, []);
+    assert!(store.hold(id).await.unwrap().unwrap().claims.is_empty());
     assert_eq!(store.verify().await.unwrap().open_holds, 1);
 }
 
@@ -447,7 +447,7 @@ pub async fn hostile_names_stay_apart(store: Store) {
         open.request.scopes = vec![user.clone()];
         let record = store.open(now(), open).await.unwrap();
         let kept = store.hold(record.id).await.unwrap().unwrap();
-        assert_eq!(kept.scopes, std::slice::from_ref(user));
+        assert_eq!(*kept.scopes, [user.clone()]);
         act(&store, record.id, draw("0.25")).await.unwrap();
     }
     for user in users {

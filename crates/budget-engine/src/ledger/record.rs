@@ -35,7 +35,7 @@ pub struct HoldRecord {
     /// Its name.
     pub id: HoldId,
     /// What was asked for, scopes sorted.
-    pub scopes: Vec<Scope>,
+    pub scopes: Arc<[Scope]>,
     /// How much was asked for.
     pub requested: Usd,
     /// The least that would have done.
@@ -45,7 +45,7 @@ pub struct HoldRecord {
     /// What is drawn in total, however much was set aside.
     pub drawn: Usd,
     /// What for.
-    pub purpose: String,
+    pub purpose: Arc<str>,
     /// The caller's key for retries.
     pub idempotency_key: Option<String>,
     /// Open, or how it ended.
@@ -59,7 +59,7 @@ pub struct HoldRecord {
     /// May it have what is kept for degraded requests?
     pub degraded: bool,
     /// The balances it counts against.
-    pub claims: Vec<Claim>,
+    pub claims: Arc<[Claim]>,
     /// Paid calls begun.
     pub intents: Vec<IntentRecord>,
 }
@@ -247,17 +247,17 @@ impl HoldRecord {
     pub fn replay(&self, open: &OpenHold) -> Result<HoldStatus, BudgetError> {
         let request = &open.request;
         let asked = (
-            &request.scopes,
+            &*request.scopes,
             request.amount,
             request.at_least,
-            &request.purpose,
+            &*request.purpose,
             request.degraded,
         );
         let mine = (
-            &self.scopes,
+            &*self.scopes,
             self.requested,
             self.at_least,
-            &self.purpose,
+            &*self.purpose,
             self.degraded,
         );
         if mine != asked {

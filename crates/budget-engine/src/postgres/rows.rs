@@ -1,6 +1,6 @@
 //! Rows to records; no decisions.
 
-use std::{collections::HashMap, str::FromStr, time::Duration};
+use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
 
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 use tokio_postgres::{Row, types::FromSql};
@@ -74,7 +74,7 @@ pub(super) fn to_hold(row: &Row) -> Read<HoldRecord> {
     let scopes = column::<&str>(row, 1)?
         .split(' ')
         .map(parse)
-        .collect::<Read<Vec<Scope>>>()?;
+        .collect::<Read<Arc<[Scope]>>>()?;
     Ok(HoldRecord {
         id: parsed(row, 0)?,
         scopes,
@@ -82,14 +82,14 @@ pub(super) fn to_hold(row: &Row) -> Read<HoldRecord> {
         at_least: column::<Option<i64>>(row, 3)?.map(dollars).transpose()?,
         amount: money(row, 4)?,
         drawn: money(row, 5)?,
-        purpose: column(row, 6)?,
+        purpose: column::<&str>(row, 6)?.into(),
         idempotency_key: column(row, 7)?,
         state: named(row, 8, HoldState::from_name)?,
         created_at: time(row, 9)?,
         expires_at: time(row, 10)?,
         grace: Duration::from_micros(quantity(row, 11)?),
         degraded: column(row, 12)?,
-        claims: Vec::new(),
+        claims: Arc::default(),
         intents: Vec::new(),
     })
 }
@@ -97,14 +97,18 @@ pub(super) fn to_hold(row: &Row) -> Read<HoldRecord> {
 /// Gives holds their claims and intents, which come in order.
 pub(super) fn complete(holds: &mut [HoldRecord], claims: &[Row], intents: &[Row]) -> Read<()> {
     let mut by_id: HashMap<HoldId, &mut HoldRecord> = holds.iter_mut().map(|hold| (hold.id, hold)).collect();
+    let mut claims_of: HashMap<HoldId, Vec<Claim>> = HashMap::new();
     for row in claims {
-        if let Some(hold) = by_id.get_mut(&parsed(row, 0)?) {
-            hold.claims.push(Claim {
-                scope: parsed(row, 1)?,
-                period: column::<&str>(row, 2)?.into(),
-                limit: money(row, 3)?,
-                ends_at: time(row, 4)?,
-            });
+        claims_of.entry(parsed(row, 0)?).or_default().push(Claim {
+            scope: parsed(row, 1)?,
+            period: column::<&str>(row, 2)?.into(),
+            limit: money(row, 3)?,
+            ends_at: time(row, 4)?,
+        });
+    }
+    for (id, claims) in claims_of {
+        if let Some(hold) = by_id.get_mut(&id) {
+            hold.claims = claims.into();
         }
     }
     for row in intents {

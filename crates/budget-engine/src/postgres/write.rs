@@ -267,7 +267,7 @@ async fn write_opened(
         &column(holds, |hold| hold.at_least.map(Usd::nanos)),
         &column(holds, |hold| hold.amount.nanos()),
         &column(holds, |hold| hold.drawn.nanos()),
-        &column(holds, |hold| hold.purpose.as_str()),
+        &column(holds, |hold| &*hold.purpose),
         &column(holds, |hold| hold.idempotency_key.as_deref()),
         &column(holds, |hold| hold.state.as_str()),
         &column(holds, |hold| hold.created_at.as_micros()),
@@ -290,7 +290,7 @@ async fn write_claims(
     for hold in holds {
         claims.extend(
             (0_i16..)
-                .zip(&hold.claims)
+                .zip(&*hold.claims)
                 .map(|(place, claim)| (hold.id, place, claim)),
         );
     }

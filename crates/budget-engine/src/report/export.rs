@@ -82,7 +82,7 @@ impl Export {
 
 fn add_rows(entry: &Entry, hold: Option<&HoldRecord>, rows: &mut Vec<ExportRow>) {
     let postings = entry.body.postings();
-    let claims = hold.map(|hold| hold.claims.as_slice()).unwrap_or_default();
+    let claims = hold.map(|hold| &*hold.claims).unwrap_or_default();
     if postings.is_empty() {
         rows.push(row(entry, hold, None, None));
     } else if claims.is_empty() {
@@ -116,7 +116,7 @@ fn row(
         counts_at: body.counts_at,
         kind: body.kind,
         hold: body.hold,
-        purpose: hold.map(|hold| hold.purpose.clone()),
+        purpose: hold.map(|hold| hold.purpose.to_string()),
         scope: claim
             .map(|claim| claim.scope.clone())
             .or_else(|| body.scope.clone()),

@@ -216,10 +216,10 @@ impl Replay {
         unbudgeted: crate::Unbudgeted,
     ) -> Result<(), BudgetError> {
         let request = HoldRequest {
-            scopes: record.scopes.clone(),
+            scopes: record.scopes.to_vec(),
             amount: record.requested,
             at_least: record.at_least,
-            purpose: record.purpose.clone(),
+            purpose: record.purpose.to_string(),
             // Each recorded hold was a new one, and ends when the ledger says.
             idempotency_key: None,
             ttl: Duration::MAX,
@@ -259,8 +259,8 @@ impl Replay {
         self.holds.push(HoldDifference {
             hold: record.id,
             at,
-            purpose: record.purpose,
-            scopes: record.scopes,
+            purpose: record.purpose.to_string(),
+            scopes: record.scopes.to_vec(),
             requested: record.requested,
             recorded: nothing_spent(held),
             replayed: nothing_spent(got),

@@ -280,7 +280,7 @@ pub(super) fn insert_hold(ledger: &Transaction<'_>, record: &HoldRecord) -> Rows
             record.degraded,
             record.ends_at().as_micros(),
         ])?;
-    for (place, claim) in (0_i64..).zip(&record.claims) {
+    for (place, claim) in (0_i64..).zip(&*record.claims) {
         ledger
             .prepare_cached(
                 "INSERT INTO claims (hold, place, scope, period, spend_limit, ends_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -348,14 +348,14 @@ fn to_hold(ledger: &Transaction<'_>, row: &Row<'_>) -> Rows<HoldRecord> {
         at_least: at_least.map(money).transpose()?,
         amount: money(row.get(4)?)?,
         drawn: money(row.get(5)?)?,
-        purpose: row.get(6)?,
+        purpose: row.get::<_, String>(6)?.into(),
         idempotency_key: row.get(7)?,
         state: named(row, 8, HoldState::from_name)?,
         created_at: time(row, 9)?,
         expires_at: time(row, 10)?,
         grace: Duration::from_micros(quantity(row, 11)?),
         degraded: row.get(12)?,
-        claims: claims(ledger, id)?,
+        claims: claims(ledger, id)?.into(),
         intents: intents(ledger, id)?,
     })
 }

@@ -200,6 +200,7 @@ impl Books {
             held_change: 0,
             spent_change: 0,
             is_changed: false,
+            last_basis: None,
         });
         let accounts = &self.accounts;
         let of_scope = &mut self.rows.entry(scope).or_default().accounts;

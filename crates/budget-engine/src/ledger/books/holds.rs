@@ -1,15 +1,15 @@
 //! Holds: opened in all budgets or in none, changed with their accounts and the ledger together or not at all.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
-use super::{Books, Kept, Move, Standing};
+use super::{Basis, Books, Kept, Move, Standing};
 use crate::{
     BudgetError, Settlement, Unbudgeted,
     ledger::{
-        Claim, EntryKind, HoldAction, HoldId, HoldRecord, HoldState, HoldStatus, IntentRecord, NewEntry,
-        OpenHold, Room, action::replayed_draw, amount_to_hold, refusal,
+        Claim, EntryKind, HoldAction, HoldId, HoldRecord, HoldRequest, HoldState, HoldStatus, IntentRecord,
+        NewEntry, OpenHold, Room, action::replayed_draw, amount_to_hold, refusal,
     },
     window::piece_at,
 };
@@ -98,30 +98,15 @@ impl Books {
         amount: Usd,
         standings: &mut Vec<(usize, Standing)>,
     ) -> HoldStatus {
-        let request = &open.request;
-        let mut claims = Vec::with_capacity(standings.len());
-        let mut accounts = Vec::with_capacity(standings.len());
-        for (index, standing) in standings.drain(..) {
-            let Some(scope) = request.scopes.get(index) else {
-                continue;
-            };
-            let ends_at = standing.period.ends_at();
-            let account = standing
-                .account
-                .unwrap_or_else(|| self.new_account(scope, &standing.period.key, ends_at));
-            self.move_held(account, amount.nanos());
-            if let Some(account) = self.accounts.get_mut(account) {
+        let basis = self.basis(&open.request, standings);
+        for (account, (_, standing)) in basis.accounts.iter().zip(standings.drain(..)) {
+            self.move_held(*account, amount.nanos());
+            if let Some(account) = self.accounts.get_mut(*account) {
                 account.row.limit = standing.limit.saturating_sub(standing.extra);
             }
-            accounts.push(account);
-            claims.push(Claim {
-                scope: scope.clone(),
-                period: standing.period.key,
-                ends_at,
-                limit: standing.limit,
-            });
         }
-        let record = opened(now, open, amount, claims);
+        let accounts = Arc::clone(&basis.accounts);
+        let record = opened(now, open, amount, basis);
         self.changes.entries.push(NewEntry {
             held_change: amount.nanos(),
             ..NewEntry::of_hold(record.id, EntryKind::Held, amount)
@@ -130,6 +115,46 @@ impl Books {
         let status = record.status();
         self.keep(Box::new(Kept { record, accounts }));
         status
+    }
+
+    /// What a hold with these standings counts against.
+    fn basis(&mut self, request: &HoldRequest, standings: &[(usize, Standing)]) -> Basis {
+        let first = standings.first().and_then(|(_, standing)| standing.account);
+        let last = first.and_then(|first| self.accounts.get(first)?.last_basis.as_deref());
+        if let Some(last) = last.filter(|last| last.is_of(request, standings)) {
+            let mut basis = last.clone();
+            if *basis.purpose != *request.purpose {
+                basis.purpose = request.purpose.as_str().into();
+            }
+            return basis;
+        }
+        let mut claims = Vec::with_capacity(standings.len());
+        let mut accounts = Vec::with_capacity(standings.len());
+        for (index, standing) in standings {
+            let Some(scope) = request.scopes.get(*index) else {
+                continue;
+            };
+            let ends_at = standing.period.ends_at();
+            let known = standing.account;
+            accounts.push(known.unwrap_or_else(|| self.new_account(scope, &standing.period.key, ends_at)));
+            claims.push(Claim {
+                scope: scope.clone(),
+                period: Arc::clone(&standing.period.key),
+                ends_at,
+                limit: standing.limit,
+            });
+        }
+        let basis = Basis {
+            scopes: request.scopes.as_slice().into(),
+            purpose: request.purpose.as_str().into(),
+            claims: claims.into(),
+            accounts: accounts.into(),
+        };
+        let first = basis.accounts.first();
+        if let Some(account) = first.and_then(|first| self.accounts.get_mut(*first)) {
+            account.last_basis = Some(Box::new(basis.clone()));
+        }
+        basis
     }
 
     /// Does this to a hold and says where it is then.
@@ -280,7 +305,7 @@ impl Books {
     fn move_money(&mut self, now: Timestamp, kept: &Kept, entries: &[NewEntry]) -> Result<(), BudgetError> {
         let mut moves = mem::take(&mut self.moves);
         moves.clear();
-        for (claim, account) in kept.record.claims.iter().zip(&kept.accounts) {
+        for (claim, account) in kept.record.claims.iter().zip(&*kept.accounts) {
             for entry in entries {
                 let (held, spent) = (entry.held_change, entry.spent_change);
                 let counts_at = entry.counts_at.unwrap_or(now);
@@ -332,7 +357,21 @@ impl Books {
     }
 }
 
-fn opened(now: Timestamp, open: OpenHold, amount: Usd, claims: Vec<Claim>) -> HoldRecord {
+impl Basis {
+    fn is_of(&self, request: &HoldRequest, standings: &[(usize, Standing)]) -> bool {
+        let counts_alike = |(claim, (account, (_, standing))): (&Claim, (&usize, &(usize, Standing)))| {
+            standing.account == Some(*account)
+                && standing.limit == claim.limit
+                && Arc::ptr_eq(&standing.period.key, &claim.period)
+        };
+        let alike = self.claims.iter().zip(self.accounts.iter().zip(standings));
+        *self.scopes == *request.scopes
+            && self.claims.len() == standings.len()
+            && alike.into_iter().all(counts_alike)
+    }
+}
+
+fn opened(now: Timestamp, open: OpenHold, amount: Usd, basis: Basis) -> HoldRecord {
     let OpenHold { id, request, .. } = open;
     HoldRecord {
         id,
@@ -345,10 +384,10 @@ fn opened(now: Timestamp, open: OpenHold, amount: Usd, claims: Vec<Claim>) -> Ho
         expires_at: now.saturating_add(request.ttl),
         grace: request.grace,
         degraded: request.degraded,
-        claims,
+        claims: basis.claims,
         intents: Vec::new(),
-        scopes: request.scopes,
-        purpose: request.purpose,
+        scopes: basis.scopes,
+        purpose: basis.purpose,
         idempotency_key: request.idempotency_key,
     }
 }

@@ -53,11 +53,12 @@ impl Books {
     /// Puts a hold in as it is kept.
     pub fn load_hold(&mut self, record: HoldRecord) {
         let mut accounts = Vec::with_capacity(record.claims.len());
-        for claim in &record.claims {
+        for claim in &*record.claims {
             let known = self.account(&claim.scope, &claim.period);
             accounts
                 .push(known.unwrap_or_else(|| self.new_account(&claim.scope, &claim.period, claim.ends_at)));
         }
+        let accounts = accounts.into();
         self.keep(Box::new(Kept { record, accounts }));
     }
 

@@ -12,7 +12,7 @@ use std::{
 use foldhash::fast::RandomState;
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
-use super::{HoldId, HoldRecord, NewEntry};
+use super::{Claim, HoldId, HoldRecord, NewEntry};
 use crate::{Budget, Period, Stop, TopUp};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
@@ -103,13 +103,25 @@ struct Account {
     held_change: i64,
     spent_change: i64,
     is_changed: bool,
+    /// Of the last hold whose first account this is.
+    last_basis: Option<Box<Basis>>,
 }
 
 #[derive(Debug, Clone)]
 struct Kept {
     record: HoldRecord,
     /// Of each claim.
-    accounts: Vec<usize>,
+    accounts: Arc<[usize]>,
+}
+
+/// What a hold counts against. Most often it is what it was for the hold before, and then they share it: memory is
+/// what a ledger without a disk runs out of.
+#[derive(Debug, Clone)]
+struct Basis {
+    scopes: Arc<[Scope]>,
+    purpose: Arc<str>,
+    claims: Arc<[Claim]>,
+    accounts: Arc<[usize]>,
 }
 
 /// By how much held and spent of an account change.
