@@ -1,4 +1,4 @@
-//! kill -9 at random moments, again and again, over one ledger that is never repaired.
+//! kill -9 at random moments, again and again, over ledgers that are never repaired.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{
@@ -24,6 +24,8 @@ const NAME: &str = "METERBOX_TEST_NAME";
 /// How many kills; 1,000 for the long form.
 const POINTS: &str = "METERBOX_CRASH_POINTS";
 const POINTS_BY_DEFAULT: u32 = 15;
+/// So many kills share a ledger: each is followed by adding up all of it.
+const POINTS_OF_A_LEDGER: u32 = 100;
 const TTL: Duration = Duration::from_millis(500);
 const LONGEST_LIFE: u64 = 150;
 const CALLERS: usize = 4;
@@ -142,15 +144,23 @@ impl Drop for Victim {
     }
 }
 
+/// As many kills as are asked for, over ledgers that this names.
+async fn survive_crashes(mut new_ledger: impl FnMut() -> String) {
+    let points = env::var(POINTS).map_or(POINTS_BY_DEFAULT, |points| points.parse().unwrap());
+    for first in (0..points).step_by(POINTS_OF_A_LEDGER as usize) {
+        let points = points.min(first + POINTS_OF_A_LEDGER) - first;
+        println!("{}", survives_crashes(&new_ledger(), points).await);
+    }
+}
+
 /// Returns what was seen, for who wants to know.
-async fn survives_crashes(ledger: &str) -> String {
+async fn survives_crashes(ledger: &str, points: u32) -> String {
     let engine = engine(ledger).await;
     for scope in ["user/*", "org/acme"] {
         let limit = Usd::from_dollars(1_000);
         let budget = Budget::new(scope.parse().unwrap(), limit, Window::Lifetime);
         engine.define(budget).await.unwrap();
     }
-    let points = env::var(POINTS).map_or(POINTS_BY_DEFAULT, |points| points.parse().unwrap());
     let mut said: Vec<String> = Vec::new();
     for point in 0..points {
         let life = RandomState::new().hash_one(point) % LONGEST_LIFE;
@@ -201,13 +211,13 @@ async fn survives_crashes(ledger: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_loses_and_doubles_nothing_when_killed() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let file = folder.path().join("ledger.sqlite3");
-    println!("{}", survives_crashes(file.to_str().unwrap()).await);
+    let mut files = (0..).map(|number| folder.path().join(format!("ledger-{number}.sqlite3")));
+    survive_crashes(|| files.next().unwrap().to_str().unwrap().to_owned()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_loses_and_doubles_nothing_when_its_client_is_killed() {
     if let Some(server) = PostgresServer::shared() {
-        println!("{}", survives_crashes(&server.database()).await);
+        survive_crashes(|| server.database()).await;
     }
 }

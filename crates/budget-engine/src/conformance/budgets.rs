@@ -1,0 +1,160 @@
+//! Which budgets apply, and what changes them.
+
+use std::time::Duration;
+
+use meterbox_core::{Scope, Usd};
+
+use crate::{
+    Budget, BudgetErrorKind, BudgetState, HoldState, LedgerStore, Unbudgeted, Window,
+    ledger::{HoldAction, IntentId, OpenHold},
+};
+
+use super::words::*;
+
+/// `user/*` gives each user the whole limit, other kinds nothing; a user's own budget replaces it.
+pub async fn a_wildcard_counts_each_scope_apart(store: Store) {
+    define(&store, "user/*", "1").await;
+    define(&store, "user/bob", "5").await;
+    hold(&store, &["user/ana"], "1").await.unwrap();
+    hold(&store, &["user/eve"], "1").await.unwrap();
+    hold(&store, &["user/bob"], "5").await.unwrap();
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "1").await),
+        Some(BudgetErrorKind::Refused)
+    );
+    assert_eq!(
+        kind(hold(&store, &["org/ana"], "1").await),
+        Some(BudgetErrorKind::NoBudget)
+    );
+    assert_eq!(store.status(now(), &scope("org/ana")).await.unwrap(), None);
+}
+
+/// No budget, no money; unless the engine was told otherwise, and then it is on record.
+pub async fn without_a_budget_nothing_is_held(store: Store) {
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "1").await),
+        Some(BudgetErrorKind::NoBudget)
+    );
+    let open = OpenHold {
+        unbudgeted: Unbudgeted::Allow,
+        ..open(&["user/ana"], "1")
+    };
+    let id = store.open(now(), open).await.unwrap().id;
+    assert!(store.hold(id).await.unwrap().unwrap().claims.is_empty());
+    assert_eq!(store.verify().await.unwrap().open_holds, 1);
+}
+
+/// Limits rise and fall under spending that stays; another window takes a removal; removal fails closed.
+pub async fn limits_change_live_and_keep_what_was_spent(store: Store) {
+    define(&store, "user/*", "5").await;
+    let id = hold(&store, &["user/ana"], "4").await.unwrap().id;
+    act(&store, id, draw("4")).await.unwrap();
+    define(&store, "user/*", "3").await;
+    let status = store.status(now(), &scope("user/ana")).await.unwrap().unwrap();
+    assert_eq!((status.spent, status.remaining), (usd("4"), Usd::ZERO));
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "1").await),
+        Some(BudgetErrorKind::Refused)
+    );
+    define(&store, "user/*", "6").await;
+    hold(&store, &["user/ana"], "2").await.unwrap();
+
+    let daily = Budget::new(scope("user/*"), usd("6"), Window::day("UTC").unwrap());
+    assert_eq!(
+        kind(store.define(now(), daily).await),
+        Some(BudgetErrorKind::Invalid)
+    );
+    assert_eq!(store.budgets().await.unwrap().len(), 1);
+    assert!(store.remove(now(), &scope("user/*")).await.unwrap());
+    assert!(!store.remove(now(), &scope("user/*")).await.unwrap());
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "1").await),
+        Some(BudgetErrorKind::NoBudget)
+    );
+    define(&store, "user/*", "6").await;
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "1").await),
+        Some(BudgetErrorKind::Refused)
+    );
+}
+
+/// Separators, spaces, wildcards and quotes in names make no two scopes one.
+pub async fn hostile_names_stay_apart(store: Store) {
+    define(&store, "user/*", "1").await;
+    let names = [
+        "a b",
+        "a",
+        "b",
+        "a/b",
+        "a%2Fb",
+        "**",
+        "'; DROP TABLE holds; --",
+        "日本",
+        "lifetime",
+        "2026-11 UTC",
+    ];
+    let users: Vec<Scope> = names
+        .iter()
+        .map(|name| Scope::new("user", name).unwrap())
+        .collect();
+    for user in &users {
+        let mut open = open(&[], "0.75");
+        open.request.scopes = vec![user.clone()];
+        let record = store.open(now(), open).await.unwrap();
+        let kept = store.hold(record.id).await.unwrap().unwrap();
+        assert_eq!(*kept.scopes, [user.clone()]);
+        act(&store, record.id, draw("0.25")).await.unwrap();
+    }
+    for user in users {
+        let status = store.status(now(), &user).await.unwrap().unwrap();
+        assert_eq!((status.spent, status.held), (usd("0.25"), usd("0.5")), "{user}");
+    }
+}
+
+/// While all is stopped nothing begins, in any scope; what was used is booked, and its owner is told.
+pub async fn the_switch_stops_all_spending(store: Store) {
+    define(&store, "user/*", "5").await;
+    let id = hold(&store, &["user/ana"], "2").await.unwrap().id;
+    assert!(store.stop(now(), Some("a leak".to_owned())).await.unwrap());
+    assert!(!store.stop(now(), Some("again".to_owned())).await.unwrap());
+    assert_eq!(store.stopped().await.unwrap().unwrap().reason, "a leak");
+    let until = now().saturating_add(Duration::from_secs(600));
+    for refused in [
+        kind(hold(&store, &["user/bob"], "1").await),
+        kind(act(&store, id, intend(IntentId::new(now()), "1")).await),
+        kind(act(&store, id, HoldAction::Extend { until }).await),
+    ] {
+        assert_eq!(refused, Some(BudgetErrorKind::Stopped));
+    }
+    assert!(act(&store, id, draw("0.5")).await.unwrap().stopped);
+    let status = store.status(now(), &scope("user/ana")).await.unwrap().unwrap();
+    assert_eq!((status.spent, status.state), (usd("0.5"), BudgetState::Stopped));
+    act(&store, id, close(HoldState::Settled)).await.unwrap();
+    assert!(store.stop(now(), None).await.unwrap());
+    assert_eq!(store.stopped().await.unwrap(), None);
+    hold(&store, &["user/bob"], "1").await.unwrap();
+}
+
+/// A part of the limit is only for degraded requests.
+pub async fn a_degraded_request_may_have_what_is_kept_for_it(store: Store) {
+    let month = Window::month("UTC").unwrap();
+    let budget = Budget::new(scope("user/*"), usd("5"), month).with_degraded_allowance(usd("1"));
+    store.define(now(), budget).await.unwrap();
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "4.5").await),
+        Some(BudgetErrorKind::Refused)
+    );
+    hold(&store, &["user/ana"], "4").await.unwrap();
+    let status = store.status(now(), &scope("user/ana")).await.unwrap().unwrap();
+    assert_eq!(
+        (status.remaining, status.degraded_allowance),
+        (usd("1"), usd("1"))
+    );
+    assert_eq!(
+        kind(hold(&store, &["user/ana"], "0.1").await),
+        Some(BudgetErrorKind::Refused)
+    );
+    let mut degraded = open(&["user/ana"], "1");
+    degraded.request.degraded = true;
+    store.open(now(), degraded).await.unwrap();
+}
