@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod program;
+pub(crate) mod watch;
+
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,6 +14,8 @@ use std::{
 use meterbox_core::contract::Usage;
 use meterbox_local_sandbox::{LocalSandbox, LocalSandboxBuilder, runtime::Runtime};
 use meterbox_sandbox_client::{Job, Outcome, OutputSink, OutputStream, Program, Reply, Sandbox};
+
+pub(crate) const MB: u64 = 1 << 20;
 
 /// A sandbox and the folder its jobs take their inputs from.
 pub(crate) struct Fixture {
