@@ -35,7 +35,7 @@ const READY: usize = 2;
 #[tokio::test(flavor = "multi_thread")]
 async fn every_program_is_contained() {
     let mut watch = Watch::new(Fixture::new()).await;
-    contain_all(&mut watch, &Hostile::all(), true).await;
+    none(contain_all(&mut watch, &Hostile::all(), true, AT_ONCE).await);
 }
 
 /// In children that were ready before the program was known.
@@ -43,9 +43,7 @@ async fn every_program_is_contained() {
 async fn every_program_is_contained_in_a_ready_child() {
     let fixture = Fixture::with(|builder| builder.ready(READY));
     let mut watch = Watch::with_ready(fixture, READY).await;
-    for programs in in_groups(&Hostile::all(), READY) {
-        watch.contain(&programs, true).await;
-    }
+    none(contain_all(&mut watch, &Hostile::all(), true, READY).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,25 +56,27 @@ async fn every_attack_works_without_its_guard() {
             Off::Nothing => {}
         }
     }
+    let mut wrong = Vec::new();
     for (mut guards, programs) in by_guards {
         if !guards.is_empty() {
             // Nothing to do with a guard, but it saves a second for each set of them.
             guards.push("preload");
         }
         let mut watch = Watch::new(Fixture::with(|builder| builder.without(&guards))).await;
-        contain_all(&mut watch, &programs, false).await;
+        wrong.extend(contain_all(&mut watch, &programs, false, AT_ONCE).await);
     }
+    none(wrong);
 }
 
-async fn contain_all(watch: &mut Watch, programs: &[Hostile], guarded: bool) {
-    for programs in in_groups(programs, AT_ONCE) {
-        watch.contain(&programs, guarded).await;
+async fn contain_all(watch: &mut Watch, programs: &[Hostile], guarded: bool, at_once: usize) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for programs in programs.chunks(at_once) {
+        let programs: Vec<&Hostile> = programs.iter().collect();
+        wrong.extend(watch.contain(&programs, guarded).await);
     }
+    wrong
 }
 
-fn in_groups(programs: &[Hostile], size: usize) -> Vec<Vec<&Hostile>> {
-    programs
-        .chunks(size)
-        .map(|programs| programs.iter().collect())
-        .collect()
+fn none(wrong: Vec<String>) {
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

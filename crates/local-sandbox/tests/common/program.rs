@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Expectations: `wall`, `cpu`, `memory`, `output` (the limit's verdict), `broken-reply`, `signal N`,
-//! `silent CODE` (no reply), `error CLASS`, `reply TEXT`, `answer` (a document that the host reads), `denied` and
+//! `silent CODE` (no reply), `error CLASS` or `error`, `reply TEXT`, `answer` (a document that the host reads), `denied` and
 //! `worked` (replies of that word), `files N` and `dropped N` (collected and not). What an attack is after when its
 //! guard is off: `worked`, `lost` (the interpreter is gone), `believed TEXT`, `stolen` (the canary's content),
 //! `copied NAME` and `marked` (a file came out as it is, or with the rights its program gave it).
@@ -156,20 +156,31 @@ impl Hostile {
         self.expected(guarded, "").contains(&Expected::Lost)
     }
 
-    pub(crate) fn judge(&self, seen: &Seen, guarded: bool) {
+    /// Whether it ended as its header says; the rest has to hold for every program.
+    pub(crate) fn judge(&self, seen: &Seen, guarded: bool) -> Result<(), String> {
         let Self { name, least_cpu, .. } = self;
         let expected = self.expected(guarded, &seen.outcome.sandbox.tier);
-        let holds = expected.iter().any(|expected| expected.holds(seen));
-        assert!(holds, "{name}: expected {expected:?}, got {seen:#?}");
+        if !expected.iter().any(|expected| expected.holds(seen)) {
+            return Err(format!("{name}: expected {expected:?}, got {seen:#?}"));
+        }
         // Processor time is counted in ticks, and some of it is its set-up's.
         let measured = Duration::from_millis(seen.outcome.usage.cpu_ms);
-        assert!(measured >= *least_cpu / 2, "{name}: {measured:?} of {least_cpu:?}");
+        assert!(
+            measured >= *least_cpu / 2,
+            "{name}: {measured:?} of {least_cpu:?}"
+        );
         let asks_for = |wanted: fn(&Expected) -> bool| expected.iter().any(wanted);
         let steals = asks_for(|expected| *expected == Expected::Stolen);
         assert!(steals || !seen.is_stolen(), "{name} stole the canary");
-        if !asks_for(|expected| matches!(expected, Expected::Stolen | Expected::Copied(_) | Expected::Marked)) {
+        if !asks_for(|expected| {
+            matches!(
+                expected,
+                Expected::Stolen | Expected::Copied(_) | Expected::Marked
+            )
+        }) {
             seen.claims_are_harmless(name);
         }
+        Ok(())
     }
 }
 
@@ -233,7 +244,8 @@ impl Expected {
             }
             Self::Silent(code) => exited(*code) && outcome.reply.is_none(),
             Self::Error(class) => {
-                exited(1) && matches!(&outcome.reply, Some(Reply::Error(error)) if error.kind == *class)
+                exited(1)
+                    && matches!(&outcome.reply, Some(Reply::Error(error)) if class.is_empty() || error.kind == *class)
             }
             Self::Reply(text) => exited(0) && replied == **text,
             Self::Answer => {
@@ -245,9 +257,7 @@ impl Expected {
                 exited(0) && outcome.artifacts.is_empty() && outcome.rejected.len() == *count
             }
             Self::Lost => false,
-            Self::Believed(text) => {
-                exited(0) && replied.as_str().is_some_and(|reply| reply.contains(text))
-            }
+            Self::Believed(text) => exited(0) && replied.as_str().is_some_and(|reply| reply.contains(text)),
             Self::Stolen => exited(0) && seen.is_stolen(),
             Self::Copied(name) => exited(0) && files.iter().any(|file| file.name == *name),
             Self::Marked => exited(0) && files.iter().any(|file| file.mode & 0o7111 != 0),

@@ -109,27 +109,29 @@ impl Watch {
         }
     }
 
-    /// Runs these at once and judges each; then everything has to be as it was.
-    pub(crate) async fn contain(&mut self, programs: &[&Hostile], guarded: bool) {
+    /// Runs these at once and judges each; then everything has to be as it was. Says which ended otherwise than expected.
+    pub(crate) async fn contain(&mut self, programs: &[&Hostile], guarded: bool) -> Vec<String> {
+        let mut wrong = Vec::new();
         let (alone, together): (Vec<&Hostile>, Vec<&Hostile>) = programs
             .iter()
             .copied()
             .partition(|program| program.loses_its_run(guarded));
         let seen = join_all(together.iter().map(|program| self.run(program, guarded))).await;
         for (program, seen) in together.iter().zip(seen) {
-            let seen = seen.unwrap_or_else(|error| panic!("{}: {error}", program.name));
-            self.judge(program, &seen, guarded);
+            match seen {
+                Ok(seen) => wrong.extend(Self::judge(program, &seen, guarded).err()),
+                Err(error) => wrong.push(format!("{}: {error}", program.name)),
+            }
         }
         self.everything_is_as_before(&together).await;
         for program in alone {
             let seen = self.run(program, guarded).await;
-            assert!(
-                matches!(seen, Err(SandboxError::Lost { .. })),
-                "{}: {seen:#?}",
-                program.name
-            );
+            if !matches!(seen, Err(SandboxError::Lost { .. })) {
+                wrong.push(format!("{}: not lost but {seen:#?}", program.name));
+            }
             self.settle().await;
         }
+        wrong
     }
 
     async fn run(&self, program: &Hostile, guarded: bool) -> Result<Seen, SandboxError> {
@@ -142,7 +144,7 @@ impl Watch {
         });
         let job = Job {
             inputs: vec![input(&self.orders, "orders.csv")],
-            tables: [("orders".to_owned(), "orders.csv".to_owned())].into(),
+            tables: tables(),
             limits: limits.clone(),
             artifacts_into: Some(artifacts.path().to_owned()),
             ..Job::new(program.program(parameters))
@@ -157,15 +159,16 @@ impl Watch {
         })
     }
 
-    fn judge(&self, program: &Hostile, seen: &Seen, guarded: bool) {
+    fn judge(program: &Hostile, seen: &Seen, guarded: bool) -> Result<(), String> {
         let Hostile { name, .. } = program;
-        program.judge(seen, guarded);
+        program.judge(seen, guarded)?;
         in_time(name, seen.elapsed, &seen.limits);
         let said = format!("{:?}", seen.outcome);
         assert!(
             !said.contains(SECRET) && !said.contains("CONNECTED"),
             "{name}: {said}"
         );
+        Ok(())
     }
 
     pub(crate) async fn everything_is_as_before(&self, programs: &[&Hostile]) {
@@ -174,8 +177,7 @@ impl Watch {
         // the zygote is back from it, and a leak stays.
         self.settled().await;
         let latest = Instant::now() + PATIENCE;
-        let is_as_before =
-            || self.footprint() == self.before && children_of(self.zygote).len() == self.ready;
+        let is_as_before = || self.footprint() == self.before && children_of(self.zygote).len() == self.ready;
         while !is_as_before() && Instant::now() < latest {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -191,7 +193,11 @@ impl Watch {
         // The next run is as if nothing had been.
         self.ordinary_run(&names.join(", ")).await;
         // Nothing of the machine was touched or read.
-        assert_eq!(std::fs::read_to_string(&self.canary).unwrap(), SECRET, "{names:?}");
+        assert_eq!(
+            std::fs::read_to_string(&self.canary).unwrap(),
+            SECRET,
+            "{names:?}"
+        );
         assert!(
             self.tcp.accept().is_err() && self.local.accept().is_err(),
             "{names:?} connected"
@@ -199,11 +205,12 @@ impl Watch {
     }
 
     pub(crate) async fn ordinary_run(&self, after: &str) {
-        let code = "import csv\nreply(int(list(csv.DictReader(open('/data/orders.csv')))[0]['b']))";
+        let code = "import csv\nreply(int(list(csv.DictReader(open(tables.path('orders'))))[0]['b']))";
         let outcome = self
             .fixture
             .run(Job {
                 inputs: vec![input(&self.orders, "orders.csv")],
+                tables: tables(),
                 ..service(code)
             })
             .await;
@@ -214,6 +221,10 @@ impl Watch {
         );
         assert_eq!(value(&outcome), 2, "after {after}");
     }
+}
+
+fn tables() -> std::collections::BTreeMap<String, String> {
+    [("orders".to_owned(), "orders.csv".to_owned())].into()
 }
 
 /// The verdict is there in time.
