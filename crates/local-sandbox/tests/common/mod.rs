@@ -30,7 +30,7 @@ pub(crate) struct Fixture {
 pub(crate) struct Alone(#[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
 
 impl Alone {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         // The last test's zygote ends by itself, a moment after its sandbox is dropped.
