@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf};
 
 use meterbox_core::contract::{SandboxReport, Usage};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,18 @@ pub enum Verdict {
     Cancelled,
 }
 
+impl Verdict {
+    /// The longest reason of a [broken reply](Self::BrokenReply), in characters.
+    pub const LONGEST_REASON: usize = 500;
+
+    /// A reply that was not in the agreed form. What a parser says may quote a program's own words, so it is cut.
+    pub fn broken_reply(reason: impl Display) -> Self {
+        let mut reason = reason.to_string();
+        cut(&mut reason, Self::LONGEST_REASON);
+        Self::BrokenReply { reason }
+    }
+}
+
 /// A program's reply, as JSON that nobody has believed yet.
 #[derive(Debug, Clone)]
 pub enum Reply {
@@ -103,7 +115,7 @@ impl ProgramError {
 }
 
 /// Leaves at most so many characters; the last one then tells that there were more.
-fn cut(text: &mut String, longest: usize) {
+pub(crate) fn cut(text: &mut String, longest: usize) {
     if text.chars().nth(longest).is_none() {
         return;
     }

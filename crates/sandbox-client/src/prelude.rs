@@ -4,6 +4,8 @@
 use meterbox_core::contract::{Answer, AnswerColumn, AnswerDocument, Cell, ChartSpec};
 use serde_json::value::RawValue;
 
+use crate::outcome::{Verdict, cut};
+
 /// The prelude's Python source: a module with `preload()` and `run(job, send_reply)`.
 pub const SOURCE: &str = include_str!("../prelude/meterbox_prelude.py");
 /// A service program that draws `charts[index]` of `document` to `chart.png`.
@@ -25,7 +27,7 @@ const MAX_TEXT_CHARS: usize = 100_000;
 #[non_exhaustive]
 pub enum BadAnswer {
     /// It is not of the agreed form at all.
-    #[error("{0}")]
+    #[error("{}", in_few_words(.0))]
     Form(#[from] serde_json::Error),
     /// A row has more or fewer cells than there are columns.
     #[error("row {row} has {cells} cells for {columns} columns")]
@@ -54,6 +56,13 @@ pub enum BadAnswer {
     /// A group holds another group.
     #[error("a group of answers holds another group")]
     Nested,
+}
+
+/// A parser quotes what it did not expect, however long that is.
+fn in_few_words(error: &serde_json::Error) -> String {
+    let mut words = error.to_string();
+    cut(&mut words, Verdict::LONGEST_REASON);
+    words
 }
 
 /// Reads a program's reply as an answer. A chart that names columns the answer does not have is left out, with
@@ -343,6 +352,12 @@ mod tests {
         for json in just_fits {
             assert!(read(&json).is_ok());
         }
+    }
+
+    #[test]
+    fn what_breaks_the_contract_is_not_quoted_at_length() {
+        let error = read(&format!(r#"{{"answer": null, "{}": 1}}"#, "ü".repeat(100_000))).unwrap_err();
+        assert!(error.to_string().chars().count() <= 500, "{error}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod dice;
 pub(crate) mod program;
 pub(crate) mod watch;
 

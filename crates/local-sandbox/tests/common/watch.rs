@@ -116,16 +116,12 @@ impl Watch {
             .iter()
             .copied()
             .partition(|program| program.loses_its_run(guarded));
-        let seen = join_all(together.iter().map(|program| self.run(program, guarded))).await;
-        for (program, seen) in together.iter().zip(seen) {
-            match seen {
-                Ok(seen) => wrong.extend(Self::judge(program, &seen, guarded).err()),
-                Err(error) => wrong.push(format!("{}: {error}", program.name)),
-            }
-        }
-        self.everything_is_as_before(&together).await;
+        let judged = join_all(together.iter().map(|program| self.contain_one(program, guarded))).await;
+        wrong.extend(judged.into_iter().filter_map(Result::err));
+        let names: Vec<&str> = together.iter().map(|program| &*program.name).collect();
+        self.everything_is_as_before(&names.join(", ")).await;
         for program in alone {
-            let seen = self.run(program, guarded).await;
+            let seen = self.run(program, &program.limits(guarded)).await;
             if !matches!(seen, Err(SandboxError::Lost { .. })) {
                 wrong.push(format!("{}: not lost but {seen:#?}", program.name));
             }
@@ -134,8 +130,14 @@ impl Watch {
         wrong
     }
 
-    async fn run(&self, program: &Hostile, guarded: bool) -> Result<Seen, SandboxError> {
-        let limits = program.limits(guarded);
+    /// Runs one and judges it.
+    pub(crate) async fn contain_one(&self, program: &Hostile, guarded: bool) -> Result<(), String> {
+        let seen = self.run(program, &program.limits(guarded)).await;
+        let seen = seen.map_err(|error| format!("{}: {error}", program.name))?;
+        Self::judge(program, &seen, guarded)
+    }
+
+    pub(crate) async fn run(&self, program: &Hostile, limits: &Limits) -> Result<Seen, SandboxError> {
         let artifacts = tempfile::tempdir().unwrap();
         let parameters = serde_json::json!({
             "port": self.tcp.local_addr().unwrap().port(),
@@ -154,7 +156,7 @@ impl Watch {
         Ok(Seen {
             outcome,
             elapsed: started.elapsed(),
-            limits,
+            limits: limits.clone(),
             files: found(artifacts.path()),
         })
     }
@@ -171,8 +173,7 @@ impl Watch {
         Ok(())
     }
 
-    pub(crate) async fn everything_is_as_before(&self, programs: &[&Hostile]) {
-        let names: Vec<&str> = programs.iter().map(|program| &*program.name).collect();
+    pub(crate) async fn everything_is_as_before(&self, after: &str) {
         // Nothing of the run is left, and nothing of ours has grown; a ready child's making takes descriptors until
         // the zygote is back from it, and a leak stays.
         self.settled().await;
@@ -184,24 +185,36 @@ impl Watch {
         assert_eq!(
             children_of(self.zygote).len(),
             self.ready,
-            "{names:?} left processes"
+            "after {after} processes are left"
         );
-        assert_eq!(self.footprint(), self.before, "{names:?}");
-        assert_eq!(children(), [self.zygote], "{names:?}");
+        assert_eq!(self.footprint(), self.before, "after {after}");
+        assert_eq!(children(), [self.zygote], "after {after}");
         let grown = resident().saturating_sub(self.resident);
-        assert!(grown < 32 * MB, "{names:?}: the supervisor grew by {grown} bytes");
+        assert!(
+            grown < 32 * MB,
+            "after {after}: the supervisor grew by {grown} bytes"
+        );
         // The next run is as if nothing had been.
-        self.ordinary_run(&names.join(", ")).await;
+        self.ordinary_run(after).await;
         // Nothing of the machine was touched or read.
         assert_eq!(
             std::fs::read_to_string(&self.canary).unwrap(),
             SECRET,
-            "{names:?}"
+            "after {after}"
         );
         assert!(
             self.tcp.accept().is_err() && self.local.accept().is_err(),
-            "{names:?} connected"
+            "after {after} connected"
         );
+    }
+
+    /// Waits until earlier interpreters are gone, and takes the last one for the one to watch.
+    pub(crate) async fn only_one_interpreter(&mut self) {
+        let latest = Instant::now() + PATIENCE;
+        while children().len() > 1 && Instant::now() < latest {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.zygote = *children().last().expect("a zygote");
     }
 
     pub(crate) async fn ordinary_run(&self, after: &str) {
@@ -262,9 +275,13 @@ fn namespaces_of_its_children(zygote: i32) -> usize {
     all.len()
 }
 
-/// Memory of this process, in bytes.
-pub(crate) fn resident() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+/// Memory of a process, in bytes.
+pub(crate) fn resident_of(pid: u32) -> u64 {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
     let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
     pages * rustix::param::page_size() as u64
+}
+
+fn resident() -> u64 {
+    resident_of(std::process::id())
 }
