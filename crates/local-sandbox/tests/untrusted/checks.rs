@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     ffi::OsStr,
     fs::{self, File},
+    io::Write,
     os::{
         fd::AsFd,
         unix::{ffi::OsStrExt, fs::PermissionsExt, fs::symlink},
@@ -94,14 +95,15 @@ pub(crate) fn collector(bytes: &[u8]) {
 fn make_one(folder: &Path, outside: &Path, choices: &mut Choices<'_>) {
     let kind = choices.below(10);
     let path = folder.join(OsStr::from_bytes(&choices.name()));
-    // What cannot be made (a name that is taken or too long) is left out.
+    // What cannot be made (a name that is taken or too long) is left out. To open a pipe that is there would wait for ever.
     let _ = match kind {
-        0..=3 => fs::write(&path, vec![b'x'; usize::from(choices.below(120))]),
+        0..=3 => File::create_new(&path)
+            .and_then(|mut file| file.write_all(&vec![b'x'; usize::from(choices.below(120))])),
         4 => symlink(outside, &path),
         5 => fs::create_dir(&path),
         6 => rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR, 0).map_err(Into::into),
         7 => fs::hard_link(folder.join(OsStr::from_bytes(&choices.name())), &path),
-        8 => File::create(&path).and_then(|file| file.set_len(1 << 40)),
+        8 => File::create_new(&path).and_then(|file| file.set_len(1 << 40)),
         _ => fs::set_permissions(
             &path,
             fs::Permissions::from_mode(u32::from(choices.below(255)) << 4),
