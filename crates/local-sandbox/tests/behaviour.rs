@@ -182,7 +182,7 @@ async fn output_is_heard_while_the_program_runs() {
     };
     let (outcome, cancelled) = tokio::join!(run, listen);
     assert!(
-        cancelled.elapsed() < Duration::from_millis(250),
+        cancelled.elapsed() < Duration::from_secs(1),
         "{:?}",
         cancelled.elapsed()
     );
@@ -194,14 +194,17 @@ async fn what_was_used_so_far_is_told_while_it_runs() {
     let fixture = Fixture::new();
     let heard = Arc::new(Heard::default());
     let code = "import time\nheld = bytearray(64 << 20)\nprint('x', flush=True)\n\
-                begin = time.monotonic()\nwhile time.monotonic() - begin < 1.5: pass\nreply(1)";
+                begin = time.monotonic()\n\
+                while time.monotonic() - begin < 1.2 or time.process_time() < 0.5: pass\nreply(1)";
     let outcome = fixture
         .sandbox
         .run(service(code), Arc::<Heard>::clone(&heard))
         .await
         .unwrap();
     let told = heard.used();
-    assert!((3..=6).contains(&told.len()), "{told:?}");
+    // Four times a second, or as often as a busy machine comes to it.
+    let most = usize::try_from(outcome.usage.wall_ms / 250).unwrap() + 1;
+    assert!((3..=most).contains(&told.len()), "{told:?} {outcome:?}");
     for (earlier, later) in told.iter().zip(&told[1..]) {
         assert!(
             later.wall_ms > earlier.wall_ms && later.cpu_ms >= earlier.cpu_ms,
@@ -209,7 +212,7 @@ async fn what_was_used_so_far_is_told_while_it_runs() {
         );
     }
     let (last, end) = (told[told.len() - 1], outcome.usage);
-    assert!(last.cpu_ms > 100 && last.output_bytes == 2, "{told:?}");
+    assert!(last.cpu_ms > 50 && last.output_bytes == 2, "{told:?}");
     assert!(
         last.wall_ms <= end.wall_ms && last.cpu_ms <= end.cpu_ms + 20,
         "{last:?} {end:?}"
@@ -345,7 +348,7 @@ async fn a_zygote_that_does_not_answer_is_given_up() {
     let (outcome, cancelled) = tokio::join!(fixture.run(job), cancelled);
     assert_eq!(outcome.verdict, Verdict::Cancelled);
     assert!(
-        cancelled.elapsed() < Duration::from_millis(250),
+        cancelled.elapsed() < Duration::from_secs(1),
         "{:?}",
         cancelled.elapsed()
     );
