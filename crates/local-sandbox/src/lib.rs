@@ -1,7 +1,8 @@
 //! Sealed execution of AI-written Python on plain Linux: no root, no container, no KVM.
 //!
 //! [`LocalSandbox`] keeps one prepared Python process, the *zygote*, with pandas and its friends imported.
-//! Each run is a child of it that lives once: in namespaces of its own (user, process, mount, network, IPC,
+//! From the birth of a child to its last lock no Python runs: a small library without dependencies, which the
+//! build script makes of the sources in `native/`, is loaded into the zygote from memory and does it. Each run is a child of it that lives once: in namespaces of its own (user, process, mount, network, IPC,
 //! host name), in a read-only root that holds Python and this run's input files and nothing else, under
 //! resource limits, without capabilities, behind Landlock and a short list of allowed system calls. A child
 //! cannot make another process.
@@ -29,11 +30,13 @@ mod generation;
 mod meter;
 #[cfg(feature = "test-guards")]
 mod naive;
+mod native;
 mod pool;
 mod reply;
 mod run;
 pub mod runtime;
 mod sandbox;
+mod seccomp;
 mod streams;
 mod waiting;
 mod zygote;

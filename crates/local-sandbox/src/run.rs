@@ -183,10 +183,7 @@ async fn start(
                 sealed => break 'sealed sealed?,
             }
         }
-        Waiting::on_demand(zygote)
-            .await?
-            .begin(zygote, descriptors)
-            .await?
+        Waiting::on_demand(zygote, descriptors).await?
     };
     // The child has its own; ours would keep the pipes open after its death.
     drop(ends);

@@ -25,14 +25,22 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{channel::Channel, diagnosis, document::sealed_memory};
+use crate::{
+    channel::Channel,
+    diagnosis,
+    document::sealed_memory,
+    native::{
+        self,
+        wire::{Failed, News, Request, STEPS},
+    },
+    seccomp,
+};
 
 const BOOTSTRAP: &str = include_str!("../zygote/bootstrap.py");
 /// In the order they need each other.
-const MODULES: [(&str, &str); 7] = [
+const MODULES: [(&str, &str); 6] = [
     ("calls", include_str!("../zygote/calls.py")),
-    ("seccomp", include_str!("../zygote/seccomp.py")),
-    ("landlock", include_str!("../zygote/landlock.py")),
+    ("jail", include_str!("../zygote/jail.py")),
     ("root", include_str!("../zygote/root.py")),
     ("selftest", include_str!("../zygote/selftest.py")),
     ("child", include_str!("../zygote/child.py")),
@@ -88,6 +96,25 @@ pub(crate) struct FailedStep {
     pub(crate) message: String,
 }
 
+impl FailedStep {
+    /// What a child said of itself.
+    pub(crate) fn new(failed: Failed, what: &[u8]) -> Self {
+        let step = STEPS.get(usize::from(failed.step)).copied().unwrap_or("child");
+        let reason = io::Error::from_raw_os_error(failed.errno);
+        let about = String::from_utf8_lossy(what);
+        let message = if about.is_empty() {
+            format!("{step}: {reason}")
+        } else {
+            format!("{step}, {about}: {reason}")
+        };
+        Self {
+            step: step.to_owned(),
+            errno: failed.errno,
+            message,
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Greeting {
@@ -95,30 +122,11 @@ enum Greeting {
     Failed(FailedStep),
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum News {
-    Started {
-        started: u64,
-        pid: i32,
-    },
-    Ended {
-        ended: u64,
-        status: i32,
-        cpu_micros: u64,
-        peak_bytes: u64,
-    },
-    Refused {
-        refused: u64,
-        message: String,
-    },
-}
-
 /// What becomes of one child.
 #[derive(Debug)]
 pub(crate) enum ChildEvent {
     Started { pid: i32, pidfd: Arc<OwnedFd> },
-    Refused { message: String },
+    Refused { error: io::Error },
     Ended(Ended),
 }
 
@@ -220,10 +228,10 @@ impl Zygote {
         if !self.is_alive() {
             return Err(plain("the interpreter died"));
         }
-        let request = format!(r#"{{"child": {id}, "warm": {warm}}}"#);
+        let request = Request { id, warm }.encode();
         self.shared
             .channel
-            .send(request.as_bytes(), &[setup])
+            .send(&request, &[setup])
             .await
             .map_err(|error| {
                 // Dead, and not yet known to be.
@@ -357,18 +365,29 @@ async fn greet(channel: &Channel, settings: &Settings) -> io::Result<Greeting> {
         modules: &'a [(&'a str, &'a str)],
         prelude: &'a str,
         settings: &'a Settings,
+        calls: BTreeMap<&'static str, u32>,
+        filter: String,
+        guards_off: u64,
     }
     let boot = Boot {
         modules: &MODULES,
         prelude: &settings.prelude,
         settings,
+        calls: seccomp::named(),
+        filter: hex(&seccomp::filter()),
+        guards_off: native::guards(&settings.without),
     };
     let boot = sealed_memory(&serde_json::to_vec(&boot)?)?;
-    channel.send(b"boot", &[boot.as_fd()]).await?;
+    let library = sealed_memory(native::LIBRARY)?;
+    channel.send(b"boot", &[boot.as_fd(), library.as_fd()]).await?;
     let Some(message) = channel.receive().await? else {
         return Err(io::ErrorKind::UnexpectedEof.into());
     };
     Ok(serde_json::from_slice(&message.bytes)?)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Owns the process: hands its news on, and ends it when asked to.
@@ -379,37 +398,35 @@ async fn listen(shared: Arc<Shared>, mut process: Child) {
             message = shared.channel.receive() => message,
         };
         let Ok(Some(message)) = message else { break };
-        let Ok(news) = serde_json::from_slice::<News>(&message.bytes) else {
+        let Some(news) = News::decode(&message.bytes) else {
             tracing::error!("the interpreter said something unknown");
             break;
         };
         match (news, message.descriptor) {
-            (News::Started { started, pid }, Some(pidfd)) => {
+            (News::Started { id, pid }, Some(pidfd)) => {
                 let pidfd = Arc::new(pidfd);
-                shared.tell(started, ChildEvent::Started { pid, pidfd });
+                shared.tell(id, ChildEvent::Started { pid, pidfd });
             }
             (News::Started { .. }, None) => break,
             (
                 News::Ended {
-                    ended,
+                    id,
                     status,
                     cpu_micros,
                     peak_bytes,
                 },
                 _,
             ) => {
-                let cpu = Duration::from_micros(cpu_micros);
-                shared.tell(
-                    ended,
-                    ChildEvent::Ended(Ended {
-                        status,
-                        cpu,
-                        peak_bytes,
-                    }),
-                );
+                let ended = Ended {
+                    status,
+                    cpu: Duration::from_micros(cpu_micros),
+                    peak_bytes,
+                };
+                shared.tell(id, ChildEvent::Ended(ended));
             }
-            (News::Refused { refused, message }, _) => {
-                shared.tell(refused, ChildEvent::Refused { message });
+            (News::Refused { id, errno }, _) => {
+                let error = io::Error::from_raw_os_error(errno);
+                shared.tell(id, ChildEvent::Refused { error });
             }
         }
     }

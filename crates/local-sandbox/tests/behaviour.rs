@@ -201,7 +201,7 @@ async fn what_was_used_so_far_is_told_while_it_runs() {
         .await
         .unwrap();
     let told = heard.used();
-    assert!((3..=6).contains(&told.len()), "{told:?}");
+    assert!((3..=20).contains(&told.len()), "{told:?}");
     for (earlier, later) in told.iter().zip(&told[1..]) {
         assert!(
             later.wall_ms > earlier.wall_ms && later.cpu_ms >= earlier.cpu_ms,

@@ -58,7 +58,6 @@ def enter(settings):
             os.setgroups([])
             os.setresgid(settings["gid"], settings["gid"], settings["gid"])
             os.setresuid(settings["uid"], settings["uid"], settings["uid"])
-        calls.bound_capabilities()
         calls.drop_capabilities()
         calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
     os.environ["HOME"] = "/tmp"

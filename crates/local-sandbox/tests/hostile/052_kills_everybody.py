@@ -1,6 +1,6 @@
 # Signals to process groups, to everybody, to its parent.
 # expect: denied
-# off: guard setsid,landlock
+# off: guard seccomp,setsid,landlock
 # off-expect: lost
 import os
 
