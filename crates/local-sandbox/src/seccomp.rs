@@ -123,6 +123,19 @@ const UNKNOWN: &[&str] = &[
     "landlock_create_ruleset",
 ];
 
+/// Attributes beside a file's content: copying a file copies them where there are any.
+const UNSUPPORTED: &[&str] = &[
+    "getxattr",
+    "lgetxattr",
+    "fgetxattr",
+    "listxattr",
+    "llistxattr",
+    "flistxattr",
+    "setxattr",
+    "lsetxattr",
+    "fsetxattr",
+];
+
 /// What the zygote and its self-test call by number.
 const NAMED: &[&str] = &[
     "pivot_root",
@@ -149,6 +162,7 @@ const SHARED_ANONYMOUS: u32 = 0x21;
 const IOCTLS: [u32; 6] = [0x5401, 0x5413, 0x5450, 0x5451, 0x541B, 0x5421];
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
+const ENOTSUP: u32 = 95;
 
 const KILL: u32 = 0x8000_0000;
 const ALLOW: u32 = 0x7FFF_0000;
@@ -309,6 +323,9 @@ fn build(table: Table) -> Vec<Instruction> {
     on("ioctl", &ioctls);
     for name in UNKNOWN {
         on(name, &[refuse(ENOSYS)]);
+    }
+    for name in UNSUPPORTED {
+        on(name, &[refuse(ENOTSUP)]);
     }
     filter.push(refuse(EPERM));
     filter
@@ -486,7 +503,9 @@ mod tests {
                 };
                 let said = answer(&filter, &call);
                 assert!(
-                    [REFUSE | EPERM, REFUSE | ENOSYS].contains(&said),
+                    [EPERM, ENOSYS, ENOTSUP]
+                        .map(|errno| REFUSE | errno)
+                        .contains(&said),
                     "{number}: {said:#x}"
                 );
             }
@@ -496,8 +515,8 @@ mod tests {
     /// A name that no processor has would silently be left out.
     #[test]
     fn every_name_is_a_call() {
-        for name in ALLOWED.iter().chain(UNKNOWN).chain(NAMED) {
-            assert!((X86_64.number)(name).is_some() || *name == "fstatat", "{name}");
+        for name in [ALLOWED, UNKNOWN, UNSUPPORTED, NAMED].concat() {
+            assert!((X86_64.number)(name).is_some() || name == "fstatat", "{name}");
         }
         let old = [
             "open", "stat", "lstat", "readlink", "access", "dup2", "poll", "select", "rename", "mkdir",
