@@ -26,6 +26,9 @@ mod artifacts;
 mod channel;
 mod diagnosis;
 mod document;
+#[cfg(feature = "test-guards")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod generation;
 mod meter;
 #[cfg(feature = "test-guards")]

@@ -90,7 +90,7 @@ async fn judged(
         Ok(reply) => reply,
         Err(reason) => {
             if matches!(verdict, Verdict::Exited { .. }) {
-                verdict = Verdict::BrokenReply { reason };
+                verdict = Verdict::broken_reply(reason);
             }
             None
         }
@@ -210,15 +210,10 @@ async fn until_dead(
         Err(cause) => cause,
     };
     running.child.kill();
-    match timeout(REAP_DEADLINE, ended(&mut running.child)).await {
-        Ok(Ok(ended)) => Ok((Some(cause), ended)),
-        Ok(Err(error)) => Err(error),
-        Err(_) => {
-            zygote.abandon();
-            Err(SandboxError::lost(
-                "a killed program was not gone within 10 seconds",
-            ))
-        }
+    match zygote.patiently(REAP_DEADLINE, ended(&mut running.child)).await {
+        Some(Ok(ended)) => Ok((Some(cause), ended)),
+        Some(Err(error)) => Err(error),
+        None => Err(SandboxError::lost("a killed program was not gone in time")),
     }
 }
 

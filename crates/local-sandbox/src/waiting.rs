@@ -193,22 +193,14 @@ async fn said(setup: &Channel, zygote: &Zygote) -> Result<Said, NotSealed> {
     }
 }
 
-/// Whoever takes longer than this is wedged, and its zygote with it.
+/// Whoever takes longer than this is wedged, unless the zygote has its hands full with others.
 async fn within<T>(
     deadline: Duration,
     zygote: &Zygote,
     step: impl Future<Output = Result<T, NotSealed>>,
 ) -> Result<T, NotSealed> {
-    match timeout(deadline, step).await {
-        Ok(result) => result,
-        Err(_) => {
-            zygote.abandon();
-            let seconds = deadline.as_secs();
-            Err(NotSealed::Broken(plain(format!(
-                "a jail was not ready within {seconds} seconds"
-            ))))
-        }
-    }
+    let done = zygote.patiently(deadline, step).await;
+    done.unwrap_or_else(|| Err(NotSealed::Broken(plain("a jail was not ready in time"))))
 }
 
 fn died(zygote: &Zygote) -> NotSealed {

@@ -49,6 +49,8 @@ const MODULES: [(&str, &str); 6] = [
 /// Imports from a cold disk may take long; nothing takes longer than this.
 const BOOT_DEADLINE: Duration = Duration::from_secs(60);
 const LOG_BYTES: usize = 16 * 1024;
+/// So often one waits on for a zygote that is busy with others.
+const MOST_ROUNDS: usize = 6;
 
 /// What a zygote is made from.
 #[derive(Debug, Clone, Serialize)]
@@ -153,6 +155,8 @@ struct Shared {
     channel: Channel,
     children: Mutex<HashMap<u64, mpsc::UnboundedSender<ChildEvent>>>,
     log: Arc<Mutex<Vec<u8>>>,
+    /// Messages that came from it.
+    heard: AtomicU64,
     /// Asks the task that owns the process to end it.
     stop: CancellationToken,
     gone: CancellationToken,
@@ -192,6 +196,7 @@ impl Zygote {
             channel,
             children: Mutex::default(),
             log,
+            heard: AtomicU64::new(0),
             stop: CancellationToken::new(),
             gone: CancellationToken::new(),
         });
@@ -212,6 +217,24 @@ impl Zygote {
     /// Ends it at once: for one that does not answer any more.
     pub(crate) fn abandon(&self) {
         self.shared.stop.cancel();
+    }
+
+    /// Waits for what depends on it. `None` where that takes six times as long as this, and at once where it has said
+    /// nothing to anybody for so long: then it is stuck and given up. On a machine full of programs a zygote is slow,
+    /// and who gives it up ends all of them.
+    pub(crate) async fn patiently<T>(&self, silence: Duration, step: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(step);
+        for _ in 0..MOST_ROUNDS {
+            let heard = self.shared.heard.load(Ordering::Relaxed);
+            if let Ok(done) = tokio::time::timeout(silence, &mut step).await {
+                return Some(done);
+            }
+            if self.shared.heard.load(Ordering::Relaxed) == heard {
+                self.abandon();
+                return None;
+            }
+        }
+        None
     }
 
     /// Asks for a child that is set up over this socket. A warm one takes longer, and then its program less.
@@ -398,6 +421,7 @@ async fn listen(shared: Arc<Shared>, mut process: Child) {
             message = shared.channel.receive() => message,
         };
         let Ok(Some(message)) = message else { break };
+        shared.heard.fetch_add(1, Ordering::Relaxed);
         let Some(news) = News::decode(&message.bytes) else {
             tracing::error!("the interpreter said something unknown");
             break;

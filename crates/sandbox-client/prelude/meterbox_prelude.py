@@ -440,7 +440,7 @@ def _cell(value, warnings):
     if value is None or isinstance(value, (bool, str)):
         return _cut(value, MAX_CELL_CHARS) if isinstance(value, str) else value
     if isinstance(value, int):
-        return value if -_LARGEST - 1 <= value <= _LARGEST else _text(value)
+        return value if -_LARGEST - 1 <= value <= _LARGEST else _cut(_text(value), MAX_CELL_CHARS)
     if isinstance(value, float):
         if not _isfinite(value):
             if value == value:
@@ -448,7 +448,10 @@ def _cell(value, warnings):
             return None
         return value
     if isinstance(value, decimal.Decimal):
-        return format(value, "f") if value.is_finite() else None
+        if not value.is_finite():
+            return None
+        # Written out, an exponent of a billion would be as many digits.
+        return _cut(format(value, "f") if -100 < value.adjusted() < 100 else _text(value), MAX_CELL_CHARS)
     if isinstance(value, datetime.datetime):
         midnight = value.time() == datetime.time.min and value.tzinfo is None
         return value.date().isoformat() if midnight else value.isoformat()
@@ -491,10 +494,11 @@ def _charts(chart, warnings):
 
 def _chart(given):
     y = given.get("y", [])
-    spec = {"kind": _text(given.get("kind")), "y": [_text(name) for name in (y if isinstance(y, (list, tuple)) else [y])]}
+    names = y if isinstance(y, (list, tuple)) else [y]
+    spec = {"kind": _text(given.get("kind")), "y": [_cut(name, 200) for name in names[:MAX_COLUMNS]]}
     for word in _CHART_WORDS:
         if given.get(word) is not None:
-            spec[word] = _cut(_text(given[word]), 200)
+            spec[word] = _cut(given[word], 200)
     return spec
 
 

@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod dice;
+pub(crate) mod program;
+pub(crate) mod watch;
+
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,6 +15,8 @@ use std::{
 use meterbox_core::contract::Usage;
 use meterbox_local_sandbox::{LocalSandbox, LocalSandboxBuilder, runtime::Runtime};
 use meterbox_sandbox_client::{Job, Outcome, OutputSink, OutputStream, Program, Reply, Sandbox};
+
+pub(crate) const MB: u64 = 1 << 20;
 
 /// A sandbox and the folder its jobs take their inputs from.
 pub(crate) struct Fixture {
@@ -25,7 +31,7 @@ pub(crate) struct Fixture {
 pub(crate) struct Alone(#[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
 
 impl Alone {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         // The last test's zygote ends by itself, a moment after its sandbox is dropped.

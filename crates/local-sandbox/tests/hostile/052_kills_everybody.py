@@ -1,5 +1,6 @@
 # Signals to process groups, to everybody, to its parent.
 # expect: denied
+# landlock: denied | signal 9
 # off: guard seccomp,setsid,landlock
 # off-expect: lost
 import os
