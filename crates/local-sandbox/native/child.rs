@@ -39,6 +39,7 @@ const SIGKILL: usize = 9;
 
 const INPUTS: &[u8] = b"/inputs/";
 const DATA: &[u8] = b"/data/";
+const SCRATCH: &[u8] = b"/scratch";
 
 /// A child that has its own namespaces, and not yet a job.
 pub(crate) struct Child {
@@ -141,7 +142,7 @@ fn enter(config: &Config, setup: i32) -> core::result::Result<Option<Rules>, Fai
         return Ok(None);
     }
     let rules = Rules::new(config.landlock).step("landlock")?;
-    for path in config.readable().chain([c"/proc", c"/dev/zero", c"/dev/urandom"]) {
+    for path in config.readable() {
         rules.allow(path, READ).step("landlock")?;
     }
     for path in [c"/dev/null", c"/dev/full"] {
@@ -258,11 +259,16 @@ fn hear_job() -> Result<Option<Job>> {
 /// document begins.
 fn confine(config: &Config, rules: Option<Rules>, job: Job) -> core::result::Result<usize, Failure<'static>> {
     let Job { header, bytes } = job;
-    if config.namespaces != 0 {
+    let [scratch, temporary, data] = if config.namespaces != 0 {
         mounts(config, &header, bytes)?;
-    }
-    sys::change_folder(c"/scratch").step("working folder")?;
-    let scratch = sys::open(c"/scratch", O_DIRECTORY, 0).step("working folder")?;
+        [SCRATCH, b"/tmp", b"/data"].map(|path| Text::of(&[path]))
+    } else {
+        let folder = texts(bytes).next().unwrap_or_default();
+        [SCRATCH, b"/tmp", b"/data"].map(|path| Text::of(&[folder, path]))
+    };
+    let scratch_path = scratch.whole().ok_or(ENAMETOOLONG).step("working folder")?;
+    sys::change_folder(scratch_path).step("working folder")?;
+    let scratch = sys::open(scratch_path, O_DIRECTORY, 0).step("working folder")?;
     if config.has("rlimits") {
         limits(config, &header).step("limits")?;
     }
@@ -276,9 +282,20 @@ fn confine(config: &Config, rules: Option<Rules>, job: Job) -> core::result::Res
     // The change of rights took it away.
     sys::prctl(PR_SET_PDEATHSIG, SIGKILL).step("privileges")?;
     if let Some(rules) = rules {
-        rules.allow(c"/data", READ).step("landlock")?;
-        for path in [c"/scratch", c"/tmp"] {
-            rules.allow(path, WRITE).step("landlock")?;
+        for (path, access) in [
+            (scratch_path, WRITE),
+            (temporary.path(), WRITE),
+            (data.path(), READ),
+        ] {
+            rules.allow(path, access).step("landlock")?;
+        }
+        if config.namespaces == 0 {
+            // Links in its data folder lead there.
+            for (source, path) in inputs(&header, bytes) {
+                rules
+                    .allow(Text::of(&[source]).path(), READ)
+                    .about("input", path)?;
+            }
         }
         rules.enforce().step("landlock")?;
     }
@@ -327,9 +344,14 @@ fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: usize, options: &Text
     sys::mount(source, target, kind, flags, options.whole().ok_or(EINVAL)?)
 }
 
+/// What stands between a job's header and its document.
+fn texts(bytes: &'static [u8]) -> impl Iterator<Item = &'static [u8]> {
+    bytes[JobHeader::LENGTH..].split(|byte| *byte == 0)
+}
+
 /// The inputs as their places below the inputs root and their paths below the data.
 fn inputs(header: &JobHeader, bytes: &'static [u8]) -> impl Iterator<Item = (&'static [u8], &'static [u8])> {
-    let mut texts = bytes[JobHeader::LENGTH..].split(|byte| *byte == 0);
+    let mut texts = texts(bytes).skip(1);
     (0..header.inputs).map_while(move |_| Some((texts.next()?, texts.next()?)))
 }
 
@@ -371,7 +393,10 @@ fn limits(config: &Config, header: &JobHeader) -> Result<()> {
     sys::limit(DATA, config.data_bytes.saturating_add(header.memory_bytes))?;
     sys::limit(FILE_SIZE, header.file_bytes)?;
     sys::limit(FILES, header.open_files)?;
-    sys::limit(PROCESSES, header.threads)?;
+    if config.namespaces != 0 {
+        // Elsewhere it counts all the processes of a user, whosever they are.
+        sys::limit(PROCESSES, header.threads)?;
+    }
     sys::limit(STACK, header.memory_bytes.clamp(1 << 20, 8 << 20))?;
     sys::limit(SIGNALS, 64)?;
     for what in [CORE, LOCKED, QUEUES] {

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use crate::{
     numbers as nr,
-    sys::{self, ENOENT, O_DIRECTORY, O_PATH, Result},
+    sys::{self, EACCES, ENOENT, O_DIRECTORY, O_PATH, Result},
 };
 
 const WRITE_FILE: u64 = 1 << 1;
@@ -22,6 +22,16 @@ pub(crate) const WRITE: u64 =
 pub extern "C" fn jail_landlock_version() -> u32 {
     // SAFETY: asks for a number.
     unsafe { sys::call(nr::LANDLOCK_CREATE_RULESET, [0, 0, 1]) }.unwrap_or(0) as u32
+}
+
+/// Locks every file away from this process, for good, and says whether that holds: 1 if so.
+#[unsafe(no_mangle)]
+pub extern "C" fn jail_landlock_holds() -> u32 {
+    const PR_SET_NO_NEW_PRIVS: usize = 38;
+    let locked = sys::prctl(PR_SET_NO_NEW_PRIVS, 1)
+        .and_then(|_| Rules::new(jail_landlock_version().into()))
+        .and_then(Rules::enforce);
+    u32::from(locked.is_ok() && sys::open(c"/", O_DIRECTORY, 0) == Err(EACCES))
 }
 
 /// What will be left to a process, told bit by bit.

@@ -56,6 +56,11 @@ impl Text {
         &self.bytes[..self.length]
     }
 
+    /// With its zero; where it is none, the path of nothing.
+    pub(crate) fn path(&self) -> &CStr {
+        self.whole().unwrap_or(c"")
+    }
+
     /// With its zero; `None` where it did not fit or has a zero within.
     pub(crate) fn whole(&self) -> Option<&CStr> {
         if self.overflowed {

@@ -169,8 +169,9 @@ impl Failed {
     }
 }
 
-/// The beginning of a job: limits and where the rest is. After it come the inputs, each a place below the inputs root
-/// and a path below the program's data, both ended by a zero; then the document for the prelude.
+/// The beginning of a job: limits and where the rest is. After it come texts that end with a zero: the folder of the
+/// run, which is empty where it has a root of its own, and for each input its place (below the inputs root, or as the
+/// machine has it) and its path below the program's data. Then comes the document for the prelude.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct JobHeader {
     pub cpu_seconds: u64,

@@ -11,7 +11,7 @@ use meterbox_sandbox_client::{InputFile, Job, Limits, Program, SandboxError};
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::Serialize;
 
-use crate::native::wire::JobHeader;
+use crate::{folder::Folder, native::wire::JobHeader};
 
 const DATA: &str = "/data";
 
@@ -24,7 +24,6 @@ pub(crate) struct JobDocument<'a> {
     as_of: Option<String>,
     seed: u64,
     reply_bytes: u64,
-    data_dir: &'static str,
     /// For the set-up, which reads no JSON.
     #[serde(skip)]
     inputs: Vec<(String, &'a str)>,
@@ -59,7 +58,6 @@ impl<'a> JobDocument<'a> {
             as_of: job.as_of.map(|date| date.to_string()),
             seed: job.seed,
             reply_bytes: job.limits.reply_bytes,
-            data_dir: DATA,
             inputs,
             limits: header(&job.limits)?,
         })
@@ -75,17 +73,45 @@ impl<'a> JobDocument<'a> {
             as_of: None,
             seed: 0,
             reply_bytes: 0,
-            data_dir: DATA,
             inputs: Vec::new(),
             limits: header(&Limits::default())?,
         })
     }
 
-    /// The job in memory that nobody can change any more: header, inputs, document.
-    pub(crate) fn sealed(&self) -> io::Result<OwnedFd> {
+    /// A folder for its run on a machine where it has no root of its own, with links to its inputs in their root.
+    pub(crate) fn folder(&self, base: &Folder, inputs_root: Option<&str>) -> io::Result<Folder> {
+        base.for_run(&self.on_machine(inputs_root))
+    }
+
+    /// The inputs as the machine has them.
+    fn on_machine(&self, inputs_root: Option<&str>) -> Vec<(String, &'a str)> {
+        let root = inputs_root.unwrap_or_default();
+        self.inputs
+            .iter()
+            .map(|(source, path)| (format!("{root}/{source}"), *path))
+            .collect()
+    }
+
+    /// The job in memory that nobody can change any more: header, folder, inputs, document.
+    pub(crate) fn sealed(&self, folder: Option<&Folder>, inputs_root: Option<&str>) -> io::Result<OwnedFd> {
+        #[derive(Serialize)]
+        struct Placed<'a> {
+            #[serde(flatten)]
+            job: &'a JobDocument<'a>,
+            folder: &'a str,
+            data_dir: String,
+        }
         let mut bytes = vec![0; JobHeader::LENGTH];
-        for (source, path) in &self.inputs {
-            bytes.extend([source.as_bytes(), &[0], path.as_bytes(), &[0]].concat());
+        let mut say = |text: &str| {
+            bytes.extend_from_slice(text.as_bytes());
+            bytes.push(0);
+        };
+        let place = folder.map_or("", Folder::path);
+        say(place);
+        let on_machine = folder.map(|_| self.on_machine(inputs_root));
+        for (source, path) in on_machine.as_ref().unwrap_or(&self.inputs) {
+            say(source);
+            say(path);
         }
         let folders = self.inputs.iter().map(|(_, path)| path.matches('/').count());
         let header = JobHeader {
@@ -95,7 +121,12 @@ impl<'a> JobDocument<'a> {
             ..self.limits
         };
         bytes[..JobHeader::LENGTH].copy_from_slice(&header.encode());
-        serde_json::to_writer(&mut bytes, self)?;
+        let placed = Placed {
+            job: self,
+            folder: place,
+            data_dir: format!("{place}{DATA}"),
+        };
+        serde_json::to_writer(&mut bytes, &placed)?;
         sealed_memory(&bytes)
     }
 }

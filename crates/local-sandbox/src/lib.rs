@@ -26,6 +26,7 @@ mod artifacts;
 mod channel;
 mod diagnosis;
 mod document;
+mod folder;
 #[cfg(feature = "test-guards")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -35,14 +36,17 @@ mod meter;
 mod naive;
 mod native;
 mod pool;
+mod probe;
 mod reply;
 mod run;
 pub mod runtime;
 mod sandbox;
 mod seccomp;
 mod streams;
+mod tier;
 mod waiting;
 mod zygote;
 
 pub use diagnosis::{Check, Diagnosis};
 pub use sandbox::{LocalSandbox, LocalSandboxBuilder};
+pub use tier::{Tier, UnknownTier};

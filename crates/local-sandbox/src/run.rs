@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     artifacts,
     document::JobDocument,
+    folder::Folder,
     meter::{Meter, millis},
     pool::Pool,
     reply,
@@ -41,6 +42,8 @@ struct Running {
     streams: Streams,
     scratch: OwnedFd,
     meter: Meter,
+    /// Where it has no root of its own; gone with it.
+    _folder: Option<Folder>,
 }
 
 pub(crate) async fn run(
@@ -173,7 +176,12 @@ async fn start(
             error,
         ))
     };
-    let job = document.sealed().map_err(no_room)?;
+    let inputs = zygote.inputs.as_deref();
+    let folder = match &zygote.folder {
+        None => None,
+        Some(base) => Some(document.folder(base, inputs).map_err(no_room)?),
+    };
+    let job = document.sealed(folder.as_ref(), inputs).map_err(no_room)?;
     let (streams, ends) = Streams::new(limits, sink).map_err(no_room)?;
     let descriptors = [&job, &ends.stdout, &ends.stderr, &ends.reply].map(AsFd::as_fd);
     let sealed = 'sealed: {
@@ -195,6 +203,7 @@ async fn start(
         streams,
         scratch: sealed.scratch,
         meter,
+        _folder: folder,
     })
 }
 

@@ -29,19 +29,22 @@ use crate::{
     channel::Channel,
     diagnosis,
     document::sealed_memory,
+    folder::Folder,
     native::{
         self,
         wire::{Failed, News, Request, STEPS},
     },
     seccomp,
+    tier::Tier,
 };
 
 const BOOTSTRAP: &str = include_str!("../zygote/bootstrap.py");
 /// In the order they need each other.
-const MODULES: [(&str, &str); 6] = [
+const MODULES: [(&str, &str); 7] = [
     ("calls", include_str!("../zygote/calls.py")),
     ("jail", include_str!("../zygote/jail.py")),
     ("root", include_str!("../zygote/root.py")),
+    ("probe", include_str!("../zygote/probe.py")),
     ("selftest", include_str!("../zygote/selftest.py")),
     ("child", include_str!("../zygote/child.py")),
     ("main", include_str!("../zygote/main.py")),
@@ -144,6 +147,11 @@ pub(crate) struct Ended {
 #[derive(Debug)]
 pub(crate) struct Zygote {
     pub(crate) ready: Ready,
+    pub(crate) tier: Tier,
+    /// Where there are no roots of their own for it and its children.
+    pub(crate) folder: Option<Folder>,
+    /// The folder that inputs lie in, on the machine.
+    pub(crate) inputs: Option<String>,
     #[cfg(feature = "test-guards")]
     pub(crate) without: Vec<&'static str>,
     shared: Arc<Shared>,
@@ -173,14 +181,20 @@ pub(crate) struct ChildHandle {
 
 impl Zygote {
     /// Starts one. Fails closed: where anything of the jail cannot be had, there is no zygote.
-    pub(crate) async fn start(settings: &Settings) -> Result<Self, SandboxError> {
+    pub(crate) async fn start(settings: &Settings, tier: Tier) -> Result<Self, SandboxError> {
         let (channel, theirs) = Channel::pair().map_err(platform("no socket for the interpreter"))?;
-        let mut process = spawn(settings, theirs)?;
+        let folder = if tier.has_namespaces() {
+            None
+        } else {
+            Some(Folder::new(settings.uid, settings.gid).map_err(platform("no folder for runs"))?)
+        };
+        let mut process = spawn(settings, theirs, folder.as_ref())?;
         let log = Arc::new(Mutex::new(Vec::new()));
         if let Some(stderr) = process.stderr.take() {
             tokio::spawn(keep_log(stderr, Arc::clone(&log)));
         }
-        let greeting = tokio::time::timeout(BOOT_DEADLINE, greet(&channel, settings)).await;
+        let greeting =
+            tokio::time::timeout(BOOT_DEADLINE, greet(&channel, settings, tier, folder.as_ref())).await;
         let ready = match greeting {
             Ok(Ok(Greeting::Ready(ready))) => ready,
             Ok(Ok(Greeting::Failed(failed))) => return Err(diagnosis::unavailable(&failed)),
@@ -203,6 +217,9 @@ impl Zygote {
         tokio::spawn(listen(Arc::clone(&shared), process));
         Ok(Self {
             ready,
+            tier,
+            folder,
+            inputs: settings.inputs.clone(),
             #[cfg(feature = "test-guards")]
             without: settings.without.clone(),
             shared,
@@ -342,10 +359,12 @@ fn kill(pidfd: &OwnedFd) {
     let _ = pidfd_send_signal(pidfd, Signal::KILL);
 }
 
-fn spawn(settings: &Settings, control: OwnedFd) -> Result<Child, SandboxError> {
+fn spawn(settings: &Settings, control: OwnedFd, folder: Option<&Folder>) -> Result<Child, SandboxError> {
+    let home = folder.map_or("/tmp", Folder::path);
+    let fonts = format!("{home}/matplotlib");
     // Its whole environment. The hash seed is fixed so that a run can be repeated exactly.
     let environment = [
-        ("HOME", "/tmp"),
+        ("HOME", home),
         // Arrow's allocator would start a thread, and the zygote may have one only.
         ("JE_ARROW_MALLOC_CONF", "background_thread:false"),
         ("LANG", "C.UTF-8"),
@@ -353,8 +372,8 @@ fn spawn(settings: &Settings, control: OwnedFd) -> Result<Child, SandboxError> {
         // An arena per thread would use up the limit on address space.
         ("MALLOC_ARENA_MAX", "2"),
         ("MPLBACKEND", "Agg"),
-        // In the zygote's own root; it takes the font cache there.
-        ("MPLCONFIGDIR", "/tmp/matplotlib"),
+        // In its own root or folder; it takes the font cache there.
+        ("MPLCONFIGDIR", &fonts),
         ("OMP_NUM_THREADS", "1"),
         ("OPENBLAS_NUM_THREADS", "1"),
         ("PYTHONDONTWRITEBYTECODE", "1"),
@@ -382,12 +401,59 @@ fn spawn(settings: &Settings, control: OwnedFd) -> Result<Child, SandboxError> {
         })
 }
 
-async fn greet(channel: &Channel, settings: &Settings) -> io::Result<Greeting> {
+/// Starts a process that probes this machine and ends, and takes what it says.
+pub(crate) async fn probe(settings: &Settings) -> Result<Vec<u8>, SandboxError> {
+    let (channel, theirs) = Channel::pair().map_err(platform("no socket for the probes"))?;
+    let mut process = spawn(settings, theirs, None)?;
+    let said = async {
+        boot(&channel, settings, Tier::Namespaces, None, true).await?;
+        channel.receive().await
+    };
+    let said = said.await;
+    let _ = process.kill().await;
+    match said {
+        Ok(Some(message)) => Ok(message.bytes),
+        Ok(None) => Err(plain("the probes of this machine broke off")),
+        Err(error) => Err(SandboxError::platform(
+            "the probes of this machine broke off",
+            error,
+        )),
+    }
+}
+
+async fn greet(
+    channel: &Channel,
+    settings: &Settings,
+    tier: Tier,
+    folder: Option<&Folder>,
+) -> io::Result<Greeting> {
+    boot(channel, settings, tier, folder, false).await?;
+    let Some(message) = channel.receive().await? else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
+    Ok(serde_json::from_slice(&message.bytes)?)
+}
+
+async fn boot(
+    channel: &Channel,
+    settings: &Settings,
+    tier: Tier,
+    folder: Option<&Folder>,
+    probe: bool,
+) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Placed<'a> {
+        #[serde(flatten)]
+        settings: &'a Settings,
+        tier: &'static str,
+        folder: &'a str,
+    }
     #[derive(Serialize)]
     struct Boot<'a> {
         modules: &'a [(&'a str, &'a str)],
         prelude: &'a str,
-        settings: &'a Settings,
+        settings: Placed<'a>,
+        probe: bool,
         calls: BTreeMap<&'static str, u32>,
         filter: String,
         guards_off: u64,
@@ -395,18 +461,19 @@ async fn greet(channel: &Channel, settings: &Settings) -> io::Result<Greeting> {
     let boot = Boot {
         modules: &MODULES,
         prelude: &settings.prelude,
-        settings,
+        settings: Placed {
+            settings,
+            tier: tier.name(),
+            folder: folder.map_or("", Folder::path),
+        },
+        probe,
         calls: seccomp::named(),
         filter: hex(&seccomp::filter()),
         guards_off: native::guards(&settings.without),
     };
     let boot = sealed_memory(&serde_json::to_vec(&boot)?)?;
     let library = sealed_memory(native::LIBRARY)?;
-    channel.send(b"boot", &[boot.as_fd(), library.as_fd()]).await?;
-    let Some(message) = channel.receive().await? else {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    };
-    Ok(serde_json::from_slice(&message.bytes)?)
+    channel.send(b"boot", &[boot.as_fd(), library.as_fd()]).await
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,6 +1,10 @@
 //! Ordinary programs, each a file under `corpus/` whose first line says its answer. That they run shows that the list
 //! of system calls, the folders and the limits leave what analysis needs.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and the sandbox lives in real time"
+)]
 #![expect(
     clippy::future_not_send,
     reason = "a test holds its turn, which stays on its thread"

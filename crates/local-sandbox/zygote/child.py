@@ -50,10 +50,12 @@ def _warm(zygote):
 def _execute(zygote, job):
     _open_streams()
     _seed(job["seed"])
+    if job["folder"]:
+        _move_temporary_files(job["folder"])
     if job["mode"] == "selftest":
         from meterbox_zygote import selftest
 
-        return selftest.run(_send_reply)
+        return selftest.run(_send_reply, zygote.tier)
     code = zygote.prelude.run(job, _send_reply)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -61,6 +63,14 @@ def _execute(zygote, job):
         except (OSError, ValueError, AttributeError):
             pass
     return code if isinstance(code, int) else 1
+
+
+def _move_temporary_files(folder):
+    """Where there is no root of its own, /tmp is everybody's."""
+    os.environ["HOME"] = os.environ["TMPDIR"] = f"{folder}/tmp"
+    tempfile = sys.modules.get("tempfile")
+    if tempfile is not None:
+        tempfile.tempdir = None
 
 
 def _open_streams():

@@ -32,6 +32,10 @@ class Jail:
         ctypes.pythonapi.PyObject_SetArenaAllocator(ctypes.byref(ctypes.c_byte.in_dll(self._library, "JAIL_ARENAS")))
         self.landlock = self._library.jail_landlock_version()
 
+    def can_lock_folders(self):
+        """Locks all files for this process, for good, and says whether that holds."""
+        return self._library.jail_landlock_holds() == 1
+
     def settle(self):
         """What is in memory now is what every child is born with."""
         self._library.jail_close_arenas()

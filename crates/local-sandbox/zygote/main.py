@@ -13,7 +13,7 @@ import sys
 import time
 import types
 
-from meterbox_zygote import calls, child, root
+from meterbox_zygote import calls, child, probe, root
 from meterbox_zygote.jail import OVER, Jail
 
 
@@ -28,7 +28,12 @@ class Zygote:
         _reserve_places()
         self.control, self._guards_off = control, boot["guards_off"]
         self._filter = bytes.fromhex(boot["filter"])
-        self._readable = root.enter(settings)
+        self.tier = settings["tier"]
+        self._namespaces = child.NAMESPACES if self.tier in ("ns", "ns+cg") else 0
+        if self._namespaces:
+            self._readable = [*root.enter(settings), "/proc"]
+        else:
+            self._readable = root.stay(settings)
         self.uid, self._gid = os.getuid(), os.getgid()
         _take_font_cache(settings["font_cache"])
         self.prelude = types.ModuleType("meterbox_prelude")
@@ -51,14 +56,14 @@ class Zygote:
             alive_read=self._alive[0],
             alive_write=self._alive[1],
             guards_off=self._guards_off,
-            namespaces=child.NAMESPACES,
+            namespaces=self._namespaces,
             uid=self.uid,
             gid=self._gid,
-            landlock=self.jail.landlock,
+            landlock=0 if self.tier == "seccomp" else self.jail.landlock,
             virtual_bytes=self.baseline["virtual"],
             data_bytes=self.baseline["data"],
             filter=self._filter,
-            readable=self._readable,
+            readable=[*self._readable, "/dev/zero", "/dev/urandom"],
         )
         if state != OVER:
             self.control.detach()
@@ -129,6 +134,10 @@ def main(control, boot):
     """Runs until the supervisor hangs up."""
     os.setsid()
     try:
+        if boot["probe"]:
+            calls.NR.update(boot["calls"])
+            probe.run(control, boot, Jail(boot["library"]))
+            return 0
         zygote = Zygote(control, boot)
     except BaseException as error:
         import traceback
@@ -142,7 +151,7 @@ def main(control, boot):
         "python": sys.version.split()[0],
         "packages": _packages(),
         "baseline": zygote.baseline,
-        "landlock": zygote.jail.landlock,
+        "landlock": 0 if zygote.tier == "seccomp" else zygote.jail.landlock,
         "uid": zygote.uid,
     }
     control.send(json.dumps({"ready": ready}).encode())

@@ -29,8 +29,9 @@ def _locked(path):
     return False
 
 
-def checks():
+def checks(tier):
     """From check to whether it holds."""
+    own_namespaces = tier in ("ns", "ns+cg")
     found = {
         # First: a fork that works has to end at once.
         "a program cannot fork": _cannot_fork(),
@@ -41,10 +42,13 @@ def checks():
         "a program cannot trace": _fails("ptrace", 0, 0, 0, 0),
         "a program cannot mount": _fails("mount", 0, 0, 0, 0, 0),
         "a program cannot use io_uring": _fails("io_uring_setup", 1, 0, expected=(errno.ENOSYS,)),
-        "allowed calls work": os.getpid() == 1 and len(os.urandom(8)) == 8,
-        "other inputs are hidden": _locked("/inputs"),
+        "allowed calls work": (os.getpid() == 1) == own_namespaces and len(os.urandom(8)) == 8,
         "its root is read-only": not os.access("/", os.W_OK),
     }
+    if own_namespaces:
+        found["other inputs are hidden"] = _locked("/inputs")
+    if tier == "landlock":
+        found["the machine's files are locked"] = _locked("/") and _locked("/etc") and _locked("/home")
     if os.path.exists("/proc/self/status"):
         status = _status()
         found["a program has no capabilities"] = int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
@@ -63,6 +67,6 @@ def _cannot_fork():
     return False
 
 
-def run(send_reply):
-    send_reply(json.dumps({"value": checks()}).encode())
+def run(send_reply, tier):
+    send_reply(json.dumps({"value": checks(tier)}).encode())
     return 0
