@@ -177,7 +177,19 @@ pub(crate) fn below(least: Tier, best: Option<Tier>, name: &str, probe: &Probe) 
                 .to_owned()
         }
         name if name.starts_with("use of") => "ask for the tier ns".to_owned(),
-        _ => namespaces_fix(probe.errno),
+        _ => match unavailable(&FailedStep {
+            step: if probe.step.is_empty() {
+                "namespaces"
+            } else {
+                &probe.step
+            }
+            .to_owned(),
+            errno: probe.errno,
+            message: String::new(),
+        }) {
+            SandboxError::Unavailable { fix, .. } => fix,
+            _ => namespaces_fix(probe.errno),
+        },
     };
     let weaker = match best {
         Some(best) if best < least => format!("; or accept less: set the sandbox's least tier to {best}"),

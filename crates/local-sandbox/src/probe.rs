@@ -36,6 +36,9 @@ pub(crate) struct Probe {
     pub(crate) errno: i32,
     /// What was found, good or bad.
     pub(crate) found: String,
+    /// The step of a jail's set-up that failed, where it is one.
+    #[serde(default)]
+    pub(crate) step: String,
 }
 
 impl Probes {
@@ -92,6 +95,7 @@ const NOT_TRIED: &Probe = &Probe {
     works: false,
     errno: 0,
     found: String::new(),
+    step: String::new(),
 };
 
 #[cfg(test)]
@@ -104,6 +108,7 @@ mod tests {
             works: !without.contains(&name),
             errno: 1,
             found: "refused".to_owned(),
+            step: String::new(),
         };
         Probes {
             probed: names

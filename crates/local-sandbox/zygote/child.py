@@ -67,10 +67,9 @@ def _execute(zygote, job):
 
 def _move_temporary_files(folder):
     """Where there is no root of its own, /tmp is everybody's."""
-    os.environ["HOME"] = os.environ["TMPDIR"] = f"{folder}/tmp"
-    tempfile = sys.modules.get("tempfile")
-    if tempfile is not None:
-        tempfile.tempdir = None
+    import tempfile
+
+    os.environ["HOME"] = tempfile.tempdir = f"{folder}/tmp"
 
 
 def _open_streams():

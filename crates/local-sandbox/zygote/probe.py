@@ -44,7 +44,8 @@ def _apart(probe):
         try:
             result = {"works": True, "errno": 0, "found": probe() or ""}
         except (OSError, SetupError) as error:
-            result = {"works": False, "errno": error.errno or 0, "found": str(error)}
+            step = getattr(error, "step", "")
+            result = {"works": False, "errno": error.errno or 0, "found": str(error), "step": step}
         except BaseException as error:
             result = {"works": False, "errno": 0, "found": repr(error)}
         os.write(write, json.dumps(result).encode())

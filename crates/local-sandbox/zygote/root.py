@@ -82,8 +82,9 @@ def stay(settings):
     os.environ["HOME"] = settings["folder"]
     if "own-root" in settings["without"]:
         return ["/"]
-    # Without a network namespace, DuckDB and others look at what the whole machine has.
-    machine = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu", "/sys/fs/cgroup")
+    # What is there and cannot be read is an error to many: DuckDB looks at control groups, others at the types of files.
+    machine = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu", "/sys/fs/cgroup",
+               "/etc/mime.types", "/etc/ssl/openssl.cnf", "/etc/localtime")  # fmt: skip
     return [os.path.realpath(path) for path in (*_SYSTEM, *settings["readable"], *_EXTRAS)] + list(machine)
 
 
