@@ -244,9 +244,9 @@ def check_hostile_answer(page):
     page.wait("the hostile answer is open", lambda: page.all(f'#answer .answer[data-id="{identity}"] table.result'))
     foreign = page.js("return document.querySelectorAll('#answer :is(script, img, iframe, object, embed, [onerror], [href^=javascript])').length")
     assert foreign == 0, "an answer became markup"
-    names = page.js("return [...document.querySelectorAll('#answer th')].map((head) => head.dataset.name)")
+    names = page.js("return [...document.querySelectorAll('#answer table.result th')].map((head) => head.dataset.name)")
     assert names == MARKUP, names
-    cells = page.js("return [...document.querySelectorAll('#answer tbody tr')].map((row) => row.cells[0].textContent)")
+    cells = page.js("return [...document.querySelectorAll('#answer table.result tbody tr')].map((row) => row.cells[0].textContent)")
     assert cells == MARKUP, cells
 
 

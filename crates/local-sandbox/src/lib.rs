@@ -9,7 +9,8 @@
 //!
 //! The supervisor in this crate never forks. It decides how a run ended from what it sees from outside: the
 //! exit status, the clock, the processor time, the memory, the bytes in the pipes. What the program says
-//! (reply, output, files) is handed over as bytes that nobody has believed.
+//! (reply, output, files) is handed over as bytes that nobody has believed. `SECURITY.md` says what is promised, which
+//! test shows it, and what is not defended.
 //!
 //! Where the machine cannot give all of this, nothing weaker is used: every call is
 //! [`SandboxError::Unavailable`](meterbox_sandbox_client::SandboxError::Unavailable), naming what is missing

@@ -1,9 +1,5 @@
 //! Runs kept apart: two tenants side by side, one run after another, and programs that are hardly programs.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(
-    clippy::future_not_send,
-    reason = "a test holds its turn, which stays on its thread"
-)]
 
 mod common;
 

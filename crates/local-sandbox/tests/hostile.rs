@@ -30,7 +30,7 @@ use common::{
 
 /// So many run side by side: enough that those that wait for their time to end do not wait one by one.
 const AT_ONCE: usize = 6;
-const READY: usize = 2;
+const READY: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_program_is_contained() {

@@ -2,10 +2,6 @@
 //!
 //! `METERBOX_SOAK=1` makes it 10,000 quick runs and 1,000 that run out of time; otherwise it is a fiftieth of that.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(
-    clippy::future_not_send,
-    reason = "a test holds its turn, which stays on its thread"
-)]
 
 mod common;
 

@@ -5,10 +5,6 @@
     clippy::disallowed_methods,
     reason = "a test that cannot go on fails, and the sandbox lives in real time"
 )]
-#![expect(
-    clippy::future_not_send,
-    reason = "a test holds its turn, which stays on its thread"
-)]
 
 mod common;
 
@@ -354,7 +350,7 @@ fn lowered(resource: Resource, to: u64) -> Rlimit {
     let before = getrlimit(resource);
     let lowered = Rlimit {
         current: Some(to),
-        ..before.clone()
+        ..before
     };
     setrlimit(resource, lowered).unwrap();
     before

@@ -1,5 +1,10 @@
 //! What the tests share: a sandbox, its inputs, and short ways to run programs.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::future_not_send,
+    reason = "the sandbox lives in real time, and a test holds its turn, which stays on its thread"
+)]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod dice;

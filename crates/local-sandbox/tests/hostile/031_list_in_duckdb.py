@@ -1,5 +1,5 @@
 # A list of millions of numbers inside DuckDB.
-# expect: denied | error MemoryError | signal 11 | signal 6
+# expect: denied | error MemoryError | signal 11 | signal 6 | silent 127
 # limits: memory=96
 # off: limits memory=2048
 import duckdb

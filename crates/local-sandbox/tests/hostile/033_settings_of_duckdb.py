@@ -1,5 +1,5 @@
 # DuckDB told that it has a hundred gigabytes and as many threads as it likes.
-# expect: denied | error MemoryError | signal 11 | signal 6
+# expect: denied | error MemoryError | signal 11 | signal 6 | silent 127
 # limits: memory=128 threads=16
 # off: limits memory=8192 threads=300
 import duckdb

@@ -1,6 +1,6 @@
 # Becomes somebody else, or takes capabilities.
 # expect: denied
-# off: guard seccomp,capabilities
+# off: guard seccomp,capabilities,landlock
 import ctypes, os
 
 libc = ctypes.CDLL(None, use_errno=True)

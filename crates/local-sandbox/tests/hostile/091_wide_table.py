@@ -1,5 +1,5 @@
 # A table of two lines and a column for every byte of a megabyte.
-# expect: denied | memory
+# expect: denied | memory | error MemoryError
 # limits: memory=24
 # off: limits memory=1024
 import io, pandas

@@ -1,7 +1,7 @@
 # A name for itself that reads like numbers, where its use of the processor is looked up.
 # expect: denied
 # uses: cpu=0.3
-# off: guard landlock,dumpable
+# off: guard dumpable,landlock
 import time
 
 try:
