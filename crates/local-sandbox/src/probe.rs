@@ -13,6 +13,8 @@ use crate::{
 
 /// Each probe has two seconds of its own; this is for all of them and an interpreter's start.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// No process, no memory, no descriptor.
+const FULL: [i32; 4] = [11, 12, 23, 24];
 const NAMESPACES: &str = "user and mount namespaces";
 const NETWORK: &str = "network namespace";
 const THREADS: &str = "thread limit of a namespace";
@@ -46,12 +48,25 @@ impl Probes {
     pub(crate) async fn run(settings: &Settings) -> Result<Self, SandboxError> {
         let said = tokio::time::timeout(DEADLINE, zygote::probe(settings)).await;
         match said {
-            Ok(Ok(bytes)) => serde_json::from_slice(&bytes)
-                .map_err(|error| SandboxError::platform("the probes said something unknown", error)),
+            Ok(Ok(bytes)) => serde_json::from_slice::<Self>(&bytes)
+                .map_err(|error| SandboxError::platform("the probes said something unknown", error))?
+                .unless_full(),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(SandboxError::platform(
                 "the probes of this machine did not end",
                 io::Error::from(io::ErrorKind::TimedOut),
+            )),
+        }
+    }
+
+    /// On a full machine nothing can be tried; that says nothing about it.
+    fn unless_full(self) -> Result<Self, SandboxError> {
+        let full = |probe: &&Probe| !probe.works && FULL.contains(&probe.errno);
+        match self.probed.values().find(full) {
+            None => Ok(self),
+            Some(probe) => Err(SandboxError::platform(
+                "the machine has no room to try what it gives",
+                io::Error::from_raw_os_error(probe.errno),
             )),
         }
     }

@@ -77,6 +77,10 @@ def _drop_root(settings):
 
 def _unshare(settings, namespaces):
     """As a child of the zygote gets it: in a user namespace of its own, made by a plain user."""
+    if os.geteuid() == 0:
+        # The zygote's own, which a root without rights cannot have.
+        with Step("namespaces"):
+            calls.call("unshare", calls.CLONE_NEWNS | calls.CLONE_NEWNET | calls.CLONE_NEWIPC | calls.CLONE_NEWUTS)
     with Step("user"):
         _drop_root(settings)
         # The change of user closed /proc/self to it.
@@ -130,7 +134,9 @@ def _thread_limit(settings):
                 signal.pause()
             made.append(pid)
     except BlockingIOError:
-        pass
+        if not made:
+            # Not a limit of the namespace: there is no room for a process at all.
+            raise
     for pid in made:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
