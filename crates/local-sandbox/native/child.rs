@@ -128,6 +128,9 @@ fn enter(config: &Config, setup: i32) -> core::result::Result<Option<Rules>, Fai
         sys::setsid();
     }
     keep_only(config, setup).step("child")?;
+    // Where memory runs out, a program goes before its zygote. Its own /proc/self has to be its own for that.
+    sys::prctl(PR_SET_DUMPABLE, 1).step("child")?;
+    let _ = sys::write_file(c"/proc/self/oom_score_adj", b"500");
     if config.namespaces != 0 {
         own_user(config)?;
         sys::mount(c"none", c"/", c"", MS_REC | MS_PRIVATE, c"").step("mounts")?;
@@ -189,9 +192,7 @@ fn own_user(config: &Config) -> core::result::Result<(), Failure<'static>> {
         line.push(b" 1");
         sys::write_file(path, line.bytes())
     };
-    // Without it, /proc/self belongs to the machine's root.
-    sys::prctl(PR_SET_DUMPABLE, 1)
-        .and_then(|_| sys::write_file(c"/proc/self/setgroups", b"deny"))
+    sys::write_file(c"/proc/self/setgroups", b"deny")
         .and_then(|()| map(c"/proc/self/uid_map", config.uid))
         .and_then(|()| map(c"/proc/self/gid_map", config.gid))
         .step("id maps")?;

@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -52,6 +52,7 @@ const MODULES: [(&str, &str); 7] = [
 /// Imports from a cold disk may take long; nothing takes longer than this.
 const BOOT_DEADLINE: Duration = Duration::from_secs(60);
 const LOG_BYTES: usize = 16 * 1024;
+const LOOK: Duration = Duration::from_millis(250);
 /// So often one waits on for a zygote that is busy with others.
 const MOST_ROUNDS: usize = 6;
 
@@ -165,6 +166,8 @@ struct Shared {
     log: Arc<Mutex<Vec<u8>>>,
     /// Messages that came from it.
     heard: AtomicU64,
+    /// It is stuck, and the next one has its place.
+    retired: AtomicBool,
     /// Asks the task that owns the process to end it.
     stop: CancellationToken,
     gone: CancellationToken,
@@ -211,6 +214,7 @@ impl Zygote {
             children: Mutex::default(),
             log,
             heard: AtomicU64::new(0),
+            retired: AtomicBool::new(false),
             stop: CancellationToken::new(),
             gone: CancellationToken::new(),
         });
@@ -228,7 +232,13 @@ impl Zygote {
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        !self.shared.gone.is_cancelled() && !self.shared.stop.is_cancelled()
+        let ending = self.shared.gone.is_cancelled() || self.shared.stop.is_cancelled();
+        !ending && !self.shared.retired.load(Ordering::Relaxed)
+    }
+
+    /// Asks nothing more of it. What runs in its children goes on; it ends with the last who holds it.
+    pub(crate) fn retire(&self) {
+        self.shared.retired.store(true, Ordering::Relaxed);
     }
 
     /// Ends it at once: for one that does not answer any more.
@@ -247,7 +257,7 @@ impl Zygote {
                 return Some(done);
             }
             if self.shared.heard.load(Ordering::Relaxed) == heard {
-                self.abandon();
+                self.retire();
                 return None;
             }
         }
@@ -324,14 +334,19 @@ impl ChildHandle {
         event
     }
 
+    /// Waits for the end of its process, told or not; a look now and then is enough.
+    pub(crate) fn end(&self) -> impl Future<Output = ()> + Send + use<> {
+        let pidfd = self.pidfd.clone();
+        async move {
+            while pidfd.as_deref().is_some_and(|pidfd| !has_ended(pidfd)) {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+
     /// Whether its process has ended, told or not.
     pub(crate) fn has_ended(&self) -> bool {
-        let Some(pidfd) = &self.pidfd else {
-            return true;
-        };
-        let mut poll = [PollFd::new(pidfd, PollFlags::IN)];
-        // An end is what makes it readable.
-        !matches!(rustix::event::poll(&mut poll, Some(&Timespec::default())), Ok(0))
+        self.pidfd.as_deref().is_none_or(has_ended)
     }
 
     pub(crate) fn kill(&self) {
@@ -352,6 +367,12 @@ impl Drop for ChildHandle {
             }
         }
     }
+}
+
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut poll = [PollFd::new(pidfd, PollFlags::IN)];
+    // An end is what makes it readable.
+    !matches!(rustix::event::poll(&mut poll, Some(&Timespec::default())), Ok(0))
 }
 
 fn kill(pidfd: &OwnedFd) {
