@@ -127,7 +127,7 @@ impl Hostile {
     }
 
     pub(crate) fn program(&self, parameters: serde_json::Value) -> Program {
-        let code = self.code.clone();
+        let code = super::placed(&self.code);
         if self.analysis {
             return Program::Analysis { code };
         }

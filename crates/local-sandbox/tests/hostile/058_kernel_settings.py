@@ -1,5 +1,6 @@
-# Settings of the kernel, and control groups.
+# Settings of the kernel, and control groups. Behind Landlock alone, control groups can be listed: DuckDB asks.
 # expect: denied
+# landlock: worked
 # off: guard own-proc,landlock
 import os
 

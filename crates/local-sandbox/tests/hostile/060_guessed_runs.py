@@ -1,5 +1,6 @@
 # What other runs have: their folders, by the numbers that they might have, and what lies in its own from before.
 # expect: denied
+# landlock: denied | worked
 # off: guard own-proc,landlock
 import os
 
