@@ -21,6 +21,12 @@ from window import Window
 
 URL, SCREENSHOTS = sys.argv[1].rstrip("/"), Path(sys.argv[2])
 QUESTION = "top 5 products by revenue"
+MARKUP = ["<script>document.title = 'harm'</script>", "<img src=x onerror=alert(1)>", "</td></table>", "javascript:alert(1)", "__proto__", "=1+1"]
+HOSTILE = f"""words = {MARKUP!r}
+print(words[0])
+result = pd.DataFrame({{word: words for word in words}})
+chart = {{'kind': 'bar', 'x': words[0], 'y': words[1], 'title': words[0], 'unit': words[1]}}
+"""
 NONSENSE = "flibbertigibbet of the zorblax"
 PATIENCE = 180  # seconds; the first answer may have to prepare the sandbox and type the data
 
@@ -231,6 +237,19 @@ def check_history(page):
     page.wait("its address opens it too", lambda: page.all(f'#answer .answer[data-id="{identity}"]'))
 
 
+def check_hostile_answer(page):
+    """Markup in names, cells, titles and output is shown as the text it is."""
+    identity = api("/api/execute", {"code": HOSTILE})["id"]
+    page.open(f"/#a={identity}")
+    page.wait("the hostile answer is open", lambda: page.all(f'#answer .answer[data-id="{identity}"] table.result'))
+    foreign = page.js("return document.querySelectorAll('#answer :is(script, img, iframe, object, embed, [onerror], [href^=javascript])').length")
+    assert foreign == 0, "an answer became markup"
+    names = page.js("return [...document.querySelectorAll('#answer table.result th')].map((head) => head.dataset.name)")
+    assert names == MARKUP, names
+    cells = page.js("return [...document.querySelectorAll('#answer table.result tbody tr')].map((row) => row.cells[0].textContent)")
+    assert cells == MARKUP, cells
+
+
 def check_narrow(page):
     for width, dark in [(360, False), (360, True), (320, False)]:
         page.show(width, 740, dark)
@@ -309,6 +328,7 @@ def look(page):
     check_refusal(page)
     check_empty_question(page)
     check_history(page)
+    check_hostile_answer(page)
     check_narrow(page)
     page.show(1280, 900, dark=True)
     page.open()

@@ -307,6 +307,37 @@ fn hostile_scripts_end_and_the_data_stays() {
 }
 
 #[test]
+fn what_a_terminal_would_obey_reaches_it_inert() {
+    let terminal = Terminal::new();
+    let data = terminal.write("sales.csv", SALES).display().to_string();
+    let words = "'\\x1b]0;title\\x07\\x1b]52;c;aGFybQ==\\x07\\x1b]8;;http://127.0.0.1\\x07\\x9b2J\\r\\u202e'";
+    terminal.write(
+        "answers.py",
+        format!("words = {words}\nprint(words)\nresult = pd.DataFrame({{words: [words, words]}})\n"),
+    );
+    terminal.write(
+        "raises.py",
+        format!("words = {words}\nprint(words)\nraise ValueError(words)\n"),
+    );
+    for (script, more) in [
+        ("answers.py", "--show-code"),
+        ("raises.py", "--show-code"),
+        ("answers.py", "--json"),
+        ("raises.py", "--json"),
+    ] {
+        let ended = terminal.run(&["run", script, "--data", &data, more]);
+        for said in [&ended.stdout, &ended.stderr] {
+            let obeyed = said.contains(['\u{1b}', '\u{9b}', '\u{7}', '\r', '\u{202e}']);
+            assert!(!obeyed, "{script} {more}: {ended:?}");
+        }
+        assert!(
+            ended.stdout.contains("]0;title") || ended.stderr.contains("]0;title"),
+            "{script}: the words are shown"
+        );
+    }
+}
+
+#[test]
 fn the_machine_is_well_and_an_absent_runtime_is_said() {
     let terminal = Terminal::new();
     let doctor = terminal.run(&["doctor"]);

@@ -43,7 +43,7 @@ def main():
     tables, failures, taken = [], [], set()
     for file in parameters["files"]:
         try:
-            for title, frame, warnings in read(os.path.join("/data", file["path"]), file["name"]):
+            for title, frame, warnings in read(os.path.join(data_dir, file["path"]), file["name"]):
                 tables.append(typed(frame, file["name"], title, warnings, taken))
         except Bad as bad:
             failures.append({"file": file["name"], "code": bad.code, "message": bad.message, "hint": bad.hint})

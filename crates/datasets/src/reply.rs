@@ -38,8 +38,10 @@ struct Refused {
 /// [`DatasetError::Unreadable`] for the first file that could not be typed; [`DatasetError::BrokenReply`].
 pub(crate) fn read(reply: &RawValue) -> Result<TypedRecord, DatasetError> {
     let broken = |reason: &str| DatasetError::BrokenReply(reason.to_owned());
+    // What a parser says may quote what it did not expect, however long that is.
+    let in_few_words = |error: serde_json::Error| error.to_string().chars().take(500).collect();
     let reply: Reply =
-        serde_json::from_str(reply.get()).map_err(|error| DatasetError::BrokenReply(error.to_string()))?;
+        serde_json::from_str(reply.get()).map_err(|error| DatasetError::BrokenReply(in_few_words(error)))?;
     if let Some(Refused {
         file,
         code,

@@ -5,7 +5,9 @@ use std::fs;
 use meterbox_sandbox_client::SandboxError;
 
 use crate::{
+    probe::{Probe, Probes},
     run,
+    tier::Tier,
     zygote::{FailedStep, Settings, Zygote, plain},
 };
 
@@ -66,13 +68,43 @@ impl Check {
     }
 }
 
-/// Starts a zygote of its own and lets it go again.
-pub(crate) async fn diagnose(settings: &Settings) -> Diagnosis {
+/// Probes the machine, starts a zygote of its own and lets it go again.
+pub(crate) async fn diagnose(settings: &Settings, least: Tier) -> Diagnosis {
     let mut checks = vec![processor()];
     if !checks[0].ok {
         return Diagnosis { checks };
     }
-    let zygote = match Zygote::start(settings).await {
+    let probes = match Probes::run(settings).await {
+        Ok(probes) => probes,
+        Err(error) => {
+            checks.push(failed("the probes of this machine", &error));
+            return Diagnosis { checks };
+        }
+    };
+    checks.extend(probes.iter().map(|(name, probe)| {
+        // What the wanted tier does without is no fault of the machine.
+        let found = match (probe.works, &*probe.found) {
+            (true, "") => "works".to_owned(),
+            (true, found) => found.to_owned(),
+            (false, found) => format!("not here, and not needed for the tier {least}: {found}"),
+        };
+        Check::works(name, found)
+    }));
+    let tier = match probes.tier(least) {
+        Ok(tier) => tier,
+        Err(error) => {
+            if let Some((name, _)) = probes.missing(least) {
+                checks.retain(|check| check.check != name);
+            }
+            checks.push(failed("the tier", &error));
+            return Diagnosis { checks };
+        }
+    };
+    checks.push(Check::works(
+        "the tier",
+        format!("{tier}, at least {least} is asked for"),
+    ));
+    let zygote = match Zygote::start(settings, tier).await {
         Ok(zygote) => zygote,
         Err(error) => {
             checks.push(failed("a prepared interpreter", &error));
@@ -85,10 +117,6 @@ pub(crate) async fn diagnose(settings: &Settings) -> Diagnosis {
         zygote.ready.packages.len()
     );
     checks.push(Check::works("a prepared interpreter", python));
-    checks.push(match zygote.ready.landlock {
-        0 => Check::works("Landlock", "not in this kernel; the other locks hold without it"),
-        abi => Check::works("Landlock", format!("version {abi}")),
-    });
     checks.push(match run::trial(&zygote).await {
         Ok(failed) if failed.is_empty() => Check::works("a jail", "every trial was refused as it has to be"),
         Ok(failures) => failed("a jail", &unsafe_jail(&failures)),
@@ -133,6 +161,49 @@ fn failed(check: &str, error: &SandboxError) -> Check {
     }
 }
 
+/// The error for a machine that gives less than is asked for.
+pub(crate) fn below(least: Tier, best: Option<Tier>, name: &str, probe: &Probe) -> SandboxError {
+    let have = best.map_or_else(|| "no tier at all".to_owned(), |best| format!("{best} at most"));
+    let fix = match name {
+        "landlock" => {
+            "use a kernel of 5.13 or later with `landlock` in the list of its boot option `lsm=`; in a \
+                       container, allow the landlock calls"
+                .to_owned()
+        }
+        "seccomp" => "use a kernel with seccomp filters; in a container, allow the seccomp call".to_owned(),
+        "cgroup" => {
+            "start Meterbox in a control group of version 2 of its own, with memory and pids: as a systemd \
+                     service with `Delegate=yes`"
+                .to_owned()
+        }
+        name if name.starts_with("use of") => "ask for the tier ns".to_owned(),
+        _ => match unavailable(&FailedStep {
+            step: if probe.step.is_empty() {
+                "namespaces"
+            } else {
+                &probe.step
+            }
+            .to_owned(),
+            errno: probe.errno,
+            message: String::new(),
+        }) {
+            SandboxError::Unavailable { fix, .. } => fix,
+            _ => namespaces_fix(probe.errno),
+        },
+    };
+    let weaker = match best {
+        Some(best) if best < least => format!("; or accept less: set the sandbox's least tier to {best}"),
+        _ => String::new(),
+    };
+    SandboxError::Unavailable {
+        missing: format!(
+            "the tier {least} needs what this machine does not give ({have}): {name}: {}",
+            probe.found
+        ),
+        fix: format!("{fix}{weaker}"),
+    }
+}
+
 /// The error for a set-up step that the machine refused to a zygote.
 pub(crate) fn unavailable(failed: &FailedStep) -> SandboxError {
     let FailedStep { step, errno, message } = failed;
@@ -140,6 +211,11 @@ pub(crate) fn unavailable(failed: &FailedStep) -> SandboxError {
         "namespaces" | "id maps" | "mounts" | "child" => (
             format!("this machine refuses namespaces: {message}"),
             namespaces_fix(*errno),
+        ),
+        "runtime" => (
+            format!("the sandbox's user cannot read the Python runtime: {message}"),
+            "install the runtime in a folder that everybody may enter, or run Meterbox as a plain user"
+                .to_owned(),
         ),
         "user" => (
             format!("the sandbox's own user cannot be taken: {message}"),

@@ -11,6 +11,8 @@ use meterbox_sandbox_client::{InputFile, Job, Limits, Program, SandboxError};
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::Serialize;
 
+use crate::{folder::Folder, native::wire::JobHeader};
+
 const DATA: &str = "/data";
 
 #[derive(Debug, Serialize)]
@@ -22,20 +24,11 @@ pub(crate) struct JobDocument<'a> {
     as_of: Option<String>,
     seed: u64,
     reply_bytes: u64,
-    data_dir: &'static str,
+    /// For the set-up, which reads no JSON.
+    #[serde(skip)]
     inputs: Vec<(String, &'a str)>,
-    limits: LimitsDocument,
-}
-
-#[derive(Debug, Serialize)]
-struct LimitsDocument {
-    cpu_seconds: u64,
-    memory_bytes: u64,
-    threads: u32,
-    open_files: u32,
-    file_bytes: u64,
-    scratch_bytes: u64,
-    scratch_inodes: u32,
+    #[serde(skip)]
+    limits: JobHeader,
 }
 
 impl<'a> JobDocument<'a> {
@@ -65,9 +58,8 @@ impl<'a> JobDocument<'a> {
             as_of: job.as_of.map(|date| date.to_string()),
             seed: job.seed,
             reply_bytes: job.limits.reply_bytes,
-            data_dir: DATA,
             inputs,
-            limits: LimitsDocument::new(&job.limits)?,
+            limits: header(&job.limits)?,
         })
     }
 
@@ -81,15 +73,61 @@ impl<'a> JobDocument<'a> {
             as_of: None,
             seed: 0,
             reply_bytes: 0,
-            data_dir: DATA,
             inputs: Vec::new(),
-            limits: LimitsDocument::new(&Limits::default())?,
+            limits: header(&Limits::default())?,
         })
     }
 
-    /// The document in memory that nobody can change any more.
-    pub(crate) fn sealed(&self) -> io::Result<OwnedFd> {
-        sealed_memory(&serde_json::to_vec(self)?)
+    /// A folder for its run on a machine where it has no root of its own, with links to its inputs in their root.
+    pub(crate) fn folder(&self, base: &Folder, inputs_root: Option<&str>) -> io::Result<Folder> {
+        base.for_run(&self.on_machine(inputs_root))
+    }
+
+    /// The inputs as the machine has them.
+    fn on_machine(&self, inputs_root: Option<&str>) -> Vec<(String, &'a str)> {
+        let root = inputs_root.unwrap_or_default();
+        self.inputs
+            .iter()
+            .map(|(source, path)| (format!("{root}/{source}"), *path))
+            .collect()
+    }
+
+    /// The job in memory that nobody can change any more: header, folder, inputs, document.
+    pub(crate) fn sealed(&self, folder: Option<&Folder>, inputs_root: Option<&str>) -> io::Result<OwnedFd> {
+        #[derive(Serialize)]
+        struct Placed<'a> {
+            #[serde(flatten)]
+            job: &'a JobDocument<'a>,
+            folder: &'a str,
+            data_dir: String,
+        }
+        let mut bytes = vec![0; JobHeader::LENGTH];
+        let mut say = |text: &str| {
+            bytes.extend_from_slice(text.as_bytes());
+            bytes.push(0);
+        };
+        let place = folder.map_or("", Folder::path);
+        say(place);
+        let on_machine = folder.map(|_| self.on_machine(inputs_root));
+        for (source, path) in on_machine.as_ref().unwrap_or(&self.inputs) {
+            say(source);
+            say(path);
+        }
+        let folders = self.inputs.iter().map(|(_, path)| path.matches('/').count());
+        let header = JobHeader {
+            inputs: self.inputs.len() as u64,
+            folders: folders.sum::<usize>() as u64,
+            document: bytes.len() as u64,
+            ..self.limits
+        };
+        bytes[..JobHeader::LENGTH].copy_from_slice(&header.encode());
+        let placed = Placed {
+            job: self,
+            folder: place,
+            data_dir: format!("{place}{DATA}"),
+        };
+        serde_json::to_writer(&mut bytes, &placed)?;
+        sealed_memory(&bytes)
     }
 }
 
@@ -110,33 +148,33 @@ pub(crate) fn sealed_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(memory)
 }
 
-impl LimitsDocument {
-    fn new(limits: &Limits) -> Result<Self, SandboxError> {
-        // Kernel limits are signed, and tmpfs rounds up to pages: far beyond any machine, far below overflow.
-        const MOST: u64 = 1 << 50;
-        // Below these an interpreter cannot even start a program.
-        let least = [
-            ("memory_bytes", limits.memory_bytes, 1 << 20),
-            ("threads", limits.threads.into(), 1),
-            ("open_files", limits.open_files.into(), 16),
-            ("scratch_bytes", limits.scratch_bytes, 4096),
-        ];
-        if let Some((name, value, least)) = least.into_iter().find(|(_, value, least)| value < least) {
-            return Err(bad(format!(
-                "the limit {name} is {value} and has to be at least {least}"
-            )));
-        }
-        let whole_seconds = limits.cpu.as_secs() + u64::from(limits.cpu.subsec_nanos() > 0);
-        Ok(Self {
-            cpu_seconds: whole_seconds.clamp(1, MOST),
-            memory_bytes: limits.memory_bytes.min(MOST),
-            threads: limits.threads,
-            open_files: limits.open_files,
-            file_bytes: limits.file_bytes.min(MOST),
-            scratch_bytes: limits.scratch_bytes.min(MOST),
-            scratch_inodes: limits.scratch_inodes,
-        })
+/// The limits as the kernel will be told them, checked.
+fn header(limits: &Limits) -> Result<JobHeader, SandboxError> {
+    // Kernel limits are signed, and tmpfs rounds up to pages: far beyond any machine, far below overflow.
+    const MOST: u64 = 1 << 50;
+    // Below these an interpreter cannot even start a program.
+    let least = [
+        ("memory_bytes", limits.memory_bytes, 1 << 20),
+        ("threads", limits.threads.into(), 1),
+        ("open_files", limits.open_files.into(), 16),
+        ("scratch_bytes", limits.scratch_bytes, 4096),
+    ];
+    if let Some((name, value, least)) = least.into_iter().find(|(_, value, least)| value < least) {
+        return Err(bad(format!(
+            "the limit {name} is {value} and has to be at least {least}"
+        )));
     }
+    let whole_seconds = limits.cpu.as_secs() + u64::from(limits.cpu.subsec_nanos() > 0);
+    Ok(JobHeader {
+        cpu_seconds: whole_seconds.clamp(1, MOST),
+        memory_bytes: limits.memory_bytes.min(MOST),
+        threads: limits.threads.into(),
+        open_files: limits.open_files.into(),
+        file_bytes: limits.file_bytes.min(MOST),
+        scratch_bytes: limits.scratch_bytes.min(MOST),
+        scratch_inodes: limits.scratch_inodes.into(),
+        ..JobHeader::default()
+    })
 }
 
 fn bad(reason: String) -> SandboxError {

@@ -10,12 +10,14 @@ use std::{
 
 use meterbox_core::Clock;
 use meterbox_sandbox_client::SandboxError;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     diagnosis,
     pool::Pool,
+    probe::Probes,
     run,
+    tier::Tier,
     zygote::{Settings, Zygote},
 };
 
@@ -25,6 +27,14 @@ pub(crate) struct Upkeep {
     pub(crate) ready: usize,
     pub(crate) most_runs: u64,
     pub(crate) longest: Duration,
+}
+
+/// Which tier may be used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Choice {
+    pub(crate) least: Tier,
+    /// This one whatever the machine could; for tests.
+    pub(crate) only: Option<Tier>,
 }
 
 /// A zygote in use. Its children share where things lie in memory, so none is used for ever.
@@ -41,20 +51,33 @@ pub(crate) struct Generation {
 pub(crate) struct Generations {
     settings: Settings,
     upkeep: Upkeep,
+    choice: Choice,
+    probes: OnceCell<Probes>,
     clock: Arc<dyn Clock>,
     current: Mutex<Option<Arc<Generation>>>,
     renewing: AtomicBool,
 }
 
 impl Generations {
-    pub(crate) fn new(settings: Settings, upkeep: Upkeep, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(crate) fn new(
+        settings: Settings,
+        upkeep: Upkeep,
+        choice: Choice,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             settings,
             upkeep,
+            choice,
+            probes: OnceCell::new(),
             clock,
             current: Mutex::default(),
             renewing: AtomicBool::new(false),
         })
+    }
+
+    pub(crate) fn choice(&self) -> Choice {
+        self.choice
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -92,9 +115,22 @@ impl Generations {
         });
     }
 
+    /// The tier of this machine, tried once.
+    async fn tier(&self) -> Result<Tier, SandboxError> {
+        if let Some(tier) = self.choice.only {
+            return Ok(tier);
+        }
+        let probes = self
+            .probes
+            .get_or_try_init(|| Probes::run(&self.settings))
+            .await?;
+        probes.tier(self.choice.least)
+    }
+
     async fn make(&self) -> Result<Arc<Generation>, SandboxError> {
         diagnosis::require_processor()?;
-        let zygote = Arc::new(Zygote::start(&self.settings).await?);
+        let tier = self.tier().await?;
+        let zygote = Arc::new(Zygote::start(&self.settings, tier).await?);
         if self.settings.without.is_empty() {
             let failed = run::trial(&zygote).await?;
             if !failed.is_empty() {

@@ -5,6 +5,8 @@ use std::{io::Read, os::fd::OwnedFd, time::Duration};
 use meterbox_core::contract::Usage;
 use rustix::fs::{Mode, OFlags};
 
+use crate::zygote::Ended;
+
 /// Watches one process. Where the machine hides it, nothing is measured and the limits of the kernel remain.
 #[derive(Debug)]
 pub(crate) struct Meter {
@@ -71,6 +73,23 @@ impl Meter {
     /// Of all its processor time, what the program itself used.
     pub(crate) fn own_time(&self, cpu: Duration) -> Duration {
         cpu.saturating_sub(self.cpu_at_start)
+    }
+
+    /// How a process ended that nobody has reaped yet, as its entry in the list of processes has it. Its peak is what was
+    /// seen of it while it ran.
+    pub(crate) fn end(&self) -> Option<Ended> {
+        let stat = self.read("stat")?;
+        // After the name: the state, and as the last word how it ended.
+        let mut words = stat.rsplit(')').next()?.split_ascii_whitespace();
+        let (state, status) = (words.next()?, words.next_back()?);
+        if !matches!(state, "Z" | "X") {
+            return None;
+        }
+        Some(Ended {
+            status: status.parse().ok()?,
+            cpu: self.processor_time()?,
+            peak_bytes: self.peak,
+        })
     }
 
     /// To the nanosecond, where the kernel keeps it.

@@ -15,7 +15,8 @@ enum Frame {
     Error(ProgramError),
 }
 
-/// Reads one frame: nothing, `{"value": …}` or `{"error": {…}}`, and nothing after it.
+/// Reads one frame: nothing, `{"value": …}` or `{"error": {…}}`, and nothing after it. An error's texts are cut to
+/// their caps; a value has only the cap of the whole frame, and whoever reads it checks it.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Reply>, String> {
     if bytes.is_empty() {
         return Ok(None);
@@ -26,7 +27,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Reply>, String> {
     let frame: Frame = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     Ok(Some(match frame {
         Frame::Value(value) => Reply::Value(value),
-        Frame::Error(error) => Reply::Error(error),
+        Frame::Error(error) => Reply::Error(error.capped()),
     }))
 }
 

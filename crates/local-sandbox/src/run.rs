@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     artifacts,
     document::JobDocument,
+    folder::Folder,
     meter::{Meter, millis},
     pool::Pool,
     reply,
@@ -33,6 +35,8 @@ const REAP_DEADLINE: Duration = Duration::from_secs(10);
 const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
 const MEMORY_POLL: Duration = Duration::from_millis(20);
 const USED_SO_FAR: Duration = Duration::from_millis(250);
+/// A zygote tells of a death in a millisecond, and on a busy machine in some.
+const SILENCE: Duration = Duration::from_secs(2);
 const SIGKILL: i32 = 9;
 
 /// A child that is sealed and about to run its program.
@@ -41,7 +45,13 @@ struct Running {
     streams: Streams,
     scratch: OwnedFd,
     meter: Meter,
+    untold: Untold,
+    /// Where it has no root of its own; gone with it.
+    _folder: Option<Folder>,
 }
+
+/// Ends once a child has been dead for so long that the zygote, which alone can reap it, has to be stuck.
+type Untold = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 pub(crate) async fn run(
     zygote: &Zygote,
@@ -90,7 +100,7 @@ async fn judged(
         Ok(reply) => reply,
         Err(reason) => {
             if matches!(verdict, Verdict::Exited { .. }) {
-                verdict = Verdict::BrokenReply { reason };
+                verdict = Verdict::broken_reply(reason);
             }
             None
         }
@@ -139,7 +149,11 @@ pub(crate) async fn trial(zygote: &Zygote) -> Result<Vec<String>, SandboxError> 
     let document = JobDocument::selftest(&tables)?;
     let running = start(zygote, None, &document, &Limits::default(), Arc::new(())).await;
     let mut running = running.map_err(NotSealed::error)?;
-    let ended = timeout(TRIAL_DEADLINE, ended(&mut running.child)).await;
+    let ended = timeout(
+        TRIAL_DEADLINE,
+        ended(zygote, &mut running.child, &mut running.untold, &running.meter),
+    )
+    .await;
     let Ok(Ok(ended)) = ended else {
         return Ok(vec!["the trial program did not end".to_owned()]);
     };
@@ -173,7 +187,12 @@ async fn start(
             error,
         ))
     };
-    let job = document.sealed().map_err(no_room)?;
+    let inputs = zygote.inputs.as_deref();
+    let folder = match &zygote.folder {
+        None => None,
+        Some(base) => Some(document.folder(base, inputs).map_err(no_room)?),
+    };
+    let job = document.sealed(folder.as_ref(), inputs).map_err(no_room)?;
     let (streams, ends) = Streams::new(limits, sink).map_err(no_room)?;
     let descriptors = [&job, &ends.stdout, &ends.stderr, &ends.reply].map(AsFd::as_fd);
     let sealed = 'sealed: {
@@ -183,21 +202,24 @@ async fn start(
                 sealed => break 'sealed sealed?,
             }
         }
-        Waiting::on_demand(zygote)
-            .await?
-            .begin(zygote, descriptors)
-            .await?
+        Waiting::on_demand(zygote, descriptors).await?
     };
     // The child has its own; ours would keep the pipes open after its death.
     drop(ends);
     let most = zygote.ready.baseline.resident.saturating_add(limits.memory_bytes);
     let mut meter = Meter::new(sealed.pid, &sealed.pidfd, most);
     meter.begin();
+    let dead = sealed.child.end();
     Ok(Running {
+        untold: Box::pin(async {
+            dead.await;
+            sleep(SILENCE).await;
+        }),
         child: sealed.child,
         streams,
         scratch: sealed.scratch,
         meter,
+        _folder: folder,
     })
 }
 
@@ -208,24 +230,26 @@ async fn until_dead(
     job: &Job,
     tell: &mut (dyn FnMut(&mut Running) + Send),
 ) -> Result<(Option<Verdict>, Ended), SandboxError> {
-    let cause = match first_cause(running, &job.limits, &job.cancel, tell).await? {
+    let cause = match first_cause(zygote, running, &job.limits, &job.cancel, tell).await? {
         Ok(ended) => return Ok((None, ended)),
         Err(cause) => cause,
     };
     running.child.kill();
-    match timeout(REAP_DEADLINE, ended(&mut running.child)).await {
-        Ok(Ok(ended)) => Ok((Some(cause), ended)),
-        Ok(Err(error)) => Err(error),
-        Err(_) => {
-            zygote.abandon();
-            Err(SandboxError::lost(
-                "a killed program was not gone within 10 seconds",
-            ))
-        }
+    match zygote
+        .patiently(
+            REAP_DEADLINE,
+            ended(zygote, &mut running.child, &mut running.untold, &running.meter),
+        )
+        .await
+    {
+        Some(Ok(ended)) => Ok((Some(cause), ended)),
+        Some(Err(error)) => Err(error),
+        None => Err(SandboxError::lost("a killed program was not gone in time")),
     }
 }
 
 async fn first_cause(
+    zygote: &Zygote,
     running: &mut Running,
     limits: &Limits,
     cancel: &CancellationToken,
@@ -242,7 +266,9 @@ async fn first_cause(
             biased;
             () = cancel.cancelled() => return Ok(Err(Verdict::Cancelled)),
             () = &mut wall => return Ok(Err(Verdict::WallLimit)),
-            ended = ended(&mut running.child) => return ended.map(Ok),
+            ended = ended(zygote, &mut running.child, &mut running.untold, &running.meter) => {
+                return ended.map(Ok);
+            },
             _ = poll.tick() => if running.meter.is_over() {
                 return Ok(Err(Verdict::MemoryLimit));
             },
@@ -257,11 +283,24 @@ async fn first_cause(
     }
 }
 
-/// Cancel-safe.
-async fn ended(child: &mut ChildHandle) -> Result<Ended, SandboxError> {
-    match child.next().await {
-        Some(ChildEvent::Ended(ended)) => Ok(ended),
-        _ => Err(SandboxError::lost("the interpreter died with a program in it")),
+/// Waits for the end of the child. Cancel-safe.
+async fn ended(
+    zygote: &Zygote,
+    child: &mut ChildHandle,
+    untold: &mut Untold,
+    meter: &Meter,
+) -> Result<Ended, SandboxError> {
+    tokio::select! {
+        biased;
+        event = child.next() => match event {
+            Some(ChildEvent::Ended(ended)) => Ok(ended),
+            _ => Err(SandboxError::lost("the interpreter died with a program in it")),
+        },
+        () = untold => {
+            zygote.retire();
+            let end = meter.end();
+            end.ok_or_else(|| SandboxError::lost("nobody could tell how a program ended"))
+        }
     }
 }
 

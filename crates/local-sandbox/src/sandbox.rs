@@ -12,9 +12,10 @@ use meterbox_sandbox_client::{Capabilities, Job, Outcome, OutputSink, Sandbox, S
 use crate::{
     diagnosis::{self, Diagnosis},
     document::JobDocument,
-    generation::{Generation, Generations, Upkeep},
+    generation::{Choice, Generation, Generations, Upkeep},
     run,
     runtime::Runtime,
+    tier::Tier,
     waiting::NotSealed,
     zygote::{Settings, Zygote},
 };
@@ -45,6 +46,7 @@ pub struct LocalSandboxBuilder {
     prelude: String,
     without: Vec<&'static str>,
     upkeep: Upkeep,
+    choice: Choice,
 }
 
 impl LocalSandbox {
@@ -63,12 +65,16 @@ impl LocalSandbox {
                 most_runs: 1_000,
                 longest: Duration::from_secs(30 * 60),
             },
+            choice: Choice {
+                least: Tier::Namespaces,
+                only: None,
+            },
         }
     }
 
     /// Tries everything a run needs, one thing after the other, and says what was found.
     pub async fn diagnose(&self) -> Diagnosis {
-        diagnosis::diagnose(self.generations.settings()).await
+        diagnosis::diagnose(self.generations.settings(), self.generations.choice().least).await
     }
 
     /// How many children are ready for the next run.
@@ -86,12 +92,12 @@ impl LocalSandbox {
     ) -> Result<Outcome, NotSealed> {
         let generation = tokio::select! {
             generation = self.generations.current() => generation.map_err(NotSealed::Refused)?,
-            () = job.cancel.cancelled() => return Ok(Outcome::new(Verdict::Cancelled, Self::report(None))),
+            () = job.cancel.cancelled() => return Ok(Outcome::new(Verdict::Cancelled, self.report(None))),
         };
         self.generations.count(&generation);
         let Generation { zygote, pool, .. } = &*generation;
         let refill = Refill(&generation);
-        let report = Self::report(Some(zygote));
+        let report = self.report(Some(zygote));
         let run = run::run(zygote, pool, job, document, output, report, &*self.clock);
         tokio::pin!(run);
         tokio::select! {
@@ -102,34 +108,11 @@ impl LocalSandbox {
         run.await
     }
 
-    fn report(zygote: Option<&Zygote>) -> SandboxReport {
-        let landlock = match zygote.map_or(0, |zygote| zygote.ready.landlock) {
-            0 => String::new(),
-            abi => format!(" + landlock (version {abi})"),
-        };
-        let guarantees = [
-            ("filesystem", format!("own root, read-only{landlock}")),
-            (
-                "network",
-                "own empty network namespace + no sockets (seccomp)".to_owned(),
-            ),
-            (
-                "processes",
-                "no fork, no exec (seccomp) + own process namespace".to_owned(),
-            ),
-            ("memory", "resource limits + watched from outside".to_owned()),
-            (
-                "kill",
-                "the process namespace dies with its only process".to_owned(),
-            ),
-        ];
-        SandboxReport {
-            provider: "local".to_owned(),
-            tier: "ns".to_owned(),
-            guarantees: guarantees
-                .into_iter()
-                .map(|(name, by)| (name.to_owned(), by))
-                .collect(),
+    fn report(&self, zygote: Option<&Zygote>) -> SandboxReport {
+        match zygote {
+            Some(zygote) => zygote.tier.report(zygote.ready.landlock),
+            // What it would be at least: nothing ran.
+            None => self.generations.choice().least.report(0),
         }
     }
 }
@@ -142,7 +125,7 @@ impl Sandbox for LocalSandbox {
         Ok(Capabilities {
             python: zygote.ready.python.clone(),
             packages: zygote.ready.packages.clone(),
-            sandbox: Self::report(Some(zygote)),
+            sandbox: self.report(Some(zygote)),
         })
     }
 
@@ -196,6 +179,29 @@ impl LocalSandboxBuilder {
     #[must_use]
     pub fn renew_after(mut self, runs: u64, time: Duration) -> Self {
         (self.upkeep.most_runs, self.upkeep.longest) = (runs, time);
+        self
+    }
+
+    /// The weakest jail that is good enough: [`Tier::Namespaces`] unless set. The strongest that this machine gives is
+    /// used; where that is weaker, every call is [`SandboxError::Unavailable`] and names what is missing and the fix.
+    /// Every outcome's report says which it was and what it promises.
+    ///
+    /// Below `Namespaces` a program's data is not at `/data`: `tables` and `data_dir` know where it is.
+    #[must_use]
+    pub fn min_tier(mut self, tier: Tier) -> Self {
+        self.choice.least = tier;
+        self
+    }
+
+    /// Uses this tier whatever the machine could give. For tests.
+    #[cfg(feature = "test-guards")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn only_tier(mut self, tier: Tier) -> Self {
+        self.choice = Choice {
+            least: tier,
+            only: Some(tier),
+        };
         self
     }
 
@@ -258,7 +264,7 @@ impl LocalSandboxBuilder {
             without: self.without,
         };
         Ok(LocalSandbox {
-            generations: Generations::new(settings, self.upkeep, Arc::clone(&self.clock)),
+            generations: Generations::new(settings, self.upkeep, self.choice, Arc::clone(&self.clock)),
             inputs_root,
             clock: self.clock,
         })

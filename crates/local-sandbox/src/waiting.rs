@@ -8,12 +8,12 @@ use std::{
 };
 
 use meterbox_sandbox_client::SandboxError;
-use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::{
     channel::Channel,
     diagnosis,
+    native::wire::{self, Failed},
     zygote::{ChildEvent, ChildHandle, FailedStep, Zygote, plain},
 };
 
@@ -29,7 +29,6 @@ pub(crate) struct Waiting {
     setup: Channel,
     pid: i32,
     pidfd: Arc<OwnedFd>,
-    pooled: bool,
 }
 
 /// A child that is sealed and runs its program.
@@ -52,47 +51,59 @@ pub(crate) enum NotSealed {
 }
 
 impl Waiting {
-    /// A child that begins with its set-up; it may be given its job before that is done.
-    pub(crate) async fn on_demand(zygote: &Zygote) -> Result<Self, NotSealed> {
-        Self::born(zygote, false).await
+    /// A child for this very job: it is told before it is born, and waits for nobody.
+    pub(crate) async fn on_demand(
+        zygote: &Zygote,
+        descriptors: [BorrowedFd<'_>; 4],
+    ) -> Result<Sealed, NotSealed> {
+        let sealed = async {
+            let (child, setup) = Self::ask(zygote, false).await?;
+            give(&setup, descriptors).await?;
+            Self::born(zygote, child, setup).await?.sealed(zygote).await
+        };
+        within(SETUP_DEADLINE, zygote, sealed).await
     }
 
     /// A child that waits for its job, set up as far as goes without it.
     pub(crate) async fn ready(zygote: &Zygote) -> Result<Self, NotSealed> {
-        let mut waiting = Self::born(zygote, true).await?;
-        let said = within(SETUP_DEADLINE, zygote, said(&waiting.setup, zygote)).await?;
-        if !matches!(said, Said::Waiting) {
-            return Err(unknown());
-        }
-        waiting.pooled = true;
-        Ok(waiting)
+        let waiting = async {
+            let (child, setup) = Self::ask(zygote, true).await?;
+            let waiting = Self::born(zygote, child, setup).await?;
+            match said(&waiting.setup, zygote).await? {
+                Said::Waiting => Ok(waiting),
+                _ => Err(unknown()),
+            }
+        };
+        within(SETUP_DEADLINE, zygote, waiting).await
     }
 
-    async fn born(zygote: &Zygote, warm: bool) -> Result<Self, NotSealed> {
+    async fn ask(zygote: &Zygote, warm: bool) -> Result<(ChildHandle, Channel), NotSealed> {
         let (setup, theirs) = Channel::pair().map_err(|error| {
             NotSealed::Refused(SandboxError::platform(
                 "the machine has no room for another run",
                 error,
             ))
         })?;
-        let mut child = zygote
+        let child = zygote
             .child(theirs.as_fd(), warm)
             .await
             .map_err(NotSealed::Broken)?;
-        // The child gets its own; ours would hide its death.
-        drop(theirs);
-        let started = async { Ok(child.next().await) };
-        match within(SETUP_DEADLINE, zygote, started).await? {
+        // The child gets its own; ours, which goes now, would hide its death.
+        Ok((child, setup))
+    }
+
+    async fn born(zygote: &Zygote, mut child: ChildHandle, setup: Channel) -> Result<Self, NotSealed> {
+        match child.next().await {
             Some(ChildEvent::Started { pid, pidfd }) => Ok(Self {
                 child,
                 setup,
                 pid,
                 pidfd,
-                pooled: false,
             }),
-            Some(ChildEvent::Refused { message }) => Err(NotSealed::Refused(plain(format!(
-                "no process could be made: {message}"
-            )))),
+            Some(ChildEvent::Refused { error }) => Err(NotSealed::Refused(SandboxError::platform(
+                "no process could be made",
+                error,
+            ))),
             _ => Err(died(zygote)),
         }
     }
@@ -101,50 +112,49 @@ impl Waiting {
         !self.child.has_ended()
     }
 
-    /// Hands it its job and waits for its word that it is sealed. `descriptors`: job, stdout, stderr, reply. The
-    /// program itself never has the socket that the word comes over.
+    /// Hands a child that waits its job, and waits for its word that it is sealed. `descriptors`: job, stdout, stderr,
+    /// reply.
     pub(crate) async fn begin(
         self,
         zygote: &Zygote,
         descriptors: [BorrowedFd<'_>; 4],
     ) -> Result<Sealed, NotSealed> {
-        let Self {
-            child,
-            setup,
-            pid,
-            pidfd,
-            pooled,
-        } = self;
         let sealed = async {
-            setup
-                .send(b"job", &descriptors)
-                .await
-                .map_err(|error| broken("a jail does not listen", error))?;
-            let mut scratch = None;
-            loop {
-                match (said(&setup, zygote).await?, scratch.take()) {
-                    (Said::Waiting, None) => {}
-                    (Said::Prepared(folder), None) => scratch = Some(folder),
-                    (Said::Sealed, Some(folder)) => return Ok(folder),
-                    _ => return Err(unknown()),
-                }
-            }
+            give(&self.setup, descriptors).await?;
+            self.sealed(zygote).await
         };
-        let scratch = if pooled {
-            // It alone may be wedged; the zygote is not to blame.
-            timeout(POOLED_DEADLINE, sealed)
-                .await
-                .unwrap_or_else(|_| Err(NotSealed::Broken(plain("a waiting jail did not answer"))))?
-        } else {
-            within(SETUP_DEADLINE, zygote, sealed).await?
-        };
-        Ok(Sealed {
-            child,
-            pid,
-            pidfd,
-            scratch,
-        })
+        // It alone may be wedged; the zygote is not to blame.
+        timeout(POOLED_DEADLINE, sealed)
+            .await
+            .unwrap_or_else(|_| Err(NotSealed::Broken(plain("a waiting jail did not answer"))))
     }
+
+    /// The program itself never has the socket that the word comes over.
+    async fn sealed(self, zygote: &Zygote) -> Result<Sealed, NotSealed> {
+        let mut scratch = None;
+        loop {
+            match (said(&self.setup, zygote).await?, scratch.take()) {
+                (Said::Waiting, None) => {}
+                (Said::Prepared(folder), None) => scratch = Some(folder),
+                (Said::Sealed, Some(scratch)) => {
+                    return Ok(Sealed {
+                        child: self.child,
+                        pid: self.pid,
+                        pidfd: self.pidfd,
+                        scratch,
+                    });
+                }
+                _ => return Err(unknown()),
+            }
+        }
+    }
+}
+
+async fn give(setup: &Channel, descriptors: [BorrowedFd<'_>; 4]) -> Result<(), NotSealed> {
+    setup
+        .send(wire::JOB, &descriptors)
+        .await
+        .map_err(|error| broken("a jail does not listen", error))
 }
 
 impl NotSealed {
@@ -162,10 +172,6 @@ enum Said {
 }
 
 async fn said(setup: &Channel, zygote: &Zygote) -> Result<Said, NotSealed> {
-    #[derive(Deserialize)]
-    struct Failed {
-        failed: FailedStep,
-    }
     let message = setup
         .receive()
         .await
@@ -174,32 +180,27 @@ async fn said(setup: &Channel, zygote: &Zygote) -> Result<Said, NotSealed> {
         return Err(died(zygote));
     };
     match (message.bytes.as_slice(), message.descriptor) {
-        (b"waiting", None) => Ok(Said::Waiting),
-        (b"prepared", Some(folder)) => Ok(Said::Prepared(folder)),
-        (b"sealed", None) => Ok(Said::Sealed),
-        (bytes, _) => match serde_json::from_slice(bytes) {
-            Ok(Failed { failed }) => Err(NotSealed::Refused(diagnosis::failed_run(&failed))),
-            Err(_) => Err(unknown()),
+        (wire::WAITING, None) => Ok(Said::Waiting),
+        (wire::PREPARED, Some(folder)) => Ok(Said::Prepared(folder)),
+        (wire::SEALED, None) => Ok(Said::Sealed),
+        (bytes, _) => match Failed::decode(bytes) {
+            Some((failed, what)) => {
+                let failed = FailedStep::new(failed, what);
+                Err(NotSealed::Refused(diagnosis::failed_run(&failed)))
+            }
+            None => Err(unknown()),
         },
     }
 }
 
-/// Whoever takes longer than this is wedged, and its zygote with it.
+/// Whoever takes longer than this is wedged, unless the zygote has its hands full with others.
 async fn within<T>(
     deadline: Duration,
     zygote: &Zygote,
     step: impl Future<Output = Result<T, NotSealed>>,
 ) -> Result<T, NotSealed> {
-    match timeout(deadline, step).await {
-        Ok(result) => result,
-        Err(_) => {
-            zygote.abandon();
-            let seconds = deadline.as_secs();
-            Err(NotSealed::Broken(plain(format!(
-                "a jail was not ready within {seconds} seconds"
-            ))))
-        }
-    }
+    let done = zygote.patiently(deadline, step).await;
+    done.unwrap_or_else(|| Err(NotSealed::Broken(plain("a jail was not ready in time"))))
 }
 
 fn died(zygote: &Zygote) -> NotSealed {

@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -25,15 +25,26 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{channel::Channel, diagnosis, document::sealed_memory};
+use crate::{
+    channel::Channel,
+    diagnosis,
+    document::sealed_memory,
+    folder::Folder,
+    native::{
+        self,
+        wire::{Failed, News, Request, STEPS},
+    },
+    seccomp,
+    tier::Tier,
+};
 
 const BOOTSTRAP: &str = include_str!("../zygote/bootstrap.py");
 /// In the order they need each other.
 const MODULES: [(&str, &str); 7] = [
     ("calls", include_str!("../zygote/calls.py")),
-    ("seccomp", include_str!("../zygote/seccomp.py")),
-    ("landlock", include_str!("../zygote/landlock.py")),
+    ("jail", include_str!("../zygote/jail.py")),
     ("root", include_str!("../zygote/root.py")),
+    ("probe", include_str!("../zygote/probe.py")),
     ("selftest", include_str!("../zygote/selftest.py")),
     ("child", include_str!("../zygote/child.py")),
     ("main", include_str!("../zygote/main.py")),
@@ -41,6 +52,9 @@ const MODULES: [(&str, &str); 7] = [
 /// Imports from a cold disk may take long; nothing takes longer than this.
 const BOOT_DEADLINE: Duration = Duration::from_secs(60);
 const LOG_BYTES: usize = 16 * 1024;
+const LOOK: Duration = Duration::from_millis(250);
+/// So often one waits on for a zygote that is busy with others.
+const MOST_ROUNDS: usize = 6;
 
 /// What a zygote is made from.
 #[derive(Debug, Clone, Serialize)]
@@ -88,6 +102,25 @@ pub(crate) struct FailedStep {
     pub(crate) message: String,
 }
 
+impl FailedStep {
+    /// What a child said of itself.
+    pub(crate) fn new(failed: Failed, what: &[u8]) -> Self {
+        let step = STEPS.get(usize::from(failed.step)).copied().unwrap_or("child");
+        let reason = io::Error::from_raw_os_error(failed.errno);
+        let about = String::from_utf8_lossy(what);
+        let message = if about.is_empty() {
+            format!("{step}: {reason}")
+        } else {
+            format!("{step}, {about}: {reason}")
+        };
+        Self {
+            step: step.to_owned(),
+            errno: failed.errno,
+            message,
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Greeting {
@@ -95,30 +128,11 @@ enum Greeting {
     Failed(FailedStep),
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum News {
-    Started {
-        started: u64,
-        pid: i32,
-    },
-    Ended {
-        ended: u64,
-        status: i32,
-        cpu_micros: u64,
-        peak_bytes: u64,
-    },
-    Refused {
-        refused: u64,
-        message: String,
-    },
-}
-
 /// What becomes of one child.
 #[derive(Debug)]
 pub(crate) enum ChildEvent {
     Started { pid: i32, pidfd: Arc<OwnedFd> },
-    Refused { message: String },
+    Refused { error: io::Error },
     Ended(Ended),
 }
 
@@ -134,6 +148,11 @@ pub(crate) struct Ended {
 #[derive(Debug)]
 pub(crate) struct Zygote {
     pub(crate) ready: Ready,
+    pub(crate) tier: Tier,
+    /// Where there are no roots of their own for it and its children.
+    pub(crate) folder: Option<Folder>,
+    /// The folder that inputs lie in, on the machine.
+    pub(crate) inputs: Option<String>,
     #[cfg(feature = "test-guards")]
     pub(crate) without: Vec<&'static str>,
     shared: Arc<Shared>,
@@ -145,6 +164,10 @@ struct Shared {
     channel: Channel,
     children: Mutex<HashMap<u64, mpsc::UnboundedSender<ChildEvent>>>,
     log: Arc<Mutex<Vec<u8>>>,
+    /// Messages that came from it.
+    heard: AtomicU64,
+    /// It is stuck, and the next one has its place.
+    retired: AtomicBool,
     /// Asks the task that owns the process to end it.
     stop: CancellationToken,
     gone: CancellationToken,
@@ -161,14 +184,20 @@ pub(crate) struct ChildHandle {
 
 impl Zygote {
     /// Starts one. Fails closed: where anything of the jail cannot be had, there is no zygote.
-    pub(crate) async fn start(settings: &Settings) -> Result<Self, SandboxError> {
+    pub(crate) async fn start(settings: &Settings, tier: Tier) -> Result<Self, SandboxError> {
         let (channel, theirs) = Channel::pair().map_err(platform("no socket for the interpreter"))?;
-        let mut process = spawn(settings, theirs)?;
+        let folder = if tier.has_namespaces() {
+            None
+        } else {
+            Some(Folder::new(settings.uid, settings.gid).map_err(platform("no folder for runs"))?)
+        };
+        let mut process = spawn(settings, theirs, folder.as_ref())?;
         let log = Arc::new(Mutex::new(Vec::new()));
         if let Some(stderr) = process.stderr.take() {
             tokio::spawn(keep_log(stderr, Arc::clone(&log)));
         }
-        let greeting = tokio::time::timeout(BOOT_DEADLINE, greet(&channel, settings)).await;
+        let greeting =
+            tokio::time::timeout(BOOT_DEADLINE, greet(&channel, settings, tier, folder.as_ref())).await;
         let ready = match greeting {
             Ok(Ok(Greeting::Ready(ready))) => ready,
             Ok(Ok(Greeting::Failed(failed))) => return Err(diagnosis::unavailable(&failed)),
@@ -184,12 +213,17 @@ impl Zygote {
             channel,
             children: Mutex::default(),
             log,
+            heard: AtomicU64::new(0),
+            retired: AtomicBool::new(false),
             stop: CancellationToken::new(),
             gone: CancellationToken::new(),
         });
         tokio::spawn(listen(Arc::clone(&shared), process));
         Ok(Self {
             ready,
+            tier,
+            folder,
+            inputs: settings.inputs.clone(),
             #[cfg(feature = "test-guards")]
             without: settings.without.clone(),
             shared,
@@ -198,12 +232,36 @@ impl Zygote {
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        !self.shared.gone.is_cancelled() && !self.shared.stop.is_cancelled()
+        let ending = self.shared.gone.is_cancelled() || self.shared.stop.is_cancelled();
+        !ending && !self.shared.retired.load(Ordering::Relaxed)
+    }
+
+    /// Asks nothing more of it. What runs in its children goes on; it ends with the last who holds it.
+    pub(crate) fn retire(&self) {
+        self.shared.retired.store(true, Ordering::Relaxed);
     }
 
     /// Ends it at once: for one that does not answer any more.
     pub(crate) fn abandon(&self) {
         self.shared.stop.cancel();
+    }
+
+    /// Waits for what depends on it. `None` where that takes six times as long as this, and at once where it has said
+    /// nothing to anybody for so long: then it is stuck and given up. On a machine full of programs a zygote is slow,
+    /// and who gives it up ends all of them.
+    pub(crate) async fn patiently<T>(&self, silence: Duration, step: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(step);
+        for _ in 0..MOST_ROUNDS {
+            let heard = self.shared.heard.load(Ordering::Relaxed);
+            if let Ok(done) = tokio::time::timeout(silence, &mut step).await {
+                return Some(done);
+            }
+            if self.shared.heard.load(Ordering::Relaxed) == heard {
+                self.retire();
+                return None;
+            }
+        }
+        None
     }
 
     /// Asks for a child that is set up over this socket. A warm one takes longer, and then its program less.
@@ -220,10 +278,10 @@ impl Zygote {
         if !self.is_alive() {
             return Err(plain("the interpreter died"));
         }
-        let request = format!(r#"{{"child": {id}, "warm": {warm}}}"#);
+        let request = Request { id, warm }.encode();
         self.shared
             .channel
-            .send(request.as_bytes(), &[setup])
+            .send(&request, &[setup])
             .await
             .map_err(|error| {
                 // Dead, and not yet known to be.
@@ -276,14 +334,19 @@ impl ChildHandle {
         event
     }
 
+    /// Waits for the end of its process, told or not; a look now and then is enough.
+    pub(crate) fn end(&self) -> impl Future<Output = ()> + Send + use<> {
+        let pidfd = self.pidfd.clone();
+        async move {
+            while pidfd.as_deref().is_some_and(|pidfd| !has_ended(pidfd)) {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+
     /// Whether its process has ended, told or not.
     pub(crate) fn has_ended(&self) -> bool {
-        let Some(pidfd) = &self.pidfd else {
-            return true;
-        };
-        let mut poll = [PollFd::new(pidfd, PollFlags::IN)];
-        // An end is what makes it readable.
-        !matches!(rustix::event::poll(&mut poll, Some(&Timespec::default())), Ok(0))
+        self.pidfd.as_deref().is_none_or(has_ended)
     }
 
     pub(crate) fn kill(&self) {
@@ -306,15 +369,23 @@ impl Drop for ChildHandle {
     }
 }
 
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut poll = [PollFd::new(pidfd, PollFlags::IN)];
+    // An end is what makes it readable.
+    !matches!(rustix::event::poll(&mut poll, Some(&Timespec::default())), Ok(0))
+}
+
 fn kill(pidfd: &OwnedFd) {
     // Fails only where it is already dead.
     let _ = pidfd_send_signal(pidfd, Signal::KILL);
 }
 
-fn spawn(settings: &Settings, control: OwnedFd) -> Result<Child, SandboxError> {
+fn spawn(settings: &Settings, control: OwnedFd, folder: Option<&Folder>) -> Result<Child, SandboxError> {
+    let home = folder.map_or("/tmp", Folder::path);
+    let fonts = format!("{home}/matplotlib");
     // Its whole environment. The hash seed is fixed so that a run can be repeated exactly.
     let environment = [
-        ("HOME", "/tmp"),
+        ("HOME", home),
         // Arrow's allocator would start a thread, and the zygote may have one only.
         ("JE_ARROW_MALLOC_CONF", "background_thread:false"),
         ("LANG", "C.UTF-8"),
@@ -322,8 +393,8 @@ fn spawn(settings: &Settings, control: OwnedFd) -> Result<Child, SandboxError> {
         // An arena per thread would use up the limit on address space.
         ("MALLOC_ARENA_MAX", "2"),
         ("MPLBACKEND", "Agg"),
-        // In the zygote's own root; it takes the font cache there.
-        ("MPLCONFIGDIR", "/tmp/matplotlib"),
+        // In its own root or folder; it takes the font cache there.
+        ("MPLCONFIGDIR", &fonts),
         ("OMP_NUM_THREADS", "1"),
         ("OPENBLAS_NUM_THREADS", "1"),
         ("PYTHONDONTWRITEBYTECODE", "1"),
@@ -351,24 +422,83 @@ fn spawn(settings: &Settings, control: OwnedFd) -> Result<Child, SandboxError> {
         })
 }
 
-async fn greet(channel: &Channel, settings: &Settings) -> io::Result<Greeting> {
-    #[derive(Serialize)]
-    struct Boot<'a> {
-        modules: &'a [(&'a str, &'a str)],
-        prelude: &'a str,
-        settings: &'a Settings,
-    }
-    let boot = Boot {
-        modules: &MODULES,
-        prelude: &settings.prelude,
-        settings,
+/// Starts a process that probes this machine and ends, and takes what it says.
+pub(crate) async fn probe(settings: &Settings) -> Result<Vec<u8>, SandboxError> {
+    let (channel, theirs) = Channel::pair().map_err(platform("no socket for the probes"))?;
+    let mut process = spawn(settings, theirs, None)?;
+    let said = async {
+        boot(&channel, settings, Tier::Namespaces, None, true).await?;
+        channel.receive().await
     };
-    let boot = sealed_memory(&serde_json::to_vec(&boot)?)?;
-    channel.send(b"boot", &[boot.as_fd()]).await?;
+    let said = said.await;
+    let _ = process.kill().await;
+    match said {
+        Ok(Some(message)) => Ok(message.bytes),
+        Ok(None) => Err(plain("the probes of this machine broke off")),
+        Err(error) => Err(SandboxError::platform(
+            "the probes of this machine broke off",
+            error,
+        )),
+    }
+}
+
+async fn greet(
+    channel: &Channel,
+    settings: &Settings,
+    tier: Tier,
+    folder: Option<&Folder>,
+) -> io::Result<Greeting> {
+    boot(channel, settings, tier, folder, false).await?;
     let Some(message) = channel.receive().await? else {
         return Err(io::ErrorKind::UnexpectedEof.into());
     };
     Ok(serde_json::from_slice(&message.bytes)?)
+}
+
+async fn boot(
+    channel: &Channel,
+    settings: &Settings,
+    tier: Tier,
+    folder: Option<&Folder>,
+    probe: bool,
+) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Placed<'a> {
+        #[serde(flatten)]
+        settings: &'a Settings,
+        tier: &'static str,
+        folder: &'a str,
+    }
+    #[derive(Serialize)]
+    struct Boot<'a> {
+        modules: &'a [(&'a str, &'a str)],
+        prelude: &'a str,
+        settings: Placed<'a>,
+        probe: bool,
+        calls: BTreeMap<&'static str, u32>,
+        filter: String,
+        guards_off: u64,
+    }
+    let boot = Boot {
+        modules: &MODULES,
+        prelude: &settings.prelude,
+        settings: Placed {
+            settings,
+            tier: tier.name(),
+            folder: folder.map_or("", Folder::path),
+        },
+        probe,
+        calls: seccomp::named(),
+        filter: hex(&seccomp::filter()),
+        guards_off: native::guards(&settings.without),
+    };
+    let boot = sealed_memory(&serde_json::to_vec(&boot)?)?;
+    let library = sealed_memory(native::LIBRARY)?;
+    channel.send(b"boot", &[boot.as_fd(), library.as_fd()]).await
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Owns the process: hands its news on, and ends it when asked to.
@@ -379,37 +509,36 @@ async fn listen(shared: Arc<Shared>, mut process: Child) {
             message = shared.channel.receive() => message,
         };
         let Ok(Some(message)) = message else { break };
-        let Ok(news) = serde_json::from_slice::<News>(&message.bytes) else {
+        shared.heard.fetch_add(1, Ordering::Relaxed);
+        let Some(news) = News::decode(&message.bytes) else {
             tracing::error!("the interpreter said something unknown");
             break;
         };
         match (news, message.descriptor) {
-            (News::Started { started, pid }, Some(pidfd)) => {
+            (News::Started { id, pid }, Some(pidfd)) => {
                 let pidfd = Arc::new(pidfd);
-                shared.tell(started, ChildEvent::Started { pid, pidfd });
+                shared.tell(id, ChildEvent::Started { pid, pidfd });
             }
             (News::Started { .. }, None) => break,
             (
                 News::Ended {
-                    ended,
+                    id,
                     status,
                     cpu_micros,
                     peak_bytes,
                 },
                 _,
             ) => {
-                let cpu = Duration::from_micros(cpu_micros);
-                shared.tell(
-                    ended,
-                    ChildEvent::Ended(Ended {
-                        status,
-                        cpu,
-                        peak_bytes,
-                    }),
-                );
+                let ended = Ended {
+                    status,
+                    cpu: Duration::from_micros(cpu_micros),
+                    peak_bytes,
+                };
+                shared.tell(id, ChildEvent::Ended(ended));
             }
-            (News::Refused { refused, message }, _) => {
-                shared.tell(refused, ChildEvent::Refused { message });
+            (News::Refused { id, errno }, _) => {
+                let error = io::Error::from_raw_os_error(errno);
+                shared.tell(id, ChildEvent::Refused { error });
             }
         }
     }

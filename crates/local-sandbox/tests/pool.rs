@@ -18,7 +18,7 @@ use std::{
 };
 
 use common::{Fixture, children, children_of, is_alive, service, value};
-use meterbox_sandbox_client::{Job, Sandbox, SandboxError, Verdict, conformance};
+use meterbox_sandbox_client::{Job, Sandbox, Verdict, conformance};
 use rustix::process::{Pid, Signal, kill_process};
 
 const OWN_PID: &str = "import os\nreply(os.getpid())";
@@ -109,17 +109,25 @@ async fn a_zygote_that_died_loses_no_run_that_had_not_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_zygote_that_is_stuck_loses_what_runs_in_it_and_no_more() {
+async fn a_zygote_that_is_stuck_loses_no_run() {
     let (fixture, zygote) = pooled().await;
     signal(zygote, Signal::STOP);
-    let run = || fixture.sandbox.run(service(OWN_PID), Arc::new(()));
-    // Only the zygote could tell how a ready child's program ended. A third run has none and waits for the next.
-    let (one, two, three) = tokio::join!(run(), run(), run());
-    for lost in [&one, &two] {
-        assert!(matches!(lost, Err(SandboxError::Lost { .. })), "{lost:?}");
-    }
+    let run = |code| fixture.sandbox.run(service(code), Arc::new(()));
+    // Two in its ready children, whose end it does not tell. The third has none and waits for the next zygote.
+    let failing = "import os; reply(2); os._exit(3)";
+    let (one, two, three) = tokio::join!(run(OWN_PID), run(failing), run(OWN_PID));
+    assert_eq!(value(&one.unwrap()), 1);
+    let two = two.unwrap();
+    assert_eq!(
+        (value(&two), two.verdict),
+        (2.into(), Verdict::Exited { code: 3 })
+    );
     assert_eq!(value(&three.unwrap()), 1);
-    assert_ne!(children(), [zygote]);
+    let latest = Instant::now() + Duration::from_secs(10);
+    while children().contains(&zygote) {
+        assert!(Instant::now() < latest, "the stuck one stays");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +176,7 @@ async fn waiting_is_not_charged() {
     let outcome = fixture.run(service("reply(1)")).await;
     assert_eq!(outcome.verdict, Verdict::Exited { code: 0 });
     assert!(
-        outcome.usage.cpu_ms < 60 && outcome.usage.wall_ms < 1000,
+        outcome.usage.cpu_ms < 100 && outcome.usage.wall_ms < 5000,
         "{:?}",
         outcome.usage
     );

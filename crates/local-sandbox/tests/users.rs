@@ -3,17 +3,14 @@
 
 mod common;
 
-use std::{
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::Command,
+use std::{os::unix::fs::PermissionsExt, process::Command};
+
+use common::{
+    Fixture,
+    machine::{self, Host},
+    runtime,
 };
-
-use common::{Fixture, runtime};
 use meterbox_sandbox_client::{Sandbox, SandboxError};
-
-/// Whoever it is that runs the tests, and nobody, where that is root.
-const NOBODY: &str = "65534";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_never_run_as_the_machines_root() {
@@ -72,10 +69,11 @@ fn a_plain_user_is_as_safe() {
                 "the_machine_is_diagnosed",
             ],
         ),
+        ("pool", &["a_zygote_that_is_stuck_loses_no_run"]),
         ("users", &["programs_never_run_as_the_machines_root"]),
     ] {
-        let executable = newest(siblings, binary);
-        let ran = as_nobody(&runtime.venv, &runtime.base_prefix, &executable, names);
+        let executable = machine::newest(siblings, binary);
+        let ran = machine::as_nobody(&runtime, &executable, names, Host::Whole, &[]);
         let (out, err) = (
             String::from_utf8_lossy(&ran.stdout),
             String::from_utf8_lossy(&ran.stderr),
@@ -86,70 +84,6 @@ fn a_plain_user_is_as_safe() {
             "{binary}: {out}"
         );
     }
-}
-
-fn newest(folder: &Path, binary: &str) -> PathBuf {
-    let prefix = format!("{binary}-");
-    let candidates = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    candidates
-        .filter(|path| path.extension().is_none())
-        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&prefix))
-        .max_by_key(|path| path.metadata().unwrap().modified().unwrap())
-        .expect("a built test")
-}
-
-fn as_nobody(venv: &Path, base: &Path, executable: &Path, names: &[&str]) -> std::process::Output {
-    // Every folder is kept aside, its closed parents are covered, and it is put back where it was.
-    const SCRIPT: &str = r#"
-        set -e
-        aside=$ASIDE
-        mount -t tmpfs tmpfs "$aside"
-        chmod 755 "$aside"
-        n=0
-        for path in "$VENV" "$BASE" "$EXECUTABLE"; do
-            n=$((n+1))
-            if [ -d "$path" ]; then mkdir "$aside/$n"; else touch "$aside/$n"; fi
-            mount --bind "$path" "$aside/$n"
-        done
-        for closed in $CLOSED; do mount -t tmpfs -o mode=755 tmpfs "$closed"; done
-        n=0
-        for path in "$VENV" "$BASE" "$EXECUTABLE"; do
-            n=$((n+1))
-            [ -e "$path" ] && continue
-            if [ -d "$aside/$n" ]; then mkdir -p "$path"; else mkdir -p "$(dirname "$path")"; touch "$path"; fi
-            mount --bind "$aside/$n" "$path"
-        done
-        cd /
-        exec setpriv --reuid="$NOBODY" --regid="$NOBODY" --clear-groups "$EXECUTABLE" --test-threads=1 --exact "$@"
-    "#;
-    let closed: std::collections::BTreeSet<&str> = [venv, base, executable]
-        .iter()
-        .filter_map(|path| {
-            let parents: Vec<&Path> = path.ancestors().skip(1).collect();
-            parents
-                .into_iter()
-                .rev()
-                .find(|parent| parent.metadata().unwrap().permissions().mode() & 0o1 == 0)?
-                .to_str()
-        })
-        .collect();
-    let aside = tempfile::tempdir().unwrap();
-    Command::new("unshare")
-        .args(["--mount", "sh", "-c", SCRIPT, "sh"])
-        .env("ASIDE", aside.path())
-        .args(names)
-        .env("CLOSED", closed.into_iter().collect::<Vec<_>>().join(" "))
-        .env("METERBOX_TEST_VENV", venv)
-        .env("VENV", venv)
-        .env("BASE", base)
-        .env("EXECUTABLE", executable)
-        .env("NOBODY", NOBODY)
-        .env("HOME", "/")
-        .env_remove("TMPDIR")
-        .output()
-        .unwrap()
 }
 
 /// Looks at a machine that the next test has made poor.

@@ -1,10 +1,11 @@
-import json,os,socket,sys,types
-control=socket.socket(fileno=os.dup(0))
+import fcntl,json,os,socket,sys,types
+control=socket.socket(fileno=fcntl.fcntl(0,fcntl.F_DUPFD_CLOEXEC,64))
 null=os.open(os.devnull,os.O_RDONLY)
 os.dup2(null,0)
 os.close(null)
-_,files,_,_=socket.recv_fds(control,64,1)
+_,files,_,_=socket.recv_fds(control,64,2)
 boot=json.loads(open(files[0],"rb").read())
+boot["library"]=files[1]
 package=types.ModuleType("meterbox_zygote")
 package.__path__=[]
 sys.modules["meterbox_zygote"]=package

@@ -1,4 +1,4 @@
-"""Linux system calls that Python has no function for. x86-64 only."""
+"""Linux system calls that Python has no function for, for what the zygote does once."""
 
 import ctypes
 import os
@@ -7,30 +7,15 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 
-NR = {
-    "pivot_root": 155,
-    "capset": 126,
-    "mount": 165,
-    "umount2": 166,
-    "prctl": 157,
-    "unshare": 272,
-    "seccomp": 317,
-    "clone3": 435,
-    "close_range": 436,
-    "mount_setattr": 442,
-    "landlock_create_ruleset": 444,
-    "landlock_add_rule": 445,
-    "landlock_restrict_self": 446,
-}
+# Filled with this processor's numbers before anything is called.
+NR = {}
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
-CLONE_PIDFD, CLONE_CHILD_SETTID = 0x1000, 0x1000000
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
-PR_SET_NO_NEW_PRIVS, PR_GET_TID_ADDRESS, PR_CAP_AMBIENT = 38, 40, 47
+PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_GET_TID_ADDRESS, PR_CAP_AMBIENT = 4, 24, 38, 40, 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _AT_FDCWD = -100
@@ -77,8 +62,8 @@ def bind(source, target, *attributes):
     restrict_mount(target, *attributes)
 
 
-def bound_capabilities():
-    """No capability can be gained any more; those that are held stay."""
+def drop_capabilities():
+    """Gives up every capability, for good."""
     for capability in range(64):
         try:
             prctl(PR_CAPBSET_DROP, capability)
@@ -86,10 +71,6 @@ def bound_capabilities():
             # EINVAL: past the kernel's last capability. EPERM: none left to drop with.
             break
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-
-
-def drop_capabilities():
-    """Gives up every capability that is held."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     none = (ctypes.c_uint32 * 6)()
     call("capset", ctypes.byref(header), ctypes.byref(none))
@@ -108,37 +89,3 @@ def map_ids(inner, uid, gid):
     write_file("/proc/self/setgroups", "deny")
     write_file("/proc/self/uid_map", f"{inner} {uid} 1")
     write_file("/proc/self/gid_map", f"{inner} {gid} 1")
-
-
-class Forker:
-    """Makes children in new namespaces, with a handle to each."""
-
-    def __init__(self):
-        # glibc keeps the thread's id in its own memory; a raw clone has to refresh it as fork would.
-        address = ctypes.c_void_p()
-        self._thread_id = 0
-        try:
-            prctl(PR_GET_TID_ADDRESS, ctypes.byref(address))
-            if address.value and ctypes.c_int.from_address(address.value).value == os.getpid():
-                self._thread_id = address.value
-        except OSError:
-            pass
-        self._python = ctypes.pythonapi
-
-    def fork(self, namespaces):
-        """`(pid, pidfd)` in the parent, `(0, None)` in the child."""
-        pidfd = ctypes.c_int(-1)
-        flags = namespaces | CLONE_PIDFD | (CLONE_CHILD_SETTID if self._thread_id else 0)
-        # flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls
-        arguments = (ctypes.c_uint64 * 8)(flags, ctypes.addressof(pidfd), self._thread_id, 0, 17, 0, 0, 0)
-        pointer = ctypes.byref(arguments)
-        self._python.PyOS_BeforeFork()
-        pid = _syscall(ctypes.c_long(NR["clone3"]), pointer, ctypes.c_long(64))
-        if pid == 0:
-            self._python.PyOS_AfterFork_Child()
-            return 0, None
-        number = ctypes.get_errno()
-        self._python.PyOS_AfterFork_Parent()
-        if pid < 0:
-            raise OSError(number, f"clone3: {os.strerror(number)}")
-        return pid, pidfd.value

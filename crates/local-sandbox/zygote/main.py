@@ -1,96 +1,79 @@
 """The zygote: a prepared interpreter that does nothing but make single-use children.
 
-It speaks with the supervisor over a socket of whole messages, each a JSON object:
-  to here    {"child": N, "warm": W} with one descriptor: the socket that the child is set up over
-  from here  {"ready": {...}} or {"failed": {...}}, once
-             {"started": N, "pid": P} with the child's pidfd, then {"ended": N, "status": S, ...}
-             {"refused": N, "step": ..., "message": ...} where no child could be made
+It speaks with the supervisor over a socket of whole messages: first {"ready": {...}} or {"failed": {...}} from here,
+then what the native part says and hears.
 """
 
 import fcntl
 import gc
 import json
 import os
-import select
 import shutil
-import socket
 import sys
 import time
 import types
 
-from meterbox_zygote import child, landlock, root, seccomp
-from meterbox_zygote.calls import Forker
+from meterbox_zygote import calls, child, probe, root
+from meterbox_zygote.jail import OVER, Jail
 
 
 class Zygote:
     """What every child is made from."""
 
     def __init__(self, control, boot):
-        self.control = control
-        self.without = frozenset(boot["settings"]["without"])
-        self.readable = root.enter(boot["settings"])
-        self.uid, self.gid = os.getuid(), os.getgid()
-        self.landlock = landlock.abi()
-        with root.Step("seccomp"):
-            self.filter = seccomp.Filter()
-        _take_font_cache(boot["settings"]["font_cache"])
+        settings = boot["settings"]
+        calls.NR.update(boot["calls"])
+        with root.Step("python"):
+            self.jail = Jail(boot["library"])
+        _reserve_places()
+        self.control, self._guards_off = control, boot["guards_off"]
+        self._filter = bytes.fromhex(boot["filter"])
+        self.tier = settings["tier"]
+        self._namespaces = child.NAMESPACES if self.tier in ("ns", "ns+cg") else 0
+        if self._namespaces:
+            self._readable = [*root.enter(settings), "/proc"]
+        else:
+            self._readable = root.stay(settings)
+        self.uid, self._gid = os.getuid(), os.getgid()
+        _take_font_cache(settings["font_cache"])
         self.prelude = types.ModuleType("meterbox_prelude")
         sys.modules["meterbox_prelude"] = self.prelude
         exec(compile(boot["prelude"], "<meterbox_prelude>", "exec"), self.prelude.__dict__)
-        if "preload" not in self.without:
+        if "preload" not in settings["without"]:
             self.prelude.preload()
         _end_threads()
-        self._forker = Forker()
-        self._children = {}
+        _close_fonts()
         self._alive = _high_pipe()
         gc.collect()
         gc.freeze()
+        self.jail.settle()
         self.baseline = _memory()
 
     def serve(self):
-        self._poll = select.poll()
-        self._poll.register(self.control, select.POLLIN)
-        while True:
-            for descriptor, _ in self._poll.poll():
-                if descriptor == self.control.fileno():
-                    if not self._listen():
-                        return
-                else:
-                    self._reap(descriptor)
+        """Returns when the supervisor hangs up."""
+        state = self.jail.serve(
+            control=self.control.fileno(),
+            alive_read=self._alive[0],
+            alive_write=self._alive[1],
+            guards_off=self._guards_off,
+            namespaces=self._namespaces,
+            uid=self.uid,
+            gid=self._gid,
+            landlock=0 if self.tier == "seccomp" else self.jail.landlock,
+            virtual_bytes=self.baseline["virtual"],
+            data_bytes=self.baseline["data"],
+            filter=self._filter,
+            readable=[*self._readable, "/dev/zero", "/dev/urandom"],
+        )
+        if state != OVER:
+            self.control.detach()
+            child.run(self, state)
 
-    def _listen(self):
-        message, descriptors, _, _ = socket.recv_fds(self.control, 4096, 1)
-        if not message:
-            return False
-        request = json.loads(message)
-        run = request["child"]
-        try:
-            pid, pidfd = self._forker.fork(child.NAMESPACES)
-            if pid == 0:
-                self.control.detach()
-                child.run(self, descriptors[0], self._alive, request["warm"])
-            self._children[pidfd] = (run, pid)
-            self._poll.register(pidfd, select.POLLIN)
-            started = json.dumps({"started": run, "pid": pid}).encode()
-            socket.send_fds(self.control, [started], [pidfd])
-        except OSError as error:
-            refused = {"refused": run, "step": "child", "errno": error.errno, "message": str(error)}
-            self._say(refused)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-        return True
 
-    def _reap(self, pidfd):
-        run, pid = self._children.pop(pidfd)
-        self._poll.unregister(pidfd)
-        _, status, usage = os.wait4(pid, 0)
-        os.close(pidfd)
-        cpu = round((usage.ru_utime + usage.ru_stime) * 1e6)
-        self._say({"ended": run, "status": status, "cpu_micros": cpu, "peak_bytes": usage.ru_maxrss * 1024})
-
-    def _say(self, message):
-        self.control.send(json.dumps(message).encode())
+def _reserve_places():
+    """What a child puts at these places no object of the interpreter may own: its hooks after a fork would close it."""
+    for place in child.PLACES:
+        os.dup2(0, place, inheritable=False)
 
 
 def _take_font_cache(folder):
@@ -115,6 +98,14 @@ def _end_threads():
             return
         time.sleep(0.01)
     raise RuntimeError(f"the prepared interpreter has {threads} threads and has to have 1")
+
+
+def _close_fonts():
+    """Matplotlib keeps the files of its fonts open; a child, which has none of them, would close strangers."""
+    fonts = sys.modules.get("matplotlib.font_manager")
+    cached = getattr(fonts, "_get_font", None)
+    if hasattr(cached, "cache_clear"):
+        cached.cache_clear()
 
 
 def _high_pipe():
@@ -143,6 +134,10 @@ def main(control, boot):
     """Runs until the supervisor hangs up."""
     os.setsid()
     try:
+        if boot["probe"]:
+            calls.NR.update(boot["calls"])
+            probe.run(control, boot, Jail(boot["library"]))
+            return 0
         zygote = Zygote(control, boot)
     except BaseException as error:
         import traceback
@@ -156,7 +151,7 @@ def main(control, boot):
         "python": sys.version.split()[0],
         "packages": _packages(),
         "baseline": zygote.baseline,
-        "landlock": zygote.landlock,
+        "landlock": 0 if zygote.tier == "seccomp" else zygote.jail.landlock,
         "uid": zygote.uid,
     }
     control.send(json.dumps({"ready": ready}).encode())

@@ -1,7 +1,7 @@
 """What a program finds when it starts, and how its answer leaves: the same in every sandbox.
 
 A program sets `result` (a DataFrame, a Series, one value, a text, or a dict of these) and may set `chart`.
-It sees `tables["name"]`, `as_of`, `pd`, `np` and, where DuckDB is installed, `db`. Files it writes into its
+It sees `tables["name"]`, `as_of`, `data_dir`, `pd`, `np` and, where DuckDB is installed, `db`. Files it writes into its
 working folder are kept.
 
 The host believes nothing of what leaves here. This module still keeps its own references to whatever it
@@ -134,6 +134,7 @@ def _run_service(job, reply):
         "__builtins__": builtins,
         "parameters": job["parameters"],
         "tables": Tables(job),
+        "data_dir": _data_dir(job),
         "reply": reply.value,
     }
     exec(compile(job["code"], PROGRAM_NAME, "exec"), names)
@@ -144,6 +145,7 @@ def _run_analysis(job, reply):
     tables = Tables(job)
     names = _Names(tables)
     names.update({"__name__": "__main__", "__builtins__": builtins, "tables": tables, "as_of": _as_of(job)})
+    names["data_dir"] = _data_dir(job)
     for short, module in (("pd", "pandas"), ("np", "numpy")):
         if module in sys.modules:
             names[short] = sys.modules[module]
@@ -152,6 +154,10 @@ def _run_analysis(job, reply):
         reply.error("NoResult", "the program ended without setting `result`", None)
         return
     reply.value(_fitting(names["result"], names.get("chart"), reply))
+
+
+def _data_dir(job):
+    return job.get("data_dir") or "/data"
 
 
 def _as_of(job):
@@ -196,7 +202,7 @@ class Tables(collections.abc.Mapping):
     """The data, read when it is first asked for. Each program has its own copies."""
 
     def __init__(self, job):
-        folder = job.get("data_dir") or "/data"
+        folder = _data_dir(job)
         self._paths = {name: os.path.join(folder, path) for name, path in (job.get("tables") or {}).items()}
         self._frames = {}
 
@@ -440,7 +446,7 @@ def _cell(value, warnings):
     if value is None or isinstance(value, (bool, str)):
         return _cut(value, MAX_CELL_CHARS) if isinstance(value, str) else value
     if isinstance(value, int):
-        return value if -_LARGEST - 1 <= value <= _LARGEST else _text(value)
+        return value if -_LARGEST - 1 <= value <= _LARGEST else _cut(_text(value), MAX_CELL_CHARS)
     if isinstance(value, float):
         if not _isfinite(value):
             if value == value:
@@ -448,7 +454,10 @@ def _cell(value, warnings):
             return None
         return value
     if isinstance(value, decimal.Decimal):
-        return format(value, "f") if value.is_finite() else None
+        if not value.is_finite():
+            return None
+        # Written out, an exponent of a billion would be as many digits.
+        return _cut(format(value, "f") if -100 < value.adjusted() < 100 else _text(value), MAX_CELL_CHARS)
     if isinstance(value, datetime.datetime):
         midnight = value.time() == datetime.time.min and value.tzinfo is None
         return value.date().isoformat() if midnight else value.isoformat()
@@ -491,10 +500,11 @@ def _charts(chart, warnings):
 
 def _chart(given):
     y = given.get("y", [])
-    spec = {"kind": _text(given.get("kind")), "y": [_text(name) for name in (y if isinstance(y, (list, tuple)) else [y])]}
+    names = y if isinstance(y, (list, tuple)) else [y]
+    spec = {"kind": _text(given.get("kind")), "y": [_cut(name, 200) for name in names[:MAX_COLUMNS]]}
     for word in _CHART_WORDS:
         if given.get(word) is not None:
-            spec[word] = _cut(_text(given[word]), 200)
+            spec[word] = _cut(given[word], 200)
     return spec
 
 

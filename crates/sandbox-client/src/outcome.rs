@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf};
 
 use meterbox_core::contract::{SandboxReport, Usage};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,18 @@ pub enum Verdict {
     Cancelled,
 }
 
+impl Verdict {
+    /// The longest reason of a [broken reply](Self::BrokenReply), in characters.
+    pub const LONGEST_REASON: usize = 500;
+
+    /// A reply that was not in the agreed form. What a parser says may quote a program's own words, so it is cut.
+    pub fn broken_reply(reason: impl Display) -> Self {
+        let mut reason = reason.to_string();
+        cut(&mut reason, Self::LONGEST_REASON);
+        Self::BrokenReply { reason }
+    }
+}
+
 /// A program's reply, as JSON that nobody has believed yet.
 #[derive(Debug, Clone)]
 pub enum Reply {
@@ -81,6 +93,36 @@ pub struct ProgramError {
     /// The line of the program that raised it, counted from 1.
     #[serde(default)]
     pub line: Option<u32>,
+}
+
+impl ProgramError {
+    /// The longest [`kind`](Self::kind), in characters.
+    pub const LONGEST_KIND: usize = 200;
+    /// The longest [`message`](Self::message), in characters.
+    pub const LONGEST_MESSAGE: usize = 2_000;
+    /// The longest [`traceback`](Self::traceback), in characters.
+    pub const LONGEST_TRACEBACK: usize = 8_000;
+
+    /// The error with each text cut to its cap. Every back end calls it: a program may write its own error past the
+    /// prelude, which keeps to the same caps.
+    #[must_use]
+    pub fn capped(mut self) -> Self {
+        cut(&mut self.kind, Self::LONGEST_KIND);
+        cut(&mut self.message, Self::LONGEST_MESSAGE);
+        cut(&mut self.traceback, Self::LONGEST_TRACEBACK);
+        self
+    }
+}
+
+/// Leaves at most so many characters; the last one then tells that there were more.
+pub(crate) fn cut(text: &mut String, longest: usize) {
+    if text.chars().nth(longest).is_none() {
+        return;
+    }
+    if let Some((end, _)) = text.char_indices().nth(longest - 1) {
+        text.truncate(end);
+        text.push('…');
+    }
 }
 
 /// A file collected after a run.
@@ -117,5 +159,30 @@ impl Outcome {
             sandbox,
             seed: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_cut_at_characters_and_says_so() {
+        let long = |character: &str| character.repeat(10_000);
+        let error = ProgramError {
+            kind: long("K"),
+            message: long("ü"),
+            traceback: long("€"),
+            line: Some(1),
+        }
+        .capped();
+        let lengths = [&error.kind, &error.message, &error.traceback].map(|text| text.chars().count());
+        assert_eq!(lengths, [200, 2_000, 8_000]);
+        assert!(error.message.ends_with("ü…"));
+        let short = ProgramError {
+            message: "ü".repeat(2_000),
+            ..error
+        };
+        assert_eq!(short.clone().capped().message, short.message);
     }
 }

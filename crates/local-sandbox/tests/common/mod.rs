@@ -1,6 +1,16 @@
 //! What the tests share: a sandbox, its inputs, and short ways to run programs.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::future_not_send,
+    reason = "the sandbox lives in real time, and a test holds its turn, which stays on its thread"
+)]
 #![allow(dead_code, reason = "each test binary uses its own part")]
+
+pub(crate) mod dice;
+pub(crate) mod machine;
+pub(crate) mod program;
+pub(crate) mod watch;
 
 use std::{
     path::{Path, PathBuf},
@@ -9,8 +19,10 @@ use std::{
 };
 
 use meterbox_core::contract::Usage;
-use meterbox_local_sandbox::{LocalSandbox, LocalSandboxBuilder, runtime::Runtime};
+use meterbox_local_sandbox::{LocalSandbox, LocalSandboxBuilder, Tier, runtime::Runtime};
 use meterbox_sandbox_client::{Job, Outcome, OutputSink, OutputStream, Program, Reply, Sandbox};
+
+pub(crate) const MB: u64 = 1 << 20;
 
 /// A sandbox and the folder its jobs take their inputs from.
 pub(crate) struct Fixture {
@@ -25,7 +37,7 @@ pub(crate) struct Fixture {
 pub(crate) struct Alone(#[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
 
 impl Alone {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         // The last test's zygote ends by itself, a moment after its sandbox is dropped.
@@ -51,6 +63,10 @@ impl Fixture {
         let builder = LocalSandbox::builder(runtime())
             .inputs_root(inputs.path())
             .ready(0);
+        let builder = match tier() {
+            Some(tier) => builder.only_tier(tier),
+            None => builder,
+        };
         Self {
             sandbox: change(builder).build().expect("a sandbox"),
             inputs,
@@ -87,9 +103,40 @@ pub(crate) fn readable_folder() -> tempfile::TempDir {
         .unwrap()
 }
 
+/// The tier that `METERBOX_TEST_TIER` names: every test of a binary can be run again in it.
+pub(crate) fn tier() -> Option<Tier> {
+    let name = std::env::var("METERBOX_TEST_TIER").ok()?;
+    Some(name.parse().unwrap())
+}
+
+/// The program as it finds its folders in this tier: without a root of its own they are not at `/data`, `/scratch` and
+/// `/tmp`. Texts of bytes stay as they are.
+pub(crate) fn placed(code: &str) -> String {
+    if tier().is_none_or(|tier| tier >= Tier::Namespaces) {
+        return code.to_owned();
+    }
+    let mut placed = code.to_owned();
+    for (folder, name) in [("/data", "data_dir"), ("/scratch", "_scratch"), ("/tmp", "_tmp")] {
+        for quote in ["\"", "'"] {
+            let (inside, whole) = (format!("{quote}{folder}/"), format!("{quote}{folder}{quote}"));
+            placed = placed
+                .replace(&format!("b{inside}"), "\0")
+                .replace(&format!("b{whole}"), "\u{1}")
+                .replace(&format!("f{inside}"), &format!("{name} + f{quote}/"))
+                .replace(&inside, &format!("{name} + {quote}/"))
+                .replace(&whole, name)
+                .replace('\0', &format!("b{inside}"))
+                .replace('\u{1}', &format!("b{whole}"));
+        }
+    }
+    format!(
+        "import os as _os, tempfile as _tempfile\n_scratch, _tmp = _os.getcwd(), _tempfile.gettempdir()\n{placed}"
+    )
+}
+
 pub(crate) fn service(code: &str) -> Job {
     Job::new(Program::Service {
-        code: code.to_owned(),
+        code: placed(code),
         parameters: serde_json::Value::Null,
     })
 }

@@ -1,5 +1,6 @@
-# Starts 100 threads.
+# Starts 100 threads. Without a user namespace a limit would count those of others too, so there is none.
 # expect: denied
+# landlock: worked
 # limits: threads=16 memory=1024
 # off: limits threads=200
 import threading, time

@@ -1,5 +1,6 @@
 # Writes 24 MB, in both folders it may write to.
 # expect: denied
+# landlock: worked
 # limits: scratch=8
 # off: limits scratch=64
 try:

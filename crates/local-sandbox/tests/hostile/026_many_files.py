@@ -1,5 +1,6 @@
 # Makes 300 files.
 # expect: denied
+# landlock: worked
 # limits: inodes=100
 # off: limits inodes=1000
 try:

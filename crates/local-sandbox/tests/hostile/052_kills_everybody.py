@@ -1,6 +1,7 @@
 # Signals to process groups, to everybody, to its parent.
 # expect: denied
-# off: guard setsid,landlock
+# landlock: denied | signal 9
+# off: guard seccomp,setsid,landlock
 # off-expect: lost
 import os
 

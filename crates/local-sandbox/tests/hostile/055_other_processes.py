@@ -1,5 +1,6 @@
-# Looks for other processes, and for the machine through them.
+# Looks for other processes, and for the machine through them (Landlock hides what is in a file, not that it is there).
 # expect: denied
+# landlock: denied | worked
 # off: guard own-proc,landlock
 import os
 

@@ -1,5 +1,5 @@
 # Links and folders where files are collected.
-# expect: dropped
+# expect: dropped 8
 # off: guard collect
 # off-expect: stolen
 import os

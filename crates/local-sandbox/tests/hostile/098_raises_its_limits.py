@@ -1,5 +1,6 @@
-# Raises its own limits and those of others.
+# Raises its own limits and those of others. Behind Landlock alone the number of threads is not limited.
 # expect: denied
+# landlock: worked
 # off: guard rlimits
 import resource
 

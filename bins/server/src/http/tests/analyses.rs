@@ -252,6 +252,62 @@ async fn files_are_handed_out_inert() {
     }
 }
 
+/// A drawing with a script, a document, a table of formulas: to be saved, never shown. What is called a picture is sent
+/// as one and nothing else, whatever else it is.
+#[tokio::test]
+async fn files_that_a_browser_would_run_are_handed_out_inert() {
+    let app = App::new().await;
+    let files: [(&str, &[u8]); 5] = [
+        (
+            "drawing.svg",
+            b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'><script>alert(1)</script></svg>",
+        ),
+        (
+            "document.pdf",
+            b"%PDF-1.7 /OpenAction << /S /JavaScript /JS (app.alert(1)) >>",
+        ),
+        ("table.csv", b"=cmd|' /C calc'!A0\n"),
+        (
+            "page.xhtml",
+            b"<html xmlns='http://www.w3.org/1999/xhtml'><script>alert(1)</script></html>",
+        ),
+        (
+            "both.png",
+            b"\x89PNG\r\n\x1a\n<html><script>alert(1)</script></html>",
+        ),
+    ];
+    let run = files
+        .iter()
+        .fold(FakeRun::replies(ANSWER), |run, (name, content)| {
+            run.leaving(name, content)
+        });
+    app.sandbox.next(run);
+    let id = app.execute(r#"{"code": "x"}"#).await.json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for (name, _) in files {
+        let file = app.get(&format!("/api/analyses/{id}/artifacts/{name}")).await;
+        assert_eq!(file.status, StatusCode::OK, "{name}");
+        let (kind, way) = (
+            file.header(header::CONTENT_TYPE),
+            file.header(header::CONTENT_DISPOSITION),
+        );
+        if name.ends_with(".png") {
+            assert_eq!((kind, way), ("image/png", "inline"));
+        } else {
+            assert_eq!(kind, "application/octet-stream", "{name}");
+            assert!(way.starts_with("attachment; filename"), "{name}: {way}");
+        }
+        assert_eq!(file.header(header::X_CONTENT_TYPE_OPTIONS), "nosniff", "{name}");
+        assert_eq!(
+            file.header(header::CONTENT_SECURITY_POLICY),
+            "default-src 'none'; sandbox",
+            "{name}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn datasets_are_described_without_their_values() {
     let app = App::new().await;

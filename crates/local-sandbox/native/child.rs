@@ -1,0 +1,407 @@
+//! One child from its birth to its seal.
+
+use core::ffi::CStr;
+
+use crate::{
+    config::Config,
+    landlock::{READ, Rules, WRITE},
+    sys::{self, EACCES, EEXIST, EINVAL, ENAMETOOLONG, O_CREAT, O_DIRECTORY, O_RDWR, O_WRONLY, Result},
+    text::Text,
+    wire::{self, Failed, JobHeader, MOST_WHAT, STEPS},
+};
+
+const NULL: i32 = 0;
+const STDOUT: i32 = 1;
+const STDERR: i32 = 2;
+const REPLY: i32 = 3;
+const SETUP: i32 = 4;
+/// Where the prelude reads its document from; at its beginning once the child is sealed.
+const DOCUMENT: i32 = 5;
+const FIRST_FREE: i32 = 6;
+const INNER_ID: u64 = 1000;
+
+const MS_RDONLY: usize = 1;
+const MS_NOSUID: usize = 2;
+const MS_NODEV: usize = 4;
+const MS_NOEXEC: usize = 8;
+const MS_BIND: usize = 0x1000;
+const MS_REC: usize = 0x4000;
+const MS_PRIVATE: usize = 0x4_0000;
+const READ_ONLY: u64 = 1 | 2 | 4 | 8;
+
+const PR_SET_PDEATHSIG: usize = 1;
+const PR_SET_DUMPABLE: usize = 4;
+const PR_CAPBSET_DROP: usize = 24;
+const PR_SET_NO_NEW_PRIVS: usize = 38;
+const PR_CAP_AMBIENT: usize = 47;
+const PR_CAP_AMBIENT_CLEAR_ALL: usize = 4;
+const SIGKILL: usize = 9;
+
+const INPUTS: &[u8] = b"/inputs/";
+const DATA: &[u8] = b"/data/";
+const SCRATCH: &[u8] = b"/scratch";
+
+/// A child that has its own namespaces, and not yet a job.
+pub(crate) struct Child {
+    rules: Option<Rules>,
+}
+
+/// Why a step could not be done.
+struct Failure<'a> {
+    step: &'static str,
+    errno: i32,
+    /// The path it was about.
+    what: &'a [u8],
+}
+
+trait Step<T> {
+    fn step(self, step: &'static str) -> core::result::Result<T, Failure<'static>>;
+    fn about<'a>(self, step: &'static str, what: &'a [u8]) -> core::result::Result<T, Failure<'a>>;
+}
+
+impl<T> Step<T> for Result<T> {
+    fn step(self, step: &'static str) -> core::result::Result<T, Failure<'static>> {
+        self.about(step, b"")
+    }
+
+    fn about<'a>(self, step: &'static str, what: &'a [u8]) -> core::result::Result<T, Failure<'a>> {
+        self.map_err(|errno| Failure { step, errno, what })
+    }
+}
+
+impl Child {
+    /// Does what needs no job: its own user, its own view of mounts and processes, and the first rules. Ends the
+    /// process where anything of that fails.
+    pub(crate) fn enter(config: &Config, setup: i32) -> Self {
+        match enter(config, setup) {
+            Ok(rules) => Self { rules },
+            Err(failure) => end(&failure),
+        }
+    }
+
+    /// Waits for the job and closes every lock. Ends the process where there is no job or anything fails.
+    pub(crate) fn seal(self, config: &Config) {
+        let job = match hear_job() {
+            Ok(Some(job)) => job,
+            // The supervisor has no use for this child any more.
+            Ok(None) => sys::exit(125),
+            Err(errno) => end(&Failure {
+                step: "child",
+                errno,
+                what: b"",
+            }),
+        };
+        let sealed = confine(config, self.rules, job).and_then(|place| {
+            if config.has("seccomp") {
+                sys::install(config.filter()).step("seccomp")?;
+            }
+            sys::seek(DOCUMENT, place).step("child")
+        });
+        // From here on only what the filter allows.
+        match sealed {
+            Ok(()) if sys::write(SETUP, wire::SEALED).is_ok() => sys::close(SETUP),
+            Ok(()) => sys::exit(125),
+            Err(failure) => end(&failure),
+        }
+    }
+}
+
+/// Says what failed, as far as anybody still listens, and ends.
+fn end(failure: &Failure<'_>) -> ! {
+    let step = STEPS.iter().position(|name| *name == failure.step).unwrap_or(0) as u8;
+    let mut text = Text::new();
+    text.push(
+        &Failed {
+            step,
+            errno: failure.errno,
+        }
+        .encode(),
+    );
+    text.push(&failure.what[..failure.what.len().min(MOST_WHAT)]);
+    let _ = sys::write(SETUP, text.bytes());
+    sys::exit(1)
+}
+
+fn enter(config: &Config, setup: i32) -> core::result::Result<Option<Rules>, Failure<'static>> {
+    if config.has("setsid") {
+        // A signal to process group 0 reaches the group's members outside the process namespace too.
+        sys::setsid();
+    }
+    keep_only(config, setup).step("child")?;
+    // Where memory runs out, a program goes before its zygote. Its own /proc/self has to be its own for that.
+    sys::prctl(PR_SET_DUMPABLE, 1).step("child")?;
+    let _ = sys::write_file(c"/proc/self/oom_score_adj", b"500");
+    if config.namespaces != 0 {
+        own_user(config)?;
+        sys::mount(c"none", c"/", c"", MS_REC | MS_PRIVATE, c"").step("mounts")?;
+        if config.has("own-proc") {
+            mount_proc().about("mounts", b"/proc")?;
+        }
+    }
+    if config.has("capabilities") {
+        bound_capabilities().step("privileges")?;
+    }
+    if config.landlock == 0 || !config.has("landlock") {
+        return Ok(None);
+    }
+    let rules = Rules::new(config.landlock).step("landlock")?;
+    for path in config.readable() {
+        rules.allow(path, READ).step("landlock")?;
+    }
+    for path in [c"/dev/null", c"/dev/full"] {
+        rules.allow(path, WRITE).step("landlock")?;
+    }
+    Ok(Some(rules))
+}
+
+/// The socket at its place, and no other descriptor but the log.
+fn keep_only(config: &Config, setup: i32) -> Result<()> {
+    sys::prctl(PR_SET_PDEATHSIG, SIGKILL)?;
+    // High numbers first: the places below may be taken by what is still needed.
+    let (null, moved) = (sys::open(c"/dev/null", O_RDWR, 0)?, sys::duplicate(setup, 100)?);
+    for (fd, place) in [
+        (null, NULL),
+        (null, STDOUT),
+        (null, REPLY),
+        (moved, SETUP),
+        (null, DOCUMENT),
+    ] {
+        if fd != place {
+            sys::place(fd, place)?;
+        }
+    }
+    // The zygote may have died before the death signal was asked for; then this pipe has no writer.
+    sys::close(config.alive_write as i32);
+    let mut watch = [sys::PollFd {
+        fd: config.alive_read as i32,
+        events: sys::POLLIN | sys::POLLHUP,
+        found: 0,
+    }];
+    if sys::poll(&mut watch, false)? > 0 {
+        sys::exit(125);
+    }
+    sys::close_from(FIRST_FREE)
+}
+
+fn own_user(config: &Config) -> core::result::Result<(), Failure<'static>> {
+    let map = |path: &CStr, id: u64| {
+        let mut line = Text::new();
+        line.push_number(INNER_ID);
+        line.push(b" ");
+        line.push_number(id);
+        line.push(b" 1");
+        sys::write_file(path, line.bytes())
+    };
+    sys::write_file(c"/proc/self/setgroups", b"deny")
+        .and_then(|()| map(c"/proc/self/uid_map", config.uid))
+        .and_then(|()| map(c"/proc/self/gid_map", config.gid))
+        .step("id maps")?;
+    if config.has("nested-namespaces") {
+        // A second lock only: behind the filter none can be made.
+        let _ = sys::write_file(c"/proc/sys/user/max_user_namespaces", b"0");
+    }
+    Ok(())
+}
+
+fn mount_proc() -> Result<()> {
+    let flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    sys::mount(c"proc", c"/proc", c"proc", flags, c"subset=pid").or_else(|_| {
+        // Masked outside, so it cannot be had inside: then no processes are shown at all.
+        let nothing = c"size=4k,nr_inodes=1,mode=555";
+        sys::mount(c"noproc", c"/proc", c"tmpfs", flags | MS_RDONLY, nothing)
+    })
+}
+
+/// No capability can be gained any more; those that are held stay.
+fn bound_capabilities() -> Result<()> {
+    for capability in 0..64 {
+        if sys::prctl(PR_CAPBSET_DROP, capability).is_err() {
+            // EINVAL: past the kernel's last capability. EPERM: none left to drop with.
+            break;
+        }
+    }
+    sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL).map(drop)
+}
+
+/// A job as it came: its header and all its bytes.
+struct Job {
+    header: JobHeader,
+    bytes: &'static [u8],
+}
+
+/// Its descriptors are at their places then.
+fn hear_job() -> Result<Option<Job>> {
+    if sys::write(SETUP, wire::WAITING).is_err() {
+        return Ok(None);
+    }
+    let mut word = [0; 8];
+    let (length, descriptors) = sys::receive(SETUP, &mut word)?;
+    if length == 0 {
+        return Ok(None);
+    }
+    if &word[..length] != wire::JOB || descriptors.contains(&-1) {
+        return Err(EINVAL);
+    }
+    let [document, streams @ ..] = descriptors;
+    for (fd, place) in streams.into_iter().zip([STDOUT, STDERR, REPLY]) {
+        sys::place(fd, place)?;
+        sys::close(fd);
+    }
+    if document != DOCUMENT {
+        sys::place(document, DOCUMENT)?;
+        sys::close(document);
+    }
+    let bytes = sys::map_file(DOCUMENT, sys::size_of_file(DOCUMENT)?)?;
+    let header = JobHeader::decode(bytes).ok_or(EINVAL)?;
+    Ok(Some(Job { header, bytes }))
+}
+
+/// Closes every lock but the filter, and tells the supervisor the working folder. Returns where in its file the
+/// document begins.
+fn confine(config: &Config, rules: Option<Rules>, job: Job) -> core::result::Result<usize, Failure<'static>> {
+    let Job { header, bytes } = job;
+    let [scratch, temporary, data] = if config.namespaces != 0 {
+        mounts(config, &header, bytes)?;
+        [SCRATCH, b"/tmp", b"/data"].map(|path| Text::of(&[path]))
+    } else {
+        let folder = texts(bytes).next().unwrap_or_default();
+        [SCRATCH, b"/tmp", b"/data"].map(|path| Text::of(&[folder, path]))
+    };
+    let scratch_path = scratch.whole().ok_or(ENAMETOOLONG).step("working folder")?;
+    sys::change_folder(scratch_path).step("working folder")?;
+    let scratch = sys::open(scratch_path, O_DIRECTORY, 0).step("working folder")?;
+    if config.has("rlimits") {
+        limits(config, &header).step("limits")?;
+    }
+    if config.has("capabilities") {
+        sys::drop_capabilities().step("privileges")?;
+    }
+    if config.has("dumpable") {
+        sys::prctl(PR_SET_DUMPABLE, 0).step("privileges")?;
+    }
+    sys::prctl(PR_SET_NO_NEW_PRIVS, 1).step("privileges")?;
+    // The change of rights took it away.
+    sys::prctl(PR_SET_PDEATHSIG, SIGKILL).step("privileges")?;
+    if let Some(rules) = rules {
+        for (path, access) in [
+            (scratch_path, WRITE),
+            (temporary.path(), WRITE),
+            (data.path(), READ),
+        ] {
+            rules.allow(path, access).step("landlock")?;
+        }
+        if config.namespaces == 0 {
+            // Links in its data folder lead there.
+            for (source, path) in inputs(&header, bytes) {
+                rules
+                    .allow(Text::of(&[source]).path(), READ)
+                    .about("input", path)?;
+            }
+        }
+        rules.enforce().step("landlock")?;
+    }
+    sys::send(SETUP, wire::PREPARED, Some(scratch)).step("child")?;
+    sys::close(scratch);
+    sys::unmap(bytes);
+    Ok(header.document as usize)
+}
+
+fn mounts(
+    config: &Config,
+    header: &JobHeader,
+    bytes: &'static [u8],
+) -> core::result::Result<(), Failure<'static>> {
+    let flags = MS_NOSUID | MS_NODEV;
+    // One file system for both writable folders, so that one cap holds for them together.
+    let mut caps = Text::of(&[b"mode=755,size="]);
+    caps.push_number(header.scratch_bytes);
+    caps.push(b",nr_inodes=");
+    caps.push_number(header.scratch_inodes.saturating_add(3));
+    mount(c"scratch", c"/scratch", c"tmpfs", flags, &caps).about("mounts", b"/scratch")?;
+    for folder in [c"/scratch/tmp", c"/scratch/work"] {
+        sys::make_folder(folder, 0o700).about("mounts", b"/scratch")?;
+    }
+    sys::mount(c"/scratch/tmp", c"/tmp", c"", MS_BIND, c"").about("mounts", b"/tmp")?;
+    sys::mount(c"/scratch/work", c"/scratch", c"", MS_BIND, c"").about("mounts", b"/scratch")?;
+
+    let mut caps = Text::of(&[b"mode=755,size=1m,nr_inodes="]);
+    caps.push_number(16 + header.inputs + header.folders);
+    mount(c"data", c"/data", c"tmpfs", flags, &caps).about("mounts", b"/data")?;
+    for (source, path) in inputs(header, bytes) {
+        bind_input(source, path).about("input", path)?;
+    }
+    if config.has("read-only") {
+        sys::restrict_mount(c"/data", READ_ONLY).about("mounts", b"/data")?;
+    }
+    if config.has("hidden-inputs") {
+        let nothing = c"size=4k,nr_inodes=1,mode=000";
+        sys::mount(c"hidden", c"/inputs", c"tmpfs", flags | MS_RDONLY, nothing)
+            .about("mounts", b"/inputs")?;
+    }
+    Ok(())
+}
+
+fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: usize, options: &Text) -> Result<()> {
+    sys::mount(source, target, kind, flags, options.whole().ok_or(EINVAL)?)
+}
+
+/// What stands between a job's header and its document.
+fn texts(bytes: &'static [u8]) -> impl Iterator<Item = &'static [u8]> {
+    bytes[JobHeader::LENGTH..].split(|byte| *byte == 0)
+}
+
+/// The inputs as their places below the inputs root and their paths below the data.
+fn inputs(header: &JobHeader, bytes: &'static [u8]) -> impl Iterator<Item = (&'static [u8], &'static [u8])> {
+    let mut texts = texts(bytes).skip(1);
+    (0..header.inputs).map_while(move |_| Some((texts.next()?, texts.next()?)))
+}
+
+fn bind_input(source: &[u8], path: &[u8]) -> Result<()> {
+    let mut target = Text::of(&[DATA]);
+    for (index, folder) in path.split(|byte| *byte == b'/').enumerate() {
+        if index > 0 {
+            match sys::make_folder(target.whole().ok_or(ENAMETOOLONG)?, 0o755) {
+                Ok(()) | Err(EEXIST) => target.push(b"/"),
+                Err(errno) => return Err(errno),
+            }
+        }
+        target.push(folder);
+    }
+    let target = target.whole().ok_or(ENAMETOOLONG)?;
+    sys::close(sys::open(target, O_CREAT | O_WRONLY, 0o444)?);
+    let source = Text::of(&[INPUTS, source]);
+    sys::mount(source.whole().ok_or(ENAMETOOLONG)?, target, c"", MS_BIND, c"")?;
+    sys::is_readable(target).map_err(|_| EACCES)
+}
+
+fn limits(config: &Config, header: &JobHeader) -> Result<()> {
+    const CPU: usize = 0;
+    const FILE_SIZE: usize = 1;
+    const DATA: usize = 2;
+    const STACK: usize = 3;
+    const CORE: usize = 4;
+    const PROCESSES: usize = 6;
+    const FILES: usize = 7;
+    const LOCKED: usize = 8;
+    const ADDRESS_SPACE: usize = 9;
+    const SIGNALS: usize = 11;
+    const QUEUES: usize = 12;
+    sys::limit(CPU, header.cpu_seconds)?;
+    sys::limit(
+        ADDRESS_SPACE,
+        config.virtual_bytes.saturating_add(header.memory_bytes),
+    )?;
+    sys::limit(DATA, config.data_bytes.saturating_add(header.memory_bytes))?;
+    sys::limit(FILE_SIZE, header.file_bytes)?;
+    sys::limit(FILES, header.open_files)?;
+    if config.namespaces != 0 {
+        // Elsewhere it counts all the processes of a user, whosever they are.
+        sys::limit(PROCESSES, header.threads)?;
+    }
+    sys::limit(STACK, header.memory_bytes.clamp(1 << 20, 8 << 20))?;
+    sys::limit(SIGNALS, 64)?;
+    for what in [CORE, LOCKED, QUEUES] {
+        sys::limit(what, 0)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,431 @@
+//! The system calls a program may make: a short list of what analysis code needs, and nothing else.
+//!
+//! The policy is a list of names; the numbers are the processor's. The filter that follows from it is installed by
+//! every child as its last lock. That the list is long enough is shown by the programs under `tests/corpus`.
+
+use std::collections::BTreeMap;
+
+use crate::native::wire::OWN_PID;
+
+/// Allowed whatever the arguments. Old forms that only some processors have are among them.
+#[rustfmt::skip]
+const ALLOWED: &[&str] = &[
+    // Files, as far as the mounts and Landlock leave any.
+    "read", "write", "close", "lseek", "open", "openat", "stat", "lstat", "fstat", "newfstatat", "fstatat",
+    "statx", "pread64", "pwrite64", "readv", "writev", "getdents64", "readlink", "readlinkat", "access",
+    "faccessat", "faccessat2", "getcwd", "chdir", "fcntl", "dup", "dup2", "dup3", "pipe2", "poll", "ppoll",
+    "select", "pselect6", "sendfile", "fsync", "fdatasync", "ftruncate", "fallocate", "fadvise64", "rename",
+    "renameat", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "link", "linkat", "symlink", "symlinkat",
+    "chmod", "fchmod", "fchmodat", "fchown", "utimensat", "umask", "statfs", "fstatfs",
+    // Memory.
+    "munmap", "mprotect", "mremap", "madvise", "brk",
+    // Threads, signals to itself, time.
+    "futex", "set_robust_list", "rseq", "sched_yield", "sched_getaffinity", "getrandom", "clock_gettime",
+    "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "rt_sigaction", "rt_sigprocmask",
+    "rt_sigreturn", "sigaltstack", "restart_syscall", "exit", "exit_group",
+    // Questions about itself.
+    "getpid", "gettid", "getuid", "geteuid", "getgid", "getegid", "uname", "sysinfo", "getrusage",
+];
+
+/// The C library, Python and others try these first and do without where the kernel has never heard of them.
+#[rustfmt::skip]
+const UNKNOWN: &[&str] = &[
+    "clone3", "close_range", "openat2", "memfd_create", "io_uring_setup", "io_uring_enter",
+    "io_uring_register", "copy_file_range", "membarrier", "epoll_create1", "eventfd2", "pidfd_open",
+    "landlock_create_ruleset",
+];
+
+/// Attributes beside a file's content: copying a file copies them where there are any.
+#[rustfmt::skip]
+const UNSUPPORTED: &[&str] = &[
+    "getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr", "setxattr", "lsetxattr",
+    "fsetxattr",
+];
+
+/// What the zygote and its self-test call by number.
+#[rustfmt::skip]
+const NAMED: &[&str] = &[
+    "pivot_root", "capset", "mount", "umount2", "prctl", "unshare", "mount_setattr", "socket", "execve",
+    "ptrace", "io_uring_setup", "seccomp", "clone3",
+];
+
+const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
+const AUDIT_ARCH_AARCH64: u32 = 0xC000_00B7;
+const X32: u32 = 0x4000_0000;
+const CLONE_THREAD: u32 = 0x1_0000;
+/// Every flag that makes a namespace.
+const CLONE_NEW: u32 = 0x7E02_0080;
+const SHARED_ANONYMOUS: u32 = 0x21;
+/// What terminals answer, close-on-exec, bytes available, non-blocking; nothing that injects input.
+const IOCTLS: [u32; 6] = [0x5401, 0x5413, 0x5450, 0x5451, 0x541B, 0x5421];
+const EPERM: u32 = 1;
+const ENOSYS: u32 = 38;
+const ENOTSUP: u32 = 95;
+
+const KILL: u32 = 0x8000_0000;
+const ALLOW: u32 = 0x7FFF_0000;
+const REFUSE: u32 = 0x0005_0000;
+
+const LOAD: u16 = 0x20;
+const AND: u16 = 0x54;
+const JUMP_EQUAL: u16 = 0x15;
+const JUMP_AT_LEAST: u16 = 0x35;
+const JUMP_ANY_BIT: u16 = 0x45;
+const RETURN: u16 = 0x06;
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+
+/// A processor's system calls.
+#[derive(Debug, Clone, Copy)]
+struct Table {
+    /// As a filter sees it.
+    architecture: u32,
+    /// From here on numbers belong to another table of the same processor.
+    foreign_from: Option<u32>,
+    number: fn(&str) -> Option<u32>,
+}
+
+const X86_64: Table = Table {
+    architecture: AUDIT_ARCH_X86_64,
+    foreign_from: Some(X32),
+    number: |name| Some(name.parse::<syscalls::x86_64::Sysno>().ok()?.id().cast_unsigned()),
+};
+const AARCH64: Table = Table {
+    architecture: AUDIT_ARCH_AARCH64,
+    foreign_from: None,
+    number: |name| {
+        Some(
+            name.parse::<syscalls::aarch64::Sysno>()
+                .ok()?
+                .id()
+                .cast_unsigned(),
+        )
+    },
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Instruction {
+    code: u16,
+    if_true: u8,
+    if_false: u8,
+    value: u32,
+}
+
+/// This processor's filter, as bytes for the kernel. Where it compares with [`OWN_PID`], a child puts its own id.
+pub(crate) fn filter() -> Vec<u8> {
+    let bytes = |instruction: Instruction| {
+        let [a, b] = instruction.code.to_ne_bytes();
+        let [c, d, e, f] = instruction.value.to_ne_bytes();
+        [a, b, instruction.if_true, instruction.if_false, c, d, e, f]
+    };
+    build(here()).into_iter().flat_map(bytes).collect()
+}
+
+/// This processor's numbers of the calls that the zygote makes by itself.
+pub(crate) fn named() -> BTreeMap<&'static str, u32> {
+    let number = here().number;
+    NAMED
+        .iter()
+        .filter_map(|name| Some((*name, number(name)?)))
+        .collect()
+}
+
+fn here() -> Table {
+    if cfg!(target_arch = "aarch64") {
+        AARCH64
+    } else {
+        X86_64
+    }
+}
+
+fn build(table: Table) -> Vec<Instruction> {
+    let refuse = |errno| give(REFUSE | errno);
+    let mut filter = vec![
+        load(ARCHITECTURE),
+        unless(JUMP_EQUAL, table.architecture, 1),
+        give(KILL),
+        load(NUMBER),
+    ];
+    // A jump over what follows where the test does not hold.
+    let first = filter[1];
+    filter[1] = Instruction {
+        if_true: 1,
+        if_false: 0,
+        ..first
+    };
+    if let Some(border) = table.foreign_from {
+        filter.extend([unless(JUMP_AT_LEAST, border, 1), give(KILL)]);
+    }
+    let mut on = |name: &str, block: &[Instruction]| {
+        if let Some(number) = (table.number)(name) {
+            filter.push(unless(JUMP_EQUAL, number, block.len()));
+            filter.extend_from_slice(block);
+        }
+    };
+    // Memory shared with nobody but outside every limit.
+    on(
+        "mmap",
+        &[
+            load(argument(3)),
+            Instruction {
+                code: AND,
+                ..give(SHARED_ANONYMOUS)
+            },
+            unless(JUMP_EQUAL, SHARED_ANONYMOUS, 1),
+            refuse(EPERM),
+            give(ALLOW),
+        ],
+    );
+    for name in ALLOWED {
+        on(name, &[give(ALLOW)]);
+    }
+    // Threads, never processes.
+    on(
+        "clone",
+        &[
+            load(argument(0)),
+            unless(JUMP_ANY_BIT, CLONE_NEW, 1),
+            refuse(EPERM),
+            unless(JUMP_ANY_BIT, CLONE_THREAD, 1),
+            give(ALLOW),
+            refuse(EPERM),
+        ],
+    );
+    // Signals to itself.
+    for name in ["kill", "tgkill"] {
+        on(
+            name,
+            &[
+                load(argument(0)),
+                unless(JUMP_EQUAL, OWN_PID, 1),
+                give(ALLOW),
+                refuse(EPERM),
+            ],
+        );
+    }
+    // Its own limits. Lowering them is harmless, raising them is beyond its rights.
+    on(
+        "prlimit64",
+        &[
+            load(argument(0)),
+            unless(JUMP_EQUAL, 0, 1),
+            give(ALLOW),
+            refuse(EPERM),
+        ],
+    );
+    let mut ioctls = vec![load(argument(1))];
+    for ioctl in IOCTLS {
+        ioctls.extend([unless(JUMP_EQUAL, ioctl, 1), give(ALLOW)]);
+    }
+    ioctls.push(refuse(EPERM));
+    on("ioctl", &ioctls);
+    for name in UNKNOWN {
+        on(name, &[refuse(ENOSYS)]);
+    }
+    for name in UNSUPPORTED {
+        on(name, &[refuse(ENOTSUP)]);
+    }
+    filter.push(refuse(EPERM));
+    filter
+}
+
+fn load(offset: u32) -> Instruction {
+    Instruction {
+        code: LOAD,
+        if_true: 0,
+        if_false: 0,
+        value: offset,
+    }
+}
+
+/// Goes on where the test holds, and otherwise past this many.
+fn unless(test: u16, value: u32, past: usize) -> Instruction {
+    Instruction {
+        code: test,
+        if_true: 0,
+        if_false: u8::try_from(past).unwrap_or(u8::MAX),
+        value,
+    }
+}
+
+fn give(value: u32) -> Instruction {
+    Instruction {
+        code: RETURN,
+        if_true: 0,
+        if_false: 0,
+        value,
+    }
+}
+
+/// Where the low half of an argument is. Nothing here looks at more, and the kernel neither: flags, ids and commands of
+/// these calls are 32 bits wide.
+fn argument(index: u32) -> u32 {
+    16 + 8 * index
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call as a filter sees it.
+    struct Call {
+        architecture: u32,
+        number: u32,
+        arguments: [u64; 6],
+    }
+
+    /// Walks a filter as the kernel does.
+    fn answer(filter: &[Instruction], call: &Call) -> u32 {
+        let word = |offset: u32| match offset {
+            NUMBER => call.number,
+            ARCHITECTURE => call.architecture,
+            offset if offset >= 16 && (offset - 16) % 8 == 0 => {
+                call.arguments[(offset as usize - 16) / 8] as u32
+            }
+            other => panic!("nothing at {other}"),
+        };
+        let (mut at, mut held) = (0, 0);
+        loop {
+            let Instruction {
+                code,
+                if_true,
+                if_false,
+                value,
+            } = filter[at];
+            at += 1;
+            let holds = match code {
+                LOAD => {
+                    held = word(value);
+                    continue;
+                }
+                AND => {
+                    held &= value;
+                    continue;
+                }
+                RETURN => return value,
+                JUMP_EQUAL => held == value,
+                JUMP_AT_LEAST => held >= value,
+                JUMP_ANY_BIT => held & value != 0,
+                other => panic!("unknown instruction {other:#x}"),
+            };
+            at += usize::from(if holds { if_true } else { if_false });
+        }
+    }
+
+    fn ask(table: Table, name: &str, arguments: &[u64]) -> u32 {
+        let mut all = [0; 6];
+        all[..arguments.len()].copy_from_slice(arguments);
+        let call = Call {
+            architecture: table.architecture,
+            number: (table.number)(name).unwrap_or_else(|| panic!("no {name}")),
+            arguments: all,
+        };
+        answer(&build(table), &call)
+    }
+
+    #[test]
+    fn both_processors_have_the_same_policy() {
+        for table in [X86_64, AARCH64] {
+            for (name, arguments, expected) in [
+                ("read", &[][..], ALLOW),
+                ("openat", &[], ALLOW),
+                ("exit_group", &[], ALLOW),
+                ("mmap", &[0, 4096, 3, 0x22], ALLOW),
+                ("mmap", &[0, 4096, 3, 0x21], REFUSE | EPERM),
+                ("clone", &[0x3d_0f00], ALLOW),
+                ("clone", &[17], REFUSE | EPERM),
+                ("clone", &[0x1000_0000 | 0x3d_0f00], REFUSE | EPERM),
+                ("clone3", &[], REFUSE | ENOSYS),
+                ("execve", &[], REFUSE | EPERM),
+                ("execveat", &[], REFUSE | EPERM),
+                ("socket", &[], REFUSE | EPERM),
+                ("ptrace", &[], REFUSE | EPERM),
+                ("mount", &[], REFUSE | EPERM),
+                ("unshare", &[], REFUSE | EPERM),
+                ("io_uring_setup", &[], REFUSE | ENOSYS),
+                ("memfd_create", &[], REFUSE | ENOSYS),
+                ("kill", &[u64::from(OWN_PID), 9], ALLOW),
+                ("kill", &[0, 9], REFUSE | EPERM),
+                ("kill", &[u64::MAX, 9], REFUSE | EPERM),
+                ("tgkill", &[u64::from(OWN_PID), 5, 6], ALLOW),
+                ("tgkill", &[7, 7, 9], REFUSE | EPERM),
+                ("prlimit64", &[0, 7], ALLOW),
+                ("prlimit64", &[1, 7], REFUSE | EPERM),
+                ("ioctl", &[1, 0x5401], ALLOW),
+                ("ioctl", &[0, 0x5412], REFUSE | EPERM),
+            ] {
+                assert_eq!(ask(table, name, arguments), expected, "{name} {arguments:x?}");
+            }
+        }
+        for name in ["fork", "vfork"] {
+            assert_eq!(ask(X86_64, name, &[]), REFUSE | EPERM, "{name}");
+        }
+    }
+
+    #[test]
+    fn another_table_of_calls_ends_the_program() {
+        let foreign = |table: Table, architecture, number| {
+            let call = Call {
+                architecture,
+                number,
+                arguments: [0; 6],
+            };
+            answer(&build(table), &call)
+        };
+        assert_eq!(
+            foreign(X86_64, 0x4000_0003, 20),
+            KILL,
+            "the calls of 32-bit programs"
+        );
+        assert_eq!(foreign(X86_64, AUDIT_ARCH_X86_64, X32 | 39), KILL, "x32");
+        assert_eq!(foreign(AARCH64, AUDIT_ARCH_X86_64, 39), KILL);
+        assert_eq!(foreign(X86_64, AUDIT_ARCH_AARCH64, 172), KILL);
+    }
+
+    /// Whatever is not on the list is refused, by number, also what later kernels will have.
+    #[test]
+    fn everything_else_is_refused() {
+        for table in [X86_64, AARCH64] {
+            let filter = build(table);
+            let looked_at = ["mmap", "clone", "kill", "tgkill", "prlimit64", "ioctl"];
+            let known: Vec<u32> = ALLOWED
+                .iter()
+                .chain(&looked_at)
+                .filter_map(|name| (table.number)(name))
+                .collect();
+            for number in (0..2048).filter(|number| !known.contains(number)) {
+                let call = Call {
+                    architecture: table.architecture,
+                    number,
+                    arguments: [0; 6],
+                };
+                let said = answer(&filter, &call);
+                assert!(
+                    [EPERM, ENOSYS, ENOTSUP]
+                        .map(|errno| REFUSE | errno)
+                        .contains(&said),
+                    "{number}: {said:#x}"
+                );
+            }
+        }
+    }
+
+    /// A name that no processor has would silently be left out.
+    #[test]
+    fn every_name_is_a_call() {
+        for name in [ALLOWED, UNKNOWN, UNSUPPORTED, NAMED].concat() {
+            assert!((X86_64.number)(name).is_some() || name == "fstatat", "{name}");
+        }
+        let old = [
+            "open", "stat", "lstat", "readlink", "access", "dup2", "poll", "select", "rename", "mkdir",
+            "rmdir", "unlink", "link", "symlink", "chmod", "time",
+        ];
+        // The newer table calls `fstatat` what x86-64 calls `newfstatat`.
+        for name in ALLOWED.iter().filter(|name| !old.contains(name)).chain(NAMED) {
+            assert!(
+                (AARCH64.number)(name).is_some() || *name == "newfstatat",
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,9 @@
+# Recursion through a library until the stack ends.
+# expect: signal 11 | error RecursionError
+# off: none, only the program itself is hurt
+import ctypes, sys
+
+sys.setrecursionlimit(10**9)
+kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)
+back = kind(lambda depth: back(depth + 1))
+back(0)

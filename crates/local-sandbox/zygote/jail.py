@@ -1,0 +1,81 @@
+"""The native part of the jail, from memory."""
+
+import ctypes
+import os
+import re
+
+from meterbox_zygote import calls
+
+OVER, SEALED, WARMING = 0, 1, 2
+
+
+class Config(ctypes.Structure):
+    """The same fields in the same order as on the native side."""
+
+    _fields_ = [
+        (name, ctypes.c_uint64)
+        for name in (
+            "size", "control", "alive_read", "alive_write", "guards_off", "namespaces", "uid", "gid", "landlock",
+            "virtual_bytes", "data_bytes", "thread_id", "before_fork", "after_fork_in_child", "filter",
+            "filter_length", "readable",
+        )
+    ]  # fmt: skip
+
+
+class Jail:
+    """Everything that is called in it keeps the interpreter's lock: there is one thread only."""
+
+    def __init__(self, descriptor):
+        self._library = ctypes.PyDLL(f"/proc/self/fd/{descriptor}")
+        os.close(descriptor)
+        self._library.jail_collapse.argtypes = (ctypes.c_size_t, ctypes.c_size_t)
+        ctypes.pythonapi.PyObject_SetArenaAllocator(ctypes.byref(ctypes.c_byte.in_dll(self._library, "JAIL_ARENAS")))
+        self.landlock = self._library.jail_landlock_version()
+
+    def can_lock_folders(self):
+        """Locks all files for this process, for good, and says whether that holds."""
+        return self._library.jail_landlock_holds() == 1
+
+    def settle(self):
+        """What is in memory now is what every child is born with."""
+        self._library.jail_close_arenas()
+        with open("/proc/self/maps") as maps:
+            private = re.findall(r"(?m)^(\w+)-(\w+) rw-p 00000000 00:00 0 *(?:\[heap\])?$", maps.read())
+        for start, end in private:
+            self._library.jail_collapse(int(start, 16), int(end, 16))
+
+    def serve(self, **settings):
+        """Makes children until the supervisor hangs up; OVER then, and another state in each child."""
+        api = ctypes.pythonapi
+        self._kept = (settings.pop("filter"), b"".join(os.fsencode(p) + b"\0" for p in settings.pop("readable")) + b"\0")
+        addresses = [ctypes.cast(ctypes.c_char_p(kept), ctypes.c_void_p).value for kept in self._kept]
+        self._config = Config(
+            size=ctypes.sizeof(Config),
+            thread_id=_thread_id(),
+            before_fork=ctypes.cast(api.PyOS_BeforeFork, ctypes.c_void_p).value,
+            after_fork_in_child=ctypes.cast(api.PyOS_AfterFork_Child, ctypes.c_void_p).value,
+            filter=addresses[0] if self._kept[0] else 0,
+            filter_length=len(self._kept[0]) // 8,
+            readable=addresses[1],
+            **settings,
+        )
+        state = self._library.jail_serve(ctypes.byref(self._config))
+        if state < 0:
+            raise RuntimeError("the jail's two sides do not fit together")
+        return state
+
+    def seal(self):
+        """In a child that was warming up."""
+        self._library.jail_seal(ctypes.byref(self._config))
+
+
+def _thread_id():
+    """Where glibc keeps the id of the only thread; a raw clone has to refresh it, as fork would. 0 where unknown."""
+    address = ctypes.c_void_p()
+    try:
+        calls.prctl(calls.PR_GET_TID_ADDRESS, ctypes.byref(address))
+    except OSError:
+        return 0
+    if address.value and ctypes.c_int.from_address(address.value).value == os.getpid():
+        return address.value
+    return 0
