@@ -20,7 +20,6 @@
 //! who has to be able to read the files: mode 0644 in folders of mode 0755, below the inputs root. The
 //! folders above it may be closed to everybody.
 
-mod artifact_name;
 mod artifacts;
 mod channel;
 mod diagnosis;
@@ -30,7 +29,6 @@ mod meter;
 #[cfg(feature = "test-guards")]
 mod naive;
 mod pool;
-mod reply;
 mod run;
 pub mod runtime;
 mod sandbox;

@@ -1,6 +1,10 @@
 //! Test doubles with state and a manual clock. A development dependency only.
 
 mod clock;
+#[cfg(any(feature = "e2b", feature = "postgres"))]
+mod debian;
+#[cfg(feature = "e2b")]
+mod e2b;
 #[cfg(feature = "ledger")]
 mod ledger;
 #[cfg(all(unix, feature = "postgres"))]
@@ -9,6 +13,8 @@ mod postgres;
 mod python;
 
 pub use clock::ManualClock;
+#[cfg(feature = "e2b")]
+pub use e2b::{E2B_KEY, E2bDouble, E2bFault};
 #[cfg(feature = "ledger")]
 pub use ledger::{FaultyLedger, Moment};
 #[cfg(all(unix, feature = "postgres"))]
