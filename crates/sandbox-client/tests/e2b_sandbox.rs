@@ -48,8 +48,8 @@ async fn all_machines_are_gone(double: &E2bDouble) {
 async fn does_what_every_sandbox_does_and_leaves_no_machine() {
     let double = E2bDouble::start().await;
     conformance::all(&sandbox(&double)).await;
-    conformance::all(&(Box::new(sandbox(&double)) as Box<dyn Sandbox>)).await;
-    conformance::all(&Arc::new(sandbox(&double))).await;
+    let behind_pointers: Arc<Box<dyn Sandbox>> = Arc::new(Box::new(sandbox(&double)));
+    conformance::all(&behind_pointers).await;
     all_machines_are_gone(&double).await;
 }
 
@@ -134,13 +134,30 @@ async fn a_machine_that_is_lost_midway_is_billed_and_said_to_be_lost() {
         panic!("{error:?}")
     };
     assert!(usage.cpu_ms > 0);
-    // Before the program: nothing is lost.
+    // Before the program, and the machine has cost all the same.
     double.fail_next(
         "POST /files",
         E2bFault::Status(507, Vec::new(), "no space".to_owned()),
     );
     let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
-    assert!(matches!(error, SandboxError::Platform { .. }), "{error:?}");
+    assert!(
+        matches!(error, SandboxError::Lost { usage: Some(_), .. }),
+        "{error:?}"
+    );
+    // No machine was made, and nothing is to be billed.
+    double.fail_next(
+        "POST /v2/sandboxes",
+        E2bFault::Status(403, Vec::new(), "blocked".to_owned()),
+    );
+    let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+    assert!(matches!(error, SandboxError::Unavailable { .. }), "{error:?}");
+    // Nobody knows whether one was made.
+    double.fail_next("POST /v2/sandboxes", E2bFault::Junk);
+    let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+    assert!(
+        matches!(error, SandboxError::Lost { usage: None, .. }),
+        "{error:?}"
+    );
     all_machines_are_gone(&double).await;
 }
 

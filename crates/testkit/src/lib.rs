@@ -7,6 +7,8 @@ mod debian;
 mod e2b;
 #[cfg(feature = "ledger")]
 mod ledger;
+#[cfg(feature = "python")]
+mod peer;
 #[cfg(all(unix, feature = "postgres"))]
 mod postgres;
 #[cfg(feature = "python")]
@@ -17,6 +19,8 @@ pub use clock::ManualClock;
 pub use e2b::{E2B_KEY, E2bDouble, E2bFault};
 #[cfg(feature = "ledger")]
 pub use ledger::{FaultyLedger, Moment};
+#[cfg(feature = "python")]
+pub use peer::peer_python;
 #[cfg(all(unix, feature = "postgres"))]
 pub use postgres::PostgresServer;
 #[cfg(feature = "python")]

@@ -31,10 +31,12 @@ pub fn test_runtime_folder() -> PathBuf {
     if let Some(folder) = set("METERBOX_TEST_RUNTIME") {
         return folder;
     }
+    cache_folder().join("meterbox-test/runtime")
+}
+
+pub(crate) fn cache_folder() -> PathBuf {
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    cache
-        .expect("METERBOX_TEST_RUNTIME, XDG_CACHE_HOME or HOME says where tests keep Python")
-        .join("meterbox-test/runtime")
+    cache.expect("METERBOX_TEST_RUNTIME, XDG_CACHE_HOME or HOME says where tests keep Python")
 }
 
 #[cfg(feature = "e2b")]

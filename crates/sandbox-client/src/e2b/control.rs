@@ -256,8 +256,8 @@ impl E2bClient {
     /// [`E2bError`].
     pub async fn list(&self, metadata: &BTreeMap<String, String>) -> Result<Vec<ListedSandbox>, E2bError> {
         const WHAT: &str = "listing sandboxes";
-        // A query string inside a query string.
-        let wanted = url_encoded(metadata);
+        // A query string inside a query string, which the server decodes as a whole before it takes it apart.
+        let wanted = twice_encoded(metadata);
         let mut found = Vec::new();
         let mut next: Option<String> = None;
         for _ in 0..MAX_PAGES {
@@ -368,21 +368,28 @@ fn check_key(key: &str) -> Result<(), E2bError> {
     ))
 }
 
-fn url_encoded(pairs: &BTreeMap<String, String>) -> String {
-    let pairs: Vec<(&str, &str)> = pairs
+fn twice_encoded(pairs: &BTreeMap<String, String>) -> String {
+    let once: Vec<(String, String)> = pairs
+        .iter()
+        .map(|(name, value)| (encoded(name), encoded(value)))
+        .collect();
+    let once: Vec<(&str, &str)> = once
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    url_encoded_pairs(&pairs)
+    url_encoded_pairs(&once)
 }
 
 fn url_encoded_pairs(pairs: &[(&str, &str)]) -> String {
-    let encoded = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
     let pairs: Vec<String> = pairs
         .iter()
         .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
         .collect();
     pairs.join("&")
+}
+
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 impl From<Created> for SandboxAccess {

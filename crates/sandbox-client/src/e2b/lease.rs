@@ -20,14 +20,12 @@ impl Lease {
     pub(super) async fn open(client: &E2bClient, new: &NewSandbox) -> Result<Self, E2bError> {
         let began = Instant::now();
         let access = client.create(new).await?;
-        let lease = Self {
+        Ok(Self {
             client: client.clone(),
             access,
             began,
             ended: false,
-        };
-        client.wait_until_ready(&lease.access).await?;
-        Ok(lease)
+        })
     }
 
     pub(super) fn access(&self) -> &SandboxAccess {

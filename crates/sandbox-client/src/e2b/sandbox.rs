@@ -161,6 +161,7 @@ impl E2bSandbox {
             'packages': {d.metadata['Name'].lower(): d.version for d in m.distributions() if d.metadata['Name']}}))";
         let lease = Lease::open(&self.client, &self.new_machine(SET_UP, "probe")).await?;
         let asked = async {
+            self.client.wait_until_ready(lease.access()).await?;
             let detail = self.client.get(&lease.access().id).await?;
             let mut process = self
                 .client
@@ -222,6 +223,7 @@ impl E2bSandbox {
     /// Everything up to the program's first line.
     async fn set_up(&self, lease: &Lease, job: &Job) -> Result<Process, E2bError> {
         let (client, access) = (&self.client, lease.access());
+        client.wait_until_ready(access).await?;
         let document = serde_json::to_vec(&JobDocument::new(job))
             .map_err(|error| E2bError::Invalid(format!("the job is no JSON: {error}")))?;
         let files = [
@@ -321,7 +323,7 @@ impl Sandbox for E2bSandbox {
         }
         let detail = &self.probed().await?.detail;
         let new = self.new_machine(Self::longest_life(&job.limits), &job.seed.to_string());
-        let lease = Lease::open(&self.client, &new).await?;
+        let lease = Lease::open(&self.client, &new).await.map_err(not_created)?;
         let bill = |time: Duration, output_bytes| usage(detail, time, output_bytes);
 
         let set_up = tokio::select! {
@@ -331,10 +333,11 @@ impl Sandbox for E2bSandbox {
                 return Ok(outcome);
             }
         };
+        let set_up = set_up.unwrap_or(Err(E2bError::DeadlinePassed { what: "the set-up" }));
         let mut process = match set_up {
-            Ok(Ok(process)) => process,
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => return Err(E2bError::DeadlinePassed { what: "the set-up" }.into()),
+            Ok(process) => process,
+            // The program may not have begun, and the machine has cost.
+            Err(error) => return Err(lost(error, bill(lease.end().await, 0))),
         };
         let mut printed = Printed::new(&job.limits, Arc::clone(&output));
         let ended = until_ended(&mut process, &job, &mut printed, |printed| {
@@ -344,12 +347,7 @@ impl Sandbox for E2bSandbox {
             Ok(ended) => ended,
             Err(error) => {
                 // What the program did to its machine, or the machine to itself, cannot be told apart.
-                let usage = Some(bill(lease.end().await, printed.bytes(&job.limits)));
-                return Err(SandboxError::Lost {
-                    message: error.to_string(),
-                    usage,
-                    source: Some(Box::new(error)),
-                });
+                return Err(lost(error, bill(lease.end().await, printed.bytes(&job.limits))));
             }
         };
         let wind_up = self.wind_up(&lease, &job, ended, &mut outcome);
@@ -490,6 +488,18 @@ fn lost(error: E2bError, usage: Usage) -> SandboxError {
     }
 }
 
+/// Where the reply was lost there may be a machine that costs until its time-out.
+fn not_created(error: E2bError) -> SandboxError {
+    match error.kind() {
+        E2bErrorKind::Broken | E2bErrorKind::DeadlinePassed | E2bErrorKind::BadReply => SandboxError::Lost {
+            message: error.to_string(),
+            usage: None,
+            source: Some(Box::new(error)),
+        },
+        _ => error.into(),
+    }
+}
+
 fn check(job: &Job) -> Result<(), SandboxError> {
     for input in &job.inputs {
         let bad = |reason: String| Err(SandboxError::BadJob { reason });
@@ -503,7 +513,8 @@ fn check(job: &Job) -> Result<(), SandboxError> {
                 input.path
             ));
         }
-        match input.source.metadata() {
+        // Opened, so that it is known to be readable before anything costs.
+        match std::fs::File::open(&input.source).and_then(|file| file.metadata()) {
             Ok(about) if about.is_file() => {}
             Ok(_) => return bad(format!("the input {shown} is not a regular file")),
             Err(error) => return bad(format!("the input {shown} cannot be found: {error}")),

@@ -160,8 +160,10 @@ async fn list(State(shared): World, headers: HeaderMap, Query(wanted): Query<Wan
     if let Some(refused) = unauthorized(&headers) {
         return refused;
     }
-    // A query string inside the query string.
-    let metadata: BTreeMap<String, String> = serde_urlencoded::from_str(&wanted.metadata).unwrap_or_default();
+    // A query string inside the query string, decoded as a whole and then pair by pair.
+    let spaced = wanted.metadata.replace('+', " ");
+    let pairs = percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy();
+    let metadata: BTreeMap<String, String> = serde_urlencoded::from_str(&pairs).unwrap_or_default();
     let machines: Vec<Arc<Machine>> = shared.world().machines.values().map(Arc::clone).collect();
     let has = |machine: &&Arc<Machine>| {
         metadata

@@ -16,13 +16,21 @@ def say(**event):
 
 
 class Heard(io.TextIOBase):
+    """Says whole lines, and the rest at the end."""
+
     def __init__(self, kind):
-        self.kind = kind
+        self.kind, self.text = kind, ""
 
     def write(self, text):
-        if text:
-            say(type=self.kind, text=text, timestamp="2026-11-26T12:00:00.000000+00:00")
+        self.text += text
+        if text.endswith("\n"):
+            self.flush()
         return len(text)
+
+    def flush(self):
+        if self.text:
+            text, self.text = self.text, ""
+            say(type=self.kind, text=text, timestamp="2026-11-26T12:00:00.000000+00:00")
 
 
 def shown(value):
@@ -44,9 +52,12 @@ for line in sys.stdin:
     try:
         tree = ast.parse(json.loads(line), "<cell>")
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        with contextlib.redirect_stdout(Heard("stdout")), contextlib.redirect_stderr(Heard("stderr")):
+        heard = [Heard("stdout"), Heard("stderr")]
+        with contextlib.redirect_stdout(heard[0]), contextlib.redirect_stderr(heard[1]):
             exec(compile(tree, "<cell>", "exec"), names)
             value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), names) if last else None
+            for stream in heard:
+                stream.flush()
         if value is not None:
             say(type="result", **shown(value))
     except BaseException as error:
