@@ -1,5 +1,4 @@
 //! The double is right if the official SDK, unmodified, works with it.
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use std::{
 use reqwest::Url;
 use tokio::time::Instant;
 
-use super::{Addressing, E2bBuilder, config::Secret, transport::Transport};
+use super::{Addressing, E2bBuilder, config::Secret, deadline::deadline_after, transport::Transport};
 
 /// A client of E2B's control plane and of what runs in its machines. Clones share their connections.
 #[derive(Debug, Clone)]
@@ -30,6 +30,6 @@ impl E2bClient {
 
     /// The deadline of a call that begins now and has no time limit of its own.
     pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.request_timeout
+        deadline_after(self.request_timeout)
     }
 }

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::atomic::Ordering, time
 use meterbox_core::Timestamp;
 use reqwest::{Method, Request, RequestBuilder};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use super::{
     E2bClient, E2bError,
@@ -344,11 +343,6 @@ pub(super) fn built(request: RequestBuilder) -> Result<Request, E2bError> {
     request
         .build()
         .map_err(|error| E2bError::Invalid(format!("the request cannot be built: {}", error.without_url())))
-}
-
-pub(super) fn deadline_after(time: Duration) -> Instant {
-    // A year is for ever.
-    Instant::now() + time.min(Duration::from_secs(365 * 24 * 60 * 60))
 }
 
 fn whole_seconds(time: Duration) -> u64 {

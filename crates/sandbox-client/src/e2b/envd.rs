@@ -15,7 +15,8 @@ use super::{
     E2bClient, E2bError,
     address::ENVD,
     connect::{ConnectError, Frame, Frames, framed},
-    control::{SandboxAccess, built, deadline_after},
+    control::{SandboxAccess, built},
+    deadline::{deadline_after, now},
     transport::Reply,
 };
 
@@ -152,7 +153,7 @@ impl E2bClient {
                 Err(E2bError::DeadlinePassed { .. }) => return Err(E2bError::NotReady),
                 Err(error) => return Err(error),
             }
-            if Instant::now() + START_UP_POLL >= until {
+            if now() + START_UP_POLL >= until {
                 return Err(E2bError::NotReady);
             }
             sleep(START_UP_POLL).await;

@@ -13,7 +13,8 @@ use tokio::time::sleep;
 use super::{
     E2bClient, E2bError,
     address::CODE_INTERPRETER,
-    control::{SandboxAccess, built, deadline_after},
+    control::{SandboxAccess, built},
+    deadline::deadline_after,
     transport::Reply,
 };
 

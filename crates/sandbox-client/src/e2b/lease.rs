@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{runtime::Handle, time::Instant};
 
-use super::{E2bClient, E2bError, NewSandbox, SandboxAccess};
+use super::{E2bClient, E2bError, NewSandbox, SandboxAccess, deadline::now};
 
 /// Holds a machine from its creation on; dropping it ends the machine, in the background.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Lease {
 
 impl Lease {
     pub(super) async fn open(client: &E2bClient, new: &NewSandbox) -> Result<Self, E2bError> {
-        let began = Instant::now();
+        let began = now();
         let access = client.create(new).await?;
         Ok(Self {
             client: client.clone(),
@@ -34,7 +34,7 @@ impl Lease {
 
     /// For how long it has cost.
     pub(super) fn age(&self) -> Duration {
-        self.began.elapsed()
+        now().saturating_duration_since(self.began)
     }
 
     /// Ends the machine and says for how long it has cost. Where E2B does not answer, its own time-out ends it.

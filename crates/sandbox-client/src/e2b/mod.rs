@@ -21,6 +21,7 @@ mod client;
 mod config;
 mod connect;
 mod control;
+mod deadline;
 mod envd;
 mod error;
 mod interpreter;

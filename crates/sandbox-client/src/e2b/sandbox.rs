@@ -3,14 +3,11 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use meterbox_core::contract::{SandboxReport, Usage};
 use serde::{Deserialize, Serialize};
-use tokio::{
-    sync::OnceCell,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::OnceCell, time::sleep_until};
 
 use super::{
     Command, E2bClient, E2bError, E2bErrorKind, FileKind, NewSandbox, Process, ProcessEnd, ProcessEvent,
-    SandboxDetail, lease::Lease,
+    SandboxDetail, deadline::deadline_after, lease::Lease,
 };
 use crate::{
     Artifact, ArtifactNames, Capabilities, Job, Limits, Outcome, OutputSink, OutputStream, Program,
@@ -414,7 +411,7 @@ async fn until_ended(
     printed: &mut Printed,
     tell: impl Fn(u64) + Send,
 ) -> Result<End, E2bError> {
-    let wall = sleep_until(Instant::now() + job.limits.wall);
+    let wall = sleep_until(deadline_after(job.limits.wall));
     tokio::pin!(wall);
     let mut so_far = tokio::time::interval(Duration::from_millis(250));
     loop {

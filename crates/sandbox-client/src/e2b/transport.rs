@@ -11,7 +11,7 @@ use reqwest::{Request, Response, StatusCode, header::HeaderMap};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{E2bError, config::Secret, retry};
+use super::{E2bError, config::Secret, deadline::now, retry};
 
 /// Longer than any honest message of the control plane.
 const MAX_REPLY_BYTES: u64 = 4 << 20;
@@ -111,7 +111,7 @@ impl Transport {
                 Err(E2bError::Broken { .. }) => retry::Attempt::Lost,
                 Err(_) => return sent,
             };
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(now());
             let Some(wait) = retry::wait(attempt, retries, left, jitter()) else {
                 return sent;
             };

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use axum::{
@@ -17,6 +17,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use meterbox_core::{Clock, SystemClock, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -34,8 +35,8 @@ pub(super) struct Machine {
     pub(super) token: String,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) env: BTreeMap<String, String>,
-    started: SystemTime,
-    ends: Mutex<SystemTime>,
+    started: Timestamp,
+    ends: Mutex<Timestamp>,
     root: tempfile::TempDir,
     pub(super) processes: process::Processes,
     pub(super) kernel: tokio::sync::Mutex<Option<Kernel>>,
@@ -61,8 +62,8 @@ impl Machine {
             token: format!("token-of-{number}"),
             metadata: texts("metadata"),
             env: texts("envVars"),
-            started: SystemTime::now(),
-            ends: Mutex::new(SystemTime::now()),
+            started: now(),
+            ends: Mutex::new(now()),
             root,
             processes: process::Processes::default(),
             kernel: tokio::sync::Mutex::default(),
@@ -73,11 +74,11 @@ impl Machine {
 
     pub(super) fn live_for(&self, seconds: i64) {
         let life = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now() + life;
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = now().saturating_add(life);
     }
 
     pub(super) fn is_over(&self) -> bool {
-        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) <= SystemTime::now()
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) <= now()
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -88,7 +89,7 @@ impl Machine {
         let ends = *self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         json!({
             "templateID": self.template, "sandboxID": self.id, "clientID": "6532622b", "envdVersion": "0.6.13",
-            "startedAt": rfc3339(self.started), "endAt": rfc3339(ends), "cpuCount": 2, "memoryMB": 2048,
+            "startedAt": self.started.to_string(), "endAt": ends.to_string(), "cpuCount": 2, "memoryMB": 2048,
             "diskSizeMB": 10_240, "state": "running", "metadata": self.metadata,
         })
     }
@@ -105,14 +106,8 @@ impl Machine {
     }
 }
 
-fn rfc3339(time: SystemTime) -> String {
-    let micros = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map(|since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-        .unwrap_or_default();
-    meterbox_core::Timestamp::from_micros(micros)
-        .map(|time| time.to_string())
-        .unwrap_or_default()
+fn now() -> Timestamp {
+    SystemClock::default().now()
 }
 
 /// Everything that is no route of the control plane.
