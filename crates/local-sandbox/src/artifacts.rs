@@ -10,10 +10,8 @@ use std::{
     path::Path,
 };
 
-use meterbox_sandbox_client::{Artifact, Limits, RejectedArtifact};
+use meterbox_sandbox_client::{Artifact, ArtifactNames, Limits, RejectedArtifact, printable};
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
-
-use crate::artifact_name::{Names, printable};
 
 /// More rejections than anybody reads.
 const MOST_REJECTED: usize = 100;
@@ -30,7 +28,7 @@ pub(crate) fn collect(from: BorrowedFd<'_>, into: &Path, limits: &Limits) -> io:
     // The folder's order is the kernel's affair; which files stay below the caps has to be repeatable.
     names.sort_unstable();
     let mut collected = Collected::default();
-    let mut safe_names = Names::default();
+    let mut safe_names = ArtifactNames::default();
     let mut room = limits.artifacts_total_bytes;
     let mut not_listed = 0_usize;
     for name in names {
@@ -101,7 +99,7 @@ fn take(
     from: BorrowedFd<'_>,
     name: &[u8],
     into: &Path,
-    safe_names: &mut Names,
+    safe_names: &mut ArtifactNames,
     most: u64,
     limits: &Limits,
 ) -> Result<Artifact, Rejection> {

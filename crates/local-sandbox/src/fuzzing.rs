@@ -2,16 +2,16 @@
 
 use std::{io, os::fd::BorrowedFd, path::Path};
 
-use meterbox_sandbox_client::{Artifact, Limits, RejectedArtifact, Reply};
+use meterbox_sandbox_client::{Artifact, Limits, RejectedArtifact, Reply, parse_reply};
 
-use crate::{artifacts, reply};
+use crate::artifacts;
 
 /// A reply as a run's end reads it.
 ///
 /// # Errors
 /// Why it is none.
 pub fn read_reply(bytes: &[u8]) -> Result<Option<Reply>, String> {
-    reply::parse(bytes)
+    parse_reply(bytes)
 }
 
 /// Files as a run's end collects them: those that were kept, and those that were not.

@@ -24,7 +24,6 @@
 //! who has to be able to read the files: mode 0644 in folders of mode 0755, below the inputs root. The
 //! folders above it may be closed to everybody.
 
-mod artifact_name;
 mod artifacts;
 mod channel;
 mod diagnosis;
@@ -40,7 +39,6 @@ mod naive;
 mod native;
 mod pool;
 mod probe;
-mod reply;
 mod run;
 pub mod runtime;
 mod sandbox;

@@ -12,7 +12,7 @@ use meterbox_core::{
     Clock,
     contract::{SandboxReport, Usage},
 };
-use meterbox_sandbox_client::{Job, Limits, Outcome, OutputSink, Reply, SandboxError, Verdict};
+use meterbox_sandbox_client::{Job, Limits, Outcome, OutputSink, Reply, SandboxError, Verdict, parse_reply};
 use tokio::time::{MissedTickBehavior, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,6 @@ use crate::{
     folder::Folder,
     meter::{Meter, millis},
     pool::Pool,
-    reply,
     streams::{Step, Streams},
     waiting::{NotSealed, Waiting},
     zygote::{ChildEvent, ChildHandle, Ended, Zygote},
@@ -96,7 +95,7 @@ async fn judged(
 
     let said = running.streams.finish();
     let mut verdict = verdict(cause, over, ended, &job.limits);
-    let reply = match reply::parse(&said.reply) {
+    let reply = match parse_reply(&said.reply) {
         Ok(reply) => reply,
         Err(reason) => {
             if matches!(verdict, Verdict::Exited { .. }) {
@@ -159,7 +158,7 @@ pub(crate) async fn trial(zygote: &Zygote) -> Result<Vec<String>, SandboxError> 
     };
     drain(&mut running.streams).await;
     let said = running.streams.finish();
-    let Ok(Some(Reply::Value(value))) = reply::parse(&said.reply) else {
+    let Ok(Some(Reply::Value(value))) = parse_reply(&said.reply) else {
         let words = said.stderr.trim();
         let failed = format!("the trial program failed (status {}): {words}", ended.status);
         return Ok(vec![failed]);

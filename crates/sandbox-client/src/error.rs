@@ -23,12 +23,12 @@ pub enum SandboxError {
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
-    /// The run was lost after its program had begun: it may have used up to its limits.
+    /// The run was lost after it had begun to cost: its program may have used up to its limits.
     #[error("the run was lost: {message}")]
     Lost {
         /// What happened.
         message: String,
-        /// What the program used, where that was still measured.
+        /// What is to be billed, where that was still measured.
         usage: Option<Usage>,
         /// The cause, if one is known.
         #[source]

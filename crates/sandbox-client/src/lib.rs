@@ -5,8 +5,11 @@
 //! [`Outcome`] come only from what it saw from outside the program, and that everything the program said
 //! (its [`Reply`], its output, its files) is handed over as bytes that nobody has believed yet.
 
+mod artifact_name;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "e2b")]
+pub mod e2b;
 mod error;
 #[cfg(feature = "fake")]
 mod fake;
@@ -14,12 +17,15 @@ mod job;
 mod limits;
 mod outcome;
 pub mod prelude;
+mod reply;
 mod sandbox;
 
+pub use artifact_name::{ArtifactNames, printable};
 pub use error::{SandboxError, SandboxErrorKind};
 #[cfg(feature = "fake")]
 pub use fake::{FakeRun, FakeSandbox};
 pub use job::{InputFile, Job, Program};
 pub use limits::Limits;
 pub use outcome::{Artifact, Outcome, ProgramError, RejectedArtifact, Reply, Verdict};
+pub use reply::parse_reply;
 pub use sandbox::{Capabilities, OutputSink, OutputStream, Sandbox};

@@ -1,16 +1,26 @@
 //! Test doubles with state and a manual clock. A development dependency only.
 
 mod clock;
+#[cfg(any(feature = "e2b", feature = "postgres"))]
+mod debian;
+#[cfg(feature = "e2b")]
+mod e2b;
 #[cfg(feature = "ledger")]
 mod ledger;
+#[cfg(feature = "python")]
+mod peer;
 #[cfg(all(unix, feature = "postgres"))]
 mod postgres;
 #[cfg(feature = "python")]
 mod python;
 
 pub use clock::ManualClock;
+#[cfg(feature = "e2b")]
+pub use e2b::{E2B_KEY, E2bDouble, E2bFault};
 #[cfg(feature = "ledger")]
 pub use ledger::{FaultyLedger, Moment};
+#[cfg(feature = "python")]
+pub use peer::peer_python;
 #[cfg(all(unix, feature = "postgres"))]
 pub use postgres::PostgresServer;
 #[cfg(feature = "python")]

@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use crate::debian;
+
 const REQUIRE: &str = "METERBOX_REQUIRE_PEERS";
 const SUPERUSER: &str = "meterbox";
 const PAUSE: Duration = Duration::from_millis(10);
@@ -105,7 +107,7 @@ impl PostgresServer {
     fn start(small_disk: Option<u32>) -> Result<Self, String> {
         let missing = "there is no Postgres server on this machine; install it (Debian's package postgresql)";
         let binaries = binaries().or_else(|| {
-            install_with_apt();
+            debian::install("postgresql");
             binaries()
         });
         let binaries = binaries.ok_or(missing)?;
@@ -353,18 +355,6 @@ fn binaries() -> Option<PathBuf> {
         .collect();
     folders.sort();
     folders.pop().map(|(_, folder)| folder)
-}
-
-/// Without its own cluster, which a test has no use for. Does nothing where this is not root on a Debian.
-fn install_with_apt() {
-    let script = "command -v apt-get >/dev/null && [ \"$(id -u)\" = 0 ] || exit 0
-        apt-get install -qq -y postgresql || { apt-get update -qq && apt-get install -qq -y postgresql; }";
-    let _ = Command::new("sh")
-        .args(["-c", script])
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
 }
 
 fn identity() -> Result<Option<Identity>, String> {

@@ -3,6 +3,8 @@ use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
 };
+#[cfg(feature = "e2b")]
+use std::{fs, process::Command};
 
 use meterbox_local_sandbox::runtime::{InstallOptions, Runtime};
 
@@ -29,10 +31,44 @@ pub fn test_runtime_folder() -> PathBuf {
     if let Some(folder) = set("METERBOX_TEST_RUNTIME") {
         return folder;
     }
+    cache_folder().join("meterbox-test/runtime")
+}
+
+pub(crate) fn cache_folder() -> PathBuf {
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    cache
-        .expect("METERBOX_TEST_RUNTIME, XDG_CACHE_HOME or HOME says where tests keep Python")
-        .join("meterbox-test/runtime")
+    cache.expect("METERBOX_TEST_RUNTIME, XDG_CACHE_HOME or HOME says where tests keep Python")
+}
+
+#[cfg(feature = "e2b")]
+/// The shared runtime's interpreter, as a program of another sandbox than ours needs it.
+#[derive(Debug)]
+pub(crate) struct TestPython {
+    /// Where `python3` is.
+    pub(crate) folder: PathBuf,
+    /// Folders it needs to see.
+    pub(crate) visible: Vec<PathBuf>,
+}
+
+#[cfg(feature = "e2b")]
+pub(crate) fn test_python() -> &'static TestPython {
+    static PYTHON: OnceLock<TestPython> = OnceLock::new();
+    PYTHON.get_or_init(|| {
+        test_runtime();
+        let runtimes = fs::read_dir(test_runtime_folder())
+            .expect("it was just installed")
+            .flatten();
+        let folder = runtimes
+            .map(|runtime| runtime.path().join("venv/bin"))
+            .find(|folder| folder.join("python3").exists())
+            .expect("a runtime has a Python");
+        let script = "import sys; print(sys.prefix); print(sys.base_prefix)";
+        let said = Command::new(folder.join("python3")).args(["-c", script]).output();
+        let said = String::from_utf8(said.expect("Python runs").stdout).expect("paths are UTF-8");
+        TestPython {
+            folder,
+            visible: said.lines().map(PathBuf::from).collect(),
+        }
+    })
 }
 
 fn locate_or_install(folder: &Path) -> Runtime {

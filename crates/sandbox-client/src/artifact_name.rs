@@ -7,13 +7,13 @@ const LONGEST: usize = 120;
 
 /// A safe name for each file of a run: no two alike, not even on a system that ignores case.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub struct ArtifactNames {
     taken: HashSet<String>,
 }
 
-impl Names {
+impl ArtifactNames {
     /// A safe name close to this one.
-    pub(crate) fn safe(&mut self, raw: &[u8]) -> String {
+    pub fn safe(&mut self, raw: &[u8]) -> String {
         let name = harmless(raw);
         let (stem, ending) = match name.rsplit_once('.') {
             Some((stem, ending)) if !stem.is_empty() && ending.len() <= 10 => (stem, format!(".{ending}")),
@@ -30,7 +30,7 @@ impl Names {
 }
 
 /// The name for people to read: no control characters, nothing that turns the text around.
-pub(crate) fn printable(raw: &[u8]) -> String {
+pub fn printable(raw: &[u8]) -> String {
     let name: String = String::from_utf8_lossy(raw)
         .chars()
         .map(|c| if is_invisible(c) { '\u{fffd}' } else { c })
@@ -139,13 +139,13 @@ mod tests {
         ];
         for (raw, safe) in cases {
             let shown = String::from_utf8_lossy(raw);
-            assert_eq!(Names::default().safe(raw), safe, "{shown:?}");
+            assert_eq!(ArtifactNames::default().safe(raw), safe, "{shown:?}");
         }
     }
 
     #[test]
     fn no_two_names_are_alike_even_where_case_does_not_count() {
-        let mut names = Names::default();
+        let mut names = ArtifactNames::default();
         let given: Vec<String> = [&b"A.png"[..], b"a.png", b"a.PNG", b"a-2.png"]
             .iter()
             .map(|raw| names.safe(raw))
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn long_names_are_cut_and_keep_their_ending() {
         let long = format!("{}.parquet", "ü".repeat(200));
-        let name = Names::default().safe(long.as_bytes());
+        let name = ArtifactNames::default().safe(long.as_bytes());
         assert!(name.len() <= LONGEST && name.ends_with("ü.parquet"), "{name}");
     }
 

@@ -1,8 +1,9 @@
 //! The program's reply: bytes from someone who may lie.
 
-use meterbox_sandbox_client::{ProgramError, Reply};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::{ProgramError, Reply};
 
 /// Deeper than any honest answer; what readers of JSON stop at.
 const DEEPEST: usize = 100;
@@ -17,7 +18,10 @@ enum Frame {
 
 /// Reads one frame: nothing, `{"value": …}` or `{"error": {…}}`, and nothing after it. An error's texts are cut to
 /// their caps; a value has only the cap of the whole frame, and whoever reads it checks it.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Reply>, String> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_reply(bytes: &[u8]) -> Result<Option<Reply>, String> {
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -56,16 +60,16 @@ mod tests {
 
     #[test]
     fn an_honest_frame_is_read() {
-        let Some(Reply::Value(value)) = parse(br#"{"value": {"a": [1, null]}}"#).unwrap() else {
+        let Some(Reply::Value(value)) = parse_reply(br#"{"value": {"a": [1, null]}}"#).unwrap() else {
             panic!("a value")
         };
         assert_eq!(value.get(), r#"{"a": [1, null]}"#);
         let error = br#"{"error": {"type": "KeyError", "message": "'x'", "traceback": "", "line": 3}}"#;
-        assert!(matches!(parse(error), Ok(Some(Reply::Error(error))) if error.line == Some(3)));
+        assert!(matches!(parse_reply(error), Ok(Some(Reply::Error(error))) if error.line == Some(3)));
         assert!(
-            matches!(parse(br#"{"value": null}"#), Ok(Some(Reply::Value(value))) if value.get() == "null")
+            matches!(parse_reply(br#"{"value": null}"#), Ok(Some(Reply::Value(value))) if value.get() == "null")
         );
-        assert!(parse(b"").unwrap().is_none());
+        assert!(parse_reply(b"").unwrap().is_none());
     }
 
     #[test]
@@ -85,7 +89,7 @@ mod tests {
             deep.as_bytes(),
         ];
         for frame in frames {
-            assert!(parse(frame).is_err(), "{}", String::from_utf8_lossy(frame));
+            assert!(parse_reply(frame).is_err(), "{}", String::from_utf8_lossy(frame));
         }
     }
 

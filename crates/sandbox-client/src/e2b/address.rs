@@ -1,0 +1,52 @@
+//! Where a machine's services are.
+
+use reqwest::{Method, RequestBuilder, Url};
+
+use super::{Addressing, E2bClient, E2bError, control::SandboxAccess};
+
+/// Ports of the services in a machine.
+pub(super) const ENVD: u16 = 49_983;
+pub(super) const CODE_INTERPRETER: u16 = 49_999;
+
+impl E2bClient {
+    /// A request to a service in this machine.
+    pub(super) fn data_plane(
+        &self,
+        method: Method,
+        sandbox: &SandboxAccess,
+        port: u16,
+        path: &str,
+    ) -> Result<RequestBuilder, E2bError> {
+        let mut url = self.base(sandbox, port)?;
+        url.set_path(path);
+        let mut request = self
+            .transport
+            .http()
+            .request(method, url)
+            .header("E2b-Sandbox-Id", sandbox.id.as_str())
+            .header("E2b-Sandbox-Port", port);
+        if let Some(token) = sandbox.envd_token.as_ref().and_then(|token| token.header()) {
+            request = request.header("X-Access-Token", token);
+        }
+        let traffic = sandbox.traffic_token.as_ref().filter(|_| port != ENVD);
+        if let Some(token) = traffic.and_then(|token| token.header()) {
+            request = request.header("E2B-Traffic-Access-Token", token);
+        }
+        Ok(request)
+    }
+
+    fn base(&self, sandbox: &SandboxAccess, port: u16) -> Result<Url, E2bError> {
+        if let Some(url) = &self.sandbox_url {
+            return Ok(url.clone());
+        }
+        let domain = sandbox.domain.as_deref().unwrap_or(&self.domain);
+        let host = match self.addressing {
+            Addressing::Direct => format!("{port}-{}.{domain}", sandbox.id),
+            Addressing::Shared => format!("sandbox.{domain}"),
+        };
+        Url::parse(&format!("https://{host}")).map_err(|error| E2bError::BadReply {
+            what: "creating a sandbox",
+            reason: format!("its domain makes no address: {error}"),
+        })
+    }
+}

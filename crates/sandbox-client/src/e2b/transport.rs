@@ -1,0 +1,290 @@
+//! Requests with one deadline, bounded bodies and typed faults.
+
+use std::{
+    error::Error,
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+use reqwest::{Request, Response, StatusCode, header::HeaderMap};
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{E2bError, config::Secret, deadline::now, retry};
+
+/// Longer than any honest message of the control plane.
+const MAX_REPLY_BYTES: u64 = 4 << 20;
+const MAX_MESSAGE_CHARS: usize = 300;
+
+#[derive(Debug, Clone)]
+pub(super) struct Transport {
+    http: reqwest::Client,
+    api_key: Secret,
+}
+
+/// Is doing it twice the same as doing it once?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeatable {
+    Yes,
+    No,
+}
+
+/// What E2B says when it says no; everything may be missing.
+#[derive(Debug, Default, Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    error_code: Option<String>,
+}
+
+/// A reply that is not yet read.
+#[derive(Debug)]
+pub(super) struct Reply {
+    what: &'static str,
+    response: Response,
+    deadline: Instant,
+    api_key: Secret,
+}
+
+impl Transport {
+    pub(super) fn new(http: reqwest::Client, api_key: Secret) -> Self {
+        Self { http, api_key }
+    }
+
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// Sends it once. Any status is a reply.
+    pub(super) async fn send(
+        &self,
+        what: &'static str,
+        request: Request,
+        deadline: Instant,
+    ) -> Result<Reply, E2bError> {
+        let server = server_of(&request);
+        let response = within(what, deadline, self.http.execute(request))
+            .await?
+            .map_err(|error| fault(what, &server, error))?;
+        if response.status().is_redirection() {
+            return Err(E2bError::BadReply {
+                what,
+                reason: format!("{server} redirects elsewhere"),
+            });
+        }
+        Ok(Reply {
+            what,
+            response,
+            deadline,
+            api_key: self.api_key.clone(),
+        })
+    }
+
+    /// Sends it again by the rule of [`retry`], as long as it fails and the deadline allows.
+    pub(super) async fn send_retrying(
+        &self,
+        what: &'static str,
+        request: Request,
+        repeatable: Repeatable,
+        deadline: Instant,
+    ) -> Result<Reply, E2bError> {
+        let mut retries = 0;
+        loop {
+            let again = request.try_clone();
+            let Some(again) = again else {
+                return self.send(what, request, deadline).await;
+            };
+            let sent = self.send(what, again, deadline).await;
+            let attempt = match &sent {
+                Ok(reply) if reply.status().is_success() => return sent,
+                Ok(reply) => retry::Attempt::Answered {
+                    status: reply.status().as_u16(),
+                    should_retry: flag(reply.response.headers(), "should-retry"),
+                    retry_after: retry_after(reply.response.headers()),
+                },
+                Err(E2bError::Unreachable { .. }) => retry::Attempt::NotSent,
+                Err(E2bError::Broken { .. }) if repeatable == Repeatable::Yes => {
+                    retry::Attempt::LostButRepeatable
+                }
+                Err(E2bError::Broken { .. }) => retry::Attempt::Lost,
+                Err(_) => return sent,
+            };
+            let left = deadline.saturating_duration_since(now());
+            let Some(wait) = retry::wait(attempt, retries, left, jitter()) else {
+                return sent;
+            };
+            sleep(wait).await;
+            retries += 1;
+        }
+    }
+}
+
+impl Reply {
+    pub(super) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// Itself if it says yes, and what it says otherwise.
+    pub(super) async fn ok(self) -> Result<Self, E2bError> {
+        if self.status().is_success() {
+            return Ok(self);
+        }
+        Err(self.refusal().await)
+    }
+
+    /// All of it as JSON.
+    pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, E2bError> {
+        let what = self.what;
+        let bytes = self.bytes(MAX_REPLY_BYTES).await?;
+        serde_json::from_slice(&bytes).map_err(|error| E2bError::BadReply {
+            what,
+            reason: error.to_string(),
+        })
+    }
+
+    /// All of it, if it is no more than so many bytes.
+    pub(super) async fn bytes(mut self, limit: u64) -> Result<Vec<u8>, E2bError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if (bytes.len() + chunk.as_ref().len()) as u64 > limit {
+                return Err(E2bError::TooLarge {
+                    what: self.what,
+                    limit,
+                });
+            }
+            bytes.extend_from_slice(chunk.as_ref());
+        }
+        Ok(bytes)
+    }
+
+    /// The next piece; `None` at the end. Cancel-safe.
+    pub(super) async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, E2bError> {
+        let server = self.response.url().host_str().unwrap_or_default().to_owned();
+        within(self.what, self.deadline, self.response.chunk())
+            .await?
+            .map_err(|error| fault(self.what, &server, error))
+    }
+
+    /// What a reply that says no means.
+    pub(super) async fn refusal(self) -> E2bError {
+        let (status, key) = (self.status(), self.api_key.clone());
+        let retry_after = retry_after(self.response.headers());
+        let body = self.bytes(MAX_REPLY_BYTES).await.unwrap_or_default();
+        let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
+        let said = refusal
+            .message
+            .unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
+        let message = shown(&said.replace(key.expose(), "***"));
+        let code = refusal.error_code.map(|code| shown(&code));
+        of_status(status.as_u16(), code, message, retry_after)
+    }
+}
+
+fn of_status(status: u16, code: Option<String>, message: String, retry_after: Option<Duration>) -> E2bError {
+    match status {
+        401 => E2bError::Unauthorized { message },
+        403 => E2bError::Forbidden { message },
+        404 => E2bError::NotFound { message },
+        409 => E2bError::Conflict { message },
+        429 => E2bError::Busy { message, retry_after },
+        // Nothing was changed, says E2B.
+        503 => E2bError::Busy { message, retry_after },
+        502 if message.contains("port is not open") => E2bError::NotReady,
+        502 if message.contains("not found") => E2bError::NotFound { message },
+        400..500 => E2bError::Rejected { status, message },
+        _ => E2bError::Server {
+            status,
+            code,
+            message,
+        },
+    }
+}
+
+async fn within<F: Future>(what: &'static str, deadline: Instant, future: F) -> Result<F::Output, E2bError> {
+    timeout_at(deadline, future)
+        .await
+        .map_err(|_| E2bError::DeadlinePassed { what })
+}
+
+fn fault(what: &'static str, server: &str, error: reqwest::Error) -> E2bError {
+    let error = error.without_url();
+    if error.is_timeout() && !error.is_connect() {
+        return E2bError::DeadlinePassed { what };
+    }
+    let reason = innermost(&error);
+    let server = server.to_owned();
+    if error.is_connect() {
+        return E2bError::Unreachable {
+            server,
+            reason,
+            source: Box::new(error),
+        };
+    }
+    E2bError::Broken {
+        server,
+        reason,
+        source: Box::new(error),
+    }
+}
+
+/// The client's own words are only a kind of failure; the cause says why.
+fn innermost(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    shown(&cause.to_string())
+}
+
+/// A text of a server, fit to be shown: no control characters, and not too long.
+pub(super) fn shown(text: &str) -> String {
+    let printable = text
+        .trim()
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter });
+    let cut: String = printable.take(MAX_MESSAGE_CHARS).collect();
+    if cut.is_empty() {
+        return "it did not say why".to_owned();
+    }
+    cut
+}
+
+fn server_of(request: &Request) -> String {
+    let url = request.url();
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+fn flag(headers: &HeaderMap, name: &str) -> Option<bool> {
+    match headers.get(name)?.to_str().ok()?.trim() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// Whole seconds, as E2B sends them.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get("retry-after")?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// From 0 to 1.
+fn jitter() -> f64 {
+    let random = RandomState::new().hash_one(0_u8);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a random number needs no more than its upper bits"
+    )]
+    let fraction = (random >> 11) as f64 / (1_u64 << 53) as f64;
+    fraction
+}

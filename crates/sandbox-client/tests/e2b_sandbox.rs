@@ -1,0 +1,194 @@
+//! The E2B sandbox does what every sandbox does, ends every machine it made, and bills what E2B bills.
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+use std::{sync::Arc, time::Duration};
+
+use meterbox_core::Timestamp;
+use meterbox_sandbox_client::{
+    InputFile, Job, Limits, Program, Reply, Sandbox, SandboxError, Verdict, conformance,
+    e2b::{E2bClient, E2bSandbox, http_client},
+};
+use meterbox_testkit::{E2B_KEY, E2bDouble, E2bFault};
+
+fn sandbox(double: &E2bDouble) -> E2bSandbox {
+    // An error means that another test was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = E2bClient::builder(http_client().unwrap(), E2B_KEY)
+        .api_url(double.url())
+        .sandbox_url(double.url())
+        .build()
+        .unwrap();
+    E2bSandbox::new(client, "code-interpreter-v1").with_metadata("installation", "test")
+}
+
+fn service(code: &str) -> Job {
+    Job::new(Program::Service {
+        code: code.to_owned(),
+        parameters: serde_json::Value::Null,
+    })
+}
+
+async fn run(sandbox: &E2bSandbox, job: Job) -> meterbox_sandbox_client::Outcome {
+    sandbox.run(job, Arc::new(())).await.unwrap()
+}
+
+/// Killed in the background, so not at once.
+async fn all_machines_are_gone(double: &E2bDouble) {
+    let gone = async {
+        while !double.running().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone)
+        .await
+        .unwrap_or_else(|_| panic!("left: {:?}", double.running()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_what_every_sandbox_does_and_leaves_no_machine() {
+    let double = E2bDouble::start().await;
+    conformance::all(&sandbox(&double)).await;
+    let behind_pointers: Arc<Box<dyn Sandbox>> = Arc::new(Box::new(sandbox(&double)));
+    conformance::all(&behind_pointers).await;
+    all_machines_are_gone(&double).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_sees_its_files_and_leaves_others() {
+    let double = E2bDouble::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let orders = folder.path().join("orders.csv");
+    std::fs::write(&orders, "name,price\npen,2\nink,5\n").unwrap();
+    let mut job = Job::new(Program::Analysis {
+        code: "open('note.txt', 'w').write('left')\nimport os\nos.symlink('/data/orders.csv', 'link')\n\
+               result = tables['orders'].price.sum()"
+            .to_owned(),
+    });
+    job.inputs = vec![InputFile {
+        source: orders,
+        path: "orders.csv".to_owned(),
+    }];
+    job.tables.insert("orders".to_owned(), "orders.csv".to_owned());
+    job.artifacts_into = Some(folder.path().to_path_buf());
+    let outcome = run(&sandbox(&double), job).await;
+    let Some(Reply::Value(value)) = &outcome.reply else {
+        panic!("{outcome:?}")
+    };
+    assert!(value.get().contains('7'), "{}", value.get());
+    assert_eq!(outcome.artifacts.len(), 1, "{outcome:?}");
+    assert_eq!(
+        std::fs::read_to_string(&outcome.artifacts[0].path).unwrap(),
+        "left"
+    );
+    assert_eq!(outcome.rejected[0].name, "link");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_end_a_program_and_its_machine() {
+    let double = E2bDouble::start().await;
+    let sandbox = sandbox(&double);
+    let mut slow = service("import time\ntime.sleep(600)");
+    slow.limits.wall = Duration::from_secs(2);
+    assert_eq!(run(&sandbox, slow).await.verdict, Verdict::WallLimit);
+    let mut busy = service("while True: pass");
+    busy.limits.cpu = Duration::from_secs(1);
+    assert_eq!(run(&sandbox, busy).await.verdict, Verdict::CpuLimit);
+    let loud = service("while True: print('x' * 1000)");
+    let outcome = run(&sandbox, loud).await;
+    assert_eq!(outcome.verdict, Verdict::OutputLimit);
+    assert!(outcome.stdout.len() as u64 <= Limits::default().output_bytes);
+    let mut long = service("reply('x' * 5000)");
+    long.limits.reply_bytes = 1000;
+    assert_eq!(run(&sandbox, long).await.verdict, Verdict::OutputLimit);
+    let hungry = run(&sandbox, service("held = b'x' * (1 << 31)\nreply(1)")).await;
+    assert!(
+        matches!(&hungry.reply, Some(Reply::Error(error)) if error.kind == "MemoryError"),
+        "{hungry:?}"
+    );
+    all_machines_are_gone(&double).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_machine_is_billed_from_its_creation_on() {
+    let double = E2bDouble::start().await;
+    let sandbox = sandbox(&double);
+    let outcome = run(&sandbox, service("import time\ntime.sleep(1)\nreply(1)")).await;
+    assert!(outcome.usage.wall_ms >= 1_000);
+    assert_eq!(outcome.usage.cpu_ms, 2 * outcome.usage.wall_ms, "two processors");
+    assert_eq!(outcome.usage.peak_memory_bytes, 2048 << 20);
+    let most = sandbox.worst_usage(&Limits::default()).await.unwrap();
+    assert!(most.wall_ms > outcome.usage.wall_ms && most.cpu_ms == 2 * most.wall_ms);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_is_lost_midway_is_billed_and_said_to_be_lost() {
+    let double = E2bDouble::start().await;
+    let sandbox = Arc::new(sandbox(&double));
+    sandbox.capabilities().await.unwrap();
+    double.fail_next("POST /process.Process/Start", E2bFault::CutBody);
+    let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+    let SandboxError::Lost {
+        usage: Some(usage), ..
+    } = &error
+    else {
+        panic!("{error:?}")
+    };
+    assert!(usage.cpu_ms > 0);
+    // Before the program, and the machine has cost all the same.
+    double.fail_next(
+        "POST /files",
+        E2bFault::Status(507, Vec::new(), "no space".to_owned()),
+    );
+    let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+    assert!(
+        matches!(error, SandboxError::Lost { usage: Some(_), .. }),
+        "{error:?}"
+    );
+    // No machine was made, and nothing is to be billed.
+    double.fail_next(
+        "POST /v2/sandboxes",
+        E2bFault::Status(403, Vec::new(), "blocked".to_owned()),
+    );
+    let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+    assert!(matches!(error, SandboxError::Unavailable { .. }), "{error:?}");
+    // Nobody knows whether one was made.
+    double.fail_next("POST /v2/sandboxes", E2bFault::Junk);
+    let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+    assert!(
+        matches!(error, SandboxError::Lost { usage: None, .. }),
+        "{error:?}"
+    );
+    all_machines_are_gone(&double).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_left_behind_are_reaped_and_no_others() {
+    let double = E2bDouble::start().await;
+    let mine = sandbox(&double);
+    let other = E2bClient::builder(http_client().unwrap(), E2B_KEY)
+        .api_url(double.url())
+        .sandbox_url(double.url())
+        .build()
+        .unwrap();
+    let mut forgotten = meterbox_sandbox_client::e2b::NewSandbox::new("code-interpreter-v1");
+    forgotten.metadata = [("made-by", "meterbox"), ("installation", "test")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let left = other.create(&forgotten).await.unwrap();
+    let foreign = other
+        .create(&meterbox_sandbox_client::e2b::NewSandbox::new(
+            "code-interpreter-v1",
+        ))
+        .await
+        .unwrap();
+    let started = other.get(&left.id).await.unwrap().started_at;
+    let limits = Limits::default();
+    assert_eq!(
+        mine.reap(started, &limits).await.unwrap(),
+        0,
+        "it may still be at work"
+    );
+    let later: Timestamp = started.saturating_add(E2bSandbox::longest_life(&limits));
+    assert_eq!(mine.reap(later, &limits).await.unwrap(), 1);
+    assert_eq!(double.running(), [foreign.id.as_str()]);
+}
