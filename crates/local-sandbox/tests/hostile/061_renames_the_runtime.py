@@ -9,8 +9,6 @@ for path in (json.__file__, numpy.__file__, "/data/orders.csv", "/dev/null", "/p
         lambda: os.rename(path, "/scratch/moved"),
         lambda: os.remove(path),
         lambda: os.truncate(path, 0) if path not in ("/dev/null",) else os.chmod("/missing", 0),
-        lambda: os.chmod(path, 0o777),
-        lambda: os.utime(path, (0, 0)),
         lambda: os.rename("/scratch/mine", path),
     ):
         try:
