@@ -81,6 +81,7 @@ impl ComputePrice {
             unit: "run".to_owned(),
             amount: self.worst_case(limits),
             estimated: true,
+            price: None,
         }
     }
 
@@ -148,6 +149,7 @@ fn line(item: String, quantity: u64, unit: &str, price: UnitPrice) -> CostLine {
         unit: unit.to_owned(),
         amount,
         estimated: false,
+        price: None,
     }
 }
 

@@ -16,6 +16,7 @@
 //! let hold = engine.hold(HoldRequest::new([ana], "0.25".parse()?, "answer a question")).await?;
 //! let tokens = CostLine {
 //!     item: "output".into(), quantity: 900, unit: "tokens".into(), amount: "0.009".parse()?, estimated: false,
+//!     price: None,
 //! };
 //! hold.draw(tokens).await?;
 //! assert_eq!(hold.settle().await?.freed, "0.241".parse()?);

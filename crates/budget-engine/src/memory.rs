@@ -260,6 +260,7 @@ mod shuttle_tests {
                         unit: "calls".into(),
                         amount: usd(150),
                         estimated: false,
+                        price: None,
                     };
                     if owner == 0 {
                         block_on(ledger.expire(at(10))).unwrap();

@@ -122,6 +122,7 @@ pub(super) fn complete(holds: &mut [HoldRecord], claims: &[Row], intents: &[Row]
                     unit: column(row, 5)?,
                     amount: money(row, 6)?,
                     estimated: false,
+                    price: None,
                 },
                 at: time(row, 7)?,
                 reference: column(row, 8)?,
@@ -152,6 +153,7 @@ pub(super) fn to_entry(row: &Row) -> Read<Entry> {
             unit: column(row, 8)?,
             amount,
             estimated: column(row, 9)?,
+            price: None,
         })),
     };
     let body = NewEntry {

@@ -382,6 +382,7 @@ fn intents(ledger: &Transaction<'_>, hold: HoldId) -> Rows<Vec<IntentRecord>> {
             unit: row.get(4)?,
             amount: money(row.get(5)?)?,
             estimated: false,
+            price: None,
         };
         Ok(IntentRecord {
             id: parsed(row, 0)?,
@@ -482,6 +483,7 @@ fn to_entry(row: &Row<'_>) -> Rows<Entry> {
             unit: row.get(8)?,
             amount,
             estimated: row.get(9)?,
+            price: None,
         })),
     };
     let counts_at: Option<i64> = row.get(13)?;
