@@ -8,6 +8,7 @@ use crate::{
     Settlement, Stop, TopUp, VerifyReport,
     audit::Auditor,
     ledger::{Books, HoldAction, HoldRecord, HoldStatus, NewEntry, OpenHold},
+    memory_events::MemoryEvents,
     sync::{Mutex, MutexGuard},
 };
 
@@ -16,6 +17,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct MemoryLedger {
     kept: Mutex<Kept>,
+    pub(crate) events: MemoryEvents,
 }
 
 #[derive(Debug, Default)]

@@ -366,6 +366,15 @@ fn numbers(rate: &Rate) -> String {
     all.join(" ")
 }
 
+/// The same prices.
+impl PartialEq for PriceBook {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for PriceBook {}
+
 impl fmt::Debug for PriceBook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PriceBook")

@@ -6,6 +6,7 @@ mod export;
 mod forecast;
 mod reconcile;
 mod replay;
+mod rerate;
 mod show;
 mod usage;
 
@@ -57,6 +58,8 @@ enum BudgetCommand {
     },
     /// What this ledger would have been under another policy
     Replay(replay::ReplayArgs),
+    /// What the spending of a stretch of time would have cost at other prices
+    Rerate(rerate::RerateArgs),
     /// Correct calls booked at their worst case by a provider's usage export
     Reconcile(reconcile::ReconcileArgs),
     /// Define a budget, or change its limit and keep what was spent
@@ -133,7 +136,12 @@ async fn run(command: BudgetCommand, out: Printer, settings: &Settings) -> Done 
         BudgetCommand::Forecast(args) => forecast::forecast(args, &open().await?, out).await,
         BudgetCommand::Check { scopes, amount } => change::check(&open().await?, scopes, amount, out).await,
         BudgetCommand::Replay(args) => replay::replay(args, &open().await?, out).await,
-        BudgetCommand::Reconcile(args) => reconcile::reconcile(args, &open().await?, out).await,
+        BudgetCommand::Reconcile(args) => {
+            reconcile::reconcile(args, &open().await?, &settings.config.prices, out).await
+        }
+        BudgetCommand::Rerate(args) => {
+            rerate::rerate(args, &open().await?, &settings.config.prices, out).await
+        }
         BudgetCommand::Set(args) => change::set(args, &open().await?, out).await,
         BudgetCommand::Remove { scope } => change::remove(&open().await?, &scope, out).await,
         BudgetCommand::TopUp(args) => change::top_up(args, &open().await?, out).await,
