@@ -87,6 +87,15 @@ impl AzureDeployments {
         }
     }
 
+    /// The deployments that are configured or were learnt, by name.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let learnt = self
+            .learnt
+            .keys()
+            .filter(|name| !self.configured.contains_key(*name));
+        self.configured.keys().chain(learnt).map(String::as_str)
+    }
+
     /// How this deployment's price is known.
     pub fn known(&self, deployment: &str) -> Known {
         if self.configured.contains_key(deployment) {

@@ -149,6 +149,27 @@ mod tests {
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
+    #[derive(serde::Deserialize)]
+    struct Signed {
+        secret: String,
+        id: String,
+        timestamp: i64,
+        body: String,
+        signature: String,
+    }
+
+    /// Made by `golden/signatures.py`.
+    #[test]
+    fn signatures_are_those_of_the_reference_library() {
+        let golden: Vec<Signed> = serde_json::from_str(include_str!("golden/signatures.json")).unwrap();
+        assert_eq!(golden.len(), 5);
+        for signed in golden {
+            let endpoint = Endpoint::new("https://example.org/", &signed.secret, None).unwrap();
+            let signature = endpoint.signature(&signed.id, signed.timestamp, &signed.body);
+            assert_eq!(signature, signed.signature, "{}", signed.id);
+        }
+    }
+
     #[test]
     fn addresses_and_secrets_that_would_tell_too_much_are_refused() {
         let new = |url: &str| Endpoint::new(url, SECRET, None).map(drop);

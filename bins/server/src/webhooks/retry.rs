@@ -69,7 +69,7 @@ mod tests {
         for (jitter, wish, expected) in [
             (0, None, 1_000),
             (128, None, 750),
-            (255, None, 502),
+            (255, None, 501),
             (0, Some(30), 30_000),
             (0, Some(86_400), 3_600_000),
             (0, Some(0), 1_000),

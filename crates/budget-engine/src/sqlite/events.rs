@@ -95,7 +95,7 @@ impl EventLog for SqliteLedger {
         let (reader, owner) = (reader.to_owned(), owner.to_owned());
         let advanced = self.database.write(move |ledger| {
             let sql = "UPDATE event_readers SET seq = max(seq, ?3) WHERE reader = ?1 AND owner = ?2";
-            let seq = rows::quantity_column(seq)?;
+            let seq = i64::try_from(seq).unwrap_or(i64::MAX);
             let changed = ledger.prepare_cached(sql)?.execute(params![reader, owner, seq])?;
             Ok::<_, SqliteError>(changed > 0)
         });

@@ -2,6 +2,7 @@
 
 mod change;
 mod e2b;
+mod events;
 mod export;
 mod forecast;
 mod reconcile;
@@ -46,6 +47,8 @@ enum BudgetCommand {
     Verify,
     /// The ledger, one posting of the double entry a row, on standard output
     Export(export::ExportArgs),
+    /// Thresholds reached, spikes and stops, each once
+    Events(events::EventsArgs),
     /// How fast money goes, when the limit will be reached, and whether spending just became faster
     Forecast(forecast::ForecastArgs),
     /// Would this amount be admitted in the budgets of these scopes? Nothing is set aside
@@ -133,6 +136,7 @@ async fn run(command: BudgetCommand, out: Printer, settings: &Settings) -> Done 
         BudgetCommand::Status { scope } => show::status(&open().await?, &scope, out).await,
         BudgetCommand::Verify => show::verify(&open().await?, out).await,
         BudgetCommand::Export(args) => export::export(args, &open().await?, out).await,
+        BudgetCommand::Events(args) => events::events(args, &open().await?, out).await,
         BudgetCommand::Forecast(args) => forecast::forecast(args, &open().await?, out).await,
         BudgetCommand::Check { scopes, amount } => change::check(&open().await?, scopes, amount, out).await,
         BudgetCommand::Replay(args) => replay::replay(args, &open().await?, out).await,
