@@ -187,7 +187,7 @@ impl PriceBook {
         };
         let (name, entry) = entry;
         let period = in_force(name, &entry.periods, at)?;
-        Ok(ModelPrice::new(name, period.value.clone(), self.clone()).from_source(period.source.clone()))
+        Ok(ModelPrice::new(name, period.value.clone(), self.clone()).told_by(period.source.clone()))
     }
 
     /// The dearest there is: of each part of a call the highest price that a model whose name begins so has at this

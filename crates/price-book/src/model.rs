@@ -34,7 +34,7 @@ impl ModelPrice {
         self
     }
 
-    pub(crate) fn from_source(mut self, source: Option<String>) -> Self {
+    pub(crate) fn told_by(mut self, source: Option<String>) -> Self {
         self.source = source;
         self
     }

@@ -120,7 +120,7 @@ impl Rate {
             Component::CacheWrite => self.cache_write.unwrap_or(self.input),
             Component::CacheWrite1h => {
                 let short = self.per_million(Component::CacheWrite);
-                self.cache_write_1h.unwrap_or(short.max(self.input))
+                self.cache_write_1h.unwrap_or_else(|| short.max(self.input))
             }
             Component::Output => self.output,
             Component::Reasoning => self.reasoning.unwrap_or(self.output),
