@@ -254,7 +254,7 @@ impl Watcher {
                 return Ok(active);
             };
             page.after = Some(last.id);
-            active.extend(holds.into_iter().flat_map(|hold| hold.scopes));
+            active.extend(holds.iter().flat_map(|hold| hold.scopes.iter().cloned()));
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Usages priced by an independent library, `genai-prices`, line by line and to the nano-dollar; `golden/fixtures.py`
 //! makes them.
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
 //! A fault that price tables in use today have, shown to be absent here.
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::collections::BTreeMap;
 

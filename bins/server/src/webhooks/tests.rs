@@ -123,6 +123,15 @@ async fn read_request(stream: &mut TcpStream) -> String {
     }
 }
 
+/// Of tests whose time is paused.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time of a paused runtime is virtual"
+)]
+fn virtual_now() -> Instant {
+    Instant::now()
+}
+
 fn message() -> Message {
     Message {
         id: "evt_1".into(),
@@ -209,7 +218,7 @@ async fn an_endpoint_may_ask_for_time_when_it_is_overloaded() {
 async fn a_receiver_that_hangs_or_drips_is_left_in_time() {
     for manner in [Manner::Hangs, Manner::Drips] {
         let receiver = Receiver::start(manner).await;
-        let begun = Instant::now();
+        let begun = virtual_now();
         let fault = post_to(&receiver.endpoint()).await.unwrap_err();
         assert_eq!(fault.to_string(), "it did not answer in time", "{manner:?}");
         assert!(
@@ -338,7 +347,7 @@ async fn each_event_is_told_once_in_order_and_again_until_it_is_heard() {
     watcher.look_at([ana()]).await.unwrap();
     house.engine.stop_all("enough").await.unwrap();
     house.post.fails([None, None, Some(Duration::from_secs(20))]);
-    let begun = Instant::now();
+    let begun = virtual_now();
     assert_eq!(delivery.round().await.unwrap(), Round::More);
     assert_eq!(delivery.round().await.unwrap(), Round::Done);
     let told = ["budget.cap_reached warn"; 4]

@@ -128,7 +128,7 @@ impl BudgetEngine {
         }
         let record = self.find_hold(hold).await?;
         let claims = record.map(|record| record.claims).unwrap_or_default();
-        let scopes: Arc<[Scope]> = claims.into_iter().map(|claim| claim.scope).collect();
+        let scopes: Arc<[Scope]> = claims.iter().map(|claim| claim.scope.clone()).collect();
         rerating.last_hold = Some((hold, Arc::clone(&scopes)));
         Ok(scopes)
     }

@@ -104,14 +104,14 @@ fn soft_caps(args: &SetArgs, known: SoftCaps) -> SoftCaps {
     let degrade_percent = args.degrade_percent.unwrap_or(known.degrade_percent);
     let features_off_percent = args
         .features_off_percent
-        .unwrap_or(known.features_off_percent.max(degrade_percent));
+        .unwrap_or_else(|| known.features_off_percent.max(degrade_percent));
     SoftCaps {
         warn_percent: args.warn_percent.unwrap_or(known.warn_percent),
         degrade_percent,
         features_off_percent,
         squeeze_percent: args
             .squeeze_percent
-            .unwrap_or(known.squeeze_percent.max(features_off_percent)),
+            .unwrap_or_else(|| known.squeeze_percent.max(features_off_percent)),
         squeeze_to: args.squeeze_to.unwrap_or(known.squeeze_to),
     }
 }
