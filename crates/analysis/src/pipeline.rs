@@ -145,20 +145,21 @@ impl Analysis {
     /// refused by the hold, in its own words.
     async fn heed_soft_caps(&mut self) -> Result<(), Failure> {
         let scopes = self.scopes();
-        let Ok(mut advice) = self.parts.budget.advise(&scopes, &self.ways()).await else {
-            return Ok(());
+        let mut advice = match self.parts.budget.advise(&scopes, &self.ways()).await {
+            Ok(advice) => advice,
+            Err(refusal) => {
+                // What is kept for cheap answers may still pay for one, without what it can do without.
+                if matches!(refusal, BudgetError::Refused { .. }) {
+                    self.leave_the_picture_out();
+                }
+                return Ok(());
+            }
         };
-        if advice.features_off && self.request.chart_png {
-            self.without_chart = true;
-            let told = "the budget is nearly spent, so the picture of the chart was left out";
-            self.result.warnings.push(told.to_owned());
+        if advice.features_off && self.wants_chart() {
+            self.leave_the_picture_out();
             // Checked again: with less to do there may be room for more at once.
-            advice = self
-                .parts
-                .budget
-                .advise(&scopes, &self.ways())
-                .await
-                .unwrap_or(advice);
+            let again = self.parts.budget.advise(&scopes, &self.ways()).await;
+            advice = again.unwrap_or(advice);
         }
         self.turn = tokio::select! {
             biased;
@@ -166,6 +167,14 @@ impl Analysis {
             turn = self.parts.squeeze.turn(advice.squeezed) => turn,
         };
         Ok(())
+    }
+
+    fn leave_the_picture_out(&mut self) {
+        if self.wants_chart() {
+            self.without_chart = true;
+            let told = "the budget is nearly spent, so the picture of the chart was left out";
+            self.result.warnings.push(told.to_owned());
+        }
     }
 
     /// The ways to answer: with the whole worst case set aside, or with the least that is worth beginning.

@@ -25,7 +25,10 @@ const ANSWER: &str = r#"{"answer": {"kind": "table", "columns": [{"name": "produ
     "charts": [{"kind": "bar", "x": "product", "y": ["revenue"]}]}"#;
 const IMPORT: &str = r#"{"as_of": "2025-12-31", "failures": [], "tables": [{
     "name": "sales", "source": "sales.csv", "file": "sales.parquet", "rows": 2, "warnings": [],
-    "columns": [{"name": "product", "type": "text", "role": "dimension", "nulls": 0, "distinct": 2, "values": []}]}]}"#;
+    "columns": [
+        {"name": "product", "type": "text", "role": "dimension", "nulls": 0, "distinct": 2, "values": [{"value": "Lamp", "count": 1}, {"value": "Desk", "count": 1}]},
+        {"name": "revenue", "type": "decimal", "role": "measure", "nulls": 0, "distinct": 2, "scale": 2, "min": 1.5, "max": 12.5}
+    ]}]}"#;
 
 struct House {
     analyst: Analyst,
@@ -167,6 +170,23 @@ async fn a_smaller_request_heeds_the_caps_too() {
     let refused = house.ask().await;
     assert_eq!(refused.status, Status::Refused);
     assert_eq!(refused.failure.unwrap().kind, FailureKind::Budget);
+}
+
+/// What is kept for cheap answers pays for the answer, not for its picture.
+#[tokio::test]
+async fn an_answer_from_the_degraded_allowance_has_no_picture() {
+    let house = house().await;
+    let of_ana = Budget::new(ana(), usd("1"), Window::Lifetime).with_degraded_allowance(usd("0.05"));
+    house.budget.define(of_ana).await.unwrap();
+    house.spend_up_to("0.95").await;
+    let request = Request {
+        ask: Ask::Question("revenue by product".into()),
+        ..house.request()
+    };
+    let result = house.analyst.start(request).unwrap().result().await.unwrap();
+    let told = |words: &str| result.warnings.iter().any(|warning| warning.contains(words));
+    assert!(told("kept for cheap answers"), "{:?}", result.warnings);
+    assert!(leaves_the_picture_out(&result));
 }
 
 /// With one under way that hangs, another goes on beside it, or waits for its turn without money set aside.

@@ -62,6 +62,9 @@ pub enum Happening {
     },
     /// Spending may go on.
     Resumed,
+    /// Something that a newer version raised and this one does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// Which events to read, oldest first.
@@ -88,6 +91,7 @@ impl Happening {
             } => cap_subject(scope, period, *rung),
             Self::Spike { scope, .. } => format!("spike {scope}"),
             Self::Stopped { .. } | Self::Resumed => SWITCH.to_owned(),
+            Self::Other => "other".to_owned(),
         }
     }
 }

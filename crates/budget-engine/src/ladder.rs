@@ -197,18 +197,6 @@ impl fmt::Display for Rung {
     }
 }
 
-impl BudgetState {
-    /// Its name in reports.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Warned => "warned",
-            Self::Degraded => "degraded",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
