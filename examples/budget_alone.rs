@@ -110,6 +110,7 @@ fn tokens(quantity: u64, price: UnitPrice) -> Result<CostLine, Box<dyn Error>> {
         unit: "tokens".into(),
         amount,
         estimated: false,
+        price: None,
     })
 }
 

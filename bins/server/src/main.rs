@@ -2,9 +2,11 @@
 //! parts together, and translates results for terminals and browsers; everything else lives in the crates.
 
 mod cli;
+mod config;
 mod http;
 mod serve;
 mod settings;
+mod webhooks;
 mod wiring;
 
 use std::process::ExitCode;

@@ -8,6 +8,8 @@ use std::{
 
 use meterbox_core::{MoneyError, Usd};
 
+use crate::config::{Config, ConfigError};
+
 const DATA_DIR: &str = "METERBOX_DATA_DIR";
 const RUNTIME_DIR: &str = "METERBOX_RUNTIME_DIR";
 const LISTEN: &str = "METERBOX_LISTEN";
@@ -36,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) global_limit: Usd,
     /// How much of each user's limit is kept for answers without a model.
     pub(crate) degraded_allowance: Usd,
+    /// Prices, soft caps, webhooks: see [`Config`].
+    pub(crate) config: Config,
 }
 
 /// A setting that stops the start.
@@ -58,6 +62,8 @@ pub(crate) enum SettingsError {
     NoHome,
     #[error("{path} cannot be read: {source}. Fix: write it as lines of NAME=value.")]
     EnvFile { path: PathBuf, source: dotenvy::Error },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 }
 
 impl Settings {
@@ -78,6 +84,12 @@ impl Settings {
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
         );
         Self::from_names(&names)
+    }
+
+    /// Reads `meterbox.toml` of the data folder, once that is known.
+    pub(crate) fn read_config(&mut self) -> Result<(), SettingsError> {
+        self.config = Config::load(&self.data_dir)?;
+        Ok(())
     }
 
     /// Keeps everything in this folder; a runtime kept elsewhere on purpose stays there.
@@ -125,6 +137,7 @@ impl Settings {
                 DEGRADED_ALLOWANCE,
                 Usd::from_nanos(50_000_000).unwrap_or(Usd::ZERO),
             )?,
+            config: Config::default(),
         })
     }
 }

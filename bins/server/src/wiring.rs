@@ -17,6 +17,7 @@ use meterbox_local_sandbox::{
     LocalSandbox,
     runtime::{Runtime, RuntimeError},
 };
+use meterbox_price_book::PriceError;
 use meterbox_results_store::SqliteResults;
 use meterbox_sandbox_client::SandboxError;
 
@@ -25,6 +26,8 @@ use crate::settings::Settings;
 /// Everything `meterbox` needs to answer questions on this machine.
 #[derive(Debug)]
 pub(crate) struct Meterbox {
+    /// The same ledger that the analyst draws from.
+    pub(crate) ledger: BudgetEngine,
     pub(crate) analyst: Analyst,
     /// Who asks, where nobody logs in.
     pub(crate) local_user: Principal,
@@ -47,6 +50,8 @@ pub(crate) enum StartError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Scope(#[from] InvalidScope),
+    #[error("{0}. Fix: add it to your price book.")]
+    Price(#[from] PriceError),
     #[error(
         "the data folder {folder} cannot be made: {source}. Fix: set METERBOX_DATA_DIR to a folder of your own."
     )]
@@ -88,6 +93,7 @@ impl Meterbox {
             source,
         })?;
         let budget = Self::open_budget(settings).await?;
+        let ledger = budget.clone();
         let catalog = Catalog::open(&folder.join("datasets"))?;
         let results = SqliteResults::open(folder.join("results.sqlite3"))?;
         let sandbox = LocalSandbox::builder(python)
@@ -100,13 +106,27 @@ impl Meterbox {
             catalog,
             folder.join("artifacts"),
         )
+        .prices(settings.config.prices.clone(), "local")?
         .max_cost(settings.max_cost)
         .global_scope(everybody()?)
         .build();
         Ok(Self {
+            ledger,
             analyst,
             local_user: Principal::user(local_user()?),
         })
+    }
+
+    /// Raises the events of thresholds that were reached just now, for a process that ends here; a server on the same
+    /// data folder tells the webhooks.
+    pub(crate) async fn notice_thresholds(&self) {
+        let Some(mut watcher) = self.ledger.watcher() else {
+            return;
+        };
+        let scopes = self.local_user.scopes().into_iter().chain(everybody());
+        if let Err(error) = watcher.look_at(scopes).await {
+            tracing::warn!(%error, "thresholds were not looked at");
+        }
     }
 
     /// Opens the ledger for whoever needs nothing else, and makes the data folder if there is none.
@@ -127,10 +147,11 @@ impl Meterbox {
         let kept = settings.degraded_allowance.min(settings.monthly_limit);
         let each = Budget::new(local_user()?.wildcard(), settings.monthly_limit, month.clone());
         let known = budget.budgets().await?;
-        for wanted in [
+        for mut wanted in [
             each.with_degraded_allowance(kept),
             Budget::new(everybody()?, settings.global_limit, month),
         ] {
+            wanted.soft_caps = settings.config.soft_caps;
             // Each definition is an entry of the ledger; what is so already needs none.
             if !known.contains(&wanted) {
                 budget.define(wanted).await?;

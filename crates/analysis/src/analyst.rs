@@ -8,12 +8,18 @@ use meterbox_core::{
 };
 use meterbox_datasets::{Catalog, Dataset, TypedDataset};
 use meterbox_llm_codegen::{CodeGenerator, Planner};
+use meterbox_price_book::{PriceBook, PriceError};
 use meterbox_results_store::{Page, PageRequest, ResultsError, ResultsStore};
 use meterbox_sandbox_client::{Capabilities, Limits, Sandbox, SandboxError};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Ask, ComputePrice, Principal, Request, RequestError, Running, failure, pipeline};
+use crate::{
+    Ask, Principal, Request, RequestError, Running, failure, pipeline, price::ComputePrices, squeeze::Squeeze,
+};
+
+/// The place whose prices count where none is named.
+const LOCAL: &str = "local";
 
 /// Answers questions on data, in a sandbox, within budgets. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,7 +37,8 @@ pub(crate) struct Parts {
     pub(crate) results: Arc<dyn ResultsStore>,
     pub(crate) catalog: Catalog,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) price: ComputePrice,
+    pub(crate) prices: ComputePrices,
+    pub(crate) squeeze: Squeeze,
     pub(crate) max_cost: Usd,
     pub(crate) global: Option<Scope>,
     pub(crate) program_limits: Limits,
@@ -67,7 +74,7 @@ impl Analyst {
             generator: None,
             breaker: None,
             clock: Arc::new(SystemClock::default()),
-            price: ComputePrice::default(),
+            prices: None,
             max_cost: Usd::from_dollars(5),
             global: None,
             program_limits: Limits::default(),
@@ -200,7 +207,7 @@ pub struct AnalystBuilder {
     generator: Option<Arc<dyn CodeGenerator>>,
     breaker: Option<Breaker>,
     clock: Arc<dyn Clock>,
-    price: ComputePrice,
+    prices: Option<ComputePrices>,
     max_cost: Usd,
     global: Option<Scope>,
     program_limits: Limits,
@@ -229,11 +236,14 @@ impl AnalystBuilder {
         self
     }
 
-    /// What computing costs.
-    #[must_use]
-    pub fn price(mut self, price: ComputePrice) -> Self {
-        self.price = price;
-        self
+    /// What computing costs: the book's prices for a sandbox at this place (`local`, `e2b`), looked up anew for each
+    /// analysis. The shipped book's for `local` where not set. Set the clock before.
+    ///
+    /// # Errors
+    /// [`PriceError`] where the book has none now.
+    pub fn prices(mut self, book: PriceBook, place: &str) -> Result<Self, PriceError> {
+        self.prices = Some(ComputePrices::new(book, place, self.clock.now())?);
+        Ok(self)
     }
 
     /// The most one analysis may cost, whatever its caller allows. $5 where not set.
@@ -269,6 +279,10 @@ impl AnalystBuilder {
         let breaker = self.breaker.unwrap_or_else(|| {
             Breaker::new(Policy::default(), Arc::clone(&self.clock)).expect("the default policy is valid")
         });
+        let prices = self.prices.unwrap_or_else(|| {
+            ComputePrices::new(PriceBook::shipped(), LOCAL, self.clock.now())
+                .expect("the shipped book has a price of computing here")
+        });
         let parts = Parts {
             sandbox: self.sandbox,
             generator: self.generator.unwrap_or_else(|| Arc::new(Planner::default())),
@@ -277,7 +291,8 @@ impl AnalystBuilder {
             results: self.results,
             catalog: self.catalog,
             clock: self.clock,
-            price: self.price,
+            prices,
+            squeeze: Squeeze::default(),
             max_cost: self.max_cost,
             global: self.global,
             program_limits: self.program_limits,

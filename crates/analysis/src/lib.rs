@@ -11,6 +11,7 @@ mod pipeline;
 mod price;
 mod request;
 mod running;
+mod squeeze;
 
 pub use analyst::{Analyst, AnalystBuilder};
 pub use price::ComputePrice;

@@ -54,7 +54,6 @@ impl Analysis {
         job: Job,
     ) -> Result<(Outcome, Limits), Failure> {
         let limits = self
-            .parts
             .price
             .limits_within(&job.limits, self.money_for(hold, run))
             .ok_or_else(|| failure::hold_spent(run.name(), hold.amount()))?;
@@ -69,13 +68,13 @@ impl Analysis {
             .breaker
             .permit(SANDBOX_CIRCUIT)
             .map_err(|open| failure::breaker_open(&open))?;
-        let worst_case = self.parts.price.worst_case_line(run.name(), &limits);
+        let worst_case = self.price.worst_case_line(run.name(), &limits);
         let intent = hold
             .intend(worst_case)
             .await
             .map_err(|error| failure::no_money(&error))?;
 
-        let (used, meter) = Meter::new(&intent, run, self.parts.price, limits.clone());
+        let (used, meter) = Meter::new(&intent, run, self.price.clone(), limits.clone());
         // Whoever cancels the analysis cancels the run; so does the meter, when all spending is stopped.
         let stop = self.cancel.child_token();
         let job = Job {
@@ -114,10 +113,7 @@ impl Analysis {
             Verdict::Cancelled => permit.ignore(),
             _ => permit.succeed(),
         }
-        let lines = self
-            .parts
-            .price
-            .bounded_lines(run.name(), &outcome.usage, &limits);
+        let lines = self.price.bounded_lines(run.name(), &outcome.usage, &limits);
         self.bill(intent, lines).await;
         self.result.usage = added(self.result.usage, outcome.usage);
         self.result.sandbox = Some(outcome.sandbox.clone());
@@ -146,7 +142,7 @@ impl Analysis {
     /// Bills a run that the sandbox failed: nothing before its program began, what was measured where it was, and
     /// else the worst case, which stands for an intent that nobody resolves.
     async fn bill_failed_run(&mut self, intent: Intent<'_>, run: Run, error: &SandboxError, limits: &Limits) {
-        let price = &self.parts.price;
+        let price = &self.price;
         match error {
             SandboxError::Lost { usage: None, .. } => {}
             SandboxError::Lost {

@@ -6,9 +6,9 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use meterbox_budget_engine::{BudgetError, Hold, HoldRequest};
+use meterbox_budget_engine::{BudgetError, Hold, HoldRequest, Offer};
 use meterbox_core::{
-    AnalysisId, Usd,
+    AnalysisId, Scope, Usd,
     contract::{
         AnalysisResult, AnswerDocument, ArtifactRef, DatasetRef, Failure, FailureKind, Source, Status, Step,
         StepEvent, StepState, StepTiming, TableProfile,
@@ -22,10 +22,11 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Ask, Event, Request,
+    Ask, ComputePrice, Event, Request,
     analyst::Parts,
     failure::{self, cancelled, no_program, reply_of},
     paid_run::Run,
+    squeeze::Turn,
 };
 
 /// Runs the whole analysis. Never fails: what goes wrong is part of the result.
@@ -69,6 +70,11 @@ pub(crate) struct Analysis {
     pub(crate) result: AnalysisResult,
     pub(crate) events: UnboundedSender<Event>,
     pub(crate) cancel: CancellationToken,
+    /// What computing costs; the same from beginning to end.
+    pub(crate) price: ComputePrice,
+    /// As long as budgets are so nearly spent that only a few go on at once.
+    turn: Turn,
+    without_chart: bool,
 }
 
 /// A program and what it will run on.
@@ -110,6 +116,9 @@ impl Analysis {
             }
         }
         Self {
+            price: parts.prices.at(result.created_at),
+            turn: Turn::default(),
+            without_chart: false,
             parts,
             request,
             result,
@@ -132,29 +141,86 @@ impl Analysis {
         self.end(timer, note, held)
     }
 
-    async fn place_hold(&mut self) -> Result<Hold, Failure> {
-        let price = &self.parts.price;
+    /// Does what the budgets' soft caps ask for: leaves the picture out, waits for a turn. What cannot be advised is
+    /// refused by the hold, in its own words.
+    async fn heed_soft_caps(&mut self) -> Result<(), Failure> {
+        let scopes = self.scopes();
+        let mut advice = match self.parts.budget.advise(&scopes, &self.ways()).await {
+            Ok(advice) => advice,
+            Err(refusal) => {
+                // What is kept for cheap answers may still pay for one, without what it can do without.
+                if matches!(refusal, BudgetError::Refused { .. }) {
+                    self.leave_the_picture_out();
+                }
+                return Ok(());
+            }
+        };
+        if advice.features_off && self.wants_chart() {
+            self.leave_the_picture_out();
+            // Checked again: with less to do there may be room for more at once.
+            let again = self.parts.budget.advise(&scopes, &self.ways()).await;
+            advice = again.unwrap_or(advice);
+        }
+        self.turn = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(cancelled()),
+            turn = self.parts.squeeze.turn(advice.squeezed) => turn,
+        };
+        Ok(())
+    }
+
+    fn leave_the_picture_out(&mut self) {
+        if self.wants_chart() {
+            self.without_chart = true;
+            let told = "the budget is nearly spent, so the picture of the chart was left out";
+            self.result.warnings.push(told.to_owned());
+        }
+    }
+
+    /// The ways to answer: with the whole worst case set aside, or with the least that is worth beginning.
+    fn ways(&self) -> [Offer; 2] {
         let runs = self.planned_runs();
-        let worst_case = runs.iter().fold(Usd::ZERO, |sum, (_, limits)| {
-            sum.saturating_add(price.worst_case(limits))
-        });
+        let way = |name: &str, worst_case| Offer {
+            name: name.to_owned(),
+            cost: worst_case,
+            worst_case,
+        };
+        [
+            way("all", self.worst_case_of(&runs).min(self.cap())),
+            way("the least", self.least_of(&runs)),
+        ]
+    }
+
+    fn worst_case_of(&self, runs: &[(Run, Limits)]) -> Usd {
+        runs.iter().fold(Usd::ZERO, |sum, (_, limits)| {
+            sum.saturating_add(self.price.worst_case(limits))
+        })
+    }
+
+    /// The most that this analysis may cost.
+    fn cap(&self) -> Usd {
+        let most = self.parts.max_cost;
+        self.request.max_cost.map_or(most, |asked| asked.min(most))
+    }
+
+    fn scopes(&self) -> Vec<Scope> {
+        let scopes = self.request.principal.scopes().into_iter();
+        scopes.chain(self.parts.global.clone()).collect()
+    }
+
+    async fn place_hold(&mut self) -> Result<Hold, Failure> {
+        self.heed_soft_caps().await?;
+        let runs = self.planned_runs();
+        let worst_case = self.worst_case_of(&runs);
         let least = self.least_of(&runs);
-        let cap = self
-            .request
-            .max_cost
-            .map_or(self.parts.max_cost, |asked| asked.min(self.parts.max_cost));
+        let cap = self.cap();
         if cap < least {
             return Err(failure::cap_too_small(cap, least));
         }
-        let scopes = self.request.principal.scopes().into_iter();
         // A small remainder gets a smaller request: each run's limits follow from the hold.
-        let request = HoldRequest::new(
-            scopes.chain(self.parts.global.clone()),
-            worst_case.min(cap),
-            "analysis",
-        )
-        .or_at_least(least)
-        .idempotency_key(format!("analysis {}", self.result.id));
+        let request = HoldRequest::new(self.scopes(), worst_case.min(cap), "analysis")
+            .or_at_least(least)
+            .idempotency_key(format!("analysis {}", self.result.id));
         let budget = &self.parts.budget;
         let held = match budget.hold(request.clone()).await {
             // What is kept of a budget for cheap answers is for these.
@@ -181,15 +247,19 @@ impl Analysis {
             runs.push((Run::Import, Limits::for_import()));
         }
         runs.push((Run::Program, self.parts.program_limits.clone()));
-        if self.request.chart_png {
+        if self.wants_chart() {
             runs.push((Run::Chart, self.parts.program_limits.clone()));
         }
         runs
     }
 
+    fn wants_chart(&self) -> bool {
+        self.request.chart_png && !self.without_chart
+    }
+
     /// The money without which these runs are not worth starting.
     pub(crate) fn least_of<'a>(&self, runs: impl IntoIterator<Item = &'a (Run, Limits)>) -> Usd {
-        let price = &self.parts.price;
+        let price = &self.price;
         runs.into_iter().fold(Usd::ZERO, |sum, (_, limits)| {
             sum.saturating_add(price.least(limits))
         })
@@ -200,7 +270,7 @@ impl Analysis {
         let plan = self.program(data).await?;
         let reply = self.run(hold, &plan).await?;
         let document = self.check(&reply)?;
-        if self.request.chart_png && !document.charts.is_empty() {
+        if self.wants_chart() && !document.charts.is_empty() {
             self.chart(hold, &document).await;
         }
         Ok(())
@@ -450,6 +520,7 @@ impl Analysis {
         let timer = self.start(Step::Settle);
         let cost = self.result.cost;
         let settled = hold.settle().await.map_err(|error| failure::no_money(&error));
+        self.turn = Turn::default();
         if let Ok(settlement) = &settled {
             // The ledger's word counts, also where it booked a worst case.
             self.result.cost = settlement.drawn;

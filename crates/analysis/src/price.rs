@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use meterbox_core::{
-    UnitPrice, Usd,
-    contract::{CostLine, Usage},
+    Timestamp, Usd,
+    contract::{CostLine, PriceTag, Usage},
 };
+use meterbox_price_book::{PriceBook, PriceError, UnitRate};
 use meterbox_sandbox_client::Limits;
 
 const BYTES_PER_GIB: u128 = 1 << 30;
@@ -14,30 +15,54 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Less than this is not worth starting.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// The price of local compute. It is imputed (nobody sends a bill), so that budgets bound one's own machine
-/// in the same money as everything else.
-///
-/// The default is E2B's list price of November 2026: $0.000014 a vCPU-second, $0.0000045 a GiB-second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The price of computing at a moment: of a vCPU-second of processor time and of a GiB-second of memory, counted in
+/// microseconds. That of one's own machine is imputed (nobody sends a bill), so that budgets bound it in the same money
+/// as everything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComputePrice {
-    vcpu_microseconds: UnitPrice,
-    gib_microseconds: UnitPrice,
+    vcpu: UnitRate,
+    gib: UnitRate,
+    worst_case: PriceTag,
 }
 
-impl Default for ComputePrice {
-    fn default() -> Self {
-        let nanos = |nanos| Usd::from_nanos(nanos).unwrap_or(Usd::ZERO);
-        Self::per_second(nanos(14_000), nanos(4_500))
+/// Where the price of computing comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct ComputePrices {
+    book: PriceBook,
+    place: String,
+    /// For a moment that the book has no price for.
+    known: ComputePrice,
+}
+
+impl ComputePrices {
+    /// # Errors
+    /// [`PriceError`] where the book has no price of computing there now.
+    pub(crate) fn new(book: PriceBook, place: &str, now: Timestamp) -> Result<Self, PriceError> {
+        let known = ComputePrice::of(&book, place, now)?;
+        Ok(Self {
+            book,
+            place: place.to_owned(),
+            known,
+        })
+    }
+
+    pub(crate) fn at(&self, now: Timestamp) -> ComputePrice {
+        ComputePrice::of(&self.book, &self.place, now).unwrap_or_else(|_| self.known.clone())
     }
 }
 
 impl ComputePrice {
-    /// The price of one vCPU for a second of processor time, and of one GiB of memory for a second.
-    pub fn per_second(vcpu: Usd, gib: Usd) -> Self {
-        Self {
-            vcpu_microseconds: UnitPrice::per_million(vcpu),
-            gib_microseconds: UnitPrice::per_million(gib),
-        }
+    /// What computing costs at this place (`local`, `e2b`) at this moment: the units `sandbox/PLACE/vcpu_second` and
+    /// `sandbox/PLACE/gib_second` of the book.
+    ///
+    /// # Errors
+    /// [`PriceError`] where the book does not have them.
+    pub fn of(book: &PriceBook, place: &str, at: Timestamp) -> Result<Self, PriceError> {
+        Ok(Self {
+            vcpu: book.unit(&format!("sandbox/{place}/vcpu_second"), at)?,
+            gib: book.unit(&format!("sandbox/{place}/gib_second"), at)?,
+            worst_case: book.worst_case_tag(&format!("sandbox/{place}")),
+        })
     }
 
     /// The bill for what a program used; [`Usd::MAX`] is as large as a line gets.
@@ -45,13 +70,8 @@ impl ComputePrice {
         let vcpu = usage.cpu_ms.saturating_mul(1_000);
         let gib = gib_microseconds(usage.peak_memory_bytes, Duration::from_millis(usage.wall_ms));
         vec![
-            line(
-                format!("{purpose}: processor"),
-                vcpu,
-                "vCPU-µs",
-                self.vcpu_microseconds,
-            ),
-            line(format!("{purpose}: memory"), gib, "GiB-µs", self.gib_microseconds),
+            line(format!("{purpose}: processor"), vcpu, "vCPU-µs", &self.vcpu),
+            line(format!("{purpose}: memory"), gib, "GiB-µs", &self.gib),
         ]
     }
 
@@ -81,6 +101,7 @@ impl ComputePrice {
             unit: "run".to_owned(),
             amount: self.worst_case(limits),
             estimated: true,
+            price: Some(self.worst_case.clone()),
         }
     }
 
@@ -140,14 +161,15 @@ pub(crate) fn total(lines: &[CostLine]) -> Usd {
         .fold(Usd::ZERO, |sum, line| sum.saturating_add(line.amount))
 }
 
-fn line(item: String, quantity: u64, unit: &str, price: UnitPrice) -> CostLine {
-    let amount = price.times(quantity).unwrap_or(Usd::MAX);
+fn line(item: String, quantity: u64, unit: &str, rate: &UnitRate) -> CostLine {
+    let amount = rate.price.times(quantity).unwrap_or(Usd::MAX);
     CostLine {
         item,
         quantity,
         unit: unit.to_owned(),
         amount,
         estimated: false,
+        price: Some(rate.tag.clone()),
     }
 }
 
@@ -168,6 +190,11 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn price() -> ComputePrice {
+        let now = "2026-11-26T12:00:00Z".parse().unwrap();
+        ComputePrice::of(&PriceBook::shipped(), "local", now).unwrap()
+    }
+
     #[test]
     fn a_second_of_everything_costs_the_list_price() {
         let usage = Usage {
@@ -176,7 +203,12 @@ mod tests {
             peak_memory_bytes: 1 << 29,
             output_bytes: 9,
         };
-        let lines = ComputePrice::default().lines("program", &usage);
+        let lines = price().lines("program", &usage);
+        let rates: Vec<_> = lines
+            .iter()
+            .map(|line| line.price.as_ref().unwrap().rate())
+            .collect();
+        assert_eq!(rates, ["sandbox/local/vcpu_second", "sandbox/local/gib_second"]);
         assert_eq!(lines[0].amount, usd("0.000028"));
         assert_eq!(lines[1].amount, usd("0.00000225"));
         assert_eq!(total(&lines), usd("0.00003025"));
@@ -184,8 +216,7 @@ mod tests {
 
     #[test]
     fn limits_shrink_to_what_the_money_covers() {
-        let price = ComputePrice::default();
-        let limits = Limits::default();
+        let (price, limits) = (price(), Limits::default());
         let full = price.worst_case(&limits);
         assert_eq!(price.limits_within(&limits, full), Some(limits.clone()));
 
@@ -206,7 +237,7 @@ mod tests {
 
     #[test]
     fn no_run_costs_more_than_its_worst_case() {
-        let (price, limits) = (ComputePrice::default(), Limits::default());
+        let (price, limits) = (price(), Limits::default());
         let usage = Usage {
             wall_ms: 999_999,
             cpu_ms: 999_999,
@@ -227,6 +258,6 @@ mod tests {
             peak_memory_bytes: u64::MAX,
             output_bytes: 0,
         };
-        assert!(total(&ComputePrice::default().lines("program", &usage)) > usd("1000"));
+        assert!(total(&price().lines("program", &usage)) > usd("1000"));
     }
 }

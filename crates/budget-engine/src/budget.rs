@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use meterbox_core::{Scope, Timestamp, Usd};
 use serde::{Serialize, Serializer};
 
-use crate::{BudgetError, Window, ledger::TopUpId};
+use crate::{BudgetError, BudgetState, SoftCaps, Window, ledger::TopUpId};
 
 /// How much may be spent in a scope, in each period of a window.
 ///
@@ -56,15 +58,6 @@ pub struct Stop {
     pub reason: String,
 }
 
-/// From which share of the limit, in whole percent of spending, the state changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct SoftCaps {
-    /// From here on the state is [`BudgetState::Warned`].
-    pub warn_percent: u8,
-    /// From here on the state is [`BudgetState::Degraded`].
-    pub degrade_percent: u8,
-}
-
 /// Where a budget stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BudgetStatus {
@@ -88,34 +81,15 @@ pub struct BudgetStatus {
     pub resets_at: Option<Timestamp>,
     /// How far spending has come.
     pub state: BudgetState,
-}
-
-/// How far spending has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum BudgetState {
-    /// Below every soft cap.
-    Active,
-    /// Time to tell somebody.
-    Warned,
-    /// Time for cheaper means.
-    Degraded,
-    /// Nothing is left to spend.
-    Stopped,
-}
-
-impl Default for SoftCaps {
-    fn default() -> Self {
-        Self {
-            warn_percent: 80,
-            degrade_percent: 95,
-        }
-    }
+    /// What happens before the limit is reached.
+    pub soft_caps: SoftCaps,
+    /// The name of the period: an event of the ladder is raised once in each.
+    #[serde(serialize_with = "shared_text")]
+    pub period: Arc<str>,
 }
 
 impl Budget {
-    /// A budget with the default soft caps (80 % and 95 %) and nothing carried over or kept apart.
+    /// A budget with the default soft caps and nothing carried over or kept apart.
     pub fn new(scope: Scope, limit: Usd, window: Window) -> Self {
         Self {
             scope,
@@ -145,15 +119,7 @@ impl Budget {
     /// [`BudgetError::Invalid`] where the soft caps are no rising percentages, more is kept apart than there is,
     /// or something is to be carried over that has no next period.
     pub(crate) fn check(&self) -> Result<(), BudgetError> {
-        let SoftCaps {
-            warn_percent,
-            degrade_percent,
-        } = self.soft_caps;
-        if warn_percent == 0 || warn_percent > degrade_percent || degrade_percent > 100 {
-            return Err(BudgetError::Invalid(format!(
-                "soft caps of {warn_percent} % and {degrade_percent} % are not 1 to 100 in rising order"
-            )));
-        }
+        self.soft_caps.check()?;
         if self.degraded_allowance > self.limit {
             return Err(BudgetError::Invalid(format!(
                 "a degraded allowance of {} is more than the limit of {}",
@@ -170,67 +136,10 @@ impl Budget {
     }
 }
 
-impl SoftCaps {
-    /// How far `spent` of `limit` is.
-    pub(crate) fn state(self, limit: Usd, spent: Usd) -> BudgetState {
-        let reached = |percent: u8| {
-            let spent = i128::from(spent.nanos()).saturating_mul(100);
-            spent >= i128::from(limit.nanos()).saturating_mul(i128::from(percent))
-        };
-        if reached(100) {
-            BudgetState::Stopped
-        } else if reached(self.degrade_percent) {
-            BudgetState::Degraded
-        } else if reached(self.warn_percent) {
-            BudgetState::Warned
-        } else {
-            BudgetState::Active
-        }
-    }
-}
-
 fn as_text<S: Serializer>(window: &Window, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(window)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_state_follows_spending_exactly() {
-        let budget = Budget::new(
-            "user/ana".parse().unwrap(),
-            Usd::from_dollars(10),
-            Window::Lifetime,
-        );
-        for (spent, state) in [
-            ("0", BudgetState::Active),
-            ("7.999999999", BudgetState::Active),
-            ("8", BudgetState::Warned),
-            ("9.5", BudgetState::Degraded),
-            ("9.999999999", BudgetState::Degraded),
-            ("10", BudgetState::Stopped),
-            ("11", BudgetState::Stopped),
-        ] {
-            let reached = budget.soft_caps.state(budget.limit, spent.parse().unwrap());
-            assert_eq!(reached, state, "{spent}");
-        }
-        assert_eq!(
-            SoftCaps::default().state(Usd::ZERO, Usd::ZERO),
-            BudgetState::Stopped
-        );
-        let five_hundred = SoftCaps {
-            warn_percent: 80,
-            degrade_percent: 255,
-        };
-        assert!(
-            Budget {
-                soft_caps: five_hundred,
-                ..budget
-            }
-            .check()
-            .is_err()
-        );
-    }
+fn shared_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
 }

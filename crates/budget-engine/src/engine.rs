@@ -1,12 +1,13 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use meterbox_core::{Clock, Scope, Timestamp, Usd};
 use serde::Serialize;
 
 use crate::{
-    Budget, BudgetError, BudgetStatus, Entry, EntryPage, Hold, HoldId, HoldPage, HoldRequest, LedgerStore,
-    Settlement, Stop, TopUp, TopUpId, VerifyReport,
+    Budget, BudgetError, BudgetStatus, Entry, EntryPage, Event, EventPage, Hold, HoldId, HoldPage,
+    HoldRequest, LedgerStore, Settlement, Stop, TopUp, TopUpId, VerifyReport,
     ledger::{HoldRecord, Room, amount_to_hold, check_text, refusal},
+    watch::SpendingBell,
 };
 
 /// Budgets over one ledger. Clones share it.
@@ -20,6 +21,7 @@ pub struct BudgetEngine {
 pub(crate) struct Parts {
     pub(crate) store: Box<dyn LedgerStore>,
     pub(crate) clock: Box<dyn Clock>,
+    pub(crate) bell: SpendingBell,
 }
 
 /// What happens to a request none of whose scopes has a budget.
@@ -49,6 +51,7 @@ impl BudgetEngine {
             parts: Arc::new(Parts {
                 store: Box::new(store),
                 clock: Box::new(clock),
+                bell: SpendingBell::default(),
             }),
             unbudgeted: Unbudgeted::default(),
         }
@@ -146,7 +149,9 @@ impl BudgetEngine {
     /// # Errors
     /// [`BudgetError::Invalid`] for a reason that is no short text; store errors.
     pub async fn stop_all(&self, reason: &str) -> Result<bool, BudgetError> {
-        self.store().stop(self.now(), Some(reason.to_owned())).await
+        let is_new = self.store().stop(self.now(), Some(reason.to_owned())).await?;
+        self.switched(is_new).await;
+        Ok(is_new)
     }
 
     /// Lets spending go on; false where nothing was stopped.
@@ -154,7 +159,60 @@ impl BudgetEngine {
     /// # Errors
     /// Store errors.
     pub async fn resume(&self) -> Result<bool, BudgetError> {
-        self.store().stop(self.now(), None).await
+        let is_new = self.store().stop(self.now(), None).await?;
+        self.switched(is_new).await;
+        Ok(is_new)
+    }
+
+    /// Raises the event of a turn of the switch. Where that fails, whoever watches the ledger does it later.
+    async fn switched(&self, is_new: bool) {
+        if is_new && let Err(error) = self.tell_of_the_switch().await {
+            tracing::warn!(%error, "the event of the kill switch was not raised yet");
+        }
+    }
+
+    /// A page of events, oldest first. They stay: a reader that is slow misses nothing, and nobody waits for it.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn events(&self, page: EventPage) -> Result<Vec<Event>, BudgetError> {
+        self.store().events(page).await
+    }
+
+    /// How many events there are after this one: how far a reader lags behind, at most.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn events_behind(&self, after: u64) -> Result<u64, BudgetError> {
+        Ok(self.store().newest_event().await?.saturating_sub(after))
+    }
+
+    /// Takes or keeps the turn of passing events on to a reader, for this long, and says after which event to go on;
+    /// `None` while another owner has it. A new reader begins after the events there are.
+    ///
+    /// # Errors
+    /// [`BudgetError::Invalid`] for names that are no short texts; store errors.
+    pub async fn take_turn(
+        &self,
+        reader: &str,
+        owner: &str,
+        time: Duration,
+    ) -> Result<Option<u64>, BudgetError> {
+        check_text("the name of a reader", reader)?;
+        check_text("the name of an owner", owner)?;
+        let now = self.now();
+        self.store()
+            .take_turn(now, reader, owner, now.saturating_add(time))
+            .await
+    }
+
+    /// Remembers that a reader has heard of all events up to this one; false where the turn was lost meanwhile, and
+    /// somebody else passes them on.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn advance(&self, reader: &str, owner: &str, seq: u64) -> Result<bool, BudgetError> {
+        self.store().advance(reader, owner, seq).await
     }
 
     /// Is all spending stopped, since when, and why?

@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use meterbox_core::{Usd, contract::CostLine};
+use meterbox_core::{Scope, Usd, contract::CostLine};
 use tokio::{runtime::Handle, task::AbortHandle};
 
 use crate::{
@@ -22,6 +22,10 @@ pub struct Hold {
     keep_alive: Option<AbortHandle>,
 }
 
+/// What tells that something was spent.
+#[derive(Debug, Clone, Default)]
+struct Bell(Option<Arc<[Scope]>>);
+
 /// A paid call under way: its worst case is durable. Dropped, its use counts as unknown, and its worst case
 /// is booked when the hold ends.
 #[derive(Debug)]
@@ -37,6 +41,7 @@ struct Guard {
     engine: BudgetEngine,
     id: HoldId,
     armed: bool,
+    bell: Bell,
 }
 
 impl Hold {
@@ -46,11 +51,13 @@ impl Hold {
         unbudgeted: Unbudgeted,
     ) -> Result<Self, BudgetError> {
         let (ttl, now) = (request.ttl, engine.now());
+        let heard = engine.parts.bell.is_heard();
         // Armed before the store is asked: whatever becomes of this future, the hold does not leak.
         let mut guard = Guard {
             engine,
             id: HoldId::new(now),
             armed: true,
+            bell: Bell(heard.then(|| request.scopes.as_slice().into())),
         };
         let open = OpenHold {
             id: guard.id,
@@ -217,7 +224,12 @@ impl Hold {
 
     async fn act(&self, action: HoldAction) -> Result<HoldStatus, BudgetError> {
         let engine = &self.guard.engine;
-        engine.store().act(engine.now(), self.guard.id, action).await
+        let may_spend = !matches!(action, HoldAction::Extend { .. } | HoldAction::Intend { .. });
+        let status = engine.store().act(engine.now(), self.guard.id, action).await?;
+        if may_spend {
+            self.guard.bell.ring(engine);
+        }
+        Ok(status)
     }
 }
 
@@ -266,6 +278,14 @@ impl Intent<'_> {
     }
 }
 
+impl Bell {
+    fn ring(&self, engine: &BudgetEngine) {
+        if let Some(scopes) = &self.0 {
+            engine.parts.bell.ring(scopes);
+        }
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         if let Some(keep_alive) = self.keep_alive.take() {
@@ -282,13 +302,14 @@ impl Drop for Guard {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let (engine, id) = (self.engine.clone(), self.id);
+        let (engine, id, bell) = (self.engine.clone(), self.id, self.bell.clone());
         runtime.spawn(async move {
             let action = HoldAction::Close {
                 state: HoldState::Dropped,
             };
             match engine.store().act(engine.now(), id, action).await {
-                Ok(_) | Err(BudgetError::UnknownHold(_)) => {}
+                Ok(_) => bell.ring(&engine),
+                Err(BudgetError::UnknownHold(_)) => {}
                 Err(error) => tracing::warn!(hold = %id, %error, "a dropped hold stays until it expires"),
             }
         });

@@ -16,6 +16,7 @@
 //! let hold = engine.hold(HoldRequest::new([ana], "0.25".parse()?, "answer a question")).await?;
 //! let tokens = CostLine {
 //!     item: "output".into(), quantity: 900, unit: "tokens".into(), amount: "0.009".parse()?, estimated: false,
+//!     price: None,
 //! };
 //! hold.draw(tokens).await?;
 //! assert_eq!(hold.settle().await?.freed, "0.241".parse()?);
@@ -26,7 +27,10 @@
 //!
 //! - [`BudgetEngine`]: define budgets, take holds, read status, verify.
 //! - Reports on the same engine: [`export`](BudgetEngine::export), [`forecast`](BudgetEngine::forecast),
-//!   [`replay`](BudgetEngine::replay) under another policy, and [`reconcile`](BudgetEngine::reconcile) with bills.
+//!   [`replay`](BudgetEngine::replay) under another policy, [`rerate`](BudgetEngine::rerate) at other prices, and
+//!   [`reconcile`](BudgetEngine::reconcile) with bills.
+//! - The policy ladder: [`SoftCaps`] of each budget, [`advise`](BudgetEngine::advise) for which way to do a request, and
+//!   a [`Watcher`] that raises each [`Event`] once.
 //! - [`LedgerStore`]: where the ledger is kept: [`MemoryLedger`], or `SqliteLedger` behind the feature
 //!   `sqlite`. The [`ledger`] module has the rules every store applies, for those who write one.
 //!
@@ -35,15 +39,19 @@
 #![deny(clippy::float_arithmetic)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+mod advice;
 mod audit;
 mod budget;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod engine;
 mod error;
+mod event;
 mod hold;
+mod ladder;
 pub mod ledger;
 mod memory;
+mod memory_events;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod report;
@@ -51,25 +59,31 @@ mod report;
 mod sqlite;
 mod store;
 mod sync;
+mod watch;
 mod window;
 
+pub use advice::{Advice, Offer};
 pub use audit::VerifyReport;
-pub use budget::{Budget, BudgetState, BudgetStatus, SoftCaps, Stop, TopUp};
+pub use budget::{Budget, BudgetStatus, Stop, TopUp};
 pub use engine::{BudgetEngine, DryRun, Unbudgeted};
 pub use error::{BudgetError, BudgetErrorKind};
+pub use event::{Event, EventLog, EventPage, Happening};
 pub use hold::{Hold, Intent};
+pub use ladder::{BudgetState, Rung, SoftCaps};
 pub use ledger::{
-    Account, Entry, EntryKind, EntryPage, HoldFilter, HoldId, HoldPage, HoldRequest, HoldState, HoldStatus,
-    Posting, Settlement, TopUpId,
+    Account, Entry, EntryKind, EntryPage, EventId, HoldFilter, HoldId, HoldPage, HoldRequest, HoldState,
+    HoldStatus, Posting, Settlement, TopUpId,
 };
 pub use memory::MemoryLedger;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresLedger;
 pub use report::{
     Call, Correction, Export, ExportFormat, ExportRow, Forecast, ForecastOptions, HoldDifference, Outcome,
-    Reconciliation, ReplayReport, Replayed, RowWriter, ScopeTotals, Spike, TimeRange, UsageRecord, unguarded,
+    RateTotals, RatedLine, RatedScope, Reconciliation, ReplayReport, Replayed, RerateReport, RowWriter,
+    ScopeTotals, Spike, TimeRange, UsageRecord, unguarded,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteLedger;
 pub use store::LedgerStore;
+pub use watch::Watcher;
 pub use window::{Period, Unit, Window, Zone};

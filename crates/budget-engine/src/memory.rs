@@ -8,6 +8,7 @@ use crate::{
     Settlement, Stop, TopUp, VerifyReport,
     audit::Auditor,
     ledger::{Books, HoldAction, HoldRecord, HoldStatus, NewEntry, OpenHold},
+    memory_events::MemoryEvents,
     sync::{Mutex, MutexGuard},
 };
 
@@ -16,6 +17,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct MemoryLedger {
     kept: Mutex<Kept>,
+    pub(crate) events: MemoryEvents,
 }
 
 #[derive(Debug, Default)]
@@ -260,6 +262,7 @@ mod shuttle_tests {
                         unit: "calls".into(),
                         amount: usd(150),
                         estimated: false,
+                        price: None,
                     };
                     if owner == 0 {
                         block_on(ledger.expire(at(10))).unwrap();

@@ -1,10 +1,10 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use meterbox_core::{Scope, Timestamp};
 
 use crate::{
-    Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, HoldPage, Settlement, Stop, TopUp,
+    Budget, BudgetError, BudgetStatus, Entry, EntryPage, EventLog, HoldId, HoldPage, Settlement, Stop, TopUp,
     VerifyReport,
     ledger::{HoldAction, HoldRecord, HoldStatus, OpenHold},
 };
@@ -15,7 +15,7 @@ use crate::{
 /// caller, another process, or a crash. The rules themselves are in [`ledger`](crate::ledger). Dropping a
 /// returned future may leave the step done.
 #[async_trait]
-pub trait LedgerStore: Send + Sync + fmt::Debug + 'static {
+pub trait LedgerStore: EventLog {
     /// Defines a budget, or changes its limit and keeps what was spent.
     async fn define(&self, now: Timestamp, budget: Budget) -> Result<(), BudgetError>;
 

@@ -89,6 +89,7 @@ fn a_little(item: &str) -> CostLine {
         unit: "calls".into(),
         amount: "0.00001".parse().unwrap(),
         estimated: false,
+        price: None,
     }
 }
 

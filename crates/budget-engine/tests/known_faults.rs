@@ -1,5 +1,6 @@
 //! Faults that budget engines in use today have, each shown to be absent here. B15 (projections) and B19 (reports
-//! that break on their own input) are in `reports.rs` and in the end-to-end tests of `meterbox budget`.
+//! that break on their own input) are in `reports.rs` and in the end-to-end tests of `meterbox budget`; B14 (prices of
+//! the wrong model) is also in `tests/known_faults.rs` of the price book.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 mod common;
@@ -7,8 +8,8 @@ mod common;
 use std::time::Duration;
 
 use meterbox_budget_engine::{
-    Budget, BudgetEngine, BudgetErrorKind, BudgetState, EntryKind, EntryPage, HoldRequest, SoftCaps,
-    SqliteLedger, Unbudgeted, Window,
+    Budget, BudgetEngine, BudgetErrorKind, BudgetState, EntryKind, EntryPage, EventPage, Happening,
+    HoldRequest, Offer, Rung, SoftCaps, SqliteLedger, Unbudgeted, Window,
 };
 use meterbox_core::{Scope, Timestamp, UnitPrice, Usd};
 use meterbox_testkit::ManualClock;
@@ -174,10 +175,7 @@ async fn b11_limits_change_live_and_months_end_by_themselves() {
 async fn b20_a_soft_cap_above_the_limit_is_refused() {
     let (engine, _clock) = engine().await;
     let budget = Budget::new(ana(), usd("1"), Window::Lifetime);
-    let soft_caps = SoftCaps {
-        warn_percent: 80,
-        degrade_percent: 150,
-    };
+    let soft_caps = SoftCaps::new(80, 150);
     let error = engine.define(Budget { soft_caps, ..budget }).await.unwrap_err();
     assert_eq!(error.kind(), BudgetErrorKind::Invalid);
 }
@@ -255,16 +253,60 @@ async fn b14_a_price_comes_with_the_line_and_is_never_guessed() {
     assert_eq!(hold.settle().await.unwrap().drawn, usd("0.00875605"));
 }
 
-/// A threshold that is passed is a state, read as often as one likes; nothing is written again at each draw.
+/// "Cheaper" by name is not cheaper at this request's mix, or not at its worst: neither is swapped to. What is swapped
+/// to is checked again: a swap that the limit does not cover is no way out.
+#[tokio::test]
+async fn b13_a_cheaper_model_is_proven_cheaper_and_checked_again() {
+    let (engine, _clock) = engine().await;
+    spend(&engine, "9.5").await;
+    let offer = |name: &str, cost, worst_case| Offer {
+        name: name.to_owned(),
+        cost: usd(cost),
+        worst_case: usd(worst_case),
+    };
+    let asked = offer("asked for", "0.2", "0.4");
+    let dearer = offer("\"mini\", dearer at this mix", "0.25", "0.3");
+    let riskier = offer("dearer at its worst", "0.1", "0.41");
+    let cheaper = offer("cheaper", "0.05", "0.1");
+    let advise = async |offers: &[Offer]| engine.advise(&[ana()], offers).await;
+    let all = [asked.clone(), dearer.clone(), riskier.clone(), cheaper.clone()];
+    assert_eq!(advise(&all).await.unwrap().name, "cheaper");
+    let none_cheaper = [asked.clone(), dearer, riskier];
+    let advice = advise(&none_cheaper).await.unwrap();
+    assert!(!advice.swapped, "{advice:?}");
+
+    spend(&engine, "0.45").await;
+    let error = advise(&[asked, cheaper]).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        BudgetErrorKind::Refused,
+        "0.05 is left, the cheaper one may cost 0.1"
+    );
+}
+
+/// A threshold that is passed is told of once, however often spending goes on above it.
 #[tokio::test]
 async fn b16_a_threshold_passed_is_not_passed_again() {
     let (engine, _clock) = engine().await;
+    let mut watcher = engine.watcher().unwrap();
     spend(&engine, "8").await;
     for _ in 0..11 {
         spend(&engine, "0.1").await;
+        watcher.look_at([ana()]).await.unwrap();
         let status = engine.status(&ana()).await.unwrap();
         assert_eq!(status.state, BudgetState::Warned);
     }
+    let events = engine.events(EventPage::default()).await.unwrap();
+    let [event] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    let Happening::CapReached {
+        rung, percent, spent, ..
+    } = event.what
+    else {
+        panic!("{event:?}")
+    };
+    assert_eq!((rung, percent, spent), (Rung::Warn, 80, usd("8.1")));
     let all = EntryPage {
         after: 0,
         limit: 1_000,

@@ -300,6 +300,7 @@ fn line(amount: u64) -> CostLine {
         unit: "things".into(),
         amount: usd(amount),
         estimated: false,
+        price: None,
     }
 }
 

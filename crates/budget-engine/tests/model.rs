@@ -169,6 +169,7 @@ async fn step(store: &dyn LedgerStore, model: &mut Model, operation: Operation) 
                 unit: "things".into(),
                 amount: usd(amount),
                 estimated: false,
+                price: None,
             };
             let record = store
                 .act(at(model.now), hold.id, HoldAction::Draw { key: None, line })

@@ -112,6 +112,7 @@ async fn a_full_disk_keeps_what_was_acknowledged_and_nothing_more() {
         unit: "tokens".into(),
         amount: "0.01".parse().unwrap(),
         estimated: false,
+        price: None,
     };
     let mut acknowledged = Usd::ZERO;
     let error = loop {

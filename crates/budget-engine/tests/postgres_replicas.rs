@@ -52,6 +52,7 @@ fn a_little(item: &str) -> CostLine {
         unit: "calls".into(),
         amount: "0.001".parse().unwrap(),
         estimated: false,
+        price: None,
     }
 }
 

@@ -307,6 +307,7 @@ fn line(dollars: u64) -> CostLine {
         unit: "calls".into(),
         amount: usd(dollars),
         estimated: false,
+        price: None,
     }
 }
 

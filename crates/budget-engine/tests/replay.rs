@@ -32,6 +32,7 @@ fn line(amount: Usd) -> CostLine {
         unit: "tokens".into(),
         amount,
         estimated: false,
+        price: None,
     }
 }
 

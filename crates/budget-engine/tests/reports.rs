@@ -27,6 +27,7 @@ fn line(amount: &str) -> CostLine {
         unit: "tokens".into(),
         amount: usd(amount),
         estimated: false,
+        price: None,
     }
 }
 

@@ -44,6 +44,7 @@ async fn used_ledger(file: &PathBuf) -> BudgetEngine {
         unit: "tokens".into(),
         amount: "0.009".parse().unwrap(),
         estimated: false,
+        price: None,
     };
     for settle in [true, false] {
         let hold = engine

@@ -58,6 +58,7 @@ pub async fn a_saved_result_is_found_as_it_was(store: Store) {
         unit: "tokens".to_owned(),
         amount: Usd::from_dollars(3),
         estimated: true,
+        price: None,
     }];
     result.output = "x".repeat(100_000);
     result.failure = Some(Failure::new(FailureKind::LimitWall, "too slow", "ask for less"));

@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use meterbox_budget_engine::{
-    Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, HoldPage, LedgerStore, Settlement, Stop,
-    TopUp, VerifyReport,
+    Budget, BudgetError, BudgetStatus, Entry, EntryPage, Event, EventLog, EventPage, Happening, HoldId,
+    HoldPage, LedgerStore, Settlement, Stop, TopUp, VerifyReport,
     ledger::{HoldAction, HoldRecord, HoldStatus, OpenHold},
 };
 use meterbox_core::{Scope, StorageError, StorageErrorKind, Timestamp};
@@ -135,5 +135,38 @@ impl LedgerStore for FaultyLedger {
 
     async fn verify(&self) -> Result<VerifyReport, BudgetError> {
         self.inner.verify().await
+    }
+}
+
+#[async_trait]
+impl EventLog for FaultyLedger {
+    async fn raise(&self, now: Timestamp, number: u64, what: Happening) -> Result<bool, BudgetError> {
+        self.inner.raise(now, number, what).await
+    }
+
+    async fn latest(&self, subject: &str) -> Result<Option<Event>, BudgetError> {
+        self.inner.latest(subject).await
+    }
+
+    async fn events(&self, page: EventPage) -> Result<Vec<Event>, BudgetError> {
+        self.inner.events(page).await
+    }
+
+    async fn newest_event(&self) -> Result<u64, BudgetError> {
+        self.inner.newest_event().await
+    }
+
+    async fn take_turn(
+        &self,
+        now: Timestamp,
+        reader: &str,
+        owner: &str,
+        until: Timestamp,
+    ) -> Result<Option<u64>, BudgetError> {
+        self.inner.take_turn(now, reader, owner, until).await
+    }
+
+    async fn advance(&self, reader: &str, owner: &str, seq: u64) -> Result<bool, BudgetError> {
+        self.inner.advance(reader, owner, seq).await
     }
 }

@@ -69,6 +69,7 @@ async fn analyse(ask: Ask, args: &AnalysisArgs, settings: &Settings) -> ExitCode
     };
     let followed = follow(running, !args.quiet).await;
     meterbox.analyst.shut_down().await;
+    meterbox.notice_thresholds().await;
     let result = match followed {
         Ok(result) => result,
         Err(error) => return exit::interrupted(&error.to_string()),

@@ -1,7 +1,8 @@
 //! `meterbox doctor`: what this machine can do, and how to fix what it can't.
 
-use std::{fs, process::ExitCode};
+use std::{fs, process::ExitCode, time::Duration};
 
+use meterbox_core::{Clock, SystemClock, Timestamp};
 use meterbox_local_sandbox::{
     LocalSandbox,
     runtime::{Runtime, RuntimeStatus},
@@ -9,6 +10,9 @@ use meterbox_local_sandbox::{
 
 use super::{exit, text};
 use crate::{settings::Settings, wiring::Meterbox};
+
+/// Prices change several times a year.
+const OLD_PRICES: Duration = Duration::from_secs(180 * 86_400);
 
 pub(super) async fn doctor(settings: &Settings) -> ExitCode {
     let mut visit = Visit { ills: 0 };
@@ -19,6 +23,7 @@ pub(super) async fn doctor(settings: &Settings) -> ExitCode {
     }
     visit.ledger(settings).await;
     visit.settings(settings);
+    visit.prices(settings);
     if visit.ills == 0 {
         text::say("All is well.");
         return ExitCode::SUCCESS;
@@ -113,6 +118,47 @@ impl Visit {
             Ok(report) if report.is_clean() => self.well("ledger", "every balance is the sum of its entries"),
             Ok(report) => self.ill("ledger", &format!("{report:?}"), FIX),
             Err(error) => self.ill("ledger", &error.to_string(), FIX),
+        }
+    }
+
+    fn prices(&mut self, settings: &Settings) {
+        let (config, now) = (&settings.config, SystemClock::default().now());
+        let book = &config.prices;
+        let found = format!(
+            "{}, {} models, {}",
+            book.name(),
+            book.models().count(),
+            book.short_fingerprint()
+        );
+        let midnight = book
+            .as_of()
+            .and_then(|day| format!("{day}T00:00:00Z").parse().ok());
+        match midnight.map(|at: Timestamp| now.duration_since(at)) {
+            Some(age) if age > OLD_PRICES => self.ill(
+                "prices",
+                &format!("{found}, {} days old", age.as_secs() / 86_400),
+                "update Meterbox, or name a price book of your own in PRICE_BOOK",
+            ),
+            _ => self.well("prices", &found),
+        }
+        for deployment in config.deployments.names() {
+            let check = format!("Azure {deployment}");
+            match config.deployments.price(book, deployment, now) {
+                Ok((price, ..)) => self.well(&check, &format!("priced as {}", price.name())),
+                Err(error) => {
+                    self.ill(
+                        &check,
+                        &error.to_string(),
+                        "correct [azure.deployments] in meterbox.toml",
+                    );
+                }
+            }
+        }
+        if !config.webhooks.is_empty() {
+            self.well(
+                "webhooks",
+                &format!("{}, told by `meterbox serve`", config.webhooks.len()),
+            );
         }
     }
 

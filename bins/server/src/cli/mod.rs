@@ -5,6 +5,7 @@ mod budget;
 mod doctor;
 mod eval;
 mod exit;
+mod prices;
 mod runtime;
 mod serve;
 mod steps;
@@ -52,6 +53,11 @@ enum Command {
     StopAll(budget::StopArgs),
     /// Let spending go on after stop-all
     Resume(budget::ResumeArgs),
+    /// The price book: what models and computing cost, and since when
+    Prices {
+        #[command(subcommand)]
+        command: prices::PricesCommand,
+    },
     /// Measure the planner on a folder of questions with known answers
     Eval(eval::EvalArgs),
 }
@@ -99,6 +105,7 @@ fn effective_settings(cli: &Cli) -> Result<Settings, SettingsError> {
     if let Some(data_dir) = &cli.data_dir {
         settings.keep_in(data_dir);
     }
+    settings.read_config()?;
     Ok(settings)
 }
 
@@ -112,6 +119,7 @@ async fn dispatch(command: Option<Command>, settings: Settings) -> ExitCode {
         Command::Budget(args) => budget::budget(args, &settings).await,
         Command::StopAll(args) => budget::stop_all(args, &settings).await,
         Command::Resume(args) => budget::resume(args, &settings).await,
+        Command::Prices { command } => prices::prices(command, &settings),
         Command::Eval(args) => eval::eval(args, &settings).await,
     }
 }

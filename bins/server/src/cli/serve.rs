@@ -1,16 +1,18 @@
 //! `meterbox serve`: the page and the API, until Ctrl-C.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
 use meterbox_analysis::{Analyst, Principal};
-use tokio::net::TcpListener;
+use meterbox_core::{Clock, SystemClock};
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{exit, runtime, text};
 use crate::{
     http::{self, AppState, Hosts},
     settings::{self, Settings},
+    webhooks,
     wiring::{Meterbox, StartError},
 };
 
@@ -56,6 +58,8 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
     );
     text::note(&format!("Meterbox is at http://{address} (Ctrl-C stops it)"));
     tokio::spawn(warm_up(meterbox.analyst.clone(), meterbox.local_user.clone()));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let tellers = webhooks::start(&meterbox.ledger, &settings.config.webhooks, &clock);
 
     let stop = shutdown.clone();
     tokio::spawn(async move {
@@ -65,6 +69,8 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
     });
     crate::serve::serve(listener, http::router(state), shutdown).await;
     meterbox.analyst.shut_down().await;
+    // What was not told yet waits in the ledger.
+    tellers.iter().for_each(JoinHandle::abort);
     ExitCode::SUCCESS
 }
 

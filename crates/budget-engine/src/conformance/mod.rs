@@ -13,6 +13,7 @@
 
 mod budgets;
 mod calls;
+mod events;
 mod holds;
 mod pages;
 mod windows;
@@ -20,6 +21,7 @@ mod words;
 
 pub use budgets::*;
 pub use calls::*;
+pub use events::*;
 pub use holds::*;
 pub use pages::*;
 pub use windows::*;
@@ -64,6 +66,10 @@ macro_rules! ledger_conformance {
                 holds_are_found_page_by_page
                 a_clock_put_back_forgets_nothing
                 spending_counts_when_it_was_done
+                an_event_of_a_number_is_raised_once
+                events_are_read_page_by_page
+                a_readers_turn_is_one_owners_at_a_time
+                prices_and_soft_caps_are_kept
             );
         }
     };

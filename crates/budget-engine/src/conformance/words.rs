@@ -34,6 +34,7 @@ pub(super) fn line(amount: &str) -> CostLine {
         unit: "tokens".to_owned(),
         amount: usd(amount),
         estimated: false,
+        price: None,
     }
 }
 

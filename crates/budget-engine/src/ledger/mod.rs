@@ -19,8 +19,8 @@ pub use books::{AccountRow, Books, Changes, Defined};
 pub use decide::OpenHold;
 pub use entry::{Account, Entry, EntryKind, EntryPage, HoldFilter, HoldPage, NewEntry, Posting};
 pub use record::{
-    Claim, HoldId, HoldRecord, HoldState, HoldStatus, IntentId, IntentRecord, IntentState, Settlement,
-    TopUpId,
+    Claim, EventId, HoldId, HoldRecord, HoldState, HoldStatus, IntentId, IntentRecord, IntentState,
+    Settlement, TopUpId,
 };
 pub use request::HoldRequest;
 

@@ -29,6 +29,11 @@ pub struct IntentId(Uuid);
 #[serde(into = "String")]
 pub struct TopUpId(Uuid);
 
+/// Names an event.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
+pub struct EventId(Uuid);
+
 /// Everything a store keeps about one hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldRecord {
@@ -326,6 +331,17 @@ impl HoldId {
     pub(crate) fn new(now: Timestamp) -> Self {
         Self(time_ordered(now))
     }
+
+    /// No hold that begins at this moment or later has an earlier id.
+    pub(crate) fn before(at: Timestamp) -> Self {
+        Self(uuid::Builder::from_unix_timestamp_millis(millis(at), &[0; 10]).into_uuid())
+    }
+}
+
+impl EventId {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self(time_ordered(now))
+    }
 }
 
 impl IntentId {
@@ -348,9 +364,12 @@ fn time_ordered(now: Timestamp) -> Uuid {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let [a, b, c, d] = COUNTER.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let [e, f, g, h, i, j, ..] = *PROCESS;
-    let millis = now.as_micros().max(0).unsigned_abs() / 1_000;
     // The layout takes six bits of the bytes for itself: the counter keeps clear of them.
-    uuid::Builder::from_unix_timestamp_millis(millis, &[e, a, f, b, c, d, g, h, i, j]).into_uuid()
+    uuid::Builder::from_unix_timestamp_millis(millis(now), &[e, a, f, b, c, d, g, h, i, j]).into_uuid()
+}
+
+fn millis(at: Timestamp) -> u64 {
+    at.as_micros().max(0).unsigned_abs() / 1_000
 }
 
 macro_rules! uuid_text {
@@ -371,8 +390,9 @@ macro_rules! uuid_text {
             type Err = BudgetError;
 
             fn from_str(text: &str) -> Result<Self, BudgetError> {
-                let invalid =
-                    |_| BudgetError::Invalid("not the id of a hold, an intent or a top-up".to_owned());
+                let invalid = |_| {
+                    BudgetError::Invalid("not the id of a hold, an intent, a top-up or an event".to_owned())
+                };
                 Uuid::try_parse(text).map(Self).map_err(invalid)
             }
         }
@@ -381,6 +401,13 @@ macro_rules! uuid_text {
 uuid_text!(HoldId);
 uuid_text!(IntentId);
 uuid_text!(TopUpId);
+uuid_text!(EventId);
+
+impl From<EventId> for String {
+    fn from(id: EventId) -> Self {
+        id.to_string()
+    }
+}
 
 impl From<TopUpId> for String {
     fn from(id: TopUpId) -> Self {

@@ -4,7 +4,10 @@ use tokio_postgres::Client;
 use super::{connect::SCHEMA, error::Fault};
 
 /// The numbered steps of the schema, from 1; once released they never change.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/001_ledger.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/postgres/001_ledger.sql"),
+    include_str!("../../migrations/postgres/002_prices_and_events.sql"),
+];
 
 /// Held while the schema is looked at and changed.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(1297435203, 0)";

@@ -1,6 +1,7 @@
 mod batch;
 mod connect;
 mod error;
+mod events;
 mod migration;
 mod queue;
 mod read;

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
 
-use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
+use meterbox_core::{
+    Scope, Timestamp, Usd,
+    contract::{CostLine, PriceTag},
+};
 use tokio_postgres::{Row, types::FromSql};
 
 use super::error::Fault;
@@ -13,13 +16,17 @@ use crate::{
 
 type Read<T> = Result<T, Fault>;
 
-pub(super) const BUDGET: &str =
-    "scope, spend_limit, time_window, warn_percent, degrade_percent, carry_over, degraded_allowance, since";
+pub(super) const BUDGET: &str = "scope, spend_limit, time_window, warn_percent, degrade_percent, carry_over, degraded_allowance, since, \
+     features_off_percent, squeeze_percent, squeeze_to";
 
 pub(super) fn to_budget(row: &Row) -> Read<Defined> {
     let soft_caps = SoftCaps {
         warn_percent: percent(row, 3)?,
         degrade_percent: percent(row, 4)?,
+        features_off_percent: percent(row, 8)?,
+        squeeze_percent: percent(row, 9)?,
+        squeeze_to: u16::try_from(column::<i32>(row, 10)?)
+            .map_err(|_| Fault::corrupt("a number of requests is out of range"))?,
     };
     let budget = Budget {
         soft_caps,
@@ -122,6 +129,7 @@ pub(super) fn complete(holds: &mut [HoldRecord], claims: &[Row], intents: &[Row]
                     unit: column(row, 5)?,
                     amount: money(row, 6)?,
                     estimated: false,
+                    price: price(row, 10)?,
                 },
                 at: time(row, 7)?,
                 reference: column(row, 8)?,
@@ -136,11 +144,11 @@ pub(super) const CLAIMS: &str = "SELECT hold::text, scope, period, spend_limit, 
     WHERE hold = ANY ($1::text[]::uuid[]) ORDER BY hold, place";
 
 pub(super) const INTENTS: &str =
-    "SELECT hold::text, id::text, state, item, quantity, unit, amount, at, reference, metered
+    "SELECT hold::text, id::text, state, item, quantity, unit, amount, at, reference, metered, price
     FROM intents WHERE hold = ANY ($1::text[]::uuid[]) ORDER BY hold, place";
 
 pub(super) const ENTRY: &str = "seq, at, kind, hold::text, scope, amount, item, quantity, unit, estimated, \
-                                draw_key, held_change, spent_change, counts_at, note";
+                                draw_key, held_change, spent_change, counts_at, note, price";
 
 pub(super) fn to_entry(row: &Row) -> Read<Entry> {
     let amount = money(row, 5)?;
@@ -152,6 +160,7 @@ pub(super) fn to_entry(row: &Row) -> Read<Entry> {
             unit: column(row, 8)?,
             amount,
             estimated: column(row, 9)?,
+            price: price(row, 15)?,
         })),
     };
     let body = NewEntry {
@@ -188,6 +197,10 @@ fn parse<T: FromStr>(text: &str) -> Read<T> {
         .map_err(|_| Fault::corrupt(format!("{text:?} makes no sense in its column")))
 }
 
+fn price(row: &Row, index: usize) -> Read<Option<PriceTag>> {
+    column::<Option<&str>>(row, index)?.map(parse).transpose()
+}
+
 fn named<T>(row: &Row, index: usize, from_name: impl FnOnce(&str) -> Option<T>) -> Read<T> {
     let name: &str = column(row, index)?;
     from_name(name).ok_or_else(|| Fault::corrupt(format!("{name:?} makes no sense in its column")))
@@ -204,7 +217,7 @@ fn dollars(nanos: i64) -> Read<Usd> {
     amount.ok_or_else(|| Fault::corrupt("an amount of money is negative"))
 }
 
-fn time(row: &Row, index: usize) -> Read<Timestamp> {
+pub(super) fn time(row: &Row, index: usize) -> Read<Timestamp> {
     moment(column(row, index)?)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use deadpool_postgres::ClientWrapper;
-use meterbox_core::{Scope, Timestamp, Usd};
+use meterbox_core::{Scope, Timestamp, Usd, contract::PriceTag};
 use tokio_postgres::{Statement, types::ToSql};
 
 use super::{
@@ -111,11 +111,11 @@ const CHANGED: &str = "UPDATE holds SET drawn = new.drawn, state = new.state, ex
     AS new (id, drawn, state, expires_at, ends_at) WHERE holds.id = new.id";
 
 const INTENTS: &str =
-    "INSERT INTO intents (hold, place, id, item, quantity, unit, amount, state, at, reference, metered)
-    SELECT hold::uuid, place, id::uuid, item, quantity, unit, amount, state, at, reference, metered
+    "INSERT INTO intents (hold, place, id, item, quantity, unit, amount, state, at, reference, metered, price)
+    SELECT hold::uuid, place, id::uuid, item, quantity, unit, amount, state, at, reference, metered, price
     FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bigint[], \
-        $8::text[], $9::bigint[], $10::text[], $11::bigint[])
-    AS new (hold, place, id, item, quantity, unit, amount, state, at, reference, metered)
+        $8::text[], $9::bigint[], $10::text[], $11::bigint[], $12::text[])
+    AS new (hold, place, id, item, quantity, unit, amount, state, at, reference, metered, price)
     ON CONFLICT (hold, place) DO UPDATE SET state = excluded.state, metered = excluded.metered";
 
 /// Changes are added to what is there, so the row must be there: a negative change alone would not pass the checks.
@@ -130,13 +130,13 @@ const BALANCES: &str = "UPDATE balances AS b SET spent = b.spent + new.spent, he
 
 const ENTRIES: &str =
     "INSERT INTO entries (at, kind, hold, scope, amount, item, quantity, unit, estimated, draw_key, \
-        held_change, spent_change, counts_at, note)
+        held_change, spent_change, counts_at, note, price)
     SELECT at, kind, hold::uuid, scope, amount, item, quantity, unit, estimated, draw_key, held_change, \
-        spent_change, counts_at, note
+        spent_change, counts_at, note, price
     FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bigint[], \
-        $8::text[], $9::boolean[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[])
+        $8::text[], $9::boolean[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[])
     WITH ORDINALITY AS new (at, kind, hold, scope, amount, item, quantity, unit, estimated, draw_key, \
-        held_change, spent_change, counts_at, note, place) ORDER BY place";
+        held_change, spent_change, counts_at, note, price, place) ORDER BY place";
 
 /// Writes and commits in one round trip; after a statement that fails, the commit is a rollback.
 pub(super) async fn write(client: &ClientWrapper, ticket: &Ticket, written: &Written) -> Result<(), Failed> {
@@ -200,11 +200,15 @@ async fn write_rules(client: &ClientWrapper, changes: &[RuleChange]) -> Result<(
     for change in changes {
         match change {
             RuleChange::Budget(Defined { budget, since }) => {
-                let sql = "INSERT INTO budgets VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                let sql = "INSERT INTO budgets (scope, spend_limit, time_window, warn_percent, degrade_percent,
+                        carry_over, degraded_allowance, since, features_off_percent, squeeze_percent, squeeze_to)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
                     ON CONFLICT (scope) DO UPDATE SET spend_limit = excluded.spend_limit,
                         time_window = excluded.time_window, warn_percent = excluded.warn_percent,
                         degrade_percent = excluded.degrade_percent, carry_over = excluded.carry_over,
-                        degraded_allowance = excluded.degraded_allowance, since = excluded.since";
+                        degraded_allowance = excluded.degraded_allowance, since = excluded.since,
+                        features_off_percent = excluded.features_off_percent,
+                        squeeze_percent = excluded.squeeze_percent, squeeze_to = excluded.squeeze_to";
                 let params: Values<'_, _> = [
                     &budget.scope.to_string(),
                     &budget.limit.nanos(),
@@ -214,6 +218,9 @@ async fn write_rules(client: &ClientWrapper, changes: &[RuleChange]) -> Result<(
                     &budget.carry_over.nanos(),
                     &budget.degraded_allowance.nanos(),
                     &since.as_micros(),
+                    &i16::from(budget.soft_caps.features_off_percent),
+                    &i16::from(budget.soft_caps.squeeze_percent),
+                    &i32::from(budget.soft_caps.squeeze_to),
                 ];
                 client.execute(sql, &params).await?;
             }
@@ -345,6 +352,9 @@ async fn write_intents(
         &column(&intents, |(.., intent)| intent.at.as_micros()),
         &column(&intents, |(.., intent)| intent.reference.as_deref()),
         &column(&intents, |(.., intent)| intent.metered.nanos()),
+        &column(&intents, |(.., intent)| {
+            intent.line.price.as_ref().map(PriceTag::as_str)
+        }),
     ];
     execute(client, statement, !intents.is_empty(), params).await
 }
@@ -398,6 +408,10 @@ async fn write_entries(
         &column(entries, |(_, entry)| entry.spent_change),
         &column(entries, |(_, entry)| entry.counts_at.map(Timestamp::as_micros)),
         &column(entries, |(_, entry)| entry.note.as_deref()),
+        &column(entries, |(_, entry)| {
+            let line = entry.line.as_ref();
+            line.and_then(|line| line.price.as_ref()).map(PriceTag::as_str)
+        }),
     ];
     execute(client, statement, !entries.is_empty(), params).await
 }

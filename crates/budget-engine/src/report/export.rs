@@ -131,6 +131,7 @@ fn row(
         quantity: line.map(|line| line.quantity),
         unit: line.map(|line| line.unit.clone()),
         estimated: line.map(|line| line.estimated),
+        price: line.and_then(|line| line.price.clone()),
         key: body.key.clone(),
         note: body.note.clone(),
     }

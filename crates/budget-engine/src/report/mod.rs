@@ -5,6 +5,7 @@ mod forecast;
 mod range;
 mod reconcile;
 mod replay;
+mod rerate;
 mod rows;
 
 pub use export::Export;
@@ -12,4 +13,5 @@ pub use forecast::{Forecast, ForecastOptions, Spike};
 pub use range::TimeRange;
 pub use reconcile::{Call, Correction, Reconciliation, UsageRecord};
 pub use replay::{HoldDifference, Outcome, ReplayReport, Replayed, ScopeTotals};
+pub use rerate::{RateTotals, RatedLine, RatedScope, RerateReport};
 pub use rows::{ExportFormat, ExportRow, RowWriter, unguarded};

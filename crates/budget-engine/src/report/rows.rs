@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use meterbox_core::{Scope, Timestamp, Usd};
+use meterbox_core::{Scope, Timestamp, Usd, contract::PriceTag};
 use serde::Serialize;
 
 use crate::{Account, BudgetError, EntryKind, HoldId};
@@ -48,6 +48,8 @@ pub struct ExportRow {
     pub unit: Option<String>,
     /// True where the use is not known and the worst case was booked.
     pub estimated: Option<bool>,
+    /// By which price of which price book it was priced.
+    pub price: Option<PriceTag>,
     /// The idempotency key of a draw.
     pub key: Option<Box<str>>,
     /// Why, for top-ups and stops.
@@ -91,7 +93,7 @@ enum Writer<W: Write> {
     JsonLines(W),
 }
 
-const HEADER: [&str; 18] = [
+const HEADER: [&str; 19] = [
     "seq",
     "at",
     "counts_at",
@@ -108,6 +110,7 @@ const HEADER: [&str; 18] = [
     "quantity",
     "unit",
     "estimated",
+    "price",
     "key",
     "note",
 ];
@@ -155,7 +158,7 @@ impl<W: Write> RowWriter<W> {
     }
 }
 
-fn cells(row: &ExportRow) -> [Cow<'_, str>; 18] {
+fn cells(row: &ExportRow) -> [Cow<'_, str>; 19] {
     fn shown<T: ToString>(value: Option<T>) -> Cow<'static, str> {
         value.map(|value| value.to_string()).unwrap_or_default().into()
     }
@@ -177,6 +180,7 @@ fn cells(row: &ExportRow) -> [Cow<'_, str>; 18] {
         shown(row.quantity),
         words(row.unit.as_deref()),
         shown(row.estimated),
+        words(row.price.as_ref().map(PriceTag::as_str)),
         words(row.key.as_deref()),
         words(row.note.as_deref()),
     ]

@@ -1,4 +1,5 @@
 mod cache;
+mod events;
 mod rows;
 
 use std::{
@@ -24,6 +25,9 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration {
         sql: include_str!("../../migrations/002_windows_and_intents.sql"),
+    },
+    Migration {
+        sql: include_str!("../../migrations/003_prices_and_events.sql"),
     },
 ];
 

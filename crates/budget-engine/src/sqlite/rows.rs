@@ -2,7 +2,10 @@
 
 use std::{str::FromStr, time::Duration};
 
-use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
+use meterbox_core::{
+    Scope, Timestamp, Usd,
+    contract::{CostLine, PriceTag},
+};
 use meterbox_sqlite::{
     SqliteError,
     rusqlite::{OptionalExtension, Params, Row, Transaction, params},
@@ -21,7 +24,7 @@ macro_rules! select_budgets {
     ($rest:literal) => {
         concat!(
             "SELECT scope, spend_limit, time_window, warn_percent, degrade_percent, carry_over, ",
-            "degraded_allowance, since FROM budgets ",
+            "degraded_allowance, since, features_off_percent, squeeze_percent, squeeze_to FROM budgets ",
             $rest
         )
     };
@@ -46,8 +49,8 @@ pub(super) fn put_budget(ledger: &Transaction<'_>, defined: &Defined) -> Rows<()
     ledger
         .prepare_cached(
             "INSERT OR REPLACE INTO budgets (scope, spend_limit, time_window, warn_percent, degrade_percent,
-                 carry_over, degraded_allowance, since)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                 carry_over, degraded_allowance, since, features_off_percent, squeeze_percent, squeeze_to)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             budget.scope.to_string(),
@@ -58,6 +61,9 @@ pub(super) fn put_budget(ledger: &Transaction<'_>, defined: &Defined) -> Rows<()
             budget.carry_over.nanos(),
             budget.degraded_allowance.nanos(),
             defined.since.as_micros(),
+            budget.soft_caps.features_off_percent,
+            budget.soft_caps.squeeze_percent,
+            budget.soft_caps.squeeze_to,
         ])?;
     Ok(())
 }
@@ -76,6 +82,9 @@ fn to_budget(row: &Row<'_>) -> Rows<Defined> {
     let soft_caps = SoftCaps {
         warn_percent: row.get(3)?,
         degrade_percent: row.get(4)?,
+        features_off_percent: row.get(8)?,
+        squeeze_percent: row.get(9)?,
+        squeeze_to: row.get(10)?,
     };
     let budget = Budget {
         soft_caps,
@@ -315,8 +324,8 @@ pub(super) fn update_hold(ledger: &Transaction<'_>, record: &HoldRecord) -> Rows
         let line = &intent.line;
         ledger
             .prepare_cached(
-                "INSERT INTO intents (hold, place, id, item, quantity, unit, amount, state, at, reference, metered)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                "INSERT INTO intents (hold, place, id, item, quantity, unit, amount, state, at, reference, metered, price)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                  ON CONFLICT (hold, place) DO UPDATE SET state = excluded.state, metered = excluded.metered",
             )?
             .execute(params![
@@ -331,6 +340,7 @@ pub(super) fn update_hold(ledger: &Transaction<'_>, record: &HoldRecord) -> Rows
                 intent.at.as_micros(),
                 intent.reference,
                 intent.metered.nanos(),
+                line.price.as_ref().map(PriceTag::as_str),
             ])?;
     }
     Ok(())
@@ -373,7 +383,7 @@ fn claims(ledger: &Transaction<'_>, hold: HoldId) -> Rows<Vec<Claim>> {
 }
 
 fn intents(ledger: &Transaction<'_>, hold: HoldId) -> Rows<Vec<IntentRecord>> {
-    let sql = "SELECT id, state, item, quantity, unit, amount, at, reference, metered
+    let sql = "SELECT id, state, item, quantity, unit, amount, at, reference, metered, price
                FROM intents WHERE hold = ?1 ORDER BY place";
     all(ledger, sql, [hold.to_string()], |row| {
         let line = CostLine {
@@ -382,6 +392,7 @@ fn intents(ledger: &Transaction<'_>, hold: HoldId) -> Rows<Vec<IntentRecord>> {
             unit: row.get(4)?,
             amount: money(row.get(5)?)?,
             estimated: false,
+            price: price(row, 9)?,
         };
         Ok(IntentRecord {
             id: parsed(row, 0)?,
@@ -401,8 +412,8 @@ pub(super) fn append(ledger: &Transaction<'_>, at: Timestamp, entry: &NewEntry) 
     ledger
         .prepare_cached(
             "INSERT INTO entries (at, kind, hold, scope, amount, item, quantity, unit, estimated, draw_key,
-                 held_change, spent_change, counts_at, note)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 held_change, spent_change, counts_at, note, price)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             at.as_micros(),
@@ -419,6 +430,7 @@ pub(super) fn append(ledger: &Transaction<'_>, at: Timestamp, entry: &NewEntry) 
             entry.spent_change,
             entry.counts_at.map(Timestamp::as_micros),
             entry.note,
+            line.and_then(|line| line.price.as_ref()).map(PriceTag::as_str),
         ])?;
     Ok(())
 }
@@ -427,7 +439,7 @@ macro_rules! select_entries {
     ($rest:literal) => {
         concat!(
             "SELECT seq, at, kind, hold, scope, amount, item, quantity, unit, estimated, draw_key, ",
-            "held_change, spent_change, counts_at, note FROM entries ",
+            "held_change, spent_change, counts_at, note, price FROM entries ",
             $rest
         )
     };
@@ -482,6 +494,7 @@ fn to_entry(row: &Row<'_>) -> Rows<Entry> {
             unit: row.get(8)?,
             amount,
             estimated: row.get(9)?,
+            price: price(row, 15)?,
         })),
     };
     let counts_at: Option<i64> = row.get(13)?;
@@ -539,7 +552,7 @@ fn money(nanos: i64) -> Rows<Usd> {
     amount.ok_or_else(|| SqliteError::corrupt("an amount of money is negative"))
 }
 
-fn time(row: &Row<'_>, column: usize) -> Rows<Timestamp> {
+pub(super) fn time(row: &Row<'_>, column: usize) -> Rows<Timestamp> {
     moment(row.get(column)?)
 }
 
@@ -547,19 +560,24 @@ fn moment(micros: i64) -> Rows<Timestamp> {
     Timestamp::from_micros(micros).ok_or_else(|| SqliteError::corrupt("a time is out of range"))
 }
 
-fn quantity(row: &Row<'_>, column: usize) -> Rows<u64> {
+pub(super) fn quantity(row: &Row<'_>, column: usize) -> Rows<u64> {
     let stored: i64 = row.get(column)?;
     u64::try_from(stored).map_err(|_| SqliteError::corrupt("a quantity is negative"))
 }
 
 /// Lines were checked on their way in.
-fn quantity_column(quantity: u64) -> Rows<i64> {
+pub(super) fn quantity_column(quantity: u64) -> Rows<i64> {
     i64::try_from(quantity).map_err(|_| SqliteError::corrupt("a quantity is too large"))
 }
 
-fn parsed<T: FromStr>(row: &Row<'_>, column: usize) -> Rows<T> {
+pub(super) fn parsed<T: FromStr>(row: &Row<'_>, column: usize) -> Rows<T> {
     let text: String = row.get(column)?;
     parse(&text)
+}
+
+fn price(row: &Row<'_>, column: usize) -> Rows<Option<PriceTag>> {
+    let text: Option<String> = row.get(column)?;
+    text.as_deref().map(parse).transpose()
 }
 
 fn parse<T: FromStr>(text: &str) -> Rows<T> {

@@ -42,6 +42,7 @@ pub(crate) fn line(amount: &str) -> CostLine {
         unit: "tokens".into(),
         amount: usd(amount),
         estimated: false,
+        price: None,
     }
 }
 

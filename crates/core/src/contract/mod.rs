@@ -7,6 +7,7 @@
 mod answer;
 mod chart;
 mod failure;
+mod price;
 mod result;
 mod step;
 mod table;
@@ -14,6 +15,7 @@ mod table;
 pub use answer::{Answer, AnswerColumn, AnswerDocument, Cell};
 pub use chart::{ChartKind, ChartSpec};
 pub use failure::{Failure, FailureKind, ShortBudget};
+pub use price::{InvalidPriceTag, PriceTag};
 pub use result::{
     AnalysisResult, ArtifactRef, CostLine, DatasetRef, Reading, SandboxReport, Source, Status, Usage,
 };

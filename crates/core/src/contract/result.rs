@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, CONTRACT_VERSION, ChartSpec, Failure, StepTiming};
+use super::{Answer, CONTRACT_VERSION, ChartSpec, Failure, PriceTag, StepTiming};
 use crate::{AnalysisId, Date, Scope, Timestamp, Usd};
 
 /// One question and everything that became of it.
@@ -195,6 +195,9 @@ pub struct CostLine {
     /// True where the use is not known and the worst case was booked.
     #[serde(default)]
     pub estimated: bool,
+    /// By which price of which price book; absent where the price came from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<PriceTag>,
 }
 
 /// What programs of an analysis used, measured from outside the sandbox.

@@ -39,9 +39,21 @@ pub(super) struct SetArgs {
     #[arg(long, value_name = "PERCENT")]
     warn_percent: Option<u8>,
 
-    /// Report the budget as degraded from this share of the limit on
+    /// Move to cheaper models, and report the budget as degraded, from this share of the limit on
     #[arg(long, value_name = "PERCENT")]
     degrade_percent: Option<u8>,
+
+    /// Leave out what a request can do without from this share of the limit on
+    #[arg(long, value_name = "PERCENT")]
+    features_off_percent: Option<u8>,
+
+    /// Let only a few requests go on at once from this share of the limit on
+    #[arg(long, value_name = "PERCENT")]
+    squeeze_percent: Option<u8>,
+
+    /// How many those few are
+    #[arg(long, value_name = "N")]
+    squeeze_to: Option<u16>,
 }
 
 #[derive(Debug, Args)]
@@ -73,13 +85,10 @@ pub(super) async fn set(args: SetArgs, engine: &BudgetEngine, out: Printer) -> D
         None => Budget::new(args.scope.clone(), args.limit, Window::month("UTC")?),
     };
     budget.limit = args.limit;
+    budget.soft_caps = soft_caps(&args, budget.soft_caps);
     budget.window = args.window.unwrap_or(budget.window);
     budget.carry_over = args.carry_over.unwrap_or(budget.carry_over);
     budget.degraded_allowance = args.degraded_allowance.unwrap_or(budget.degraded_allowance);
-    budget.soft_caps = SoftCaps {
-        warn_percent: args.warn_percent.unwrap_or(budget.soft_caps.warn_percent),
-        degrade_percent: args.degrade_percent.unwrap_or(budget.soft_caps.degrade_percent),
-    };
     engine.define(budget.clone()).await?;
     out.print(&budget, || {
         format!(
@@ -88,6 +97,23 @@ pub(super) async fn set(args: SetArgs, engine: &BudgetEngine, out: Printer) -> D
         )
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The later steps never come before an earlier one that was moved, unless they are named as well.
+fn soft_caps(args: &SetArgs, known: SoftCaps) -> SoftCaps {
+    let degrade_percent = args.degrade_percent.unwrap_or(known.degrade_percent);
+    let features_off_percent = args
+        .features_off_percent
+        .unwrap_or_else(|| known.features_off_percent.max(degrade_percent));
+    SoftCaps {
+        warn_percent: args.warn_percent.unwrap_or(known.warn_percent),
+        degrade_percent,
+        features_off_percent,
+        squeeze_percent: args
+            .squeeze_percent
+            .unwrap_or_else(|| known.squeeze_percent.max(features_off_percent)),
+        squeeze_to: args.squeeze_to.unwrap_or(known.squeeze_to),
+    }
 }
 
 pub(super) async fn remove(engine: &BudgetEngine, scope: &Scope, out: Printer) -> Done {

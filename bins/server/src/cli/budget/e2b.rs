@@ -32,8 +32,8 @@ struct Sandbox {
     executions: Vec<Usage>,
 }
 
-/// Reads events one by one; an error names the event and its field, or the line where the JSON ends to be one.
-pub(super) fn read(reader: impl Read) -> Result<Events, String> {
+/// Reads events one by one and prices what sandboxes used; an error names the event and its field, or the line where the JSON ends to be one.
+pub(super) fn read(reader: impl Read, price: &ComputePrice) -> Result<Events, String> {
     let mut sandboxes: BTreeMap<String, Sandbox> = BTreeMap::new();
     // Webhooks may be delivered twice.
     let mut seen = BTreeSet::new();
@@ -59,7 +59,6 @@ pub(super) fn read(reader: impl Read) -> Result<Events, String> {
             events.alive.push(id);
             continue;
         }
-        let price = ComputePrice::default();
         let lines = sandbox
             .executions
             .iter()
@@ -134,7 +133,17 @@ impl Event {
 
 #[cfg(test)]
 mod tests {
+    use meterbox_price_book::PriceBook;
+
     use super::*;
+
+    fn read(file: &[u8]) -> Result<Events, String> {
+        let now = "2026-11-26T12:00:00Z".parse().unwrap();
+        super::read(
+            file,
+            &ComputePrice::of(&PriceBook::shipped(), "e2b", now).unwrap(),
+        )
+    }
 
     fn event(id: &str, kind: &str, sandbox: &str, millis: u64) -> String {
         format!(

@@ -2,10 +2,12 @@
 
 mod change;
 mod e2b;
+mod events;
 mod export;
 mod forecast;
 mod reconcile;
 mod replay;
+mod rerate;
 mod show;
 mod usage;
 
@@ -45,6 +47,8 @@ enum BudgetCommand {
     Verify,
     /// The ledger, one posting of the double entry a row, on standard output
     Export(export::ExportArgs),
+    /// Thresholds reached, spikes and stops, each once
+    Events(events::EventsArgs),
     /// How fast money goes, when the limit will be reached, and whether spending just became faster
     Forecast(forecast::ForecastArgs),
     /// Would this amount be admitted in the budgets of these scopes? Nothing is set aside
@@ -57,6 +61,8 @@ enum BudgetCommand {
     },
     /// What this ledger would have been under another policy
     Replay(replay::ReplayArgs),
+    /// What the spending of a stretch of time would have cost at other prices
+    Rerate(rerate::RerateArgs),
     /// Correct calls booked at their worst case by a provider's usage export
     Reconcile(reconcile::ReconcileArgs),
     /// Define a budget, or change its limit and keep what was spent
@@ -130,10 +136,16 @@ async fn run(command: BudgetCommand, out: Printer, settings: &Settings) -> Done 
         BudgetCommand::Status { scope } => show::status(&open().await?, &scope, out).await,
         BudgetCommand::Verify => show::verify(&open().await?, out).await,
         BudgetCommand::Export(args) => export::export(args, &open().await?, out).await,
+        BudgetCommand::Events(args) => events::events(args, &open().await?, out).await,
         BudgetCommand::Forecast(args) => forecast::forecast(args, &open().await?, out).await,
         BudgetCommand::Check { scopes, amount } => change::check(&open().await?, scopes, amount, out).await,
         BudgetCommand::Replay(args) => replay::replay(args, &open().await?, out).await,
-        BudgetCommand::Reconcile(args) => reconcile::reconcile(args, &open().await?, out).await,
+        BudgetCommand::Reconcile(args) => {
+            reconcile::reconcile(args, &open().await?, &settings.config.prices, out).await
+        }
+        BudgetCommand::Rerate(args) => {
+            rerate::rerate(args, &open().await?, &settings.config.prices, out).await
+        }
         BudgetCommand::Set(args) => change::set(args, &open().await?, out).await,
         BudgetCommand::Remove { scope } => change::remove(&open().await?, &scope, out).await,
         BudgetCommand::TopUp(args) => change::top_up(args, &open().await?, out).await,

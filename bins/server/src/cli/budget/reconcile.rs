@@ -8,7 +8,10 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use meterbox_analysis::ComputePrice;
 use meterbox_budget_engine::{BudgetEngine, Reconciliation, UsageRecord};
+use meterbox_core::{Clock, SystemClock};
+use meterbox_price_book::PriceBook;
 
 use super::{Done, Failed, Printer, e2b, usage};
 use crate::cli::{table, text};
@@ -33,18 +36,24 @@ enum Format {
     Csv,
     /// An object a line, with the fields of the CSV
     Jsonl,
-    /// Sandbox lifecycle events of E2B, priced at its list price
+    /// Sandbox lifecycle events of E2B, priced by the price book
     E2b,
 }
 
-pub(super) async fn reconcile(args: ReconcileArgs, engine: &BudgetEngine, out: Printer) -> Done {
+pub(super) async fn reconcile(
+    args: ReconcileArgs,
+    engine: &BudgetEngine,
+    prices: &PriceBook,
+    out: Printer,
+) -> Done {
     let name = args.file.display().to_string();
     let Some(format) = args.format.or_else(|| by_name(&args.file)) else {
         return Err(Failed::Usage(format!(
             "the name of {name} does not say what it is. Fix: add --format csv, --format jsonl or --format e2b"
         )));
     };
-    let records = read(&args.file, format).map_err(|error| Failed::Usage(format!("{name}, {error}")))?;
+    let records =
+        read(&args.file, format, prices).map_err(|error| Failed::Usage(format!("{name}, {error}")))?;
     let report = engine.reconcile(records, args.dry_run).await?;
     out.print(&report, || in_words(&report, args.dry_run))?;
     Ok(ExitCode::SUCCESS)
@@ -58,14 +67,16 @@ fn by_name(file: &Path) -> Option<Format> {
     }
 }
 
-fn read(file: &Path, format: Format) -> Result<Vec<UsageRecord>, String> {
+fn read(file: &Path, format: Format, prices: &PriceBook) -> Result<Vec<UsageRecord>, String> {
     let open = File::open(file).map_err(|error| format!("which cannot be read: {error}"))?;
     let reader = BufReader::new(open);
     match format {
         Format::Csv => usage::csv(reader).collect(),
         Format::Jsonl => usage::json_lines(reader).collect(),
         Format::E2b => {
-            let events = e2b::read(reader)?;
+            let now = SystemClock::default().now();
+            let price = ComputePrice::of(prices, "e2b", now).map_err(|error| format!("and {error}"))?;
+            let events = e2b::read(reader, &price)?;
             for sandbox in &events.alive {
                 text::note(&format!(
                     "{sandbox} was paused and is not killed yet; its use is not complete."

@@ -92,10 +92,10 @@ impl Wanted {
         let mut budget = Budget::new(self.scope, self.limit, window)
             .carrying_over(self.carry_over)
             .with_degraded_allowance(self.degraded_allowance);
-        budget.soft_caps = SoftCaps {
-            warn_percent: self.warn_percent.unwrap_or(default.warn_percent),
-            degrade_percent: self.degrade_percent.unwrap_or(default.degrade_percent),
-        };
+        budget.soft_caps = SoftCaps::new(
+            self.warn_percent.unwrap_or(default.warn_percent),
+            self.degrade_percent.unwrap_or(default.degrade_percent),
+        );
         Ok(budget)
     }
 }

@@ -128,6 +128,7 @@ impl Row {
                 unit: self.unit.ok_or_else(|| missing("unit"))?,
                 amount: amount.map_err(|error| wrong("amount", &error))?,
                 estimated: false,
+                price: None,
             }],
         })
     }

@@ -135,6 +135,7 @@ impl App {
             unit: "piece".to_owned(),
             amount,
             estimated: false,
+            price: None,
         };
         hold.draw(line).await.unwrap();
         hold.settle().await.unwrap();

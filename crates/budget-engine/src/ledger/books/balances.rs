@@ -139,6 +139,8 @@ impl Books {
             overspent: used.saturating_sub(standing.limit),
             resets_at: standing.period.resets_at,
             state,
+            soft_caps: budget.soft_caps,
+            period: Arc::clone(&standing.period.key),
         };
         Some(Room { status, leaving })
     }
