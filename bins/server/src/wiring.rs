@@ -2,10 +2,12 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use meterbox_access::{Access, AccessError};
 use meterbox_analysis::{Analyst, Principal};
 use meterbox_budget_engine::{Budget, BudgetEngine, BudgetError, SqliteLedger, Window};
 use meterbox_core::{
@@ -26,6 +28,7 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub(crate) struct Meterbox {
     pub(crate) analyst: Analyst,
+    pub(crate) budget: BudgetEngine,
     /// Who asks, where nobody logs in.
     pub(crate) local_user: Principal,
 }
@@ -47,6 +50,13 @@ pub(crate) enum StartError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Scope(#[from] InvalidScope),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error(
+        "{0} can be reached by other machines, and there is no API key of an administrator to keep them out. \
+         Fix: make one with `meterbox keys create user/NAME --role admin`, or listen on 127.0.0.1."
+    )]
+    NoAdminKey(SocketAddr),
     #[error(
         "the data folder {folder} cannot be made: {source}. Fix: set METERBOX_DATA_DIR to a folder of your own."
     )]
@@ -95,7 +105,7 @@ impl Meterbox {
             .build()?;
         let analyst = Analyst::builder(
             Arc::new(sandbox),
-            budget,
+            budget.clone(),
             Arc::new(results),
             catalog,
             folder.join("artifacts"),
@@ -105,8 +115,19 @@ impl Meterbox {
         .build();
         Ok(Self {
             analyst,
+            budget,
             local_user: Principal::user(local_user()?),
         })
+    }
+
+    /// Opens the keys and the audit log, and makes the data folder if there is none.
+    pub(crate) fn open_access(settings: &Settings) -> Result<Access, StartError> {
+        let folder = &settings.data_dir;
+        make_private(folder).map_err(|source| StartError::Folder {
+            folder: folder.clone(),
+            source,
+        })?;
+        Ok(Access::open(folder.join("access.sqlite3"), SystemClock::default())?)
     }
 
     /// Opens the ledger for whoever needs nothing else, and makes the data folder if there is none.

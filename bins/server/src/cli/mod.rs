@@ -5,10 +5,13 @@ mod budget;
 mod doctor;
 mod eval;
 mod exit;
+mod keys;
+mod print;
 mod runtime;
 mod serve;
 mod steps;
 mod table;
+mod target;
 mod text;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -48,10 +51,14 @@ enum Command {
     },
     /// Budgets and the ledger: limits, balances, export, forecast, replay, reconciliation
     Budget(budget::BudgetArgs),
-    /// The kill switch: stop all spending, in every process that shares the data folder
+    /// The kill switch: stop all spending, in every process that shares the ledger
     StopAll(budget::StopArgs),
     /// Let spending go on after stop-all
     Resume(budget::ResumeArgs),
+    /// API keys: who may do what
+    Keys(keys::KeysArgs),
+    /// The audit log: who administered what
+    Audit(keys::AuditArgs),
     /// Measure the planner on a folder of questions with known answers
     Eval(eval::EvalArgs),
 }
@@ -112,6 +119,8 @@ async fn dispatch(command: Option<Command>, settings: Settings) -> ExitCode {
         Command::Budget(args) => budget::budget(args, &settings).await,
         Command::StopAll(args) => budget::stop_all(args, &settings).await,
         Command::Resume(args) => budget::resume(args, &settings).await,
+        Command::Keys(args) => keys::keys(args, &settings).await,
+        Command::Audit(args) => keys::audit(args, &settings).await,
         Command::Eval(args) => eval::eval(args, &settings).await,
     }
 }

@@ -6,11 +6,17 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use meterbox_access::{AccessError, AccessErrorKind, Role};
 use meterbox_analysis::RequestError;
+use meterbox_budget_engine::{BudgetError, BudgetErrorKind};
 use meterbox_core::contract::{AnalysisResult, Failure, FailureKind, ShortBudget};
+use schemars::{Schema, json_schema};
 use serde::Serialize;
 
+use crate::administration::AdminError;
+
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"meterbox\"");
 /// For faults that may pass by themselves but say nothing about when.
 const USUAL_WAIT_SECONDS: f64 = 30.0;
 
@@ -124,8 +130,38 @@ impl Problem {
         )
     }
 
+    /// Nobody knows who calls.
+    pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
+        let hint = "Send `Authorization: Bearer mbx_…`, or sign in on the page. `meterbox keys create` makes a key.";
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "A key is needed",
+            detail,
+            hint,
+        )
+    }
+
+    /// The caller is known and may not do this, whatever it is about.
+    pub(crate) fn needs_role(needed: Role, has: Role) -> Self {
+        let detail = format!("This needs the role {needed}; the key has the role {has}.");
+        let hint = "Use a key with that role, or ask an administrator.";
+        Self::new(StatusCode::FORBIDDEN, "role", "The key's role is not enough", detail, hint)
+    }
+
+    /// It does not fit what is so.
+    pub(crate) fn conflict(detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "conflict",
+            "This cannot be done as things are",
+            detail,
+            hint,
+        )
+    }
+
     pub(crate) fn unsupported_media_type() -> Self {
-        let detail = "The request's body is not marked as JSON.";
+        let detail = "The request's body is not marked as JSON in UTF-8.";
         let hint = "Send it with the header `content-type: application/json`.";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         Self::new(
@@ -242,6 +278,75 @@ impl From<RequestError> for Problem {
     }
 }
 
+impl From<BudgetError> for Problem {
+    fn from(error: BudgetError) -> Self {
+        let detail = format!("{}.", sentence(&error.to_string()));
+        match error.kind() {
+            BudgetErrorKind::NoBudget | BudgetErrorKind::UnknownHold => {
+                Self::not_found(detail, "GET /api/budget lists the budgets there are.")
+            }
+            BudgetErrorKind::Invalid => {
+                Self::bad_request("body", detail, "GET /api/openapi.json says what this address takes.")
+            }
+            BudgetErrorKind::Store => {
+                Self::unavailable(detail, "Make the data folder readable and writable, then try again.")
+            }
+            _ => Self::conflict(detail, "Look at GET /api/budget, then try again."),
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        let detail = format!("{}.", sentence(&error.to_string()));
+        match error.kind() {
+            AccessErrorKind::Denied => Self::unauthenticated(detail),
+            AccessErrorKind::UnknownKey => Self::not_found(detail, "GET /api/keys lists those there are."),
+            AccessErrorKind::Conflict => Self::conflict(detail, "GET /api/keys lists the keys and their states."),
+            AccessErrorKind::Invalid => {
+                Self::bad_request("body", detail, "GET /api/openapi.json says what this address takes.")
+            }
+            _ => Self::unavailable(detail, "Make the data folder readable and writable, then try again."),
+        }
+    }
+}
+
+impl From<AdminError> for Problem {
+    fn from(error: AdminError) -> Self {
+        let detail = format!("{}.", sentence(&error.to_string()));
+        match error {
+            AdminError::Budget(error) => error.into(),
+            AdminError::Access(error) => error.into(),
+            AdminError::Invalid { field, .. } => {
+                Self::bad_request(field, detail, "GET /api/openapi.json says what this address takes.")
+            }
+            AdminError::FollowsSetting { .. } => Self::conflict(detail, "Settings are read when Meterbox starts."),
+            _ => Self::unavailable(detail, "Try again."),
+        }
+    }
+}
+
+/// The schema of a problem document.
+pub(crate) fn schema() -> serde_json::Value {
+    let schema: Schema = json_schema!({
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "hint"],
+        "properties": {
+            "type": { "type": "string", "description": "Stable; /problems/ and a word" },
+            "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "detail": { "type": "string" },
+            "hint": { "type": "string", "description": "What to do" },
+            "field": { "type": "string", "description": "The member of the request at fault" },
+            "retry_after": { "type": "number", "description": "Seconds" },
+            "suggestions": { "type": "array", "items": { "type": "string" } },
+            "not_understood": { "type": "array", "items": { "type": "string" } },
+            "analysis": { "description": "The analysis as far as it came, where there is one" },
+        },
+    });
+    schema.to_value()
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self.0).unwrap_or_default();
@@ -250,6 +355,9 @@ impl IntoResponse for Problem {
             self.0.status,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
         );
+        if self.0.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+        }
         if let Some(seconds) = self.0.retry_after.filter(|_| waits) {
             // Whole seconds, rounded up, so that nobody comes too early.
             let seconds = HeaderValue::from(seconds.ceil().max(1.0) as u64);

@@ -8,10 +8,13 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use meterbox_budget_engine::{BudgetEngine, Reconciliation, UsageRecord};
+use meterbox_budget_engine::{Reconciliation, UsageRecord};
 
 use super::{Done, Failed, Printer, e2b, usage};
-use crate::cli::{table, text};
+use crate::{
+    administration::Local,
+    cli::{table, text},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct ReconcileArgs {
@@ -37,7 +40,7 @@ enum Format {
     E2b,
 }
 
-pub(super) async fn reconcile(args: ReconcileArgs, engine: &BudgetEngine, out: Printer) -> Done {
+pub(super) async fn reconcile(args: ReconcileArgs, folder: &Local, out: Printer) -> Done {
     let name = args.file.display().to_string();
     let Some(format) = args.format.or_else(|| by_name(&args.file)) else {
         return Err(Failed::Usage(format!(
@@ -45,7 +48,7 @@ pub(super) async fn reconcile(args: ReconcileArgs, engine: &BudgetEngine, out: P
         )));
     };
     let records = read(&args.file, format).map_err(|error| Failed::Usage(format!("{name}, {error}")))?;
-    let report = engine.reconcile(records, args.dry_run).await?;
+    let report = folder.reconcile(&name, records, args.dry_run).await?;
     out.print(&report, || in_words(&report, args.dry_run))?;
     Ok(ExitCode::SUCCESS)
 }
