@@ -258,7 +258,7 @@ impl Administration for Local {
             since: range.since.or(this_month),
             ..range
         };
-        Ok(spending::spending(&self.engine, range).await?)
+        Ok(spending::spending(&self.engine, range, &wiring::everybody()?).await?)
     }
 
     async fn verify(&self) -> Result<VerifyView, AdminError> {

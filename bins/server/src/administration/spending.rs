@@ -12,11 +12,15 @@ const PAGE: usize = 500;
 const CLOCK_MARGIN_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 const USER: &str = "user";
 
-/// Adds up the holds that began in this range.
+/// Adds up the holds that began in this range. The scope that all spending counts against is the total, and no group.
 ///
 /// # Errors
 /// Store errors.
-pub(super) async fn spending(engine: &BudgetEngine, range: RangeQuery) -> Result<SpendingView, BudgetError> {
+pub(super) async fn spending(
+    engine: &BudgetEngine,
+    range: RangeQuery,
+    everybody: &Scope,
+) -> Result<SpendingView, BudgetError> {
     let mut total = Share::default();
     let mut by_scope: BTreeMap<Scope, Share> = BTreeMap::new();
     let mut by_purpose: BTreeMap<String, Share> = BTreeMap::new();
@@ -43,7 +47,7 @@ pub(super) async fn spending(engine: &BudgetEngine, range: RangeQuery) -> Result
             };
             total.add(share);
             by_purpose.entry(hold.purpose).or_default().add(share);
-            for scope in hold.scopes {
+            for scope in hold.scopes.into_iter().filter(|scope| scope != everybody) {
                 by_scope.entry(scope).or_default().add(share);
             }
         }

@@ -251,11 +251,13 @@ fn change(before: Option<&Value>, after: Option<&Value>) -> String {
     let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
     names.sort();
     names.dedup();
-    let of = |value: Option<&Value>| value.map_or_else(|| "–".to_owned(), Value::to_string);
+    let known = |value: Option<&Value>| value.filter(|value| !value.is_null()).map(Value::to_string);
+    let shown = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
     names
         .into_iter()
-        .filter(|name| before.get(*name) != after.get(*name))
-        .map(|name| format!("{name} {} → {}", of(before.get(name)), of(after.get(name))))
+        .map(|name| (name, known(before.get(name)), known(after.get(name))))
+        .filter(|(_, before, after)| before != after)
+        .map(|(name, before, after)| format!("{name} {} → {}", shown(before), shown(after)))
         .collect::<Vec<_>>()
         .join(", ")
 }

@@ -34,6 +34,7 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
     }
     let access = match open_access(&settings).await {
         Ok(access) => access,
+        Err(error @ StartError::NoAdminKey(_)) => return exit::usage(&error.to_string()),
         Err(error) => return exit::refused_to_start(&error),
     };
     // The address before the rest: whoever has it already should not cost an installation.
@@ -59,6 +60,7 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
     text::note(&format!("Meterbox is at http://{address} (Ctrl-C stops it)"));
     tokio::spawn(warm_up(meterbox.analyst.clone(), meterbox.local_user.clone()));
 
+    tokio::spawn(state.follow_revocations());
     let stop = shutdown.clone();
     tokio::spawn(async move {
         stop_signal().await;

@@ -31,11 +31,13 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const ASSETS: &[Asset] = assets! {
     "index.html": "text/html; charset=utf-8",
     "admin.html": "text/html; charset=utf-8",
+    "admin.css": "text/css; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "admin.js": SCRIPT,
     "admin-audit.js": SCRIPT,
     "admin-budgets.js": SCRIPT,
+    "admin-form.js": SCRIPT,
     "admin-keys.js": SCRIPT,
     "admin-spending.js": SCRIPT,
     "answer.js": SCRIPT,

@@ -20,8 +20,19 @@ const TIME_TO_ARRIVE: Duration = Duration::from_secs(30);
 /// Parser messages may quote the request; a hostile request must not become a hostile message.
 const MAX_MESSAGE_CHARS: usize = 300;
 
+/// Where it is written what a route takes.
+pub(crate) const SEE_DOCUMENT: &str = "GET /api/openapi.json says what this address takes.";
+
 /// The body, one JSON object, as `T`.
 pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    json_or_hint(request, SEE_DOCUMENT).await
+}
+
+/// The same, where somebody who sends something else is told this.
+pub(crate) async fn json_or_hint<T: DeserializeOwned>(
+    request: Request,
+    hint: &'static str,
+) -> Result<T, Problem> {
     if !is_json(request.headers()) {
         return Err(Problem::unsupported_media_type());
     }
@@ -46,9 +57,9 @@ pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Pro
         .map_err(|error| Problem::malformed(format!("The JSON cannot be read: {}.", shortened(&error))))?;
     // serde would also take an array, member by member.
     if !document.get().starts_with('{') {
-        return Err(not_as_expected("it is no object"));
+        return Err(not_as_expected("it is no object", hint));
     }
-    serde_json::from_str(document.get()).map_err(|error| not_as_expected(&shortened(&error)))
+    serde_json::from_str(document.get()).map_err(|error| not_as_expected(&shortened(&error), hint))
 }
 
 /// The query of an address as `T`.
@@ -56,15 +67,15 @@ pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
     let read = Query::<T>::try_from_uri(uri);
     read.map(|Query(query)| query).map_err(|rejection| {
         let detail = format!("The address's query cannot be read: {}.", shortened(&rejection.body_text()));
-        Problem::bad_request("query", detail, "GET /api/openapi.json says what this address takes.")
+        Problem::bad_request("query", detail, SEE_DOCUMENT)
     })
 }
 
-fn not_as_expected(message: &str) -> Problem {
+fn not_as_expected(message: &str, hint: &str) -> Problem {
     Problem::bad_request(
         "body",
         format!("The request is JSON, but not as expected: {message}."),
-        "GET /api/openapi.json says what this address takes.",
+        hint,
     )
 }
 

@@ -22,6 +22,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{AppState, Problem, body, caller::Caller, live::News, problem::reply_of};
 
+const HINT: &str = "Send query or code, and if needed datasets and max_cost.";
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a cancelled analysis may take to say what it cost when the service stops.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -47,7 +48,7 @@ pub(super) async fn execute(
     request: Request,
 ) -> Result<Response, Problem> {
     let wants_events = accepts_events(request.headers());
-    let asked: ExecuteRequest = body::json(request).await?;
+    let asked: ExecuteRequest = body::json_or_hint(request, HINT).await?;
     let ask = asked.ask()?;
     let dataset = state.dataset(asked.datasets.as_deref())?;
     let running = state.analyst.start(meterbox_analysis::Request {

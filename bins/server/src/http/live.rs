@@ -1,12 +1,12 @@
 //! Analyses under way: who listens to them, and how they are stopped.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use meterbox_access::KeyId;
+use meterbox_access::{Access, KeyId};
 use meterbox_analysis::{Event, Running};
 use meterbox_core::{AnalysisId, Scope, contract::AnalysisResult};
 use tokio::{
@@ -19,6 +19,9 @@ use super::caller::Caller;
 
 /// How long an analysis goes on after whoever asked hung up: time enough for a page to be reloaded.
 pub(crate) const HANG_UP_GRACE: Duration = Duration::from_secs(5);
+
+/// How often a revocation made elsewhere is looked for; new requests are refused at once in any case.
+pub(crate) const LOOK_FOR_REVOCATIONS: Duration = Duration::from_secs(2);
 
 /// The analyses under way. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +82,26 @@ impl LiveAnalyses {
     pub(super) fn cancel_of_key(&self, key: &KeyId) {
         for live in self.lock().values().filter(|live| live.key.as_ref() == Some(key)) {
             live.canceller.cancel();
+        }
+    }
+
+    /// The keys by which something under way was asked.
+    fn keys(&self) -> HashSet<KeyId> {
+        self.lock().values().filter_map(|live| live.key.clone()).collect()
+    }
+
+    /// Cancels what keys asked that somebody else revoked, such as at the command line. Runs for ever.
+    pub(super) async fn follow_revocations(self, access: Access) {
+        loop {
+            sleep(LOOK_FOR_REVOCATIONS).await;
+            let asked_by = self.keys();
+            if asked_by.is_empty() {
+                continue;
+            }
+            // Where the keys cannot be read now, they can be a moment later.
+            let keys = access.keys().await.unwrap_or_default();
+            let revoked = keys.iter().filter(|key| key.revoked_at.is_some());
+            revoked.filter(|key| asked_by.contains(&key.id)).for_each(|key| self.cancel_of_key(&key.id));
         }
     }
 

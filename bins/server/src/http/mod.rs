@@ -84,6 +84,11 @@ impl AppState {
         }
     }
 
+    /// Ends what keys asked that were revoked at the command line. Runs for ever.
+    pub(crate) fn follow_revocations(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.live.clone().follow_revocations(self.access.clone())
+    }
+
     /// Administration in the name of this caller.
     fn administration(&self, caller: &Caller) -> Local {
         self.local.clone().for_remote(caller.actor.clone())

@@ -13,6 +13,7 @@ use meterbox_core::contract::{AnalysisResult, Failure, FailureKind, ShortBudget}
 use schemars::{Schema, json_schema};
 use serde::Serialize;
 
+use super::body::SEE_DOCUMENT;
 use crate::administration::AdminError;
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -286,7 +287,7 @@ impl From<BudgetError> for Problem {
                 Self::not_found(detail, "GET /api/budget lists the budgets there are.")
             }
             BudgetErrorKind::Invalid => {
-                Self::bad_request("body", detail, "GET /api/openapi.json says what this address takes.")
+                Self::bad_request("body", detail, SEE_DOCUMENT)
             }
             BudgetErrorKind::Store => {
                 Self::unavailable(detail, "Make the data folder readable and writable, then try again.")
@@ -304,7 +305,7 @@ impl From<AccessError> for Problem {
             AccessErrorKind::UnknownKey => Self::not_found(detail, "GET /api/keys lists those there are."),
             AccessErrorKind::Conflict => Self::conflict(detail, "GET /api/keys lists the keys and their states."),
             AccessErrorKind::Invalid => {
-                Self::bad_request("body", detail, "GET /api/openapi.json says what this address takes.")
+                Self::bad_request("body", detail, SEE_DOCUMENT)
             }
             _ => Self::unavailable(detail, "Make the data folder readable and writable, then try again."),
         }
@@ -318,7 +319,7 @@ impl From<AdminError> for Problem {
             AdminError::Budget(error) => error.into(),
             AdminError::Access(error) => error.into(),
             AdminError::Invalid { field, .. } => {
-                Self::bad_request(field, detail, "GET /api/openapi.json says what this address takes.")
+                Self::bad_request(field, detail, SEE_DOCUMENT)
             }
             AdminError::FollowsSetting { .. } => Self::conflict(detail, "Settings are read when Meterbox starts."),
             _ => Self::unavailable(detail, "Try again."),

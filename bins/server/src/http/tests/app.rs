@@ -46,6 +46,7 @@ pub(super) struct App {
     pub(super) clock: ManualClock,
     pub(super) budget: BudgetEngine,
     pub(super) access: Access,
+    pub(super) state: AppState,
     pub(super) shutdown: CancellationToken,
     folder: TempDir,
 }
@@ -102,7 +103,8 @@ impl App {
         };
         let state = AppState::new(parts, shutdown.clone());
         Self {
-            router: router(state),
+            router: router(state.clone()),
+            state,
             sandbox,
             clock,
             budget,
