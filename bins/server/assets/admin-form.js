@@ -40,17 +40,21 @@ export function form(id, children, verb, act) {
   return whole;
 }
 
-/** A table with its own scroll bar; numbers stand on the right in columns whose name begins with `>`. */
+/**
+ * A table; numbers stand on the right in columns whose name begins with `>`. On a narrow page each row becomes a list
+ * (see the style sheet), and the roles say that it is still a table.
+ */
 export function grid(caption, columns, rows) {
   const isRight = (name) => name.startsWith(">");
   const plain = (name) => name.replace(/^>/, "");
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", { class: "admin-table" },
+    h("table", { class: "admin-table", role: "table" },
       h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col", class: isRight(name) && "right" }, plain(name))))),
-      h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell, at) => at === 0
-        ? h("th", { scope: "row" }, cell)
-        : h("td", { class: isRight(columns[at]) && "right" }, cell)))))));
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map((name) =>
+        h("th", { scope: "col", role: "columnheader", class: isRight(name) && "right" }, plain(name))))),
+      h("tbody", { role: "rowgroup" }, rows.map((cells) => h("tr", { role: "row" }, cells.map((cell, at) => at === 0
+        ? h("th", { scope: "row", role: "rowheader" }, cell)
+        : h("td", { role: "cell", class: isRight(columns[at]) && "right", "data-column": plain(columns[at]) }, h("span", {}, cell))))))));
 }
 
 /** A button of a row; `about` names the row for those who do not see it. */

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { choice, confirmed, field, form, grid, rowButton, said } from "./admin-form.js";
 import { byId, h, place } from "./dom.js";
 import { calendarDay, moment } from "./format.js";
+import { signedIn } from "./session.js";
 
 const COLUMNS = ["Name", "Role", "Whose budgets pay", "State", "Expires", "Last used", "Change"];
 const ROLES = [["viewer", "viewer: reads"], ["analyst", "analyst: also asks"], ["admin", "admin: also administers"]];
@@ -46,7 +47,7 @@ function maker(refresh, isFirst) {
     byId("key-details").open = false;
     showOnce(created);
     // The first key closes the door; whoever made it goes on with it.
-    if (isFirst) await api.signIn(created.secret);
+    if (isFirst) await api.signIn(created.secret).then(signedIn);
     refresh();
   }));
 }

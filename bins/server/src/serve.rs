@@ -71,7 +71,10 @@ fn connection(stream: TcpStream, peer: Peer, router: Router) -> Connection {
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(Extension(peer).layer(router)))
+        .serve_connection(
+            TokioIo::new(stream),
+            TowerToHyperService::new(Extension(peer).layer(router)),
+        )
 }
 
 fn concerns_one_client(error: &io::Error) -> bool {

@@ -60,7 +60,9 @@ pub(crate) enum SettingsError {
     },
     #[error("{name} is {value:?}, which is no address. Fix: set {name}=127.0.0.1:3000 or the like.")]
     Address { name: &'static str, value: String },
-    #[error("--listen is {0:?}, which is no address or port. Fix: write --listen 127.0.0.1:3000 or --listen 3001.")]
+    #[error(
+        "--listen is {0:?}, which is no address or port. Fix: write --listen 127.0.0.1:3000 or --listen 3001."
+    )]
     ListenFlag(String),
     #[error(
         "{PUBLIC_URL} is {0:?}, which is no address a browser shows. \
@@ -265,7 +267,11 @@ mod tests {
             (LISTEN, "somewhere", "METERBOX_LISTEN is \"somewhere\""),
             (LISTEN, "99999", "is no address"),
             (PUBLIC_URL, "meterbox.example.com", "METERBOX_PUBLIC_URL is"),
-            (PUBLIC_URL, "https://a.example.com,ftp://b.example.com", "\"ftp://"),
+            (
+                PUBLIC_URL,
+                "https://a.example.com,ftp://b.example.com",
+                "\"ftp://",
+            ),
             (PUBLIC_URL, "https://a.example.com/path", "no address a browser"),
         ] {
             let message = settings(&[("HOME", "/h"), (name, value)])

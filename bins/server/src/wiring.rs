@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -53,10 +52,11 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Access(#[from] AccessError),
     #[error(
-        "{0} can be reached by other machines, and there is no API key of an administrator to keep them out. \
-         Fix: make one with `meterbox keys create user/NAME --role admin`, or listen on 127.0.0.1."
+        "{0} is there for other machines, and there is no API key of an administrator to keep them out. \
+         Fix: make one with `meterbox keys create user/NAME --role admin`, or serve this machine alone: \
+         listen on 127.0.0.1 and set no METERBOX_PUBLIC_URL."
     )]
-    NoAdminKey(SocketAddr),
+    NoAdminKey(String),
     #[error(
         "the data folder {folder} cannot be made: {source}. Fix: set METERBOX_DATA_DIR to a folder of your own."
     )]
@@ -127,7 +127,10 @@ impl Meterbox {
             folder: folder.clone(),
             source,
         })?;
-        Ok(Access::open(folder.join("access.sqlite3"), SystemClock::default())?)
+        Ok(Access::open(
+            folder.join("access.sqlite3"),
+            SystemClock::default(),
+        )?)
     }
 
     /// Opens the ledger for whoever needs nothing else, and makes the data folder if there is none.

@@ -8,7 +8,7 @@ use meterbox_sqlite::{
 use serde_json::{Value, json};
 
 use crate::{
-    Act, Actor, AccessError, ApiKey, Denied, KeyGrant, KeyId, KeyRecord, KeyState, Role,
+    AccessError, Act, Actor, ApiKey, Denied, KeyGrant, KeyId, KeyRecord, KeyState, Role,
     audit::write_done,
     key::Hash,
     rows::{self, KEY_COLUMNS},
@@ -199,14 +199,19 @@ impl Access {
             } else {
                 let sql = "UPDATE keys SET replaced_by = ?2, expires_at = min(coalesce(expires_at, ?3), ?3)
                            WHERE id = ?1";
-                file.prepare_cached(sql)?
-                    .execute((id.to_string(), new.record.id.to_string(), old_ends.as_micros()))?;
+                file.prepare_cached(sql)?.execute((
+                    id.to_string(),
+                    new.record.id.to_string(),
+                    old_ends.as_micros(),
+                ))?;
             }
+            let mut after = described(&new.record);
+            after["old_key_ends"] = json!(old_ends);
             let act = Act {
                 name: "key.rotate",
                 target: id.to_string(),
                 before: Some(described(&old)),
-                after: Some(json!({ "new_key": described(&new.record), "old_key_ends": old_ends })),
+                after: Some(after),
             };
             write_done(file, now, &actor, &act)?;
             Ok(Ok(new))
@@ -351,7 +356,11 @@ fn revoke(
     replaced_by: Option<&KeyId>,
 ) -> Result<(), SqliteError> {
     file.prepare_cached("UPDATE keys SET revoked_at = ?2, replaced_by = ?3 WHERE id = ?1")?
-        .execute((id.to_string(), now.as_micros(), replaced_by.map(ToString::to_string)))?;
+        .execute((
+            id.to_string(),
+            now.as_micros(),
+            replaced_by.map(ToString::to_string),
+        ))?;
     file.prepare_cached("DELETE FROM sessions WHERE key_id = ?1")?
         .execute([id.to_string()])?;
     Ok(())

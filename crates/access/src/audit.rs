@@ -137,7 +137,9 @@ impl Access {
     /// # Errors
     /// [`AccessError::Store`].
     pub async fn audit(&self, page: AuditPage) -> Result<Vec<AuditEntry>, AccessError> {
-        let before = page.before.map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX));
+        let before = page
+            .before
+            .map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX));
         let limit = i64::try_from(page.limit.clamp(1, 1_000)).unwrap_or(1);
         let sql = "SELECT audit.seq, audit.at, actor, key_id, origin, act, target, state_before, state_after,
                        outcome, reason

@@ -89,7 +89,8 @@ impl KeyGrant {
             ));
         }
         self.name = name.to_owned();
-        self.scopes.sort_by(|a, b| (a.kind() != USER, a).cmp(&(b.kind() != USER, b)));
+        self.scopes
+            .sort_by(|a, b| (a.kind() != USER, a).cmp(&(b.kind() != USER, b)));
         self.scopes.dedup();
         if self.scopes.len() > MAX_SCOPES {
             return invalid(format!("a key has at most {MAX_SCOPES} scopes"));

@@ -36,7 +36,8 @@ pub(crate) fn key(row: &Row<'_>) -> Result<(KeyRecord, Hash), SqliteError> {
 
 pub(crate) fn audit_entry(row: &Row<'_>) -> Result<AuditEntry, SqliteError> {
     let seq: i64 = row.get("seq")?;
-    let damaged = |what: &str| SqliteError::corrupt(format!("entry {seq} of the audit log has no proper {what}"));
+    let damaged =
+        |what: &str| SqliteError::corrupt(format!("entry {seq} of the audit log has no proper {what}"));
     let json = |column: &str| {
         let text = row.get::<_, Option<String>>(column)?;
         text.map(|text| serde_json::from_str(&text).map_err(|_| damaged("state")))

@@ -67,8 +67,10 @@ impl Access {
             .write(move |file| {
                 file.prepare_cached("DELETE FROM sessions WHERE expires_at <= ?1")?
                     .execute([now.as_micros()])?;
-                file.prepare_cached("INSERT INTO sessions (token_hash, key_id, expires_at) VALUES (?1, ?2, ?3)")?
-                    .execute(row)?;
+                file.prepare_cached(
+                    "INSERT INTO sessions (token_hash, key_id, expires_at) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(row)?;
                 Ok(())
             })
             .await?;

@@ -40,12 +40,24 @@ async fn an_act_is_written_before_it_is_done_and_its_end_after() {
 
     let entries = access.audit(AuditPage::default()).await.unwrap();
     let ends: Vec<_> = entries.iter().map(|entry| (entry.seq, entry.outcome)).collect();
-    assert_eq!(ends, [(3, Outcome::Unknown), (2, Outcome::Failed), (1, Outcome::Done)]);
+    assert_eq!(
+        ends,
+        [(3, Outcome::Unknown), (2, Outcome::Failed), (1, Outcome::Done)]
+    );
     assert_eq!(entries[1].reason.as_deref(), Some("the ledger is full"));
     let first = &entries[2];
-    assert_eq!((first.actor.as_str(), first.origin.as_str()), ("user/boss", "10.0.0.7"));
-    assert_eq!((first.act.as_str(), first.target.as_str()), ("budget.set", "user/ana"));
-    assert_eq!((&first.before, &first.after), (&None, &Some(json!({ "limit": 5 }))));
+    assert_eq!(
+        (first.actor.as_str(), first.origin.as_str()),
+        ("user/boss", "10.0.0.7")
+    );
+    assert_eq!(
+        (first.act.as_str(), first.target.as_str()),
+        ("budget.set", "user/ana")
+    );
+    assert_eq!(
+        (&first.before, &first.after),
+        (&None, &Some(json!({ "limit": 5 })))
+    );
     assert_eq!(first.at, "2026-11-23T12:34:56Z".parse().unwrap());
 }
 
@@ -57,10 +69,16 @@ async fn keys_are_noted_by_who_made_them_and_never_with_a_secret() {
     let boss = access.create_key(&operator, grant.clone()).await.unwrap();
     let by_boss = Actor::new("user/boss", "127.0.0.1").with_key(boss.record.id.clone());
     let other = access.create_key(&by_boss, grant).await.unwrap();
-    let new = access.rotate_key(&by_boss, &other.record.id, Duration::ZERO).await.unwrap();
+    let new = access
+        .rotate_key(&by_boss, &other.record.id, Duration::ZERO)
+        .await
+        .unwrap();
     access.revoke_key(&by_boss, &new.record.id, true).await.unwrap();
     // What is refused changes nothing and is no act.
-    access.revoke_key(&by_boss, &new.record.id, true).await.unwrap_err();
+    access
+        .revoke_key(&by_boss, &new.record.id, true)
+        .await
+        .unwrap_err();
 
     let entries = access.audit(AuditPage::default()).await.unwrap();
     let acts: Vec<&str> = entries.iter().map(|entry| entry.act.as_str()).collect();
@@ -68,7 +86,10 @@ async fn keys_are_noted_by_who_made_them_and_never_with_a_secret() {
     assert_eq!(entries[0].key.as_ref(), Some(&boss.record.id));
     assert_eq!(entries[3].key, None);
     assert_eq!(entries[1].target, other.record.id.to_string());
-    assert_eq!(entries[1].after.as_ref().unwrap()["new_key"]["id"], new.record.id.to_string());
+    assert_eq!(
+        entries[1].after.as_ref().unwrap()["id"],
+        new.record.id.to_string()
+    );
     let text = serde_json::to_string(&entries).unwrap();
     for key in [&boss, &other, &new] {
         assert!(!text.contains(&key.key.reveal()[17..60]));
@@ -99,8 +120,16 @@ async fn not_even_sql_changes_what_was_written() {
     let file = new_file();
     let access = Access::open(&file, clock()).unwrap();
     let grant = KeyGrant::new("boss", Role::Admin, ["user/boss".parse().unwrap()]);
-    let key = access.create_key(&Actor::new("a", "b"), grant).await.unwrap().record.id;
-    access.revoke_key(&Actor::new("a", "b"), &key, false).await.unwrap();
+    let key = access
+        .create_key(&Actor::new("a", "b"), grant)
+        .await
+        .unwrap()
+        .record
+        .id;
+    access
+        .revoke_key(&Actor::new("a", "b"), &key, false)
+        .await
+        .unwrap();
     let sql = rusqlite::Connection::open(&file).unwrap();
     for statement in [
         "UPDATE audit SET actor = 'nobody'",

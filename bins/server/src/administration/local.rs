@@ -1,26 +1,24 @@
 //! Administration at the data folder itself.
 
-use std::{
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use meterbox_access::{Access, Act, Actor, AuditPage, KeyGrant, KeyId};
 use meterbox_budget_engine::{
-    Budget, BudgetEngine, BudgetError, ExportFormat, ExportRange, ForecastOptions, HoldRequest, Reconciliation,
-    RowWriter, SoftCaps, UsageRecord, Window,
+    Budget, BudgetEngine, BudgetError, ExportFormat, ExportRange, ForecastOptions, HoldRequest,
+    Reconciliation, SoftCaps, UsageRecord, Window,
 };
 use meterbox_core::{Clock, Scope};
 use serde_json::{Value, json};
 
 use super::{
-    AdminError, Administration, Export, spending,
+    AdminError, Administration, Export,
+    export::LocalExport,
+    spending,
     wire::{
         AuditLog, AuditQuery, BudgetChange, BudgetView, Budgets, CheckReply, CheckRequest, CreatedKeyView,
-        ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery, SoftCapsChange, SpendingView,
-        Standing, StopReply, StopView, TopUpView, VerifyView,
+        ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery, SoftCapsChange,
+        SpendingView, Standing, StopReply, StopView, TopUpView, VerifyView,
     },
 };
 use crate::wiring;
@@ -124,8 +122,7 @@ impl Local {
             }
             Ok::<_, AdminError>(done?)
         });
-        task.await
-            .map_err(|error| AdminError::Output(io::Error::other(error)))?
+        task.await.map_err(|_| AdminError::Interrupted)?
     }
 
     async fn stop_reply(&self, changed: bool) -> Result<StopReply, AdminError> {
@@ -188,11 +185,10 @@ impl Administration for Local {
     }
 
     async fn top_up(&self, scope: &Scope, top_up: NewTopUp) -> Result<TopUpView, AdminError> {
-        let before = self.known_budget(scope).await?.map(described).transpose()?;
         let act = Act {
             name: "budget.top_up",
             target: scope.to_string(),
-            before,
+            before: None,
             after: Some(json!(top_up)),
         };
         let (engine, scope) = (self.engine.clone(), scope.clone());
@@ -225,7 +221,9 @@ impl Administration for Local {
                 });
             }
             Err(
-                refusal @ (BudgetError::Refused { .. } | BudgetError::NoBudget { .. } | BudgetError::Stopped(_)),
+                refusal @ (BudgetError::Refused { .. }
+                | BudgetError::NoBudget { .. }
+                | BudgetError::Stopped(_)),
             ) => refusal,
             Err(error) => return Err(error.into()),
         };
@@ -270,12 +268,7 @@ impl Administration for Local {
             since: range.since,
             until: range.until,
         };
-        let piece = Piece::default();
-        Ok(Box::new(LocalExport {
-            rows: self.engine.export(range),
-            writer: Some(RowWriter::new(format, piece.clone())?),
-            piece,
-        }))
+        Ok(Box::new(LocalExport::new(self.engine.export(range), format)?))
     }
 
     async fn stop_all(&self, reason: String) -> Result<StopReply, AdminError> {
@@ -283,7 +276,7 @@ impl Administration for Local {
             name: "spending.stop",
             target: "all".to_owned(),
             before: Some(json!({ "stopped": self.engine.stopped().await?.map(StopView::from) })),
-            after: Some(json!({ "reason": reason })),
+            after: Some(json!({ "stopped": { "reason": reason } })),
         };
         let engine = self.engine.clone();
         let changed = self
@@ -329,7 +322,10 @@ impl Administration for Local {
 
     async fn rotate_key(&self, id: &KeyId, grace: Duration) -> Result<CreatedKeyView, AdminError> {
         if grace > LONGEST_GRACE {
-            return Err(AdminError::invalid("grace_seconds", "an old key works at most 30 days more"));
+            return Err(AdminError::invalid(
+                "grace_seconds",
+                "an old key works at most 30 days more",
+            ));
         }
         let created = self.access.rotate_key(&self.actor, id, grace).await?;
         Ok(CreatedKeyView::new(created, self.clock.now()))
@@ -346,7 +342,9 @@ impl Administration for Local {
             limit,
         };
         let entries = self.access.audit(page).await?;
-        let next = entries.last().filter(|last| entries.len() == limit && last.seq > 1);
+        let next = entries
+            .last()
+            .filter(|last| entries.len() == limit && last.seq > 1);
         Ok(AuditLog {
             next: next.map(|last| last.seq),
             entries: entries.into_iter().map(Into::into).collect(),
@@ -363,7 +361,10 @@ fn setting_of(scope: &Scope) -> Result<Option<(&'static str, &'static str)>, Adm
         )));
     }
     if *scope == wiring::everybody()? {
-        return Ok(Some(("GLOBAL_BUDGET_LIMIT", "use the kill switch to stop all spending")));
+        return Ok(Some((
+            "GLOBAL_BUDGET_LIMIT",
+            "use the kill switch to stop all spending",
+        )));
     }
     Ok(None)
 }
@@ -383,7 +384,10 @@ fn refuse_settings(scope: &Scope) -> Result<(), AdminError> {
 fn changed(known: Option<Budget>, change: BudgetChange) -> Result<Budget, AdminError> {
     let window: Option<Window> = match change.window {
         None => None,
-        Some(text) => Some(text.parse().map_err(|error| AdminError::invalid("window", error))?),
+        Some(text) => Some(
+            text.parse()
+                .map_err(|error| AdminError::invalid("window", error))?,
+        ),
     };
     let mut budget = match known {
         Some(known) => known,
@@ -415,60 +419,10 @@ fn described(budget: Budget) -> Result<Value, AdminError> {
 
 fn days_long(days: u32) -> Result<Duration, AdminError> {
     if !(1..=36_500).contains(&days) {
-        return Err(AdminError::invalid("expires_in_days", "a key lives 1 to 36,500 days"));
+        return Err(AdminError::invalid(
+            "expires_in_days",
+            "a key lives 1 to 36,500 days",
+        ));
     }
     Ok(DAY * days)
-}
-
-struct LocalExport {
-    rows: meterbox_budget_engine::Export,
-    writer: Option<RowWriter<Piece>>,
-    piece: Piece,
-}
-
-/// What was written since it was last taken.
-#[derive(Debug, Clone, Default)]
-struct Piece(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Piece {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-
-impl Piece {
-    fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-#[async_trait]
-impl Export for LocalExport {
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, AdminError> {
-        // A page may have no row in the range.
-        while let Some(writer) = &mut self.writer {
-            match self.rows.next_page().await? {
-                Some(rows) => rows.iter().try_for_each(|row| writer.write(row))?,
-                None => {
-                    if let Some(writer) = self.writer.take() {
-                        writer.finish()?;
-                    }
-                }
-            }
-            let piece = self.piece.take();
-            if !piece.is_empty() {
-                return Ok(Some(piece));
-            }
-        }
-        Ok(None)
-    }
 }

@@ -3,6 +3,7 @@
 //! [`Administration`] is what an administrator can do. The HTTP routes are [`Local`] behind a role check; the command
 //! line takes either, and so says the same of both.
 
+mod export;
 mod local;
 mod remote;
 mod spending;
@@ -19,8 +20,8 @@ pub(crate) use local::Local;
 pub(crate) use remote::{Remote, RemoteError, RemoteProblem};
 use wire::{
     AuditLog, AuditQuery, BudgetChange, BudgetView, Budgets, CheckReply, CheckRequest, CreatedKeyView,
-    ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery, SpendingView, Standing, StopReply,
-    TopUpView, VerifyView,
+    ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery, SpendingView, Standing,
+    StopReply, TopUpView, VerifyView,
 };
 
 /// What an administrator can do. Every act, and no question, leaves a line in the audit log.
@@ -72,6 +73,8 @@ pub(crate) enum AdminError {
     /// A member of the request is wrong.
     #[error("{message}")]
     Invalid { field: &'static str, message: String },
+    #[error("Meterbox stopped in the middle; the audit log and the budgets say whether it was done")]
+    Interrupted,
     #[error("the ledger cannot be written out: {0}")]
     Output(#[from] std::io::Error),
     #[error(transparent)]
@@ -87,11 +90,11 @@ impl AdminError {
     }
 }
 
-
 /// Whoever runs this process, as the audit log has them.
 pub(crate) fn at_the_machine() -> Actor {
     use std::os::unix::fs::MetadataExt;
     // A process's folder belongs to its user.
-    let user = std::fs::metadata("/proc/self").map_or_else(|_| "unknown user".to_owned(), |it| format!("uid {}", it.uid()));
+    let user = std::fs::metadata("/proc/self")
+        .map_or_else(|_| "unknown user".to_owned(), |it| format!("uid {}", it.uid()));
     Actor::new(user, "command line")
 }

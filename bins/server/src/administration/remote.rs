@@ -14,8 +14,8 @@ use super::{
     AdminError, Administration, Export,
     wire::{
         AuditLog, AuditQuery, BudgetChange, BudgetView, Budgets, CheckReply, CheckRequest, CreatedKeyView,
-        ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery, RotateRequest, SpendingView,
-        Standing, StopReply, StopRequest, TopUpView, VerifyView,
+        ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery, RotateRequest,
+        SpendingView, Standing, StopReply, StopRequest, TopUpView, VerifyView,
     },
 };
 
@@ -124,7 +124,10 @@ impl Remote {
             return Ok(response);
         }
         let status = response.status();
-        let body = response.bytes().await.map_err(|source| self.unreachable(source))?;
+        let body = response
+            .bytes()
+            .await
+            .map_err(|source| self.unreachable(source))?;
         match serde_json::from_slice(&body) {
             Ok(problem) => Err(RemoteError::Refused(problem)),
             Err(_) => Err(RemoteError::Strange {
@@ -136,7 +139,10 @@ impl Remote {
 
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, AdminError> {
         let response = self.send(request).await?;
-        let body = response.bytes().await.map_err(|source| self.unreachable(source))?;
+        let body = response
+            .bytes()
+            .await
+            .map_err(|source| self.unreachable(source))?;
         let strange = |error: serde_json::Error| RemoteError::Strange {
             address: self.base.clone(),
             reason: error.to_string(),
@@ -174,7 +180,10 @@ fn segment(scope: &Scope) -> String {
 
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[async_trait]
@@ -185,11 +194,13 @@ impl Administration for Remote {
 
     async fn standing(&self, scope: &Scope) -> Result<Standing, AdminError> {
         let request = self.request(Method::GET, "/api/metrics");
-        self.ask(request.header("x-budget-scope-key", scope.to_string())).await
+        self.ask(request.header("x-budget-scope-key", scope.to_string()))
+            .await
     }
 
     async fn set_budget(&self, change: BudgetChange) -> Result<BudgetView, AdminError> {
-        self.ask(self.request(Method::PUT, "/api/budget").json(&change)).await
+        self.ask(self.request(Method::PUT, "/api/budget").json(&change))
+            .await
     }
 
     async fn remove_budget(&self, scope: &Scope) -> Result<(), AdminError> {
@@ -251,7 +262,8 @@ impl Administration for Remote {
     }
 
     async fn revoke_key(&self, id: &KeyId) -> Result<KeyView, AdminError> {
-        self.ask(self.request(Method::DELETE, &format!("/api/keys/{id}"))).await
+        self.ask(self.request(Method::DELETE, &format!("/api/keys/{id}")))
+            .await
     }
 
     async fn rotate_key(&self, id: &KeyId, grace: Duration) -> Result<CreatedKeyView, AdminError> {

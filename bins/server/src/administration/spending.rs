@@ -37,7 +37,9 @@ pub(super) async fn spending(
         page.after = Some(last);
         for hold in holds {
             let began = hold.created_at;
-            if range.since.is_some_and(|since| began < since) || range.until.is_some_and(|until| began >= until) {
+            if range.since.is_some_and(|since| began < since)
+                || range.until.is_some_and(|until| began >= until)
+            {
                 continue;
             }
             let share = Share {
@@ -52,7 +54,8 @@ pub(super) async fn spending(
             }
         }
     }
-    let (people, groups): (Vec<_>, Vec<_>) = by_scope.into_iter().partition(|(scope, _)| scope.kind() == USER);
+    let (people, groups): (Vec<_>, Vec<_>) =
+        by_scope.into_iter().partition(|(scope, _)| scope.kind() == USER);
     Ok(SpendingView {
         since: range.since,
         until: range.until,

@@ -2,6 +2,8 @@
 
 use std::{fs, process::ExitCode};
 
+use meterbox_access::KeyState;
+use meterbox_core::{Clock, SystemClock};
 use meterbox_local_sandbox::{
     LocalSandbox,
     runtime::{Runtime, RuntimeStatus},
@@ -18,6 +20,7 @@ pub(super) async fn doctor(settings: &Settings) -> ExitCode {
         visit.sandbox(runtime).await;
     }
     visit.ledger(settings).await;
+    visit.keys(settings).await;
     visit.settings(settings);
     if visit.ills == 0 {
         text::say("All is well.");
@@ -113,6 +116,29 @@ impl Visit {
             Ok(report) if report.is_clean() => self.well("ledger", "every balance is the sum of its entries"),
             Ok(report) => self.ill("ledger", &format!("{report:?}"), FIX),
             Err(error) => self.ill("ledger", &error.to_string(), FIX),
+        }
+    }
+
+    async fn keys(&mut self, settings: &Settings) {
+        let keys = match Meterbox::open_access(settings) {
+            Ok(access) => access.keys().await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let now = SystemClock::default().now();
+        match keys {
+            Ok(keys) if keys.is_empty() => self.well("API keys", "none; only this machine is served"),
+            Ok(keys) => {
+                let active = keys
+                    .iter()
+                    .filter(|key| key.state(now) == KeyState::Active)
+                    .count();
+                self.well("API keys", &format!("{active} of {} work", keys.len()));
+            }
+            Err(found) => self.ill(
+                "API keys",
+                &found,
+                "make access.sqlite3 in the data folder readable",
+            ),
         }
     }
 

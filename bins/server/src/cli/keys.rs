@@ -166,7 +166,9 @@ async fn run(command: KeysCommand, target: &TargetArgs, out: Printer, settings: 
 fn show_created(created: &CreatedKeyView, out: Printer) -> Done {
     let key = &created.key;
     out.print(created, || created.secret.clone())?;
-    let end = key.expires_at.map_or_else(|| "never expires".to_owned(), |at| format!("expires {at}"));
+    let end = key
+        .expires_at
+        .map_or_else(|| "never expires".to_owned(), |at| format!("expires {at}"));
     let scopes: Vec<String> = key.scopes.iter().map(ToString::to_string).collect();
     text::note(&format!(
         "This is the only time the key is shown. {} ({}): {} of {}, {end}.",
@@ -182,7 +184,8 @@ async fn list(target: &dyn Administration, out: Printer) -> Done {
     let keys = target.keys().await?.keys;
     out.print(&keys, || {
         if keys.is_empty() {
-            return "There are no keys: whoever sits at this machine may do everything, others nothing.".to_owned();
+            return "There are no keys: whoever sits at this machine may do everything, others nothing."
+                .to_owned();
         }
         let header = ["Id", "Name", "Role", "Scopes", "State", "Expires", "Last used"];
         table::grid(&header, &[], keys.iter().map(row))
@@ -285,7 +288,10 @@ mod tests {
 
     #[test]
     fn a_change_is_what_differs() {
-        let (before, after) = (json!({ "limit": 5, "window": "month UTC" }), json!({ "limit": 10, "window": "month UTC" }));
+        let (before, after) = (
+            json!({ "limit": 5, "window": "month UTC" }),
+            json!({ "limit": 10, "window": "month UTC" }),
+        );
         assert_eq!(change(Some(&before), Some(&after)), "limit 5 → 10");
         assert_eq!(change(None, Some(&json!({ "limit": 1 }))), "limit – → 1");
         assert_eq!(change(None, None), "");

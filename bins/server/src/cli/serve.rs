@@ -55,7 +55,9 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
     let shutdown = CancellationToken::new();
     let state = AppState::new(parts(&meterbox, access, address, &settings), shutdown.clone());
     if !address.ip().is_loopback() && !settings.public_urls.iter().any(|url| url.is_https) {
-        text::note("Keys and answers go over the network unencrypted; put a proxy with TLS in front, and name it in METERBOX_PUBLIC_URL.");
+        text::note(
+            "Keys and answers go over the network unencrypted; put a proxy with TLS in front, and name it in METERBOX_PUBLIC_URL.",
+        );
     }
     text::note(&format!("Meterbox is at http://{address} (Ctrl-C stops it)"));
     tokio::spawn(warm_up(meterbox.analyst.clone(), meterbox.local_user.clone()));
@@ -75,10 +77,17 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
 /// The keys, and proof that they keep others out where others could come in.
 async fn open_access(settings: &Settings) -> Result<Access, StartError> {
     let access = Meterbox::open_access(settings)?;
-    if !settings.listen.ip().is_loopback() && !access.has_admin().await? {
-        return Err(StartError::NoAdminKey(settings.listen));
+    match open_to_others(settings) {
+        Some(address) if !access.has_admin().await? => Err(StartError::NoAdminKey(address)),
+        _ => Ok(access),
     }
-    Ok(access)
+}
+
+/// Where others could reach us: directly, or through what stands in front of us under a public address.
+fn open_to_others(settings: &Settings) -> Option<String> {
+    let public = settings.public_urls.first().map(|url| url.authority.clone());
+    let beyond_loopback = !settings.listen.ip().is_loopback();
+    beyond_loopback.then(|| settings.listen.to_string()).or(public)
 }
 
 fn parts(meterbox: &Meterbox, access: Access, address: SocketAddr, settings: &Settings) -> Parts {
@@ -86,11 +95,16 @@ fn parts(meterbox: &Meterbox, access: Access, address: SocketAddr, settings: &Se
     let budget = meterbox.budget.clone();
     Parts {
         analyst: meterbox.analyst.clone(),
-        local: Local::new(budget, access.clone(), Arc::clone(&clock), administration::at_the_machine()),
+        local: Local::new(
+            budget,
+            access.clone(),
+            Arc::clone(&clock),
+            administration::at_the_machine(),
+        ),
         access,
         clock,
         local_user: meterbox.local_user.clone(),
-        open_without_key: address.ip().is_loopback(),
+        open_without_key: open_to_others(settings).is_none(),
         hosts: Hosts::new(address, settings.public_urls.clone()),
     }
 }

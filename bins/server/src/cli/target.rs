@@ -20,7 +20,13 @@ pub(super) struct TargetArgs {
     server: Option<String>,
 
     /// The API key that opens the server; better kept in METERBOX_KEY, since others on this machine see arguments
-    #[arg(long, global = true, env = "METERBOX_KEY", hide_env_values = true, value_name = "KEY")]
+    #[arg(
+        long,
+        global = true,
+        env = "METERBOX_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
     key: Option<String>,
 }
 
@@ -58,7 +64,10 @@ impl TargetArgs {
     }
 
     fn server(&self) -> Option<&str> {
-        self.server.as_deref().map(str::trim).filter(|server| !server.is_empty())
+        self.server
+            .as_deref()
+            .map(str::trim)
+            .filter(|server| !server.is_empty())
     }
 }
 

@@ -66,7 +66,10 @@ pub(crate) async fn json_or_hint<T: DeserializeOwned>(
 pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
     let read = Query::<T>::try_from_uri(uri);
     read.map(|Query(query)| query).map_err(|rejection| {
-        let detail = format!("The address's query cannot be read: {}.", shortened(&rejection.body_text()));
+        let detail = format!(
+            "The address's query cannot be read: {}.",
+            shortened(&rejection.body_text())
+        );
         Problem::bad_request("query", detail, SEE_DOCUMENT)
     })
 }

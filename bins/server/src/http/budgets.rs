@@ -101,7 +101,10 @@ pub(super) async fn stop(
     Ok(Json(state.administration(&caller).stop_all(reason).await?))
 }
 
-pub(super) async fn resume(State(state): State<AppState>, caller: Caller) -> Result<Json<StopReply>, Problem> {
+pub(super) async fn resume(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<StopReply>, Problem> {
     Ok(Json(state.administration(&caller).resume().await?))
 }
 
@@ -110,7 +113,14 @@ pub(super) async fn export_csv(
     caller: Caller,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    export(&state, &caller, &uri, ExportFormat::Csv, "text/csv; charset=utf-8").await
+    export(
+        &state,
+        &caller,
+        &uri,
+        ExportFormat::Csv,
+        "text/csv; charset=utf-8",
+    )
+    .await
 }
 
 pub(super) async fn export_json_lines(
@@ -118,7 +128,14 @@ pub(super) async fn export_json_lines(
     caller: Caller,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    export(&state, &caller, &uri, ExportFormat::JsonLines, "application/jsonl").await
+    export(
+        &state,
+        &caller,
+        &uri,
+        ExportFormat::JsonLines,
+        "application/jsonl",
+    )
+    .await
 }
 
 async fn export(
@@ -132,19 +149,25 @@ async fn export(
     let mut export = state.administration(caller).export(format, range).await?;
     // What cannot be read at all is a problem document; what breaks off later is a broken reply.
     let first = export.next().await?;
-    let rest = stream::unfold((first, export), async |(first, mut export): (_, Box<dyn Export>)| {
-        let piece = match first {
-            Some(first) => Ok(Some(first)),
-            None => export.next().await,
-        };
-        let piece = piece.transpose()?.map(Bytes::from);
-        Some((piece, (None, export)))
-    });
+    let rest = stream::unfold(
+        (first, export),
+        async |(first, mut export): (_, Box<dyn Export>)| {
+            let piece = match first {
+                Some(first) => Ok(Some(first)),
+                None => export.next().await,
+            };
+            let piece = piece.transpose()?.map(Bytes::from);
+            Some((piece, (None, export)))
+        },
+    );
     let name = match format {
         ExportFormat::Csv => "attachment; filename=\"ledger.csv\"",
         _ => "attachment; filename=\"ledger.jsonl\"",
     };
-    let headers = [(header::CONTENT_TYPE, media_type), (header::CONTENT_DISPOSITION, name)];
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        (header::CONTENT_DISPOSITION, name),
+    ];
     Ok((headers, Body::from_stream(rest)).into_response())
 }
 

@@ -18,6 +18,9 @@ use super::{AppState, Problem};
 /// other site can use it (`SameSite=Strict`, and what changes something must have our `Origin`).
 pub(super) const SESSION_COOKIE: &str = "meterbox_session";
 
+/// What proxies add. Behind one everybody seems to sit at this machine.
+const FORWARDED: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
+
 /// The address at the other end of the connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
@@ -57,10 +60,15 @@ pub(super) async fn admit(
 async fn identify(state: &AppState, request: &Parts) -> Result<Caller, Problem> {
     let peer = request.extensions.get::<Peer>();
     let origin = peer.map_or_else(|| "unknown".to_owned(), |Peer(address)| address.ip().to_string());
+    let headers = &request.headers;
     if state.open_without_key && !state.access.needs_key().await? {
+        if FORWARDED.iter().any(|name| headers.contains_key(*name)) {
+            return Err(Problem::unauthenticated(
+                "This request came through a proxy, and without API keys only this machine itself is served.",
+            ));
+        }
         return Ok(Caller::at_the_machine(state, origin));
     }
-    let headers = &request.headers;
     let key = match bearer(headers)? {
         Some(key) => state.access.authenticate(key).await,
         None => match session_of(headers) {
@@ -68,7 +76,11 @@ async fn identify(state: &AppState, request: &Parts) -> Result<Caller, Problem> 
                 require_origin(&request.method, headers)?;
                 state.access.session(&token).await
             }
-            None => return Err(Problem::unauthenticated("This needs an API key, and none came with the request.")),
+            None => {
+                return Err(Problem::unauthenticated(
+                    "This needs an API key, and none came with the request.",
+                ));
+            }
         },
     };
     Ok(Caller::by_key(key?, origin))
@@ -145,7 +157,10 @@ impl Caller {
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
-    #[expect(clippy::expect_used, reason = "every route whose handler takes a caller is declared with a role")]
+    #[expect(
+        clippy::expect_used,
+        reason = "every route whose handler takes a caller is declared with a role"
+    )]
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(parts.extensions.get().cloned().expect("the route needs a role"))
     }

@@ -180,8 +180,13 @@ mod tests {
         let one = Hosts::new("10.0.0.5:3000".parse().unwrap(), Vec::new());
         assert!(one.knows("10.0.0.5:3000") && one.knows("localhost:3000"));
         assert!(!one.knows("10.0.0.6:3000") && !one.knows("10.0.0.5:3001") && !one.knows("evil.test:3000"));
-        let all = Hosts::new("0.0.0.0:3000".parse().unwrap(), vec![url("https://box.example.com")]);
-        assert!(all.knows("10.0.0.6:3000") && all.knows("[2001:db8::1]:3000") && all.knows("BOX.example.com"));
+        let all = Hosts::new(
+            "0.0.0.0:3000".parse().unwrap(),
+            vec![url("https://box.example.com")],
+        );
+        assert!(
+            all.knows("10.0.0.6:3000") && all.knows("[2001:db8::1]:3000") && all.knows("BOX.example.com")
+        );
         assert!(!all.knows("evil.test:3000") && !all.knows("box.example.com:3000"));
         assert!(all.knows_origin("https://box.example.com") && all.knows_origin("http://10.0.0.6:3000"));
         for foreign in [

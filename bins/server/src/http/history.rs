@@ -3,10 +3,7 @@
 use axum::{
     Json,
     body::Body,
-    extract::{
-        Path, State,
-        rejection::PathRejection,
-    },
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };

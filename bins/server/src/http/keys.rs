@@ -66,5 +66,10 @@ pub(super) async fn audit(
 
 fn id_of(segment: IdPath) -> Result<KeyId, Problem> {
     let text = segment.map(|Path(text)| text).unwrap_or_default();
-    text.parse().map_err(|_| Problem::not_found("There is no key of this id.", "GET /api/keys lists those there are."))
+    text.parse().map_err(|_| {
+        Problem::not_found(
+            "There is no key of this id.",
+            "GET /api/keys lists those there are.",
+        )
+    })
 }

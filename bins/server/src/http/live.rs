@@ -101,7 +101,9 @@ impl LiveAnalyses {
             // Where the keys cannot be read now, they can be a moment later.
             let keys = access.keys().await.unwrap_or_default();
             let revoked = keys.iter().filter(|key| key.revoked_at.is_some());
-            revoked.filter(|key| asked_by.contains(&key.id)).for_each(|key| self.cancel_of_key(&key.id));
+            revoked
+                .filter(|key| asked_by.contains(&key.id))
+                .for_each(|key| self.cancel_of_key(&key.id));
         }
     }
 

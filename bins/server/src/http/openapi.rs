@@ -81,7 +81,10 @@ fn described(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
 
 /// `GET /api/budget/{scope}/forecast` is `get_budget_scope_forecast`.
 fn operation_id(operation: &Operation) -> String {
-    let words = operation.path.trim_start_matches("/api").split(|c: char| !c.is_ascii_alphanumeric());
+    let words = operation
+        .path
+        .trim_start_matches("/api")
+        .split(|c: char| !c.is_ascii_alphanumeric());
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     format!("{}_{}", operation.method.as_str().to_lowercase(), words.join("_"))
 }

@@ -133,7 +133,8 @@ impl Problem {
 
     /// Nobody knows who calls.
     pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
-        let hint = "Send `Authorization: Bearer mbx_…`, or sign in on the page. `meterbox keys create` makes a key.";
+        let hint =
+            "Send `Authorization: Bearer mbx_…`, or sign in on the page. `meterbox keys create` makes a key.";
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthenticated",
@@ -147,7 +148,13 @@ impl Problem {
     pub(crate) fn needs_role(needed: Role, has: Role) -> Self {
         let detail = format!("This needs the role {needed}; the key has the role {has}.");
         let hint = "Use a key with that role, or ask an administrator.";
-        Self::new(StatusCode::FORBIDDEN, "role", "The key's role is not enough", detail, hint)
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "role",
+            "The key's role is not enough",
+            detail,
+            hint,
+        )
     }
 
     /// It does not fit what is so.
@@ -286,12 +293,11 @@ impl From<BudgetError> for Problem {
             BudgetErrorKind::NoBudget | BudgetErrorKind::UnknownHold => {
                 Self::not_found(detail, "GET /api/budget lists the budgets there are.")
             }
-            BudgetErrorKind::Invalid => {
-                Self::bad_request("body", detail, SEE_DOCUMENT)
-            }
-            BudgetErrorKind::Store => {
-                Self::unavailable(detail, "Make the data folder readable and writable, then try again.")
-            }
+            BudgetErrorKind::Invalid => Self::bad_request("body", detail, SEE_DOCUMENT),
+            BudgetErrorKind::Store => Self::unavailable(
+                detail,
+                "Make the data folder readable and writable, then try again.",
+            ),
             _ => Self::conflict(detail, "Look at GET /api/budget, then try again."),
         }
     }
@@ -303,11 +309,14 @@ impl From<AccessError> for Problem {
         match error.kind() {
             AccessErrorKind::Denied => Self::unauthenticated(detail),
             AccessErrorKind::UnknownKey => Self::not_found(detail, "GET /api/keys lists those there are."),
-            AccessErrorKind::Conflict => Self::conflict(detail, "GET /api/keys lists the keys and their states."),
-            AccessErrorKind::Invalid => {
-                Self::bad_request("body", detail, SEE_DOCUMENT)
+            AccessErrorKind::Conflict => {
+                Self::conflict(detail, "GET /api/keys lists the keys and their states.")
             }
-            _ => Self::unavailable(detail, "Make the data folder readable and writable, then try again."),
+            AccessErrorKind::Invalid => Self::bad_request("body", detail, SEE_DOCUMENT),
+            _ => Self::unavailable(
+                detail,
+                "Make the data folder readable and writable, then try again.",
+            ),
         }
     }
 }
@@ -318,10 +327,10 @@ impl From<AdminError> for Problem {
         match error {
             AdminError::Budget(error) => error.into(),
             AdminError::Access(error) => error.into(),
-            AdminError::Invalid { field, .. } => {
-                Self::bad_request(field, detail, SEE_DOCUMENT)
+            AdminError::Invalid { field, .. } => Self::bad_request(field, detail, SEE_DOCUMENT),
+            AdminError::FollowsSetting { .. } => {
+                Self::conflict(detail, "Settings are read when Meterbox starts.")
             }
-            AdminError::FollowsSetting { .. } => Self::conflict(detail, "Settings are read when Meterbox starts."),
             _ => Self::unavailable(detail, "Try again."),
         }
     }

@@ -11,9 +11,7 @@ use meterbox_access::Role;
 use meterbox_core::contract::AnalysisResult;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{
-    AppState, budgets, caller, catalog, execute, health, history, keys, openapi, session,
-};
+use super::{AppState, budgets, caller, catalog, execute, health, history, keys, openapi, session};
 use crate::administration::wire::{
     AuditLog, AuditQuery, BudgetChange, BudgetView, Budgets, CheckReply, CheckRequest, CreatedKeyView,
     ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery, RotateRequest, SpendingView,
@@ -171,7 +169,10 @@ impl Endpoint {
 
     fn replies<T: JsonSchema>(mut self, status: u16) -> Self {
         self.operation.reply.status = status;
-        self.operation.reply.content.push((JSON, Some(SchemaGenerator::subschema_for::<T>)));
+        self.operation
+            .reply
+            .content
+            .push((JSON, Some(SchemaGenerator::subschema_for::<T>)));
         self
     }
 
@@ -186,18 +187,34 @@ impl Endpoint {
     }
 }
 
-fn get<H: Handler<T, AppState>, T: 'static>(path: &'static str, handler: H, summary: &'static str) -> Endpoint {
+fn get<H: Handler<T, AppState>, T: 'static>(
+    path: &'static str,
+    handler: H,
+    summary: &'static str,
+) -> Endpoint {
     Endpoint::new(Method::GET, path, handler, summary)
 }
 
-fn put<H: Handler<T, AppState>, T: 'static>(path: &'static str, handler: H, summary: &'static str) -> Endpoint {
+fn put<H: Handler<T, AppState>, T: 'static>(
+    path: &'static str,
+    handler: H,
+    summary: &'static str,
+) -> Endpoint {
     Endpoint::new(Method::PUT, path, handler, summary)
 }
 
-fn post<H: Handler<T, AppState>, T: 'static>(path: &'static str, handler: H, summary: &'static str) -> Endpoint {
+fn post<H: Handler<T, AppState>, T: 'static>(
+    path: &'static str,
+    handler: H,
+    summary: &'static str,
+) -> Endpoint {
     Endpoint::new(Method::POST, path, handler, summary)
 }
 
-fn delete<H: Handler<T, AppState>, T: 'static>(path: &'static str, handler: H, summary: &'static str) -> Endpoint {
+fn delete<H: Handler<T, AppState>, T: 'static>(
+    path: &'static str,
+    handler: H,
+    summary: &'static str,
+) -> Endpoint {
     Endpoint::new(Method::DELETE, path, handler, summary)
 }

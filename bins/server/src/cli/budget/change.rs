@@ -135,12 +135,7 @@ pub(super) async fn check(
     Ok(ExitCode::from(exit::REFUSED))
 }
 
-pub(super) async fn stop_all(
-    reason: String,
-    target: &TargetArgs,
-    out: Printer,
-    settings: &Settings,
-) -> Done {
+pub(super) async fn stop_all(reason: String, target: &TargetArgs, out: Printer, settings: &Settings) -> Done {
     let reply = target.open(settings).await?.stop_all(reason).await?;
     out.print(&reply, || match &reply.stopped {
         Some(stop) if !reply.changed => format!(

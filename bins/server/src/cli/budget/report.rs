@@ -36,8 +36,14 @@ pub(super) async fn report(args: ReportArgs, target: &dyn Administration, out: P
 }
 
 fn in_words(spending: &SpendingView) -> String {
-    let since = spending.since.map(|at| format!(" since {at}")).unwrap_or_default();
-    let until = spending.until.map(|at| format!(" until {at}")).unwrap_or_default();
+    let since = spending
+        .since
+        .map(|at| format!(" since {at}"))
+        .unwrap_or_default();
+    let until = spending
+        .until
+        .map(|at| format!(" until {at}"))
+        .unwrap_or_default();
     let total = spending.total;
     let mut parts = vec![format!(
         "{} spent and {} held{since}{until}.",
@@ -50,7 +56,11 @@ fn in_words(spending: &SpendingView) -> String {
     ];
     let filled = tables.into_iter().filter(|(_, rows)| !rows.is_empty());
     parts.extend(filled.map(|(name, rows)| {
-        table::grid(&[name, "Spent", "Held", "Times"], &["Spent", "Held", "Times"], rows.iter().map(row))
+        table::grid(
+            &[name, "Spent", "Held", "Times"],
+            &["Spent", "Held", "Times"],
+            rows.iter().map(row),
+        )
     }));
     parts.join("\n\n")
 }

@@ -154,7 +154,13 @@ async fn status_of(app: &App, id: &str) -> Option<String> {
     // Not over HTTP: waiting for the file of the keys would let the paused clock run on.
     let user = &app.state.local_user;
     let found = app.state.analyst.find(user, id.parse().unwrap()).await.unwrap();
-    found.map(|result| serde_json::to_value(result.status).unwrap().as_str().unwrap().to_owned())
+    found.map(|result| {
+        serde_json::to_value(result.status)
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned()
+    })
 }
 
 #[tokio::test(start_paused = true)]

@@ -94,7 +94,12 @@ impl App {
         let access = Access::open(folder.path().join("access.sqlite3"), clock.clone()).unwrap();
         let parts = Parts {
             analyst,
-            local: Local::new(budget.clone(), access.clone(), Arc::new(clock.clone()), operator()),
+            local: Local::new(
+                budget.clone(),
+                access.clone(),
+                Arc::new(clock.clone()),
+                operator(),
+            ),
             access: access.clone(),
             clock: Arc::new(clock.clone()),
             local_user: Principal::user("user/local".parse().unwrap()),
@@ -126,7 +131,13 @@ impl App {
     }
 
     /// Sends JSON, or nothing, with this key, or none.
-    pub(super) async fn call(&self, method: &str, path: &str, key: Option<&str>, body: Option<&Value>) -> Reply {
+    pub(super) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Reply {
         let mut request = request(method, path);
         if let Some(key) = key {
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));

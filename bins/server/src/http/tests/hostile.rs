@@ -137,17 +137,53 @@ async fn hostile_scopes_and_amounts_are_refused_in_words() {
     let long = format!(r#""user/{}""#, "x".repeat(300));
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
     let scopes = [
-        "\"\"", "\"user\"", "\"user/\"", "\"/ana\"", "\"User/ana\"", "\"user/a/b\"", "\"user/a\\u0000b\"", "\"user/%ff\"",
-        "\"user/a%0ab\"", "\"../../etc/passwd\"", "null", "7", "[]", "{}", &long, &deep,
+        "\"\"",
+        "\"user\"",
+        "\"user/\"",
+        "\"/ana\"",
+        "\"User/ana\"",
+        "\"user/a/b\"",
+        "\"user/a\\u0000b\"",
+        "\"user/%ff\"",
+        "\"user/a%0ab\"",
+        "\"../../etc/passwd\"",
+        "null",
+        "7",
+        "[]",
+        "{}",
+        &long,
+        &deep,
     ];
     let amounts = [
-        "-1", "-0.0000001", "1e400", "NaN", "\"NaN\"", "\"Infinity\"", "0.0000000001", "9999999999999", "null", "\"\"",
-        "\"1,5\"", "\"$-1\"", "true", "[1]", "{}", &deep,
+        "-1",
+        "-0.0000001",
+        "1e400",
+        "NaN",
+        "\"NaN\"",
+        "\"Infinity\"",
+        "0.0000000001",
+        "9999999999999",
+        "null",
+        "\"\"",
+        "\"1,5\"",
+        "\"$-1\"",
+        "true",
+        "[1]",
+        "{}",
+        &deep,
     ];
     let mut requests: Vec<(&str, &str, String)> = Vec::new();
     for scope in scopes {
-        requests.push(("PUT", "/api/budget", format!(r#"{{"scope": {scope}, "limit": 1}}"#)));
-        requests.push(("POST", "/api/budget/check", format!(r#"{{"scopes": [{scope}], "amount": 1}}"#)));
+        requests.push((
+            "PUT",
+            "/api/budget",
+            format!(r#"{{"scope": {scope}, "limit": 1}}"#),
+        ));
+        requests.push((
+            "POST",
+            "/api/budget/check",
+            format!(r#"{{"scopes": [{scope}], "amount": 1}}"#),
+        ));
         requests.push((
             "POST",
             "/api/keys",
@@ -155,37 +191,105 @@ async fn hostile_scopes_and_amounts_are_refused_in_words() {
         ));
     }
     for amount in amounts {
-        requests.push(("PUT", "/api/budget", format!(r#"{{"scope": "user/ana", "limit": {amount}}}"#)));
+        requests.push((
+            "PUT",
+            "/api/budget",
+            format!(r#"{{"scope": "user/ana", "limit": {amount}}}"#),
+        ));
         requests.push((
             "POST",
             "/api/budget/check",
             format!(r#"{{"scopes": ["user/ana"], "amount": {amount}}}"#),
         ));
-        requests.push(("POST", "/api/budget/user%2Fana/top-ups", format!(r#"{{"amount": {amount}}}"#)));
+        requests.push((
+            "POST",
+            "/api/budget/user%2Fana/top-ups",
+            format!(r#"{{"amount": {amount}}}"#),
+        ));
     }
     for (method, path, body) in [
-        ("PUT", "/api/budget", r#"{"scope": "user/ana", "limit": 1, "window": "fortnight UTC"}"#),
-        ("PUT", "/api/budget", r#"{"scope": "user/ana", "limit": 1, "soft_caps": {"warn_percent": 99, "degrade_percent": 1}}"#),
-        ("PUT", "/api/budget", r#"{"scope": "user/ana", "limit": 1, "soft_caps": {"warn_percent": 256}}"#),
-        ("PUT", "/api/budget", r#"{"scope": "user/ana", "limit": 1, "degraded_allowance": 2}"#),
-        ("PUT", "/api/budget", r#"{"scope": "user/ana", "limit": 1, "more": 2}"#),
+        (
+            "PUT",
+            "/api/budget",
+            r#"{"scope": "user/ana", "limit": 1, "window": "fortnight UTC"}"#,
+        ),
+        (
+            "PUT",
+            "/api/budget",
+            r#"{"scope": "user/ana", "limit": 1, "soft_caps": {"warn_percent": 99, "degrade_percent": 1}}"#,
+        ),
+        (
+            "PUT",
+            "/api/budget",
+            r#"{"scope": "user/ana", "limit": 1, "soft_caps": {"warn_percent": 256}}"#,
+        ),
+        (
+            "PUT",
+            "/api/budget",
+            r#"{"scope": "user/ana", "limit": 1, "degraded_allowance": 2}"#,
+        ),
+        (
+            "PUT",
+            "/api/budget",
+            r#"{"scope": "user/ana", "limit": 1, "more": 2}"#,
+        ),
         ("PUT", "/api/budget", r#"["user/ana", 1, null, null, null, null]"#),
         ("POST", "/api/budget/check", r#"{"scopes": [], "amount": 1}"#),
-        ("POST", "/api/budget/check", r#"{"scopes": ["user/*"], "amount": 1}"#),
-        ("POST", "/api/budget/check", r#"{"scopes": ["user/ana"], "amount": 0}"#),
+        (
+            "POST",
+            "/api/budget/check",
+            r#"{"scopes": ["user/*"], "amount": 1}"#,
+        ),
+        (
+            "POST",
+            "/api/budget/check",
+            r#"{"scopes": ["user/ana"], "amount": 0}"#,
+        ),
         ("POST", "/api/budget/user%2F*/top-ups", r#"{"amount": 1}"#),
         ("POST", "/api/budget/user%2Fana/top-ups", r#"{"amount": 0}"#),
-        ("POST", "/api/budget/user%2Fana/top-ups", r#"{"amount": 1, "expires_at": "2020-01-01T00:00:00Z"}"#),
-        ("POST", "/api/budget/user%2Fana/top-ups", r#"{"amount": 1, "note": "a\nb"}"#),
+        (
+            "POST",
+            "/api/budget/user%2Fana/top-ups",
+            r#"{"amount": 1, "expires_at": "2020-01-01T00:00:00Z"}"#,
+        ),
+        (
+            "POST",
+            "/api/budget/user%2Fana/top-ups",
+            r#"{"amount": 1, "note": "a\nb"}"#,
+        ),
         ("POST", "/api/budget/nonsense/top-ups", r#"{"amount": 1}"#),
         ("PUT", "/api/stop", r#"{"reason": ""}"#),
         ("PUT", "/api/stop", r#"{"reason": "a\u0000b"}"#),
-        ("POST", "/api/keys", r#"{"name": "", "role": "viewer", "scopes": ["user/a"]}"#),
-        ("POST", "/api/keys", r#"{"name": "a", "role": "root", "scopes": ["user/a"]}"#),
-        ("POST", "/api/keys", r#"{"name": "a", "role": "viewer", "scopes": []}"#),
-        ("POST", "/api/keys", r#"{"name": "a", "role": "viewer", "scopes": ["org/a"]}"#),
-        ("POST", "/api/keys", r#"{"name": "a", "role": "viewer", "scopes": ["user/a"], "expires_in_days": 0}"#),
-        ("POST", "/api/keys", r#"{"name": "a", "role": "viewer", "scopes": ["user/a"], "expires_in_days": 4294967295}"#),
+        (
+            "POST",
+            "/api/keys",
+            r#"{"name": "", "role": "viewer", "scopes": ["user/a"]}"#,
+        ),
+        (
+            "POST",
+            "/api/keys",
+            r#"{"name": "a", "role": "root", "scopes": ["user/a"]}"#,
+        ),
+        (
+            "POST",
+            "/api/keys",
+            r#"{"name": "a", "role": "viewer", "scopes": []}"#,
+        ),
+        (
+            "POST",
+            "/api/keys",
+            r#"{"name": "a", "role": "viewer", "scopes": ["org/a"]}"#,
+        ),
+        (
+            "POST",
+            "/api/keys",
+            r#"{"name": "a", "role": "viewer", "scopes": ["user/a"], "expires_in_days": 0}"#,
+        ),
+        (
+            "POST",
+            "/api/keys",
+            r#"{"name": "a", "role": "viewer", "scopes": ["user/a"], "expires_in_days": 4294967295}"#,
+        ),
         ("POST", "/api/session", r#"{"key": 7}"#),
     ] {
         requests.push((method, path, body.to_owned()));
@@ -197,13 +301,23 @@ async fn hostile_scopes_and_amounts_are_refused_in_words() {
             .header(header::CONTENT_TYPE, "application/json");
         let reply = app.send(request.body(body.clone().into()).unwrap()).await;
         let shown = &body[..body.len().min(120)];
-        assert!(matches!(reply.status.as_u16(), 400 | 422), "{method} {path} {shown}: {} {}", reply.status, reply.text);
+        assert!(
+            matches!(reply.status.as_u16(), 400 | 422),
+            "{method} {path} {shown}: {} {}",
+            reply.status,
+            reply.text
+        );
         assert_eq!(reply.header(header::CONTENT_TYPE), "application/problem+json");
         let problem: Value = reply.json();
-        assert!(!problem["detail"].as_str().unwrap().is_empty() && !problem["hint"].as_str().unwrap().is_empty());
+        assert!(
+            !problem["detail"].as_str().unwrap().is_empty() && !problem["hint"].as_str().unwrap().is_empty()
+        );
         assert!(reply.text.len() < 2_000, "{method} {path} {shown}");
     }
-    assert_eq!(app.call("GET", "/api/budget", Some(&admin), None).await.json(), before);
+    assert_eq!(
+        app.call("GET", "/api/budget", Some(&admin), None).await.json(),
+        before
+    );
 }
 
 #[tokio::test]
@@ -211,8 +325,16 @@ async fn settings_are_not_budgets_to_change() {
     let app = App::new().await;
     let admin = app.key(Role::Admin, &["user/ana"]).await.0;
     for (method, path, body) in [
-        ("PUT", "/api/budget", Some(serde_json::json!({ "scope": "user/*", "limit": 99 }))),
-        ("PUT", "/api/budget", Some(serde_json::json!({ "scope": "global/all", "limit": 99 }))),
+        (
+            "PUT",
+            "/api/budget",
+            Some(serde_json::json!({ "scope": "user/*", "limit": 99 })),
+        ),
+        (
+            "PUT",
+            "/api/budget",
+            Some(serde_json::json!({ "scope": "global/all", "limit": 99 })),
+        ),
         ("DELETE", "/api/budget/user%2F*", None),
     ] {
         let reply = app.call(method, path, Some(&admin), body.as_ref()).await;
@@ -241,8 +363,14 @@ async fn only_whole_json_objects_in_utf_8_are_taken() {
         ("application/json", StatusCode::OK),
         ("application/json; charset=utf-8", StatusCode::OK),
         ("Application/JSON;charset=\"UTF-8\"", StatusCode::OK),
-        ("application/json; charset=utf-16", StatusCode::UNSUPPORTED_MEDIA_TYPE),
-        ("application/json; charset=latin1", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (
+            "application/json; charset=utf-16",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ),
+        (
+            "application/json; charset=latin1",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ),
         ("text/plain", StatusCode::UNSUPPORTED_MEDIA_TYPE),
     ] {
         let mut request = execute(r#"{"query": "products by revenue"}"#);

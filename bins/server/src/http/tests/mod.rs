@@ -8,3 +8,4 @@ mod openapi;
 mod page;
 mod roles;
 mod sessions;
+mod spending;

@@ -74,7 +74,9 @@ impl World {
         ];
 
         let body = json!({ "query": "products by revenue" });
-        let reply = app.call("POST", "/api/execute", Some(&analyst), Some(&body)).await;
+        let reply = app
+            .call("POST", "/api/execute", Some(&analyst), Some(&body))
+            .await;
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
         let analysis = reply.json()["id"].as_str().unwrap().to_owned();
         let folder = app.artifacts_of(&analysis);
@@ -136,11 +138,16 @@ impl World {
     }
 
     async fn send(&self, case: &Case, key: Option<&str>) -> Reply {
-        self.app.call(case.method, &case.path, key, case.body.as_ref()).await
+        self.app
+            .call(case.method, &case.path, key, case.body.as_ref())
+            .await
     }
 
     async fn acts(&self) -> Vec<String> {
-        let page = AuditPage { before: None, limit: 1_000 };
+        let page = AuditPage {
+            before: None,
+            limit: 1_000,
+        };
         let entries = self.app.access.audit(page).await.unwrap();
         entries.into_iter().rev().map(|entry| entry.act).collect()
     }
@@ -160,14 +167,25 @@ async fn each_route_answers_each_key_as_it_should() {
         let is = |reply: &Reply, status: u16, who: &str| {
             assert_eq!(reply.status.as_u16(), status, "{name} with {who}: {}", reply.text);
             if status >= 400 {
-                assert_eq!(reply.header(header::CONTENT_TYPE), "application/problem+json", "{name} with {who}");
+                assert_eq!(
+                    reply.header(header::CONTENT_TYPE),
+                    "application/problem+json",
+                    "{name} with {who}"
+                );
             }
         };
         let reply = world.send(&case, None).await;
         is(&reply, 401, "no key");
-        assert_eq!(reply.header(header::WWW_AUTHENTICATE), "Bearer realm=\"meterbox\"");
+        assert_eq!(
+            reply.header(header::WWW_AUTHENTICATE),
+            "Bearer realm=\"meterbox\""
+        );
         for key in &world.nobody {
-            is(&world.send(&case, Some(key)).await, 401, &key[..key.len().min(80)]);
+            is(
+                &world.send(&case, Some(key)).await,
+                401,
+                &key[..key.len().min(80)],
+            );
         }
         let enough = |role: Role| role.covers(case.needs);
         let mut row = format!("{name:<46}");
@@ -188,7 +206,11 @@ async fn each_route_answers_each_key_as_it_should() {
             true => case.good,
             false => 403,
         };
-        is(&world.send(&case, Some(&world.foreign_analyst)).await, expected, "a foreign analyst");
+        is(
+            &world.send(&case, Some(&world.foreign_analyst)).await,
+            expected,
+            "a foreign analyst",
+        );
         matrix += &format!("{row} foreign {expected}\n");
     }
     println!("{matrix}");
@@ -215,7 +237,13 @@ async fn the_matrix_has_every_route_that_needs_a_role() {
     let tested: BTreeSet<(String, String, String)> = world
         .cases()
         .iter()
-        .map(|case| (case.method.to_lowercase(), case.template.to_owned(), case.needs.to_string()))
+        .map(|case| {
+            (
+                case.method.to_lowercase(),
+                case.template.to_owned(),
+                case.needs.to_string(),
+            )
+        })
         .collect();
     let mut guarded = BTreeSet::new();
     let mut open = BTreeSet::new();
@@ -256,9 +284,15 @@ async fn what_belongs_to_others_is_as_if_it_were_not_there() {
             assert_eq!(one.status, StatusCode::NOT_FOUND);
         }
     }
-    let listed = world.app.call("GET", "/api/analyses", Some(&world.foreign_admin), None).await;
+    let listed = world
+        .app
+        .call("GET", "/api/analyses", Some(&world.foreign_admin), None)
+        .await;
     assert_eq!(listed.json()["analyses"], json!([]));
-    let shared = world.app.call("GET", "/api/analyses", Some(&world.viewer), None).await;
+    let shared = world
+        .app
+        .call("GET", "/api/analyses", Some(&world.viewer), None)
+        .await;
     assert_eq!(shared.json()["analyses"][0]["id"], world.analysis.as_str());
 }
 
@@ -274,7 +308,12 @@ async fn budgets_of_others_are_seen_by_administrators_alone() {
     let world = World::new().await;
     let (app, admin) = (&world.app, world.admin.as_str());
     let body = json!({ "scope": "org/acme", "limit": 7 });
-    assert_eq!(app.call("PUT", "/api/budget", Some(admin), Some(&body)).await.status, StatusCode::OK);
+    assert_eq!(
+        app.call("PUT", "/api/budget", Some(admin), Some(&body))
+            .await
+            .status,
+        StatusCode::OK
+    );
 
     for (key, scope, expected) in [
         (admin, "org/acme", 200),
@@ -305,7 +344,10 @@ async fn budgets_of_others_are_seen_by_administrators_alone() {
 async fn the_key_alone_says_whose_money_is_spent() {
     let world = World::new().await;
     let body = json!({ "scope": "org/acme", "limit": 7 });
-    world.app.call("PUT", "/api/budget", Some(&world.admin), Some(&body)).await;
+    world
+        .app
+        .call("PUT", "/api/budget", Some(&world.admin), Some(&body))
+        .await;
     let asked = json!({ "query": "products by revenue" });
     let mut request = super::app::execute(asked.to_string());
     for (name, value) in [
@@ -320,18 +362,27 @@ async fn the_key_alone_says_whose_money_is_spent() {
     assert_eq!(result["principal"], "user/ana");
     let spent = metrics_of(&world.app, &world.admin, "org/acme").await.json()["spent"].clone();
     assert_eq!(spent, result["cost"], "the groups of the key pay too");
-    assert_eq!(metrics_of(&world.app, &world.admin, "user/eve").await.json()["spent"], 0);
+    assert_eq!(
+        metrics_of(&world.app, &world.admin, "user/eve").await.json()["spent"],
+        0
+    );
 }
 
 #[tokio::test]
 async fn the_first_key_closes_the_door_and_nothing_opens_it_again() {
     let app = App::new().await;
     let who = app.get("/api/session").await.json();
-    assert_eq!((&who["principal"], &who["role"], &who["key"]), (&json!("user/local"), &json!("admin"), &Value::Null));
+    assert_eq!(
+        (&who["principal"], &who["role"], &who["key"]),
+        (&json!("user/local"), &json!("admin"), &Value::Null)
+    );
     let (key, record) = app.key(Role::Admin, &["user/ana"]).await;
     assert_eq!(app.get("/api/session").await.status, StatusCode::UNAUTHORIZED);
     let who = app.call("GET", "/api/session", Some(&key), None).await.json();
-    assert_eq!((&who["principal"], &who["key"]["name"]), (&json!("user/ana"), &json!("a admin")));
+    assert_eq!(
+        (&who["principal"], &who["key"]["name"]),
+        (&json!("user/ana"), &json!("a admin"))
+    );
 
     let path = format!("/api/keys/{}", record.id);
     let last = app.call("DELETE", &path, Some(&key), None).await;
@@ -339,7 +390,21 @@ async fn the_first_key_closes_the_door_and_nothing_opens_it_again() {
     app.access.revoke_key(&actor(), &record.id, false).await.unwrap();
     assert_eq!(app.get("/api/session").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(app.get("/healthz").await.status, StatusCode::OK);
-    assert_eq!(app.get("/").await.status, StatusCode::OK, "the page asks for a key itself");
+    assert_eq!(
+        app.get("/").await.status,
+        StatusCode::OK,
+        "the page asks for a key itself"
+    );
+}
+
+#[tokio::test]
+async fn without_keys_nobody_comes_in_through_a_proxy() {
+    let app = App::new().await;
+    for name in ["forwarded", "via", "x-forwarded-for", "x-real-ip"] {
+        let request = super::app::request("GET", "/api/session").header(name, "10.0.0.1");
+        let reply = app.send(request.body(axum::body::Body::empty()).unwrap()).await;
+        assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -349,8 +414,14 @@ async fn who_is_told_why_a_key_opens_nothing() {
         let reply = world.app.call("GET", "/api/session", Some(key), None).await;
         reply.json()["detail"].as_str().unwrap().to_owned()
     };
-    assert!(detail(&world.nobody[0]).await.contains("was revoked"), "who has the secret");
-    assert!(detail(&world.nobody[1]).await.contains("expired"), "who has the secret");
+    assert!(
+        detail(&world.nobody[0]).await.contains("was revoked"),
+        "who has the secret"
+    );
+    assert!(
+        detail(&world.nobody[1]).await.contains("expired"),
+        "who has the secret"
+    );
     // A stranger's key, and one whose id is real, are told the same.
     let unknown = detail(&world.nobody[2]).await;
     assert!(unknown.contains("not known"), "{unknown}");
@@ -365,14 +436,22 @@ async fn revoking_a_key_ends_what_it_began() {
         let (key, record) = world.app.key(Role::Analyst, &["user/ana"]).await;
         let (id, _body) = hanging(&world.app, Some(&key)).await;
         if at_the_command_line {
-            world.app.access.revoke_key(&actor(), &record.id, false).await.unwrap();
+            world
+                .app
+                .access
+                .revoke_key(&actor(), &record.id, false)
+                .await
+                .unwrap();
         } else {
             let path = format!("/api/keys/{}", record.id);
             let revoked = world.app.call("DELETE", &path, Some(&world.admin), None).await;
             assert_eq!(revoked.json()["state"], "revoked");
         }
         let path = format!("/api/analyses/{id}");
-        assert_eq!(world.app.call("GET", &path, Some(&key), None).await.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(
+            world.app.call("GET", &path, Some(&key), None).await.status,
+            StatusCode::UNAUTHORIZED
+        );
         world.app.wait(3 * LOOK_FOR_REVOCATIONS).await;
         let ended = world.app.call("GET", &path, Some(&world.viewer), None).await;
         assert_eq!(ended.json()["status"], "cancelled", "{}", ended.text);
@@ -388,7 +467,10 @@ async fn a_key_revoked_while_many_use_it_lets_nobody_in_afterwards() {
             tokio::spawn(async move {
                 let mut entered = 0_u32;
                 loop {
-                    let reply = world.app.call("GET", "/api/metrics", Some(&world.viewer), None).await;
+                    let reply = world
+                        .app
+                        .call("GET", "/api/metrics", Some(&world.viewer), None)
+                        .await;
                     match reply.status {
                         StatusCode::OK => entered += 1,
                         status => return (entered, status),
@@ -398,9 +480,15 @@ async fn a_key_revoked_while_many_use_it_lets_nobody_in_afterwards() {
         })
         .collect();
     let id = &world.viewer[4..16];
-    let revoked = world.app.call("DELETE", &format!("/api/keys/{id}"), Some(&world.admin), None).await;
+    let revoked = world
+        .app
+        .call("DELETE", &format!("/api/keys/{id}"), Some(&world.admin), None)
+        .await;
     assert_eq!(revoked.status, StatusCode::OK);
-    let late = world.app.call("GET", "/api/metrics", Some(&world.viewer), None).await;
+    let late = world
+        .app
+        .call("GET", "/api/metrics", Some(&world.viewer), None)
+        .await;
     assert_eq!(late.status, StatusCode::UNAUTHORIZED);
     for user in users {
         let (_, end) = user.await.unwrap();
@@ -415,20 +503,41 @@ async fn the_audit_log_says_who_what_when_and_from_where() {
     let admin = Some(world.admin.as_str());
     for limit in [5, 9] {
         let body = json!({ "scope": "team/ops", "limit": limit });
-        assert_eq!(app.call("PUT", "/api/budget", admin, Some(&body)).await.status, StatusCode::OK);
+        assert_eq!(
+            app.call("PUT", "/api/budget", admin, Some(&body)).await.status,
+            StatusCode::OK
+        );
     }
     let wrong = json!({ "scope": "team/ops", "limit": 9, "window": "day UTC" });
-    assert_eq!(app.call("PUT", "/api/budget", admin, Some(&wrong)).await.status.as_u16(), 422);
+    assert_eq!(
+        app.call("PUT", "/api/budget", admin, Some(&wrong))
+            .await
+            .status
+            .as_u16(),
+        422
+    );
 
     let log = app.call("GET", "/api/audit?limit=3", admin, None).await.json();
     let entries = log["entries"].as_array().unwrap();
     assert_eq!(entries.len(), 3);
-    assert_eq!((&entries[0]["outcome"], &entries[0]["act"]), (&json!("failed"), &json!("budget.set")));
-    assert!(entries[0]["reason"].as_str().unwrap().contains("month UTC"), "{log}");
+    assert_eq!(
+        (&entries[0]["outcome"], &entries[0]["act"]),
+        (&json!("failed"), &json!("budget.set"))
+    );
+    assert!(
+        entries[0]["reason"].as_str().unwrap().contains("month UTC"),
+        "{log}"
+    );
     let change = &entries[1];
     assert_eq!(change["outcome"], "done");
-    assert_eq!((&change["before"]["limit"], &change["after"]["limit"]), (&json!(5), &json!(9)));
-    assert_eq!((&change["actor"], &change["target"]), (&json!("user/ana (a admin)"), &json!("team/ops")));
+    assert_eq!(
+        (&change["before"]["limit"], &change["after"]["limit"]),
+        (&json!(5), &json!(9))
+    );
+    assert_eq!(
+        (&change["actor"], &change["target"]),
+        (&json!("user/ana (a admin)"), &json!("team/ops"))
+    );
     assert_eq!(change["key"].as_str(), Some(&world.admin[4..16]));
     assert_eq!(change["at"], "2026-11-24T12:00:00Z");
     assert_eq!(entries[2]["before"], Value::Null);
