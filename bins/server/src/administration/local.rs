@@ -1,6 +1,6 @@
 //! Administration at the data folder itself.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use meterbox_access::{Access, Act, Actor, AuditPage, KeyGrant, KeyId};
