@@ -150,7 +150,11 @@ impl Remote {
         Ok(serde_json::from_slice(&body).map_err(strange)?)
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, AdminError> {
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &(impl Serialize + Sync),
+    ) -> Result<T, AdminError> {
         self.ask(self.with_query(path, query)?).await
     }
 

@@ -13,6 +13,7 @@ mod keys;
 mod live;
 mod openapi;
 mod problem;
+mod refusals;
 mod routes;
 mod session;
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(super) async fn export(args: ExportArgs, target: &dyn Administration, out: P
         until: args.until,
     };
     let mut export = target.export(args.format.unwrap_or(default), range).await?;
-    let mut stdout = io::stdout().lock();
+    let mut stdout = io::stdout();
     while let Some(piece) = export.next().await? {
         stdout.write_all(&piece)?;
     }
