@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use meterbox_access::{Access, Act, Actor, AuditPage, KeyGrant, KeyId};
 use meterbox_budget_engine::{
-    Budget, BudgetEngine, BudgetError, ExportFormat, ExportRange, ForecastOptions, HoldRequest,
-    Reconciliation, SoftCaps, UsageRecord, Window,
+    Budget, BudgetEngine, BudgetError, ExportFormat, ForecastOptions, HoldRequest, Reconciliation, SoftCaps,
+    TimeRange, UsageRecord, Window,
 };
 use meterbox_core::{Clock, Scope};
 use serde_json::{Value, json};
@@ -264,7 +264,7 @@ impl Administration for Local {
     }
 
     async fn export(&self, format: ExportFormat, range: RangeQuery) -> Result<Box<dyn Export>, AdminError> {
-        let range = ExportRange {
+        let range = TimeRange {
             since: range.since,
             until: range.until,
         };

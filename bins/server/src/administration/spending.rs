@@ -48,9 +48,9 @@ pub(super) async fn spending(
                 count: 1,
             };
             total.add(share);
-            by_purpose.entry(hold.purpose).or_default().add(share);
-            for scope in hold.scopes.into_iter().filter(|scope| scope != everybody) {
-                by_scope.entry(scope).or_default().add(share);
+            by_purpose.entry(hold.purpose.to_string()).or_default().add(share);
+            for scope in hold.scopes.iter().filter(|scope| *scope != everybody) {
+                by_scope.entry(scope.clone()).or_default().add(share);
             }
         }
     }
