@@ -40,7 +40,10 @@ addEventListener("hashchange", openFromAddress);
 signedIn().then(begin, begin);
 
 /** Also where the service cannot be reached: each part says so itself. */
-function begin() {
+function begin({ role }) {
+  if (role === "viewer") {
+    byId("question-help").textContent = "Your key reads answers; asking needs one of an analyst.";
+  }
   refreshDatasets();
   refreshBudget();
   refreshHistory();

@@ -154,6 +154,13 @@ impl Settings {
         })
     }
 
+    /// Where others could reach the service: directly, or through what stands in front of it under a public address.
+    pub(crate) fn open_to_others(&self) -> Option<String> {
+        let public = self.public_urls.first().map(|url| url.authority.clone());
+        let beyond_loopback = !self.listen.ip().is_loopback();
+        beyond_loopback.then(|| self.listen.to_string()).or(public)
+    }
+
     /// Listens where `--listen` says.
     pub(crate) fn listen_on(&mut self, flag: &str) -> Result<(), SettingsError> {
         self.listen = parse_listen(flag).ok_or_else(|| SettingsError::ListenFlag(flag.to_owned()))?;
@@ -306,5 +313,6 @@ mod tests {
         let authorities: Vec<&str> = settings.public_urls.iter().map(|url| &*url.authority).collect();
         assert_eq!(authorities, ["a.example.com", "10.0.0.1:8080"]);
         assert!(settings.public_urls[0].is_https && !settings.public_urls[1].is_https);
+        assert_eq!(settings.open_to_others().as_deref(), Some("a.example.com"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, process::ExitCode};
 
-use meterbox_access::KeyState;
+use meterbox_access::{KeyRecord, KeyState, Role};
 use meterbox_core::{Clock, SystemClock};
 use meterbox_local_sandbox::{
     LocalSandbox,
@@ -125,16 +125,22 @@ impl Visit {
             Err(error) => Err(error.to_string()),
         };
         let now = SystemClock::default().now();
-        match keys {
-            Ok(keys) if keys.is_empty() => self.well("API keys", "none; only this machine is served"),
-            Ok(keys) => {
-                let active = keys
-                    .iter()
-                    .filter(|key| key.state(now) == KeyState::Active)
-                    .count();
-                self.well("API keys", &format!("{active} of {} work", keys.len()));
+        let works = |key: &KeyRecord| key.state(now) == KeyState::Active;
+        let administers = |key: &KeyRecord| works(key) && key.role == Role::Admin;
+        match (keys, settings.open_to_others()) {
+            (Ok(keys), Some(address)) if !keys.iter().any(administers) => self.ill(
+                "API keys",
+                &format!(
+                    "{address} is there for other machines, and no key of an administrator keeps them out"
+                ),
+                "meterbox keys create user/NAME --role admin",
+            ),
+            (Ok(keys), None) if keys.is_empty() => self.well("API keys", "none; only this machine is served"),
+            (Ok(keys), _) => {
+                let working = keys.iter().filter(|key| works(key)).count();
+                self.well("API keys", &format!("{working} of {} work", keys.len()));
             }
-            Err(found) => self.ill(
+            (Err(found), _) => self.ill(
                 "API keys",
                 &found,
                 "make access.sqlite3 in the data folder readable",

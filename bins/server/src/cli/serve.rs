@@ -77,17 +77,10 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
 /// The keys, and proof that they keep others out where others could come in.
 async fn open_access(settings: &Settings) -> Result<Access, StartError> {
     let access = Meterbox::open_access(settings)?;
-    match open_to_others(settings) {
+    match settings.open_to_others() {
         Some(address) if !access.has_admin().await? => Err(StartError::NoAdminKey(address)),
         _ => Ok(access),
     }
-}
-
-/// Where others could reach us: directly, or through what stands in front of us under a public address.
-fn open_to_others(settings: &Settings) -> Option<String> {
-    let public = settings.public_urls.first().map(|url| url.authority.clone());
-    let beyond_loopback = !settings.listen.ip().is_loopback();
-    beyond_loopback.then(|| settings.listen.to_string()).or(public)
 }
 
 fn parts(meterbox: &Meterbox, access: Access, address: SocketAddr, settings: &Settings) -> Parts {
@@ -104,7 +97,7 @@ fn parts(meterbox: &Meterbox, access: Access, address: SocketAddr, settings: &Se
         access,
         clock,
         local_user: meterbox.local_user.clone(),
-        open_without_key: open_to_others(settings).is_none(),
+        open_without_key: settings.open_to_others().is_none(),
         hosts: Hosts::new(address, settings.public_urls.clone()),
     }
 }

@@ -78,6 +78,7 @@ pub(super) async fn sign_out(State(state): State<AppState>, headers: HeaderMap) 
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response())
 }
 
+/// What the browser keeps. Where it reaches us by TLS, it sends it in no other way.
 fn cookie(session: &Session, clock: &dyn Clock, is_secure: bool) -> HeaderValue {
     let seconds = session.expires_at.duration_since(clock.now()).as_secs();
     let secure = if is_secure { "; Secure" } else { "" };
@@ -86,4 +87,39 @@ fn cookie(session: &Session, clock: &dyn Clock, is_secure: bool) -> HeaderValue 
         format!("{SESSION_COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
     // Letters, digits and what stands above.
     HeaderValue::try_from(cookie).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use meterbox_access::{Access, Actor, KeyGrant, Role};
+    use meterbox_testkit::ManualClock;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn behind_tls_the_cookie_goes_by_tls_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap());
+        let access = Access::open(folder.path().join("access.sqlite3"), clock.clone()).unwrap();
+        let grant = KeyGrant::new("a", Role::Viewer, ["user/ana".parse().unwrap()]);
+        let key = access
+            .create_key(&Actor::new("a", "b"), grant)
+            .await
+            .unwrap()
+            .record;
+        let session = access.open_session(&key).await.unwrap();
+        let attributes = |is_secure| {
+            let cookie = cookie(&session, &clock, is_secure);
+            let text = cookie.to_str().unwrap();
+            text.split_once("; ").unwrap().1.to_owned()
+        };
+        assert_eq!(
+            attributes(false),
+            "Path=/; HttpOnly; SameSite=Strict; Max-Age=43200"
+        );
+        assert_eq!(
+            attributes(true),
+            "Path=/; HttpOnly; SameSite=Strict; Max-Age=43200; Secure"
+        );
+    }
 }
