@@ -60,30 +60,34 @@ pub(super) async fn admit(
 async fn identify(state: &AppState, request: &Parts) -> Result<Caller, Problem> {
     let peer = request.extensions.get::<Peer>();
     let origin = peer.map_or_else(|| "unknown".to_owned(), |Peer(address)| address.ip().to_string());
-    let headers = &request.headers;
-    if state.open_without_key && !state.access.needs_key().await? {
-        if FORWARDED.iter().any(|name| headers.contains_key(*name)) {
-            return Err(Problem::unauthenticated(
-                "This request came through a proxy, and without API keys only this machine itself is served.",
-            ));
-        }
-        return Ok(Caller::at_the_machine(state, origin));
-    }
-    let key = match bearer(headers)? {
-        Some(key) => state.access.authenticate(key).await,
-        None => match session_of(headers) {
-            Some(token) => {
-                require_origin(&request.method, headers)?;
-                state.access.session(&token).await
-            }
-            None => {
-                return Err(Problem::unauthenticated(
-                    "This needs an API key, and none came with the request.",
-                ));
-            }
-        },
+    let refusal = match presented_key(state, request).await {
+        Ok(Some(key)) => return Ok(Caller::by_key(key, origin)),
+        Ok(None) => Problem::unauthenticated("This needs an API key, and none came with the request."),
+        Err(refusal) => refusal,
     };
-    Ok(Caller::by_key(key?, origin))
+    // As long as there are no keys, what looks like one means nothing.
+    if !state.open_without_key || state.access.needs_key().await? {
+        return Err(refusal);
+    }
+    if FORWARDED.iter().any(|name| request.headers.contains_key(*name)) {
+        return Err(Problem::unauthenticated(
+            "This request came through a proxy, and without API keys only this machine itself is served.",
+        ));
+    }
+    Ok(Caller::at_the_machine(state, origin))
+}
+
+/// The key that the request shows, or that its session belongs to; `None` where it shows nothing.
+async fn presented_key(state: &AppState, request: &Parts) -> Result<Option<KeyRecord>, Problem> {
+    let headers = &request.headers;
+    if let Some(key) = bearer(headers)? {
+        return Ok(Some(state.access.authenticate(key).await?));
+    }
+    let Some(token) = session_of(headers) else {
+        return Ok(None);
+    };
+    require_origin(&request.method, headers)?;
+    Ok(Some(state.access.session(&token).await?))
 }
 
 /// The key of the `Authorization` header, if there is one.
