@@ -150,7 +150,8 @@ fn bad_calls_and_settings_name_the_fix() {
     }
     for setting in [
         ("MAX_BUDGET_PER_ANALYSIS", "five"),
-        ("METERBOX_LISTEN", "0.0.0.0:3000"),
+        ("METERBOX_LISTEN", "somewhere"),
+        ("METERBOX_PUBLIC_URL", "box.example.com"),
     ] {
         let ended = terminal.run_with(&["doctor"], &[setting]);
         assert_eq!(ended.code, Some(2), "{ended:?}");
@@ -159,6 +160,9 @@ fn bad_calls_and_settings_name_the_fix() {
             "{ended:?}"
         );
     }
+    let ended = terminal.run_with(&["doctor"], &[("METERBOX_LISTEN", "0.0.0.0:3000")]);
+    assert_eq!(ended.code, Some(6), "{ended:?}");
+    assert!(ended.stdout.contains("meterbox keys create"), "{ended:?}");
 }
 
 #[test]

@@ -24,6 +24,9 @@ export const analysis = (id) => read(`/api/analyses/${encodeURIComponent(id)}`);
 export const analyses = (before, limit = 12) =>
   read(`/api/analyses?limit=${limit}${before ? `&before=${encodeURIComponent(before)}` : ""}`);
 export const artifact = (id, name) => `/api/analyses/${encodeURIComponent(id)}/artifacts/${encodeURIComponent(name)}`;
+export const session = () => read("/api/session");
+export const signIn = (key) => send("/api/session", json("POST", { key }));
+export const signOut = () => send("/api/session", { method: "DELETE" });
 export const cancel = (id) => send(`/api/analyses/${encodeURIComponent(id)}/cancel`, { method: "POST" });
 
 /**
@@ -51,8 +54,27 @@ export async function execute(request, on, signal) {
   throw Problem.unreachable();
 }
 
-async function read(path) {
-  const response = await send(path, { headers: { accept: "application/json" } });
+/** A scope or an id as one segment of a path. */
+const segment = (text) => encodeURIComponent(text);
+
+export const budgets = () => read("/api/budget");
+export const setBudget = (budget) => read("/api/budget", json("PUT", budget));
+export const removeBudget = (scope) => send(`/api/budget/${segment(scope)}`, { method: "DELETE" });
+export const topUp = (scope, topUp) => read(`/api/budget/${segment(scope)}/top-ups`, json("POST", topUp));
+export const forecast = (scope) => read(`/api/budget/${segment(scope)}/forecast`);
+export const spending = () => read("/api/spending");
+export const stopAll = (reason) => read("/api/stop", json("PUT", { reason }));
+export const resume = () => read("/api/stop", { method: "DELETE" });
+export const keys = () => read("/api/keys");
+export const createKey = (key) => read("/api/keys", json("POST", key));
+export const rotateKey = (id) => read(`/api/keys/${segment(id)}/rotate`, json("POST", {}));
+export const revokeKey = (id) => read(`/api/keys/${segment(id)}`, { method: "DELETE" });
+export const audit = (before, limit = 20) => read(`/api/audit?limit=${limit}${before ? `&before=${before}` : ""}`);
+
+const json = (method, body) => ({ method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+
+async function read(path, options = {}) {
+  const response = await send(path, { ...options, headers: { accept: "application/json", ...options.headers } });
   return response.json();
 }
 
@@ -64,6 +86,7 @@ async function send(path, options) {
     throw fault.name === "AbortError" ? fault : Problem.unreachable();
   }
   if (response.ok) return response;
+  if (response.status === 401) dispatchEvent(new Event("signed-out"));
   const document = await response.json().catch(() => ({}));
   throw new Problem({ title: `The service answered ${response.status}`, ...document });
 }

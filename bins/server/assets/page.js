@@ -7,6 +7,7 @@ import { showDataset } from "./data.js";
 import { byId, h, place } from "./dom.js";
 import { failureCard, fromProblem } from "./failure.js";
 import { showHistory } from "./history.js";
+import { signedIn } from "./session.js";
 import { Progress, say } from "./steps.js";
 
 const MOST_LOOKS_AT_DATA = 150;
@@ -36,12 +37,20 @@ picker.addEventListener("change", () => chooseDataset(picker.value));
 byId("cancel").addEventListener("click", cancelRunning);
 addEventListener("hashchange", openFromAddress);
 
-refreshDatasets();
-refreshBudget();
-refreshHistory();
-openFromAddress();
-// Others may spend from the same budget.
-setInterval(() => document.hidden || running || refreshBudget(), BUDGET_LOOK_MS);
+signedIn().then(begin, begin);
+
+/** Also where the service cannot be reached: each part says so itself. */
+function begin({ role }) {
+  if (role === "viewer") {
+    byId("question-help").textContent = "Your key reads answers; asking needs one of an analyst.";
+  }
+  refreshDatasets();
+  refreshBudget();
+  refreshHistory();
+  openFromAddress();
+  // Others may spend from the same budget.
+  setInterval(() => document.hidden || running || refreshBudget(), BUDGET_LOOK_MS);
+}
 
 function ask(text) {
   fieldError(question, "");

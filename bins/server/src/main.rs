@@ -1,6 +1,7 @@
 //! The `meterbox` binary: command line and server over the `meterbox-*` crates. It reads settings, puts the
 //! parts together, and translates results for terminals and browsers; everything else lives in the crates.
 
+mod administration;
 mod cli;
 mod config;
 mod http;

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use meterbox_core::{MoneyError, Usd};
@@ -13,13 +14,21 @@ use crate::config::{Config, ConfigError};
 const DATA_DIR: &str = "METERBOX_DATA_DIR";
 const RUNTIME_DIR: &str = "METERBOX_RUNTIME_DIR";
 const LISTEN: &str = "METERBOX_LISTEN";
+const PUBLIC_URL: &str = "METERBOX_PUBLIC_URL";
 const MAX_COST: &str = "MAX_BUDGET_PER_ANALYSIS";
 const MONTHLY_LIMIT: &str = "DEFAULT_BUDGET_LIMIT";
 const GLOBAL_LIMIT: &str = "GLOBAL_BUDGET_LIMIT";
 const DEGRADED_ALLOWANCE: &str = "DEGRADED_ALLOWANCE";
 
 /// What `.env` files may set; where things are kept is the environment's business alone.
-const IN_FILES: [&str; 5] = [LISTEN, MAX_COST, MONTHLY_LIMIT, GLOBAL_LIMIT, DEGRADED_ALLOWANCE];
+const IN_FILES: [&str; 6] = [
+    LISTEN,
+    PUBLIC_URL,
+    MAX_COST,
+    MONTHLY_LIMIT,
+    GLOBAL_LIMIT,
+    DEGRADED_ALLOWANCE,
+];
 
 /// The effective settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) runtime_dir: PathBuf,
     /// Where the page is served.
     pub(crate) listen: SocketAddr,
+    /// Under which further addresses browsers reach it.
+    pub(crate) public_urls: Vec<PublicUrl>,
     /// The most one analysis may cost.
     pub(crate) max_cost: Usd,
     /// What each user may spend in a calendar month.
@@ -54,10 +65,14 @@ pub(crate) enum SettingsError {
     #[error("{name} is {value:?}, which is no address. Fix: set {name}=127.0.0.1:3000 or the like.")]
     Address { name: &'static str, value: String },
     #[error(
-        "{LISTEN} is {0}, which other machines could reach, and there are no API keys to keep them out. \
-         Fix: listen on a loopback address such as 127.0.0.1:3000."
+        "--listen is {0:?}, which is no address or port. Fix: write --listen 127.0.0.1:3000 or --listen 3001."
     )]
-    NotLoopback(SocketAddr),
+    ListenFlag(String),
+    #[error(
+        "{PUBLIC_URL} is {0:?}, which is no address a browser shows. \
+         Fix: set {PUBLIC_URL}=https://meterbox.example.com or the like, several with commas between."
+    )]
+    PublicUrl(String),
     #[error("no place for the data folder: HOME is not set. Fix: set {DATA_DIR} to a folder of your own.")]
     NoHome,
     #[error("{path} cannot be read: {source}. Fix: write it as lines of NAME=value.")]
@@ -119,7 +134,17 @@ impl Settings {
         };
         let listen = match set(LISTEN) {
             None => SocketAddr::from(([127, 0, 0, 1], 3000)),
-            Some(value) => parse_listen(value)?,
+            Some(value) => parse_listen(value).ok_or_else(|| SettingsError::Address {
+                name: LISTEN,
+                value: value.to_owned(),
+            })?,
+        };
+        let public_urls = match set(PUBLIC_URL) {
+            None => Vec::new(),
+            Some(urls) => urls
+                .split(',')
+                .map(str::parse)
+                .collect::<Result<_, SettingsError>>()?,
         };
         let data_dir = match set(DATA_DIR) {
             Some(folder) => PathBuf::from(folder),
@@ -129,6 +154,7 @@ impl Settings {
             runtime_dir: set(RUNTIME_DIR).map_or_else(|| data_dir.join("runtime"), PathBuf::from),
             data_dir,
             listen,
+            public_urls,
             max_cost: money(MAX_COST, Usd::from_dollars(5))?,
             monthly_limit: money(MONTHLY_LIMIT, Usd::from_dollars(10))?,
             global_limit: money(GLOBAL_LIMIT, Usd::from_dollars(100))?,
@@ -140,22 +166,67 @@ impl Settings {
             config: Config::default(),
         })
     }
+
+    /// Where others could reach the service: directly, or through what stands in front of it under a public address.
+    pub(crate) fn open_to_others(&self) -> Option<String> {
+        let public = self.public_urls.first().map(|url| url.authority.clone());
+        let beyond_loopback = !self.listen.ip().is_loopback();
+        beyond_loopback.then(|| self.listen.to_string()).or(public)
+    }
+
+    /// Listens where `--listen` says.
+    pub(crate) fn listen_on(&mut self, flag: &str) -> Result<(), SettingsError> {
+        self.listen = parse_listen(flag).ok_or_else(|| SettingsError::ListenFlag(flag.to_owned()))?;
+        Ok(())
+    }
 }
 
-/// An address to listen on. Only loopback: there are no keys yet that could keep others out.
-pub(crate) fn parse_listen(value: &str) -> Result<SocketAddr, SettingsError> {
-    let wrong = || SettingsError::Address {
-        name: LISTEN,
-        value: value.to_owned(),
-    };
-    let address: SocketAddr = match value.parse() {
-        Ok(address) => address,
-        Err(_) => SocketAddr::from(([127, 0, 0, 1], value.parse::<u16>().map_err(|_| wrong())?)),
-    };
-    if !address.ip().is_loopback() {
-        return Err(SettingsError::NotLoopback(address));
+/// An address under which browsers reach the service: a scheme, a host, and perhaps a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublicUrl {
+    pub(crate) is_https: bool,
+    /// As a `Host` header has it.
+    pub(crate) authority: String,
+}
+
+impl PublicUrl {
+    pub(crate) fn is_origin(&self, origin: &str) -> bool {
+        let scheme = if self.is_https { "https://" } else { "http://" };
+        origin
+            .strip_prefix(scheme)
+            .is_some_and(|authority| authority.eq_ignore_ascii_case(&self.authority))
     }
-    Ok(address)
+}
+
+impl FromStr for PublicUrl {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        let wrong = || SettingsError::PublicUrl(text.to_owned());
+        let url: axum::http::Uri = text.trim().parse().map_err(|_| wrong())?;
+        let authority = url.authority().ok_or_else(wrong)?.as_str();
+        let is_https = match url.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(wrong()),
+        };
+        if url.path() != "/" || url.query().is_some() || authority.contains('@') {
+            return Err(wrong());
+        }
+        // A browser leaves out the port that goes without saying.
+        let usual_port = if is_https { ":443" } else { ":80" };
+        let authority = authority.strip_suffix(usual_port).unwrap_or(authority);
+        Ok(Self {
+            is_https,
+            authority: authority.to_owned(),
+        })
+    }
+}
+
+/// An address to listen on, or a port of this machine's own.
+fn parse_listen(value: &str) -> Option<SocketAddr> {
+    let on_loopback = || Some(SocketAddr::from(([127, 0, 0, 1], value.parse().ok()?)));
+    value.parse().ok().or_else(on_loopback)
 }
 
 fn default_data_dir(xdg_data_home: Option<&str>, home: Option<&str>) -> Result<PathBuf, SettingsError> {
@@ -214,8 +285,14 @@ mod tests {
             (MAX_COST, "five", "MAX_BUDGET_PER_ANALYSIS is \"five\""),
             (MONTHLY_LIMIT, "-1", "DEFAULT_BUDGET_LIMIT is \"-1\""),
             (LISTEN, "somewhere", "METERBOX_LISTEN is \"somewhere\""),
-            (LISTEN, "0.0.0.0:3000", "no API keys"),
             (LISTEN, "99999", "is no address"),
+            (PUBLIC_URL, "meterbox.example.com", "METERBOX_PUBLIC_URL is"),
+            (
+                PUBLIC_URL,
+                "https://a.example.com,ftp://b.example.com",
+                "\"ftp://",
+            ),
+            (PUBLIC_URL, "https://a.example.com/path", "no address a browser"),
         ] {
             let message = settings(&[("HOME", "/h"), (name, value)])
                 .unwrap_err()
@@ -228,7 +305,27 @@ mod tests {
 
     #[test]
     fn a_bare_port_listens_on_loopback() {
-        assert_eq!(parse_listen("8080").unwrap(), "127.0.0.1:8080".parse().unwrap());
-        assert_eq!(parse_listen("[::1]:80").unwrap(), "[::1]:80".parse().unwrap());
+        assert_eq!(parse_listen("8080"), Some("127.0.0.1:8080".parse().unwrap()));
+        assert_eq!(parse_listen("[::1]:80"), Some("[::1]:80".parse().unwrap()));
+        assert_eq!(parse_listen("localhost"), None);
+    }
+
+    #[test]
+    fn a_wrong_flag_is_blamed_itself() {
+        let mut settings = settings(&[("HOME", "/h"), (LISTEN, "127.0.0.1:4000")]).unwrap();
+        let message = settings.listen_on("somewhere").unwrap_err().to_string();
+        assert!(message.starts_with("--listen is \"somewhere\""), "{message}");
+        assert!(!message.contains(LISTEN), "{message}");
+        assert_eq!(settings.listen, "127.0.0.1:4000".parse().unwrap());
+    }
+
+    #[test]
+    fn public_addresses_are_as_browsers_write_them() {
+        let urls = "https://a.example.com:443, http://10.0.0.1:8080/";
+        let settings = settings(&[("HOME", "/h"), (PUBLIC_URL, urls)]).unwrap();
+        let authorities: Vec<&str> = settings.public_urls.iter().map(|url| &*url.authority).collect();
+        assert_eq!(authorities, ["a.example.com", "10.0.0.1:8080"]);
+        assert!(settings.public_urls[0].is_https && !settings.public_urls[1].is_https);
+        assert_eq!(settings.open_to_others().as_deref(), Some("a.example.com"));
     }
 }

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use meterbox_access::{Access, AccessError};
 use meterbox_analysis::{Analyst, Principal};
 use meterbox_budget_engine::{Budget, BudgetEngine, BudgetError, SqliteLedger, Window};
 use meterbox_core::{
@@ -26,9 +27,8 @@ use crate::settings::Settings;
 /// Everything `meterbox` needs to answer questions on this machine.
 #[derive(Debug)]
 pub(crate) struct Meterbox {
-    /// The same ledger that the analyst draws from.
-    pub(crate) ledger: BudgetEngine,
     pub(crate) analyst: Analyst,
+    pub(crate) budget: BudgetEngine,
     /// Who asks, where nobody logs in.
     pub(crate) local_user: Principal,
 }
@@ -52,6 +52,14 @@ pub(crate) enum StartError {
     Scope(#[from] InvalidScope),
     #[error("{0}. Fix: add it to your price book.")]
     Price(#[from] PriceError),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error(
+        "{0} is there for other machines, and there is no API key of an administrator to keep them out. \
+         Fix: make one with `meterbox keys create user/NAME --role admin`, or serve this machine alone: \
+         listen on 127.0.0.1 and set no METERBOX_PUBLIC_URL."
+    )]
+    NoAdminKey(String),
     #[error(
         "the data folder {folder} cannot be made: {source}. Fix: set METERBOX_DATA_DIR to a folder of your own."
     )]
@@ -93,7 +101,6 @@ impl Meterbox {
             source,
         })?;
         let budget = Self::open_budget(settings).await?;
-        let ledger = budget.clone();
         let catalog = Catalog::open(&folder.join("datasets"))?;
         let results = SqliteResults::open(folder.join("results.sqlite3"))?;
         let sandbox = LocalSandbox::builder(python)
@@ -101,7 +108,7 @@ impl Meterbox {
             .build()?;
         let analyst = Analyst::builder(
             Arc::new(sandbox),
-            budget,
+            budget.clone(),
             Arc::new(results),
             catalog,
             folder.join("artifacts"),
@@ -111,8 +118,8 @@ impl Meterbox {
         .global_scope(everybody()?)
         .build();
         Ok(Self {
-            ledger,
             analyst,
+            budget,
             local_user: Principal::user(local_user()?),
         })
     }
@@ -120,13 +127,26 @@ impl Meterbox {
     /// Raises the events of thresholds that were reached just now, for a process that ends here; a server on the same
     /// data folder tells the webhooks.
     pub(crate) async fn notice_thresholds(&self) {
-        let Some(mut watcher) = self.ledger.watcher() else {
+        let Some(mut watcher) = self.budget.watcher() else {
             return;
         };
         let scopes = self.local_user.scopes().into_iter().chain(everybody());
         if let Err(error) = watcher.look_at(scopes).await {
             tracing::warn!(%error, "thresholds were not looked at");
         }
+    }
+
+    /// Opens the keys and the audit log, and makes the data folder if there is none.
+    pub(crate) fn open_access(settings: &Settings) -> Result<Access, StartError> {
+        let folder = &settings.data_dir;
+        make_private(folder).map_err(|source| StartError::Folder {
+            folder: folder.clone(),
+            source,
+        })?;
+        Ok(Access::open(
+            folder.join("access.sqlite3"),
+            SystemClock::default(),
+        )?)
     }
 
     /// Opens the ledger for whoever needs nothing else, and makes the data folder if there is none.

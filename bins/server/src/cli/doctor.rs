@@ -2,6 +2,7 @@
 
 use std::{fs, process::ExitCode, time::Duration};
 
+use meterbox_access::{KeyRecord, KeyState, Role};
 use meterbox_core::{Clock, SystemClock, Timestamp};
 use meterbox_local_sandbox::{
     LocalSandbox,
@@ -22,6 +23,7 @@ pub(super) async fn doctor(settings: &Settings) -> ExitCode {
         visit.sandbox(runtime).await;
     }
     visit.ledger(settings).await;
+    visit.keys(settings).await;
     visit.settings(settings);
     visit.prices(settings);
     if visit.ills == 0 {
@@ -159,6 +161,35 @@ impl Visit {
                 "webhooks",
                 &format!("{}, told by `meterbox serve`", config.webhooks.len()),
             );
+        }
+    }
+
+    async fn keys(&mut self, settings: &Settings) {
+        let keys = match Meterbox::open_access(settings) {
+            Ok(access) => access.keys().await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let now = SystemClock::default().now();
+        let works = |key: &KeyRecord| key.state(now) == KeyState::Active;
+        let administers = |key: &KeyRecord| works(key) && key.role == Role::Admin;
+        match (keys, settings.open_to_others()) {
+            (Ok(keys), Some(address)) if !keys.iter().any(administers) => self.ill(
+                "API keys",
+                &format!(
+                    "{address} is there for other machines, and no key of an administrator keeps them out"
+                ),
+                "meterbox keys create user/NAME --role admin",
+            ),
+            (Ok(keys), None) if keys.is_empty() => self.well("API keys", "none; only this machine is served"),
+            (Ok(keys), _) => {
+                let working = keys.iter().filter(|key| works(key)).count();
+                self.well("API keys", &format!("{working} of {} work", keys.len()));
+            }
+            (Err(found), _) => self.ill(
+                "API keys",
+                &found,
+                "make access.sqlite3 in the data folder readable",
+            ),
         }
     }
 

@@ -5,11 +5,14 @@ mod budget;
 mod doctor;
 mod eval;
 mod exit;
+mod keys;
 mod prices;
+mod print;
 mod runtime;
 mod serve;
 mod steps;
 mod table;
+mod target;
 mod text;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -49,10 +52,14 @@ enum Command {
     },
     /// Budgets and the ledger: limits, balances, export, forecast, replay, reconciliation
     Budget(budget::BudgetArgs),
-    /// The kill switch: stop all spending, in every process that shares the data folder
+    /// The kill switch: stop all spending, in every process that shares the ledger
     StopAll(budget::StopArgs),
     /// Let spending go on after stop-all
     Resume(budget::ResumeArgs),
+    /// API keys: who may do what
+    Keys(keys::KeysArgs),
+    /// The audit log: who administered what
+    Audit(keys::AuditArgs),
     /// The price book: what models and computing cost, and since when
     Prices {
         #[command(subcommand)]
@@ -119,6 +126,8 @@ async fn dispatch(command: Option<Command>, settings: Settings) -> ExitCode {
         Command::Budget(args) => budget::budget(args, &settings).await,
         Command::StopAll(args) => budget::stop_all(args, &settings).await,
         Command::Resume(args) => budget::resume(args, &settings).await,
+        Command::Keys(args) => keys::keys(args, &settings).await,
+        Command::Audit(args) => keys::audit(args, &settings).await,
         Command::Prices { command } => prices::prices(command, &settings),
         Command::Eval(args) => eval::eval(args, &settings).await,
     }

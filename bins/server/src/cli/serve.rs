@@ -1,8 +1,9 @@
 //! `meterbox serve`: the page and the API, until Ctrl-C.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Args;
+use meterbox_access::Access;
 use meterbox_analysis::{Analyst, Principal};
 use meterbox_core::{Clock, SystemClock};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -10,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{exit, runtime, text};
 use crate::{
-    http::{self, AppState, Hosts},
-    settings::{self, Settings},
+    administration::{self, Local},
+    http::{self, AppState, Hosts, Parts},
+    settings::Settings,
     webhooks,
     wiring::{Meterbox, StartError},
 };
@@ -22,19 +24,21 @@ pub(super) struct ServeArgs {
     #[arg(long, num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
 
-    /// The address or port to listen on; loopback only [default: 127.0.0.1:3000]
+    /// The address or port to listen on; other machines are let in only with API keys [default: 127.0.0.1:3000]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
 }
 
 pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
-    if let Some(listen) = &args.listen {
-        match settings::parse_listen(listen) {
-            Ok(address) => settings.listen = address,
-            Err(error) => return exit::usage(&error.to_string()),
-        }
+    if let Some(Err(error)) = args.listen.as_deref().map(|flag| settings.listen_on(flag)) {
+        return exit::usage(&error.to_string());
     }
-    // The address first: whoever has it already should not cost an installation.
+    let access = match open_access(&settings).await {
+        Ok(access) => access,
+        Err(error @ StartError::NoAdminKey(_)) => return exit::usage(&error.to_string()),
+        Err(error) => return exit::refused_to_start(&error),
+    };
+    // The address before the rest: whoever has it already should not cost an installation.
     let listener = match TcpListener::bind(settings.listen).await {
         Ok(listener) => listener,
         Err(error) => {
@@ -50,17 +54,18 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
     };
     let address = listener.local_addr().unwrap_or(settings.listen);
     let shutdown = CancellationToken::new();
-    let state = AppState::new(
-        meterbox.analyst.clone(),
-        meterbox.local_user.clone(),
-        Hosts::loopback(address.port()),
-        shutdown.clone(),
-    );
+    let state = AppState::new(parts(&meterbox, access, address, &settings), shutdown.clone());
+    if !address.ip().is_loopback() && !settings.public_urls.iter().any(|url| url.is_https) {
+        text::note(
+            "Keys and answers go over the network unencrypted; put a proxy with TLS in front, and name it in METERBOX_PUBLIC_URL.",
+        );
+    }
     text::note(&format!("Meterbox is at http://{address} (Ctrl-C stops it)"));
     tokio::spawn(warm_up(meterbox.analyst.clone(), meterbox.local_user.clone()));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let tellers = webhooks::start(&meterbox.ledger, &settings.config.webhooks, &clock);
+    let tellers = webhooks::start(&meterbox.budget, &settings.config.webhooks, &clock);
 
+    tokio::spawn(state.follow_revocations());
     let stop = shutdown.clone();
     tokio::spawn(async move {
         stop_signal().await;
@@ -72,6 +77,34 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
     // What was not told yet waits in the ledger.
     tellers.iter().for_each(JoinHandle::abort);
     ExitCode::SUCCESS
+}
+
+/// The keys, and proof that they keep others out where others could come in.
+async fn open_access(settings: &Settings) -> Result<Access, StartError> {
+    let access = Meterbox::open_access(settings)?;
+    match settings.open_to_others() {
+        Some(address) if !access.has_admin().await? => Err(StartError::NoAdminKey(address)),
+        _ => Ok(access),
+    }
+}
+
+fn parts(meterbox: &Meterbox, access: Access, address: SocketAddr, settings: &Settings) -> Parts {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let budget = meterbox.budget.clone();
+    Parts {
+        analyst: meterbox.analyst.clone(),
+        local: Local::new(
+            budget,
+            access.clone(),
+            Arc::clone(&clock),
+            administration::at_the_machine(),
+        ),
+        access,
+        clock,
+        local_user: meterbox.local_user.clone(),
+        open_without_key: settings.open_to_others().is_none(),
+        hosts: Hosts::new(address, settings.public_urls.clone()),
+    }
 }
 
 async fn open(args: &ServeArgs, settings: &Settings) -> Result<Meterbox, StartError> {

@@ -30,8 +30,16 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 const ASSETS: &[Asset] = assets! {
     "index.html": "text/html; charset=utf-8",
+    "admin.html": "text/html; charset=utf-8",
+    "admin.css": "text/css; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
+    "admin.js": SCRIPT,
+    "admin-audit.js": SCRIPT,
+    "admin-budgets.js": SCRIPT,
+    "admin-form.js": SCRIPT,
+    "admin-keys.js": SCRIPT,
+    "admin-spending.js": SCRIPT,
     "answer.js": SCRIPT,
     "api.js": SCRIPT,
     "budget.js": SCRIPT,
@@ -44,6 +52,7 @@ const ASSETS: &[Asset] = assets! {
     "format.js": SCRIPT,
     "history.js": SCRIPT,
     "page.js": SCRIPT,
+    "session.js": SCRIPT,
     "steps.js": SCRIPT,
     "table.js": SCRIPT,
 };
@@ -52,9 +61,13 @@ pub(crate) async fn page(headers: HeaderMap) -> Response {
     reply("index.html", &headers)
 }
 
+pub(crate) async fn admin(headers: HeaderMap) -> Response {
+    reply("admin.html", &headers)
+}
+
 pub(crate) async fn asset(name: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response {
     match name {
-        Ok(Path(name)) if name != "index.html" => reply(&name, &headers),
+        Ok(Path(name)) if !name.ends_with(".html") => reply(&name, &headers),
         _ => unknown(),
     }
 }

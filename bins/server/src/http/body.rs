@@ -4,13 +4,13 @@ use std::{error::Error, time::Duration};
 
 use axum::{
     body::to_bytes,
-    extract::Request,
-    http::{HeaderMap, header},
+    extract::{Query, Request},
+    http::{HeaderMap, Uri, header},
 };
 use http_body_util::LengthLimitError;
 use meterbox_analysis::MAX_CODE_BYTES;
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
+use serde_json::value::RawValue;
 
 use super::Problem;
 
@@ -20,8 +20,19 @@ const TIME_TO_ARRIVE: Duration = Duration::from_secs(30);
 /// Parser messages may quote the request; a hostile request must not become a hostile message.
 const MAX_MESSAGE_CHARS: usize = 300;
 
-/// The body as `T`.
+/// Where it is written what a route takes.
+pub(crate) const SEE_DOCUMENT: &str = "GET /api/openapi.json says what this address takes.";
+
+/// The body, one JSON object, as `T`.
 pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    json_or_hint(request, SEE_DOCUMENT).await
+}
+
+/// The same, where somebody who sends something else is told this.
+pub(crate) async fn json_or_hint<T: DeserializeOwned>(
+    request: Request,
+    hint: &'static str,
+) -> Result<T, Problem> {
     if !is_json(request.headers()) {
         return Err(Problem::unsupported_media_type());
     }
@@ -41,17 +52,38 @@ pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Pro
         Ok(Err(_)) => return Err(Problem::malformed("The request's body broke off.")),
         Ok(Ok(bytes)) => bytes,
     };
-    serde_json::from_slice(&bytes).map_err(|error| {
-        let message: String = error.to_string().chars().take(MAX_MESSAGE_CHARS).collect();
-        match error.classify() {
-            Category::Data => Problem::bad_request(
-                "body",
-                format!("The request is JSON, but not as expected: {message}."),
-                "Send query or code, and if needed datasets and max_cost.",
-            ),
-            _ => Problem::malformed(format!("The JSON cannot be read: {message}.")),
-        }
+    // Whether it is JSON at all is told first: of a broken document no more can be said.
+    let document: &RawValue = serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::malformed(format!("The JSON cannot be read: {}.", shortened(&error))))?;
+    // serde would also take an array, member by member.
+    if !document.get().starts_with('{') {
+        return Err(not_as_expected("it is no object", hint));
+    }
+    serde_json::from_str(document.get()).map_err(|error| not_as_expected(&shortened(&error), hint))
+}
+
+/// The query of an address as `T`.
+pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    let read = Query::<T>::try_from_uri(uri);
+    read.map(|Query(query)| query).map_err(|rejection| {
+        let detail = format!(
+            "The address's query cannot be read: {}.",
+            shortened(&rejection.body_text())
+        );
+        Problem::bad_request("query", detail, SEE_DOCUMENT)
     })
+}
+
+fn not_as_expected(message: &str, hint: &str) -> Problem {
+    Problem::bad_request(
+        "body",
+        format!("The request is JSON, but not as expected: {message}."),
+        hint,
+    )
+}
+
+fn shortened(message: &(impl ToString + ?Sized)) -> String {
+    message.to_string().chars().take(MAX_MESSAGE_CHARS).collect()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -59,6 +91,17 @@ fn is_json(headers: &HeaderMap) -> bool {
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let media_type = value.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/json")
+    let mut parts = value.split(';').map(str::trim);
+    let is_json = parts
+        .next()
+        .is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"));
+    // JSON is UTF-8; a body that says it is in something else is not what was meant.
+    let is_utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            let value = value.trim().trim_matches('"');
+            value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8")
+        }
+        _ => true,
+    };
+    is_json && parts.all(is_utf8)
 }

@@ -7,30 +7,32 @@ use meterbox_core::{
 };
 use meterbox_datasets::Dataset;
 use meterbox_llm_codegen::Planner;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{AppState, Problem};
 
-#[derive(Debug, Serialize)]
-pub(crate) struct Datasets {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Datasets {
     datasets: Vec<DatasetView>,
 }
 
 /// A dataset as the page shows it before the first question.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct DatasetView {
     name: String,
     version: String,
     /// False until the first question typed this version of the data; the tables are unknown so far.
     typed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     as_of: Option<Date>,
     tables: Vec<TableProfile>,
     /// Questions that can be answered on this data.
     examples: Vec<String>,
 }
 
-pub(crate) async fn datasets(State(state): State<AppState>) -> Result<Json<Datasets>, Problem> {
+pub(super) async fn datasets(State(state): State<AppState>) -> Result<Json<Datasets>, Problem> {
     let datasets = state.all_datasets()?.iter().map(DatasetView::of).collect();
     Ok(Json(Datasets { datasets }))
 }

@@ -15,42 +15,52 @@ use futures_util::{Stream, stream};
 use meterbox_analysis::{Ask, Event as Happening};
 use meterbox_core::{AnalysisId, Usd};
 use meterbox_sandbox_client::OutputStream;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{AppState, Problem, body, live::News, problem::reply_of};
+use super::{AppState, Problem, body, caller::Caller, live::News, problem::reply_of};
 
+const HINT: &str = "Send query or code, and if needed datasets and max_cost.";
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a cancelled analysis may take to say what it cost when the service stops.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 const CONTENT_LOCATION: HeaderName = header::CONTENT_LOCATION;
 
 /// What is asked: exactly one of `query` and `code`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ExecuteRequest {
+pub(super) struct ExecuteRequest {
+    /// A question in plain language.
     query: Option<String>,
+    /// Or a Python program, to run as it is.
     code: Option<String>,
+    /// The name or version of the dataset; not needed where there is one.
     datasets: Option<Vec<String>>,
+    /// The most this may cost.
     max_cost: Option<Usd>,
 }
 
-pub(crate) async fn execute(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn execute(
+    State(state): State<AppState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
     let wants_events = accepts_events(request.headers());
-    let asked: ExecuteRequest = body::json(request).await?;
+    let asked: ExecuteRequest = body::json_or_hint(request, HINT).await?;
     let ask = asked.ask()?;
     let dataset = state.dataset(asked.datasets.as_deref())?;
     let running = state.analyst.start(meterbox_analysis::Request {
         ask,
         dataset,
-        principal: state.principal.clone(),
+        principal: caller.principal.clone(),
         max_cost: asked.max_cost,
         // The page draws the spec itself.
         chart_png: false,
     })?;
     let location = content_location(running.id());
-    let news = state.live.follow(running, state.shutdown.clone());
+    let news = state.live.follow(running, &caller, state.shutdown.clone());
     let response = if wants_events {
         let events = events(news, state);
         Sse::new(events)

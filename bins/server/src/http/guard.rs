@@ -1,6 +1,6 @@
 //! Who may talk to us, and what browsers may do with our replies.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     extract::{Request, State},
@@ -10,6 +10,7 @@ use axum::{
 };
 
 use super::{AppState, Problem};
+use crate::settings::PublicUrl;
 
 const HTTP_PORT: u16 = 80;
 
@@ -25,17 +26,23 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
 /// foreign page (DNS rebinding).
 #[derive(Debug, Clone)]
 pub(crate) struct Hosts {
-    port: u16,
-    configured: Vec<String>,
+    /// Where we listen; a request may name this address itself.
+    listen: SocketAddr,
+    configured: Vec<PublicUrl>,
 }
 
 impl Hosts {
-    /// `localhost` and the loopback addresses, with the port that is listened on.
-    pub(crate) fn loopback(port: u16) -> Self {
-        Self {
-            port,
-            configured: Vec::new(),
-        }
+    /// The address that is listened on, `localhost` and the loopback addresses with its port, and these.
+    pub(crate) fn new(listen: SocketAddr, configured: Vec<PublicUrl>) -> Self {
+        Self { listen, configured }
+    }
+
+    /// Does the browser reach us by TLS, which somebody in front of us speaks?
+    pub(super) fn is_secure(&self, headers: &HeaderMap) -> bool {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        self.configured
+            .iter()
+            .any(|url| url.is_https && host.is_some_and(|host| host.eq_ignore_ascii_case(&url.authority)))
     }
 
     fn knows(&self, authority: &str) -> bool {
@@ -48,7 +55,7 @@ impl Hosts {
         if self
             .configured
             .iter()
-            .any(|known| known.eq_ignore_ascii_case(authority.as_str()))
+            .any(|known| known.authority.eq_ignore_ascii_case(authority.as_str()))
         {
             return true;
         }
@@ -56,25 +63,43 @@ impl Hosts {
             None => Some(HTTP_PORT),
             Some(port) => port.as_str().parse().ok(),
         };
-        port == Some(self.port) && is_loopback(authority.host())
+        port == Some(self.listen.port()) && (is_loopback(authority.host()) || self.is_ours(authority.host()))
+    }
+
+    /// The address we listen on. Where we listen on all, any address is ours: a foreign page's trick needs a name.
+    fn is_ours(&self, host: &str) -> bool {
+        let listen = self.listen.ip();
+        address_of(host).is_some_and(|address| address == listen || listen.is_unspecified())
+            && !listen.is_loopback()
     }
 
     fn knows_origin(&self, origin: &str) -> bool {
+        if self.configured.iter().any(|url| url.is_origin(origin)) {
+            return true;
+        }
         let authority = origin.strip_prefix("http://");
         // An origin has no path; `http://localhost:3000/x` is not one.
-        authority.is_some_and(|authority| !authority.contains(['/', '?', '#']) && self.knows(authority))
+        authority.is_some_and(|authority| {
+            let is_configured = self
+                .configured
+                .iter()
+                .any(|url| url.authority.eq_ignore_ascii_case(authority));
+            !is_configured && !authority.contains(['/', '?', '#']) && self.knows(authority)
+        })
     }
 }
 
 fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || address_of(host).is_some_and(|address| address.is_loopback())
+}
+
+/// The address a host is written as, if it is no name.
+fn address_of(host: &str) -> Option<IpAddr> {
     let address = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost")
-        || address
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    address.parse().ok()
 }
 
 /// Lets in only requests whose `Host`, target and `Origin` are ours.
@@ -145,9 +170,40 @@ pub(crate) async fn secure_headers(request: Request, next: Next) -> Response {
 mod tests {
     use super::*;
 
+    fn loopback(port: u16) -> Hosts {
+        Hosts::new(SocketAddr::from(([127, 0, 0, 1], port)), Vec::new())
+    }
+
+    #[test]
+    fn beyond_loopback_the_address_listened_on_and_the_configured_names_are_known() {
+        let url = |text: &str| text.parse::<PublicUrl>().unwrap();
+        let one = Hosts::new("10.0.0.5:3000".parse().unwrap(), Vec::new());
+        assert!(one.knows("10.0.0.5:3000") && one.knows("localhost:3000"));
+        assert!(!one.knows("10.0.0.6:3000") && !one.knows("10.0.0.5:3001") && !one.knows("evil.test:3000"));
+        let all = Hosts::new(
+            "0.0.0.0:3000".parse().unwrap(),
+            vec![url("https://box.example.com")],
+        );
+        assert!(
+            all.knows("10.0.0.6:3000") && all.knows("[2001:db8::1]:3000") && all.knows("BOX.example.com")
+        );
+        assert!(!all.knows("evil.test:3000") && !all.knows("box.example.com:3000"));
+        assert!(all.knows_origin("https://box.example.com") && all.knows_origin("http://10.0.0.6:3000"));
+        for foreign in [
+            "http://box.example.com",
+            "https://box.example.com:8443",
+            "https://box.example.com/",
+            "https://10.0.0.6:3000",
+        ] {
+            assert!(!all.knows_origin(foreign), "{foreign}");
+        }
+        let of = |host: &'static str| HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+        assert!(all.is_secure(&of("box.example.com")) && !all.is_secure(&of("10.0.0.6:3000")));
+    }
+
     #[test]
     fn only_loopback_names_with_our_port_are_known() {
-        let hosts = Hosts::loopback(3000);
+        let hosts = loopback(3000);
         for known in [
             "localhost:3000",
             "LOCALHOST:3000",
@@ -178,12 +234,12 @@ mod tests {
         ] {
             assert!(!hosts.knows(foreign), "{foreign}");
         }
-        assert!(Hosts::loopback(80).knows("localhost"));
+        assert!(loopback(80).knows("localhost"));
     }
 
     #[test]
     fn an_origin_must_be_ours_exactly() {
-        let hosts = Hosts::loopback(3000);
+        let hosts = loopback(3000);
         assert!(hosts.knows_origin("http://localhost:3000"));
         for foreign in [
             "null",

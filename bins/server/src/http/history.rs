@@ -3,26 +3,25 @@
 use axum::{
     Json,
     body::Body,
-    extract::{
-        Path, Query, State,
-        rejection::{PathRejection, QueryRejection},
-    },
-    http::{HeaderValue, StatusCode, header},
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use meterbox_budget_engine::{BudgetErrorKind, BudgetStatus};
+use meterbox_access::Role;
+use meterbox_budget_engine::BudgetErrorKind;
 use meterbox_core::{
-    AnalysisId, Timestamp, Usd,
+    AnalysisId, Scope, Timestamp, Usd,
     contract::{AnalysisResult, FailureKind, Source, Status},
 };
 use meterbox_results_store::{PageRequest, ResultsError};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-use super::{AppState, Problem};
+use super::{AppState, Problem, body, caller::Caller};
+use crate::administration::{AdminError, Administration, wire::Standing};
 
 const DEFAULT_PAGE: usize = 20;
 const LARGEST_PAGE: usize = 100;
@@ -30,21 +29,63 @@ const PNG: &str = "image/png";
 /// A file an analysis left is never a page: no script, no frame, nothing loaded.
 const FILE_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
 
-pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Json<BudgetStatus>, Problem> {
-    state
-        .analyst
-        .budget_status(&state.principal)
-        .await
-        .map(Json)
-        .map_err(|error| match error.kind() {
-            BudgetErrorKind::NoBudget => Problem::not_found(error.to_string(), "Set DEFAULT_BUDGET_LIMIT."),
-            _ => Problem::unavailable(error.to_string(), "Make the data folder readable and writable."),
-        })
+/// The header by which a caller names another scope than their tightest.
+const SCOPE_HEADER: &str = "x-budget-scope-key";
+
+pub(super) async fn metrics(
+    State(state): State<AppState>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Json<Standing>, Problem> {
+    let missing = |scope: &str| {
+        Problem::not_found(
+            format!("There is no budget of {scope} to look at."),
+            "Set DEFAULT_BUDGET_LIMIT, or define one: meterbox budget set.",
+        )
+    };
+    let Some(scope) = named_scope(&headers)? else {
+        let tightest = state.analyst.budget_status(&caller.principal).await;
+        return match tightest {
+            Err(error) if error.kind() == BudgetErrorKind::NoBudget => {
+                Err(missing(&caller.principal.user.to_string()))
+            }
+            status => Ok(Json(status?.into())),
+        };
+    };
+    // Of other people's budgets nobody but an administrator learns even whether there are any.
+    let may_look = caller.role == Role::Admin || caller.principal.scopes().contains(&scope);
+    if !may_look {
+        return Err(missing(&scope.to_string()));
+    }
+    match state.administration(&caller).standing(&scope).await {
+        Err(AdminError::Budget(error)) if error.kind() == BudgetErrorKind::NoBudget => {
+            Err(missing(&scope.to_string()))
+        }
+        standing => Ok(Json(standing?)),
+    }
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct PageQuery {
+fn named_scope(headers: &HeaderMap) -> Result<Option<Scope>, Problem> {
+    let mut named = headers.get_all(SCOPE_HEADER).iter();
+    let Some(value) = named.next() else {
+        return Ok(None);
+    };
+    let scope = value.to_str().ok().and_then(|text| text.parse().ok());
+    match (scope, named.next()) {
+        (Some(scope), None) => Ok(Some(scope)),
+        _ => Err(Problem::bad_request(
+            SCOPE_HEADER,
+            "The header x-budget-scope-key names no scope.",
+            "Write one scope, its id percent-encoded, such as team/ops.",
+        )),
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct PageQuery {
+    /// Analyses before this one.
     before: Option<String>,
+    /// 1 to 100; 20 where left out.
     limit: Option<String>,
 }
 
@@ -75,20 +116,15 @@ impl PageQuery {
     }
 }
 
-pub(crate) async fn page(
+pub(super) async fn page(
     State(state): State<AppState>,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    caller: Caller,
+    uri: Uri,
 ) -> Result<Json<PageView>, Problem> {
-    let Query(query) = query.map_err(|_| {
-        Problem::bad_request(
-            "before",
-            "The address's query cannot be read.",
-            "Use ?before=ID&limit=20.",
-        )
-    })?;
+    let query: PageQuery = body::query(&uri)?;
     let page = state
         .analyst
-        .history(&state.principal, query.request()?)
+        .history(&caller.principal, query.request()?)
         .await
         .map_err(unreadable)?;
     let analyses = page.results.into_iter().map(Summary::from).collect();
@@ -100,8 +136,8 @@ pub(crate) async fn page(
     }))
 }
 
-#[derive(Debug, Serialize)]
-pub(crate) struct PageView {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PageView {
     /// Newest first.
     analyses: Vec<Summary>,
     /// Stored, but not to be read by this version.
@@ -111,7 +147,7 @@ pub(crate) struct PageView {
 }
 
 /// One line of the history.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Summary {
     id: AnalysisId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,22 +175,30 @@ impl From<AnalysisResult> for Summary {
     }
 }
 
-pub(crate) async fn one(
+pub(super) async fn one(
     State(state): State<AppState>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<AnalysisResult>, Problem> {
     let id = id.map(|Path(id)| id).unwrap_or_default();
-    find(&state, &id).await.map(Json)
+    find(&state, &caller, &id).await.map(Json)
+}
+
+/// What is being stopped.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Cancelled {
+    id: AnalysisId,
 }
 
 /// Stops an analysis under way; its result says what it used.
-pub(crate) async fn cancel(
+pub(super) async fn cancel(
     State(state): State<AppState>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id: Option<AnalysisId> = id.ok().and_then(|Path(id)| id.parse().ok());
-    match id.filter(|id| state.live.cancel(*id)) {
-        Some(id) => Ok((StatusCode::ACCEPTED, Json(json!({ "id": id }))).into_response()),
+    match id.filter(|id| state.live.cancel(*id, &caller.principal.user)) {
+        Some(id) => Ok((StatusCode::ACCEPTED, Json(Cancelled { id })).into_response()),
         None => Err(Problem::not_found(
             "No analysis of this id is under way.",
             "It may have ended; look at it.",
@@ -162,8 +206,9 @@ pub(crate) async fn cancel(
     }
 }
 
-pub(crate) async fn artifact(
+pub(super) async fn artifact(
     State(state): State<AppState>,
+    caller: Caller,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
     let missing = || {
@@ -173,7 +218,7 @@ pub(crate) async fn artifact(
         )
     };
     let Path((id, name)) = path.map_err(|_| missing())?;
-    let result = find(&state, &id).await?;
+    let result = find(&state, &caller, &id).await?;
     // Only names the supervisor itself gave are ever opened.
     let listed = result
         .artifacts
@@ -204,7 +249,7 @@ pub(crate) async fn artifact(
     Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
 }
 
-async fn find(state: &AppState, id: &str) -> Result<AnalysisResult, Problem> {
+async fn find(state: &AppState, caller: &Caller, id: &str) -> Result<AnalysisResult, Problem> {
     let missing = || {
         Problem::not_found(
             "There is no analysis of this id.",
@@ -214,7 +259,7 @@ async fn find(state: &AppState, id: &str) -> Result<AnalysisResult, Problem> {
     let id: AnalysisId = id.parse().map_err(|_| missing())?;
     state
         .analyst
-        .find(&state.principal, id)
+        .find(&caller.principal, id)
         .await
         .map_err(unreadable)?
         .ok_or_else(missing)

@@ -2,24 +2,35 @@
 
 mod assets;
 mod body;
+mod budgets;
+mod caller;
 mod catalog;
 mod execute;
 mod guard;
 mod health;
 mod history;
+mod keys;
 mod live;
+mod openapi;
 mod problem;
+mod refusals;
+mod routes;
+mod session;
 #[cfg(test)]
 mod tests;
 
-use axum::{
-    Router, middleware,
-    routing::{get, post},
-};
+use std::sync::Arc;
+
+use axum::{Router, middleware, routing::get};
+use meterbox_access::Access;
 use meterbox_analysis::{Analyst, Principal};
+use meterbox_core::Clock;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::administration::Local;
+use caller::Caller;
+pub(crate) use caller::Peer;
 pub(crate) use guard::Hosts;
 use live::LiveAnalyses;
 use problem::Problem;
@@ -28,47 +39,72 @@ use problem::Problem;
 #[derive(Debug, Clone)]
 pub(crate) struct AppState {
     analyst: Analyst,
+    access: Access,
+    /// Acts in the name of whoever sits at the machine; [`AppState::administration`] in that of a caller.
+    local: Local,
+    clock: Arc<dyn Clock>,
     /// Who asks, where nobody logs in.
-    principal: Principal,
+    local_user: Principal,
+    /// As long as there are no keys, is whoever reaches us let in?
+    open_without_key: bool,
     hosts: Hosts,
     /// Ends event streams when the service stops.
     shutdown: CancellationToken,
     live: LiveAnalyses,
 }
 
+/// What an [`AppState`] is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) analyst: Analyst,
+    pub(crate) access: Access,
+    /// The ledger and the keys of the data folder.
+    pub(crate) local: Local,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Who asks, where nobody logs in.
+    pub(crate) local_user: Principal,
+    /// Only this machine can reach us, so that as long as there are no keys nobody needs one.
+    pub(crate) open_without_key: bool,
+    /// The names we answer to.
+    pub(crate) hosts: Hosts,
+}
+
 impl AppState {
-    /// Serves this analyst to this principal, under these host names, until `shutdown`.
-    pub(crate) fn new(
-        analyst: Analyst,
-        principal: Principal,
-        hosts: Hosts,
-        shutdown: CancellationToken,
-    ) -> Self {
-        let live = LiveAnalyses::default();
+    /// Serves until `shutdown`.
+    pub(crate) fn new(parts: Parts, shutdown: CancellationToken) -> Self {
         Self {
-            analyst,
-            principal,
-            hosts,
+            analyst: parts.analyst,
+            access: parts.access,
+            local: parts.local,
+            clock: parts.clock,
+            local_user: parts.local_user,
+            open_without_key: parts.open_without_key,
+            hosts: parts.hosts,
             shutdown,
-            live,
+            live: LiveAnalyses::default(),
         }
+    }
+
+    /// Ends what keys asked that were revoked at the command line. Runs for ever.
+    pub(crate) fn follow_revocations(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.live.clone().follow_revocations(self.access.clone())
+    }
+
+    /// Administration in the name of this caller.
+    fn administration(&self, caller: &Caller) -> Local {
+        self.local.clone().for_remote(caller.actor.clone())
     }
 }
 
 /// All routes, guarded.
 pub(crate) fn router(state: AppState) -> Router {
-    Router::new()
+    let page = Router::new()
         .route("/", get(assets::page))
-        .route("/assets/{name}", get(assets::asset))
-        .route("/api/execute", post(execute::execute))
-        .route("/api/metrics", get(history::metrics))
-        .route("/api/datasets", get(catalog::datasets))
-        .route("/api/analyses", get(history::page))
-        .route("/api/analyses/{id}", get(history::one))
-        .route("/api/analyses/{id}/cancel", post(history::cancel))
-        .route("/api/analyses/{id}/artifacts/{name}", get(history::artifact))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+        .route("/admin", get(assets::admin))
+        .route("/assets/{name}", get(assets::asset));
+    let endpoints = routes::all().into_iter().map(|endpoint| endpoint.guarded(&state));
+    endpoints
+        .fold(page, |router, (path, handler)| router.route(path, handler))
         .fallback(async || Problem::not_found("There is nothing at this address.", "Start at /."))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn_with_state(

@@ -6,11 +6,13 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use meterbox_analysis::RequestError;
+use meterbox_access::Role;
 use meterbox_core::contract::{AnalysisResult, Failure, FailureKind, ShortBudget};
+use schemars::{Schema, json_schema};
 use serde::Serialize;
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"meterbox\"");
 /// For faults that may pass by themselves but say nothing about when.
 const USUAL_WAIT_SECONDS: f64 = 30.0;
 
@@ -124,8 +126,45 @@ impl Problem {
         )
     }
 
+    /// Nobody knows who calls.
+    pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
+        let hint =
+            "Send `Authorization: Bearer mbx_…`, or sign in on the page. `meterbox keys create` makes a key.";
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "A key is needed",
+            detail,
+            hint,
+        )
+    }
+
+    /// The caller is known and may not do this, whatever it is about.
+    pub(crate) fn needs_role(needed: Role, has: Role) -> Self {
+        let detail = format!("This needs the role {needed}; the key has the role {has}.");
+        let hint = "Use a key with that role, or ask an administrator.";
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "role",
+            "The key's role is not enough",
+            detail,
+            hint,
+        )
+    }
+
+    /// It does not fit what is so.
+    pub(crate) fn conflict(detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "conflict",
+            "This cannot be done as things are",
+            detail,
+            hint,
+        )
+    }
+
     pub(crate) fn unsupported_media_type() -> Self {
-        let detail = "The request's body is not marked as JSON.";
+        let detail = "The request's body is not marked as JSON in UTF-8.";
         let hint = "Send it with the header `content-type: application/json`.";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         Self::new(
@@ -225,21 +264,25 @@ impl Problem {
     }
 }
 
-impl From<RequestError> for Problem {
-    fn from(error: RequestError) -> Self {
-        let detail = format!("{}.", sentence(&error.to_string()));
-        match error {
-            RequestError::EmptyQuestion | RequestError::LongQuestion { .. } => {
-                Self::bad_request("query", detail, "Ask one question in a sentence or a few words.")
-            }
-            RequestError::LongCode { .. } => Self::too_large(detail),
-            RequestError::EmptyCode | RequestError::BinaryCode => {
-                Self::bad_request("code", detail, "Send the source of a Python program.")
-            }
-            RequestError::ShuttingDown => Self::unavailable(detail, "Ask again once Meterbox is back."),
-            _ => Self::bad_request("query", detail, "Change the request and send it again."),
-        }
-    }
+/// The schema of a problem document.
+pub(crate) fn schema() -> serde_json::Value {
+    let schema: Schema = json_schema!({
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "hint"],
+        "properties": {
+            "type": { "type": "string", "description": "Stable; /problems/ and a word" },
+            "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "detail": { "type": "string" },
+            "hint": { "type": "string", "description": "What to do" },
+            "field": { "type": "string", "description": "The member of the request at fault" },
+            "retry_after": { "type": "number", "description": "Seconds" },
+            "suggestions": { "type": "array", "items": { "type": "string" } },
+            "not_understood": { "type": "array", "items": { "type": "string" } },
+            "analysis": { "description": "The analysis as far as it came, where there is one" },
+        },
+    });
+    schema.to_value()
 }
 
 impl IntoResponse for Problem {
@@ -250,6 +293,9 @@ impl IntoResponse for Problem {
             self.0.status,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
         );
+        if self.0.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+        }
         if let Some(seconds) = self.0.retry_after.filter(|_| waits) {
             // Whole seconds, rounded up, so that nobody comes too early.
             let seconds = HeaderValue::from(seconds.ceil().max(1.0) as u64);
@@ -334,14 +380,6 @@ fn name_of(kind: FailureKind) -> String {
         .and_then(serde_json::Value::as_str)
         .unwrap_or("failure");
     name.replace('_', "-")
-}
-
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default()
 }
 
 fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,15 +1,16 @@
 //! The ledger on standard output, page by page.
 
 use std::{
-    io::{self, BufWriter},
+    io::{self, Write},
     process::ExitCode,
 };
 
 use clap::Args;
-use meterbox_budget_engine::{BudgetEngine, ExportFormat, RowWriter, TimeRange};
+use meterbox_budget_engine::ExportFormat;
 use meterbox_core::Timestamp;
 
 use super::{Done, Printer, parse_moment};
+use crate::administration::{Administration, wire::RangeQuery};
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
@@ -26,23 +27,21 @@ pub(super) struct ExportArgs {
     until: Option<Timestamp>,
 }
 
-pub(super) async fn export(args: ExportArgs, engine: &BudgetEngine, out: Printer) -> Done {
+pub(super) async fn export(args: ExportArgs, target: &dyn Administration, out: Printer) -> Done {
     let default = if out.json {
         ExportFormat::JsonLines
     } else {
         ExportFormat::Csv
     };
-    let range = TimeRange {
+    let range = RangeQuery {
         since: args.since,
         until: args.until,
     };
-    let mut writer = RowWriter::new(args.format.unwrap_or(default), BufWriter::new(io::stdout()))?;
-    let mut export = engine.export(range);
-    while let Some(rows) = export.next_page().await? {
-        for row in &rows {
-            writer.write(row)?;
-        }
+    let mut export = target.export(args.format.unwrap_or(default), range).await?;
+    let mut stdout = io::stdout();
+    while let Some(piece) = export.next().await? {
+        stdout.write_all(&piece)?;
     }
-    writer.finish()?;
+    stdout.flush()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,11 +3,16 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
-use meterbox_budget_engine::{BudgetEngine, Forecast, ForecastOptions};
 use meterbox_core::{Scope, Usd};
 
 use super::{Done, Printer, parse_duration, show};
-use crate::cli::text;
+use crate::{
+    administration::{
+        Administration,
+        wire::{ForecastQuery, ForecastView},
+    },
+    cli::text,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct ForecastArgs {
@@ -39,17 +44,17 @@ pub(super) struct ForecastArgs {
     spike_minimum: Option<Usd>,
 }
 
-pub(super) async fn forecast(args: ForecastArgs, engine: &BudgetEngine, out: Printer) -> Done {
-    let default = ForecastOptions::default();
-    let options = ForecastOptions {
-        last: args.last.unwrap_or(default.last),
-        horizon: args.horizon,
-        spike_window: args.spike_window.unwrap_or(default.spike_window),
-        spike_baseline: args.spike_baseline.unwrap_or(default.spike_baseline),
-        spike_factor: args.spike_factor.unwrap_or(default.spike_factor),
-        spike_minimum: args.spike_minimum.unwrap_or(default.spike_minimum),
+pub(super) async fn forecast(args: ForecastArgs, target: &dyn Administration, out: Printer) -> Done {
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+    let query = ForecastQuery {
+        last: seconds(args.last),
+        horizon: seconds(args.horizon),
+        spike_window: seconds(args.spike_window),
+        spike_baseline: seconds(args.spike_baseline),
+        spike_factor: args.spike_factor,
+        spike_minimum: args.spike_minimum,
     };
-    let forecast = engine.forecast(&args.scope, options).await?;
+    let forecast = target.forecast(&args.scope, query).await?;
     out.print(&forecast, || in_words(&forecast))?;
     let spike = &forecast.spike;
     if spike.is_spike {
@@ -61,7 +66,7 @@ pub(super) async fn forecast(args: ForecastArgs, engine: &BudgetEngine, out: Pri
     Ok(ExitCode::SUCCESS)
 }
 
-fn in_words(forecast: &Forecast) -> String {
+fn in_words(forecast: &ForecastView) -> String {
     let mut lines = vec![
         show::in_words(&forecast.status),
         format!(

@@ -1,4 +1,4 @@
-//! `meterbox budget`, `stop-all` and `resume`: the ledger of the data folder, read and changed.
+//! `meterbox budget`, `stop-all` and `resume`: a ledger read and changed, at the data folder or at a server.
 
 mod change;
 mod e2b;
@@ -7,27 +7,30 @@ mod export;
 mod forecast;
 mod reconcile;
 mod replay;
+mod report;
 mod rerate;
 mod show;
 mod usage;
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
-use meterbox_budget_engine::{BudgetEngine, BudgetError};
 use meterbox_core::{Scope, Timestamp, Usd};
-use serde::Serialize;
 
-use super::{exit, text};
-use crate::{
-    settings::Settings,
-    wiring::{Meterbox, StartError},
+use super::{
+    print::{Done, Failed, Printer, ended},
+    target::TargetArgs,
+    text,
 };
+use crate::{administration::wire::StopView, settings::Settings};
 
 #[derive(Debug, Args)]
 pub(super) struct BudgetArgs {
     #[command(subcommand)]
     command: BudgetCommand,
+
+    #[command(flatten)]
+    target: TargetArgs,
 
     /// Print JSON on standard output
     #[arg(long, global = true)]
@@ -51,6 +54,8 @@ enum BudgetCommand {
     Events(events::EventsArgs),
     /// How fast money goes, when the limit will be reached, and whether spending just became faster
     Forecast(forecast::ForecastArgs),
+    /// Who spent how much, and what for
+    Report(report::ReportArgs),
     /// Would this amount be admitted in the budgets of these scopes? Nothing is set aside
     Check {
         /// Such as user/ana org/acme
@@ -81,6 +86,9 @@ pub(super) struct StopArgs {
     /// Why, in a few words; whoever is refused reads it
     reason: String,
 
+    #[command(flatten)]
+    target: TargetArgs,
+
     /// Print JSON on standard output
     #[arg(long)]
     json: bool,
@@ -88,129 +96,66 @@ pub(super) struct StopArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ResumeArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+
     /// Print JSON on standard output
     #[arg(long)]
     json: bool,
 }
 
-/// Why a command ended without doing its work.
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error(transparent)]
-    Budget(#[from] BudgetError),
-    /// The call, or a file it names, is wrong.
-    #[error("{0}")]
-    Usage(String),
-    #[error("the output cannot be written: {0}")]
-    Output(#[from] io::Error),
-}
-
-type Done = Result<ExitCode, Failed>;
-
-/// What a command says, in words or as JSON.
-#[derive(Debug, Clone, Copy)]
-struct Printer {
-    json: bool,
-}
-
 pub(super) async fn budget(args: BudgetArgs, settings: &Settings) -> ExitCode {
     let out = Printer { json: args.json };
-    ended(run(args.command, out, settings).await)
+    ended(run(args.command, &args.target, out, settings).await)
 }
 
 pub(super) async fn stop_all(args: StopArgs, settings: &Settings) -> ExitCode {
     let out = Printer { json: args.json };
-    ended(change::stop_all(&args.reason, out, settings).await)
+    ended(change::stop_all(args.reason, &args.target, out, settings).await)
 }
 
 pub(super) async fn resume(args: ResumeArgs, settings: &Settings) -> ExitCode {
-    ended(change::resume(Printer { json: args.json }, settings).await)
+    let out = Printer { json: args.json };
+    ended(change::resume(&args.target, out, settings).await)
 }
 
-async fn run(command: BudgetCommand, out: Printer, settings: &Settings) -> Done {
-    let open = || Meterbox::open_ledger(settings);
+async fn run(command: BudgetCommand, target: &TargetArgs, out: Printer, settings: &Settings) -> Done {
+    let open = || target.open(settings);
+    let folder = || target.folder(settings);
     match command {
-        BudgetCommand::List => show::list(&open().await?, out).await,
-        BudgetCommand::Status { scope } => show::status(&open().await?, &scope, out).await,
-        BudgetCommand::Verify => show::verify(&open().await?, out).await,
-        BudgetCommand::Export(args) => export::export(args, &open().await?, out).await,
-        BudgetCommand::Events(args) => events::events(args, &open().await?, out).await,
-        BudgetCommand::Forecast(args) => forecast::forecast(args, &open().await?, out).await,
-        BudgetCommand::Check { scopes, amount } => change::check(&open().await?, scopes, amount, out).await,
-        BudgetCommand::Replay(args) => replay::replay(args, &open().await?, out).await,
-        BudgetCommand::Reconcile(args) => {
-            reconcile::reconcile(args, &open().await?, &settings.config.prices, out).await
-        }
+        BudgetCommand::List => show::list(&*open().await?, out).await,
+        BudgetCommand::Status { scope } => show::status(&*open().await?, &scope, out).await,
+        BudgetCommand::Verify => show::verify(&*open().await?, out).await,
+        BudgetCommand::Export(args) => export::export(args, &*open().await?, out).await,
+        BudgetCommand::Forecast(args) => forecast::forecast(args, &*open().await?, out).await,
+        BudgetCommand::Report(args) => report::report(args, &*open().await?, out).await,
+        BudgetCommand::Check { scopes, amount } => change::check(&*open().await?, scopes, amount, out).await,
+        BudgetCommand::Replay(args) => replay::replay(args, folder().await?.engine(), out).await,
+        BudgetCommand::Events(args) => events::events(args, folder().await?.engine(), out).await,
         BudgetCommand::Rerate(args) => {
-            rerate::rerate(args, &open().await?, &settings.config.prices, out).await
+            rerate::rerate(args, folder().await?.engine(), &settings.config.prices, out).await
         }
-        BudgetCommand::Set(args) => change::set(args, &open().await?, out).await,
-        BudgetCommand::Remove { scope } => change::remove(&open().await?, &scope, out).await,
-        BudgetCommand::TopUp(args) => change::top_up(args, &open().await?, out).await,
-    }
-}
-
-fn ended(done: Done) -> ExitCode {
-    match done {
-        Ok(code) => code,
-        Err(Failed::Start(error)) => exit::refused_to_start(&error),
-        Err(Failed::Usage(message)) => exit::usage(&message),
-        // Whoever read it has seen enough (`| head`).
-        Err(Failed::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(Failed::Output(error)) => {
-            text::complain(&format!("the output cannot be written: {error}"));
-            ExitCode::FAILURE
+        BudgetCommand::Reconcile(args) => {
+            reconcile::reconcile(args, &folder().await?, &settings.config.prices, out).await
         }
-        Err(Failed::Budget(error)) => of_budget(&error),
-    }
-}
-
-fn of_budget(error: &BudgetError) -> ExitCode {
-    text::complain(&error.to_string());
-    match error {
-        BudgetError::NoBudget { scopes } => {
-            let scope = scopes.first().map(ToString::to_string).unwrap_or_default();
-            text::note(&format!("Define one: meterbox budget set {scope} 10"));
-            exit::code_of_usage()
-        }
-        BudgetError::Invalid(_) => exit::code_of_usage(),
-        BudgetError::Refused { .. } => ExitCode::from(exit::REFUSED),
-        BudgetError::Stopped(_) => {
-            text::note("`meterbox resume` lets spending go on.");
-            ExitCode::from(exit::REFUSED)
-        }
-        BudgetError::Store(_) => ExitCode::from(exit::NO_SANDBOX),
-        _ => ExitCode::from(exit::FAILED),
-    }
-}
-
-impl Printer {
-    /// The JSON of this, or else these words.
-    fn print<T: Serialize>(self, value: &T, words: impl FnOnce() -> String) -> Result<(), Failed> {
-        if !self.json {
-            text::say(&words());
-            return Ok(());
-        }
-        let json = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
-        Ok(text::print_json(&json)?)
+        BudgetCommand::Set(args) => change::set(args, &*open().await?, out).await,
+        BudgetCommand::Remove { scope } => change::remove(&*open().await?, &scope, out).await,
+        BudgetCommand::TopUp(args) => change::top_up(args, &*open().await?, out).await,
     }
 }
 
 /// Says in words that all is stopped, where it is.
-async fn note_a_stop(engine: &BudgetEngine) -> Result<(), Failed> {
-    if let Some(stop) = engine.stopped().await? {
+fn note_a_stop(stop: Option<&StopView>) {
+    if let Some(stop) = stop {
         text::note(&format!(
             "All spending is stopped since {}: {}",
             stop.since, stop.reason
         ));
     }
-    Ok(())
 }
 
 /// Reads 90s, 15m, 24h or 7d.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || "write a time like 90s, 15m, 24h or 7d".to_owned();
     let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
     let seconds: u64 = match &text[digits.len()..] {

@@ -9,12 +9,15 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use meterbox_analysis::ComputePrice;
-use meterbox_budget_engine::{BudgetEngine, Reconciliation, UsageRecord};
+use meterbox_budget_engine::{Reconciliation, UsageRecord};
 use meterbox_core::{Clock, SystemClock};
 use meterbox_price_book::PriceBook;
 
 use super::{Done, Failed, Printer, e2b, usage};
-use crate::cli::{table, text};
+use crate::{
+    administration::Local,
+    cli::{table, text},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct ReconcileArgs {
@@ -40,12 +43,7 @@ enum Format {
     E2b,
 }
 
-pub(super) async fn reconcile(
-    args: ReconcileArgs,
-    engine: &BudgetEngine,
-    prices: &PriceBook,
-    out: Printer,
-) -> Done {
+pub(super) async fn reconcile(args: ReconcileArgs, folder: &Local, prices: &PriceBook, out: Printer) -> Done {
     let name = args.file.display().to_string();
     let Some(format) = args.format.or_else(|| by_name(&args.file)) else {
         return Err(Failed::Usage(format!(
@@ -54,7 +52,7 @@ pub(super) async fn reconcile(
     };
     let records =
         read(&args.file, format, prices).map_err(|error| Failed::Usage(format!("{name}, {error}")))?;
-    let report = engine.reconcile(records, args.dry_run).await?;
+    let report = folder.reconcile(&name, records, args.dry_run).await?;
     out.print(&report, || in_words(&report, args.dry_run))?;
     Ok(ExitCode::SUCCESS)
 }

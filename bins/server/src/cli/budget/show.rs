@@ -2,66 +2,55 @@
 
 use std::process::ExitCode;
 
-use meterbox_budget_engine::{Budget, BudgetEngine, BudgetState, BudgetStatus};
 use meterbox_core::Scope;
-use serde::Serialize;
 
 use super::{Done, Printer, note_a_stop};
-use crate::cli::{exit, table, text};
+use crate::{
+    administration::{
+        Administration,
+        wire::{BudgetView, Standing},
+    },
+    cli::{exit, table, text},
+};
 
-/// A budget, and where it stands if it is not a wildcard's.
-#[derive(Debug, Serialize)]
-struct Listed {
-    #[serde(flatten)]
-    budget: Budget,
-    status: Option<BudgetStatus>,
-}
-
-pub(super) async fn list(engine: &BudgetEngine, out: Printer) -> Done {
-    let mut budgets = Vec::new();
-    for budget in engine.budgets().await? {
-        let status = if budget.scope.is_wildcard() {
-            None
-        } else {
-            Some(engine.status(&budget.scope).await?)
-        };
-        budgets.push(Listed { budget, status });
-    }
-    out.print(&budgets, || listed(&budgets))?;
-    note_a_stop(engine).await?;
+pub(super) async fn list(target: &dyn Administration, out: Printer) -> Done {
+    let all = target.budgets().await?;
+    out.print(&all.budgets, || listed(&all.budgets))?;
+    note_a_stop(all.stopped.as_ref());
     Ok(ExitCode::SUCCESS)
 }
 
-fn listed(budgets: &[Listed]) -> String {
-    let rows = budgets.iter().map(|Listed { budget, status }| {
-        let of = |part: fn(&BudgetStatus) -> String| status.as_ref().map_or_else(|| "–".to_owned(), part);
+fn listed(budgets: &[BudgetView]) -> String {
+    let rows = budgets.iter().map(|budget| {
+        let status = budget.status.as_ref();
+        let of = |part: fn(&Standing) -> String| status.map_or_else(|| "–".to_owned(), part);
         vec![
             budget.scope.to_string(),
-            budget.window.to_string(),
+            budget.window.clone(),
             of(|status| status.spent.to_string()),
             of(|status| status.held.to_string()),
             of(|status| status.remaining.to_string()),
-            status
-                .as_ref()
-                .map_or(budget.limit, |status| status.limit)
-                .to_string(),
-            of(|status| word(status.state).to_owned()),
+            status.map_or(budget.limit, |status| status.limit).to_string(),
+            of(|status| status.state.as_str().to_owned()),
         ]
     });
     let header = ["Scope", "Window", "Spent", "Held", "Left", "Limit", "State"];
     table::grid(&header, &["Spent", "Held", "Left", "Limit"], rows)
 }
 
-pub(super) async fn status(engine: &BudgetEngine, scope: &Scope, out: Printer) -> Done {
-    let status = engine.status(scope).await?;
+pub(super) async fn status(target: &dyn Administration, scope: &Scope, out: Printer) -> Done {
+    let status = target.standing(scope).await?;
     out.print(&status, || in_words(&status))?;
-    note_a_stop(engine).await?;
+    // Only an administrator of a server is told; anybody may ask where their own budget stands.
+    if let Ok(all) = target.budgets().await {
+        note_a_stop(all.stopped.as_ref());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn in_words(status: &BudgetStatus) -> String {
+pub(super) fn in_words(status: &Standing) -> String {
     let mut lines = vec![
-        format!("{}: {}", status.scope, word(status.state)),
+        format!("{}: {}", status.scope, status.state.as_str()),
         format!("Spent     {} of {}", status.spent, status.limit),
         format!("Held      {}", status.held),
         format!("Left      {}", status.remaining),
@@ -81,24 +70,15 @@ pub(super) fn in_words(status: &BudgetStatus) -> String {
     lines.join("\n")
 }
 
-const fn word(state: BudgetState) -> &'static str {
-    match state {
-        BudgetState::Active => "active",
-        BudgetState::Warned => "warned",
-        BudgetState::Degraded => "degraded",
-        BudgetState::Stopped => "stopped",
-        _ => "unknown",
-    }
-}
-
-pub(super) async fn verify(engine: &BudgetEngine, out: Printer) -> Done {
-    let report = engine.verify().await?;
+pub(super) async fn verify(target: &dyn Administration, out: Printer) -> Done {
+    let report = target.verify().await?;
+    let is_clean = report.problems.is_empty();
     out.print(&report, || {
         let sizes = format!(
             "{} entries, {} holds ({} open), {} balances",
             report.entries, report.holds, report.open_holds, report.balances
         );
-        if report.is_clean() {
+        if is_clean {
             return format!("Every balance is the sum of its entries: {sizes}.");
         }
         format!(
@@ -106,7 +86,7 @@ pub(super) async fn verify(engine: &BudgetEngine, out: Printer) -> Done {
             report.problems.join("\n")
         )
     })?;
-    if report.is_clean() {
+    if is_clean {
         return Ok(ExitCode::SUCCESS);
     }
     text::note("Keep a copy of ledger.sqlite3, and move it away to begin a new one.");

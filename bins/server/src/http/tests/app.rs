@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderMap, Request, StatusCode, header, request::Builder},
 };
 use http_body_util::BodyExt;
+use meterbox_access::{Access, Actor, KeyGrant, KeyRecord, Role};
 use meterbox_analysis::{Analyst, Principal};
 use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
 use meterbox_core::{
@@ -23,7 +24,10 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::http::{AppState, Hosts, router};
+use crate::{
+    administration::Local,
+    http::{AppState, Hosts, Parts, router},
+};
 
 pub(super) const HOST: &str = "localhost:3000";
 pub(super) const ANSWER: &str = r#"{
@@ -41,6 +45,8 @@ pub(super) struct App {
     pub(super) sandbox: FakeSandbox,
     pub(super) clock: ManualClock,
     pub(super) budget: BudgetEngine,
+    pub(super) access: Access,
+    pub(super) state: AppState,
     pub(super) shutdown: CancellationToken,
     folder: TempDir,
 }
@@ -85,16 +91,65 @@ impl App {
         .clock(Arc::new(clock.clone()))
         .build();
         let shutdown = CancellationToken::new();
-        let principal = Principal::user("user/local".parse().unwrap());
-        let state = AppState::new(analyst, principal, Hosts::loopback(3000), shutdown.clone());
+        let access = Access::open(folder.path().join("access.sqlite3"), clock.clone()).unwrap();
+        let parts = Parts {
+            analyst,
+            local: Local::new(
+                budget.clone(),
+                access.clone(),
+                Arc::new(clock.clone()),
+                operator(),
+            ),
+            access: access.clone(),
+            clock: Arc::new(clock.clone()),
+            local_user: Principal::user("user/local".parse().unwrap()),
+            open_without_key: true,
+            hosts: Hosts::new("127.0.0.1:3000".parse().unwrap(), Vec::new()),
+        };
+        let state = AppState::new(parts, shutdown.clone());
         Self {
-            router: router(state),
+            router: router(state.clone()),
+            state,
             sandbox,
             clock,
             budget,
+            access,
             shutdown,
             folder,
         }
+    }
+
+    /// Makes a key of this role; the first scope is the user.
+    pub(super) async fn key(&self, role: Role, scopes: &[&str]) -> (String, KeyRecord) {
+        let scopes = scopes.iter().map(|scope| scope.parse().unwrap());
+        let created = self
+            .access
+            .create_key(&operator(), KeyGrant::new(format!("a {role}"), role, scopes))
+            .await
+            .unwrap();
+        (created.key.reveal(), created.record)
+    }
+
+    /// Sends JSON, or nothing, with this key, or none.
+    pub(super) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Reply {
+        let mut request = request(method, path);
+        if let Some(key) = key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        let body = match body {
+            None => Body::empty(),
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                body.to_string().into()
+            }
+        };
+        self.send(request.body(body).unwrap()).await
     }
 
     /// Sends a request as it is.
@@ -186,6 +241,10 @@ impl Reply {
             })
             .collect()
     }
+}
+
+fn operator() -> Actor {
+    Actor::new("uid 1000", "command line")
 }
 
 pub(super) fn request(method: &str, path: &str) -> Builder {

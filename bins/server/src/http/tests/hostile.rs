@@ -5,6 +5,9 @@ use axum::{
     http::{Request, StatusCode, header},
 };
 
+use meterbox_access::Role;
+use serde_json::Value;
+
 use super::app::{App, HOST, execute, request};
 
 #[tokio::test]
@@ -33,6 +36,28 @@ async fn no_request_is_answered_with_an_error_of_ours() {
         "/api/analyses/00000000-0000-0000-0000-000000000000",
         "/api/analyses/x/artifacts/%ff",
         "/api/datasets/",
+        "/api/budget/%ff",
+        "/api/budget/user",
+        "/api/budget/user%2Fa%00b",
+        "/api/budget/%2e%2e%2fetc",
+        "/api/budget/user%2F*/forecast",
+        "/api/budget/user%2Fana/forecast?last=0",
+        "/api/budget/user%2Fana/forecast?last=-1&horizon=99999999999999999999",
+        "/api/budget/user%2Fana/forecast?horizon=18446744073709551615",
+        "/api/budget/user%2Fana/forecast?spike_minimum=-1",
+        "/api/budget/user%2Fana/top-ups",
+        "/api/spending?since=yesterday",
+        "/api/spending?since=2026-01-01T00:00:00Z&until=0001-01-01T00:00:00Z",
+        "/api/ledger/export.csv?since=%ff",
+        "/api/keys/..",
+        "/api/keys/%ff/rotate",
+        "/api/keys/000000000000",
+        "/api/audit?before=-1",
+        "/api/audit?limit=0",
+        "/api/audit?limit=99999999999999999999",
+        "/api/audit?before=18446744073709551615",
+        "/api/stop/x",
+        "/api/session?x=1",
         "/healthz",
         &long,
     ];
@@ -101,6 +126,258 @@ async fn no_body_is_answered_with_an_error_of_ours() {
         let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
         let reply = app.execute(body).await;
         assert!(reply.status.as_u16() < 500, "{shown}: {}", reply.text);
+    }
+}
+
+/// Scopes and amounts that make no sense, on every route that takes one.
+#[tokio::test]
+async fn hostile_scopes_and_amounts_are_refused_in_words() {
+    let app = App::new().await;
+    let (admin, _) = app.key(Role::Admin, &["user/ana"]).await;
+    let long = format!(r#""user/{}""#, "x".repeat(300));
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let scopes = [
+        "\"\"",
+        "\"user\"",
+        "\"user/\"",
+        "\"/ana\"",
+        "\"User/ana\"",
+        "\"user/a/b\"",
+        "\"user/a\\u0000b\"",
+        "\"user/%ff\"",
+        "\"user/a%0ab\"",
+        "\"../../etc/passwd\"",
+        "null",
+        "7",
+        "[]",
+        "{}",
+        &long,
+        &deep,
+    ];
+    let amounts = [
+        "-1",
+        "-0.0000001",
+        "1e400",
+        "NaN",
+        "\"NaN\"",
+        "\"Infinity\"",
+        "0.0000000001",
+        "9999999999999",
+        "null",
+        "\"\"",
+        "\"1,5\"",
+        "\"$-1\"",
+        "true",
+        "[1]",
+        "{}",
+        &deep,
+    ];
+    let mut requests: Vec<(&str, &str, String)> = Vec::new();
+    for scope in scopes {
+        requests.push((
+            "PUT",
+            "/api/budget",
+            format!(r#"{{"scope": {scope}, "limit": 1}}"#),
+        ));
+        requests.push((
+            "POST",
+            "/api/budget/check",
+            format!(r#"{{"scopes": [{scope}], "amount": 1}}"#),
+        ));
+        requests.push((
+            "POST",
+            "/api/keys",
+            format!(r#"{{"name": "a", "role": "viewer", "scopes": [{scope}]}}"#),
+        ));
+    }
+    for amount in amounts {
+        requests.push((
+            "PUT",
+            "/api/budget",
+            format!(r#"{{"scope": "user/ana", "limit": {amount}}}"#),
+        ));
+        requests.push((
+            "POST",
+            "/api/budget/check",
+            format!(r#"{{"scopes": ["user/ana"], "amount": {amount}}}"#),
+        ));
+        requests.push((
+            "POST",
+            "/api/budget/user%2Fana/top-ups",
+            format!(r#"{{"amount": {amount}}}"#),
+        ));
+    }
+    for (method, path, body) in [
+        (
+            "PUT",
+            "/api/budget",
+            r#"{"scope": "user/ana", "limit": 1, "window": "fortnight UTC"}"#,
+        ),
+        (
+            "PUT",
+            "/api/budget",
+            r#"{"scope": "user/ana", "limit": 1, "soft_caps": {"warn_percent": 99, "degrade_percent": 1}}"#,
+        ),
+        (
+            "PUT",
+            "/api/budget",
+            r#"{"scope": "user/ana", "limit": 1, "soft_caps": {"warn_percent": 256}}"#,
+        ),
+        (
+            "PUT",
+            "/api/budget",
+            r#"{"scope": "user/ana", "limit": 1, "degraded_allowance": 2}"#,
+        ),
+        (
+            "PUT",
+            "/api/budget",
+            r#"{"scope": "user/ana", "limit": 1, "more": 2}"#,
+        ),
+        ("PUT", "/api/budget", r#"["user/ana", 1, null, null, null, null]"#),
+        ("POST", "/api/budget/check", r#"{"scopes": [], "amount": 1}"#),
+        (
+            "POST",
+            "/api/budget/check",
+            r#"{"scopes": ["user/*"], "amount": 1}"#,
+        ),
+        (
+            "POST",
+            "/api/budget/check",
+            r#"{"scopes": ["user/ana"], "amount": 0}"#,
+        ),
+        ("POST", "/api/budget/user%2F*/top-ups", r#"{"amount": 1}"#),
+        ("POST", "/api/budget/user%2Fana/top-ups", r#"{"amount": 0}"#),
+        (
+            "POST",
+            "/api/budget/user%2Fana/top-ups",
+            r#"{"amount": 1, "expires_at": "2020-01-01T00:00:00Z"}"#,
+        ),
+        (
+            "POST",
+            "/api/budget/user%2Fana/top-ups",
+            r#"{"amount": 1, "note": "a\nb"}"#,
+        ),
+        ("POST", "/api/budget/nonsense/top-ups", r#"{"amount": 1}"#),
+        ("PUT", "/api/stop", r#"{"reason": ""}"#),
+        ("PUT", "/api/stop", r#"{"reason": "a\u0000b"}"#),
+        (
+            "POST",
+            "/api/keys",
+            r#"{"name": "", "role": "viewer", "scopes": ["user/a"]}"#,
+        ),
+        (
+            "POST",
+            "/api/keys",
+            r#"{"name": "a", "role": "root", "scopes": ["user/a"]}"#,
+        ),
+        (
+            "POST",
+            "/api/keys",
+            r#"{"name": "a", "role": "viewer", "scopes": []}"#,
+        ),
+        (
+            "POST",
+            "/api/keys",
+            r#"{"name": "a", "role": "viewer", "scopes": ["org/a"]}"#,
+        ),
+        (
+            "POST",
+            "/api/keys",
+            r#"{"name": "a", "role": "viewer", "scopes": ["user/a"], "expires_in_days": 0}"#,
+        ),
+        (
+            "POST",
+            "/api/keys",
+            r#"{"name": "a", "role": "viewer", "scopes": ["user/a"], "expires_in_days": 4294967295}"#,
+        ),
+        ("POST", "/api/session", r#"{"key": 7}"#),
+    ] {
+        requests.push((method, path, body.to_owned()));
+    }
+    let before = app.call("GET", "/api/budget", Some(&admin), None).await.json();
+    for (method, path, body) in requests {
+        let request = request(method, path)
+            .header(header::AUTHORIZATION, format!("Bearer {admin}"))
+            .header(header::CONTENT_TYPE, "application/json");
+        let reply = app.send(request.body(body.clone().into()).unwrap()).await;
+        let shown = &body[..body.len().min(120)];
+        assert!(
+            matches!(reply.status.as_u16(), 400 | 422),
+            "{method} {path} {shown}: {} {}",
+            reply.status,
+            reply.text
+        );
+        assert_eq!(reply.header(header::CONTENT_TYPE), "application/problem+json");
+        let problem: Value = reply.json();
+        assert!(
+            !problem["detail"].as_str().unwrap().is_empty() && !problem["hint"].as_str().unwrap().is_empty()
+        );
+        assert!(reply.text.len() < 2_000, "{method} {path} {shown}");
+    }
+    assert_eq!(
+        app.call("GET", "/api/budget", Some(&admin), None).await.json(),
+        before
+    );
+}
+
+#[tokio::test]
+async fn settings_are_not_budgets_to_change() {
+    let app = App::new().await;
+    let admin = app.key(Role::Admin, &["user/ana"]).await.0;
+    for (method, path, body) in [
+        (
+            "PUT",
+            "/api/budget",
+            Some(serde_json::json!({ "scope": "user/*", "limit": 99 })),
+        ),
+        (
+            "PUT",
+            "/api/budget",
+            Some(serde_json::json!({ "scope": "global/all", "limit": 99 })),
+        ),
+        ("DELETE", "/api/budget/user%2F*", None),
+    ] {
+        let reply = app.call(method, path, Some(&admin), body.as_ref()).await;
+        assert_eq!(reply.status, StatusCode::CONFLICT, "{}", reply.text);
+        assert!(reply.text.contains("BUDGET_LIMIT"), "{}", reply.text);
+    }
+    let listed = app.call("GET", "/api/budget", Some(&admin), None).await.json();
+    assert_eq!(listed["budgets"][0]["setting"], "DEFAULT_BUDGET_LIMIT");
+}
+
+#[tokio::test]
+async fn only_whole_json_objects_in_utf_8_are_taken() {
+    let app = App::new().await;
+    for (body, expected) in [
+        ("[[[[", StatusCode::BAD_REQUEST),
+        ("{\"query\": \"a\"", StatusCode::BAD_REQUEST),
+        ("{\"query\": \"a\"} {}", StatusCode::BAD_REQUEST),
+        ("[\"a\", null, null, null]", StatusCode::UNPROCESSABLE_ENTITY),
+        ("{\"query\": 7}", StatusCode::UNPROCESSABLE_ENTITY),
+        (" {\"query\": \"products by revenue\"} ", StatusCode::OK),
+    ] {
+        let reply = app.execute(body).await;
+        assert_eq!(reply.status, expected, "{body}: {}", reply.text);
+    }
+    for (media_type, expected) in [
+        ("application/json", StatusCode::OK),
+        ("application/json; charset=utf-8", StatusCode::OK),
+        ("Application/JSON;charset=\"UTF-8\"", StatusCode::OK),
+        (
+            "application/json; charset=utf-16",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ),
+        (
+            "application/json; charset=latin1",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ),
+        ("text/plain", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    ] {
+        let mut request = execute(r#"{"query": "products by revenue"}"#);
+        request
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, media_type.parse().unwrap());
+        assert_eq!(app.send(request).await.status, expected, "{media_type}");
     }
 }
 

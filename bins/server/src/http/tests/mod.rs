@@ -4,4 +4,8 @@ mod analyses;
 mod app;
 mod goldens;
 mod hostile;
+mod openapi;
 mod page;
+mod roles;
+mod sessions;
+mod spending;
