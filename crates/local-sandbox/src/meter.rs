@@ -86,10 +86,25 @@ impl Meter {
             return None;
         }
         Some(Ended {
-            status: status.parse().ok()?,
+            // To whom it is not shown, the kernel says 0.
+            status: if self.may_look_into() {
+                Some(status.parse().ok()?)
+            } else {
+                None
+            },
             cpu: self.processor_time()?,
             peak_bytes: self.peak,
         })
+    }
+
+    /// Whether this process may see more of that one than everybody; its folder then is gone, and otherwise closed.
+    fn may_look_into(&self) -> bool {
+        let closed = [rustix::io::Errno::ACCESS, rustix::io::Errno::PERM];
+        let folder = self
+            .folder
+            .as_ref()
+            .map(|proc| rustix::fs::readlinkat(proc, "cwd", Vec::new()));
+        matches!(folder, Some(Err(error)) if !closed.contains(&error))
     }
 
     /// To the nanosecond, where the kernel keeps it.

@@ -104,6 +104,11 @@ async fn judged(
             None
         }
     };
+    if ended.status.is_none() && reply.is_none() && matches!(verdict, Verdict::Exited { .. }) {
+        return Err(SandboxError::lost(
+            "nobody could tell how a program ended that did not reply",
+        ));
+    }
     let mut outcome = Outcome::new(verdict, report);
     outcome.seed = job.seed;
     outcome.reply = reply;
@@ -160,7 +165,7 @@ pub(crate) async fn trial(zygote: &Zygote) -> Result<Vec<String>, SandboxError> 
     let said = running.streams.finish();
     let Ok(Some(Reply::Value(value))) = parse_reply(&said.reply) else {
         let words = said.stderr.trim();
-        let failed = format!("the trial program failed (status {}): {words}", ended.status);
+        let failed = format!("the trial program failed (status {:?}): {words}", ended.status);
         return Ok(vec![failed]);
     };
     let checks: std::collections::BTreeMap<String, bool> = serde_json::from_str(value.get())
@@ -321,7 +326,15 @@ fn verdict(cause: Option<Verdict>, over: bool, ended: Ended, limits: &Limits) ->
     if let Some(cause) = cause {
         return cause;
     }
-    let signal = ended.status & 0x7f;
+    let Some(status) = ended.status else {
+        // It ended, and its reply is whole: that much was seen. Its limit on processor time is looked at all the same.
+        return if ended.cpu >= limits.cpu {
+            Verdict::CpuLimit
+        } else {
+            Verdict::Exited { code: 0 }
+        };
+    };
+    let signal = status & 0x7f;
     // The kernel's own kill at the limit. It counts whole ticks, which on a busy machine are off by a good part of the
     // precise time that is measured here; and nobody else sends this signal to a program that has used so much: from
     // inside, the first process of its namespace cannot be killed.
@@ -335,7 +348,7 @@ fn verdict(cause: Option<Verdict>, over: bool, ended: Ended, limits: &Limits) ->
         return Verdict::OutputLimit;
     }
     Verdict::Exited {
-        code: (ended.status >> 8) & 0xff,
+        code: (status >> 8) & 0xff,
     }
 }
 
@@ -345,7 +358,7 @@ mod tests {
 
     fn judge(status: i32, cpu_ms: u64) -> Verdict {
         let ended = Ended {
-            status,
+            status: Some(status),
             cpu: Duration::from_millis(cpu_ms),
             peak_bytes: 0,
         };

@@ -139,7 +139,8 @@ pub(crate) enum ChildEvent {
 /// The end of a child as the kernel tells it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ended {
-    pub(crate) status: i32,
+    /// As `wait` gives it; `None` where nobody could ask.
+    pub(crate) status: Option<i32>,
     pub(crate) cpu: Duration,
     pub(crate) peak_bytes: u64,
 }
@@ -530,7 +531,7 @@ async fn listen(shared: Arc<Shared>, mut process: Child) {
                 _,
             ) => {
                 let ended = Ended {
-                    status,
+                    status: Some(status),
                     cpu: Duration::from_micros(cpu_micros),
                     peak_bytes,
                 };

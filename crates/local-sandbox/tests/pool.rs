@@ -118,10 +118,14 @@ async fn a_zygote_that_is_stuck_loses_no_run() {
     let (one, two, three) = tokio::join!(run(OWN_PID), run(failing), run(OWN_PID));
     assert_eq!(value(&one.unwrap()), 1);
     let two = two.unwrap();
-    assert_eq!(
-        (value(&two), two.verdict),
-        (2.into(), Verdict::Exited { code: 3 })
-    );
+    assert_eq!(value(&two), 2);
+    // How it ended is shown to root; to others, that it did.
+    let code = if rustix::process::geteuid().is_root() {
+        3
+    } else {
+        0
+    };
+    assert_eq!(two.verdict, Verdict::Exited { code });
     assert_eq!(value(&three.unwrap()), 1);
     let latest = Instant::now() + Duration::from_secs(10);
     while children().contains(&zygote) {
