@@ -69,6 +69,10 @@ class Page(Window):
     def ended(self):
         return self.one("#progress").get_attribute("hidden") is not None and self.all("#answer > *")
 
+    def shown_answer(self):
+        """In one step, since the card may be replaced between two."""
+        return self.js("return document.querySelector('#answer .answer')?.dataset.id")
+
     def scrolls_sideways(self, width):
         # Not innerWidth: a phone zooms out until everything fits.
         return self.js("return document.documentElement.scrollWidth") > width
@@ -232,7 +236,7 @@ def check_history(page):
     oldest = entries[-1]
     identity = oldest.get_attribute("data-id")
     oldest.click()
-    page.wait("the old answer is open", lambda: page.one("#answer .answer").get_attribute("data-id") == identity)
+    page.wait("the old answer is open", lambda: page.shown_answer() == identity)
     page.open(f"/#a={identity}")
     page.wait("its address opens it too", lambda: page.all(f'#answer .answer[data-id="{identity}"]'))
 
