@@ -62,10 +62,14 @@ function editor(refresh) {
     field("Limit in dollars", { id: "limit", inputmode: "decimal", required: true }, "0 stops all spending"),
     field("Window", { id: "window", placeholder: "month UTC", spellcheck: "false" }, "day Europe/Berlin, rolling 24h, lifetime; fixed once defined"),
     field("Warn from, in percent", { id: "warn", inputmode: "numeric", placeholder: "80" }),
-    field("Degrade from, in percent", { id: "degrade", inputmode: "numeric", placeholder: "95" }),
+    field("Degrade from, in percent", { id: "degrade", inputmode: "numeric", placeholder: "95" }, "cheaper models"),
+    field("Do without from, in percent", { id: "without", inputmode: "numeric", placeholder: "97" }, "no pictures of charts"),
+    field("Squeeze from, in percent", { id: "squeeze", inputmode: "numeric", placeholder: "98" }, "one analysis at a time"),
     field("Carry over at most", { id: "carry", inputmode: "decimal", placeholder: "0" }, "of what a period leaves, in dollars"),
-  ], "Save the budget", async ({ scope, limit, window, warn, degrade, carry }, whole) => {
-    const caps = { ...(warn && { warn_percent: Number(warn) }), ...(degrade && { degrade_percent: Number(degrade) }) };
+  ], "Save the budget", async ({ scope, limit, window, warn, degrade, without, squeeze, carry }, whole) => {
+    const percent = { warn_percent: warn, degrade_percent: degrade, features_off_percent: without, squeeze_percent: squeeze };
+    const given = Object.entries(percent).filter(([, value]) => value);
+    const caps = Object.fromEntries(given.map(([name, value]) => [name, Number(value)]));
     await api.setBudget({ scope, limit: amount(limit), soft_caps: caps, ...(window && { window }), ...(carry && { carry_over: amount(carry) }) });
     whole.reset();
     byId("budget-details").open = false;
@@ -76,7 +80,8 @@ function editor(refresh) {
 
 function edit({ scope, limit, window, soft_caps: caps, carry_over: carry }) {
   byId("budget-details").open = true;
-  const values = { scope, limit, window, warn: caps.warn_percent, degrade: caps.degrade_percent, carry };
+  const values = { scope, limit, window, warn: caps.warn_percent, degrade: caps.degrade_percent,
+    without: caps.features_off_percent, squeeze: caps.squeeze_percent, carry };
   for (const [id, value] of Object.entries(values)) byId(id).value = value;
   byId("limit").focus();
   byId("limit").select();

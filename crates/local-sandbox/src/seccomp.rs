@@ -27,6 +27,10 @@ const ALLOWED: &[&str] = &[
     "getpid", "gettid", "getuid", "geteuid", "getgid", "getegid", "uname", "sysinfo", "getrusage",
 ];
 
+/// Landlock leaves these to the owner of a file, and on a machine without a root of its own a program's user owns others too. So
+/// there they do nothing and say that they did: what copies and unpacks files asks for them.
+const ATTRIBUTES: [&str; 5] = ["chmod", "fchmod", "fchmodat", "fchown", "utimensat"];
+
 /// The C library, Python and others try these first and do without where the kernel has never heard of them.
 #[rustfmt::skip]
 const UNKNOWN: &[&str] = &[
@@ -112,13 +116,13 @@ struct Instruction {
 }
 
 /// This processor's filter, as bytes for the kernel. Where it compares with [`OWN_PID`], a child puts its own id.
-pub(crate) fn filter() -> Vec<u8> {
+pub(crate) fn filter(own_root: bool) -> Vec<u8> {
     let bytes = |instruction: Instruction| {
         let [a, b] = instruction.code.to_ne_bytes();
         let [c, d, e, f] = instruction.value.to_ne_bytes();
         [a, b, instruction.if_true, instruction.if_false, c, d, e, f]
     };
-    build(here()).into_iter().flat_map(bytes).collect()
+    build(here(), own_root).into_iter().flat_map(bytes).collect()
 }
 
 /// This processor's numbers of the calls that the zygote makes by itself.
@@ -138,7 +142,7 @@ fn here() -> Table {
     }
 }
 
-fn build(table: Table) -> Vec<Instruction> {
+fn build(table: Table, own_root: bool) -> Vec<Instruction> {
     let refuse = |errno| give(REFUSE | errno);
     let mut filter = vec![
         load(ARCHITECTURE),
@@ -177,7 +181,8 @@ fn build(table: Table) -> Vec<Instruction> {
         ],
     );
     for name in ALLOWED {
-        on(name, &[give(ALLOW)]);
+        let pretended = !own_root && ATTRIBUTES.contains(name);
+        on(name, &[give(if pretended { REFUSE } else { ALLOW })]);
     }
     // Threads, never processes.
     on(
@@ -320,7 +325,7 @@ mod tests {
             number: (table.number)(name).unwrap_or_else(|| panic!("no {name}")),
             arguments: all,
         };
-        answer(&build(table), &call)
+        answer(&build(table, true), &call)
     }
 
     #[test]
@@ -363,6 +368,25 @@ mod tests {
     }
 
     #[test]
+    fn without_a_root_of_its_own_attributes_stay_as_they_are() {
+        for table in [X86_64, AARCH64] {
+            for name in ["fchmod", "fchmodat", "fchown", "utimensat"] {
+                let call = Call {
+                    architecture: table.architecture,
+                    number: (table.number)(name).unwrap(),
+                    arguments: [0; 6],
+                };
+                assert_eq!(answer(&build(table, true), &call), ALLOW, "{name}");
+                assert_eq!(
+                    answer(&build(table, false), &call),
+                    REFUSE,
+                    "{name}: no error, nothing done"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn another_table_of_calls_ends_the_program() {
         let foreign = |table: Table, architecture, number| {
             let call = Call {
@@ -370,7 +394,7 @@ mod tests {
                 number,
                 arguments: [0; 6],
             };
-            answer(&build(table), &call)
+            answer(&build(table, true), &call)
         };
         assert_eq!(
             foreign(X86_64, 0x4000_0003, 20),
@@ -386,7 +410,7 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         for table in [X86_64, AARCH64] {
-            let filter = build(table);
+            let filter = build(table, true);
             let looked_at = ["mmap", "clone", "kill", "tgkill", "prlimit64", "ioctl"];
             let known: Vec<u32> = ALLOWED
                 .iter()

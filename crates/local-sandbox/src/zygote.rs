@@ -490,7 +490,7 @@ async fn boot(
         },
         probe,
         calls: seccomp::named(),
-        filter: hex(&seccomp::filter()),
+        filter: hex(&seccomp::filter(tier.has_namespaces())),
         guards_off: native::guards(&settings.without),
     };
     let boot = sealed_memory(&serde_json::to_vec(&boot)?)?;

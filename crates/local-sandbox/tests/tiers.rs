@@ -180,6 +180,8 @@ async fn here() {
         let alone = tier == "seccomp";
         assert_eq!(others, alone, "{others}");
         assert_eq!(denied, if alone { 4 } else { 5 });
+        let mode = std::os::unix::fs::PermissionsExt::mode(&orders.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o644, "a program changed the rights of its input");
         assert_eq!(outcome.artifacts.len(), 1, "{outcome:#?}");
         let report = &outcome.sandbox;
         assert_eq!(report.tier, tier);
@@ -215,6 +217,10 @@ thread = threading.Thread(target=list)
 thread.start()
 thread.join()
 others = False
+try:
+    os.chmod(data_dir + "/deep/orders.csv", 0o600)
+except OSError:
+    pass
 try:
     others = bool(open("/etc/passwd").read())
 except OSError:

@@ -102,7 +102,7 @@ pub async fn hostile_names_stay_apart(store: Store) {
         open.request.scopes = vec![user.clone()];
         let record = store.open(now(), open).await.unwrap();
         let kept = store.hold(record.id).await.unwrap().unwrap();
-        assert_eq!(*kept.scopes, [user.clone()]);
+        assert_eq!(*kept.scopes, *std::slice::from_ref(user));
         act(&store, record.id, draw("0.25")).await.unwrap();
     }
     for user in users {

@@ -21,6 +21,7 @@ async fn hold(app: &App, scopes: &[&str], purpose: &str, drawn: &str) -> Hold {
         unit: "piece".to_owned(),
         amount: drawn.parse().unwrap(),
         estimated: false,
+        price: None,
     };
     hold.draw(line).await.unwrap();
     hold
