@@ -5,7 +5,7 @@
     reason = "a test whose world cannot be set up has failed"
 )]
 
-use meterbox_budget_engine::{Account, BudgetEngine, EntryKind, ExportRange, ExportRow, SqliteLedger};
+use meterbox_budget_engine::{Account, BudgetEngine, EntryKind, ExportRow, SqliteLedger, TimeRange};
 use meterbox_core::{
     SystemClock, Usd,
     contract::{AnalysisResult, FailureKind, Status},
@@ -153,7 +153,7 @@ fn ledger(terminal: &Terminal) -> Vec<ExportRow> {
     runtime.block_on(async {
         let ledger = SqliteLedger::open(terminal.folder().join("kept/ledger.sqlite3")).unwrap();
         let engine = BudgetEngine::new(ledger, SystemClock::default());
-        let mut export = engine.export(ExportRange::default());
+        let mut export = engine.export(TimeRange::default());
         let mut rows = Vec::new();
         while let Some(page) = export.next_page().await.unwrap() {
             rows.extend(page);

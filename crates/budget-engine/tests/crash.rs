@@ -145,16 +145,17 @@ impl Drop for Victim {
     }
 }
 
-/// As many kills as are asked for, over ledgers that this names.
-async fn survive_crashes(mut new_ledger: impl FnMut() -> String) {
+/// As many kills as are asked for, over ledgers that this names; returns what was seen, for who wants to know.
+async fn survive_crashes(mut new_ledger: impl FnMut() -> String) -> Vec<String> {
+    let mut seen = Vec::new();
     let points = env::var(POINTS).map_or(POINTS_BY_DEFAULT, |points| points.parse().unwrap());
     for first in (0..points).step_by(POINTS_OF_A_LEDGER as usize) {
         let points = points.min(first + POINTS_OF_A_LEDGER) - first;
-        println!("{}", survives_crashes(&new_ledger(), points).await);
+        seen.push(survives_crashes(&new_ledger(), points).await);
     }
+    seen
 }
 
-/// Returns what was seen, for who wants to know.
 async fn survives_crashes(ledger: &str, points: u32) -> String {
     let engine = engine(ledger).await;
     for scope in ["user/*", "org/acme"] {
@@ -213,12 +214,14 @@ async fn survives_crashes(ledger: &str, points: u32) -> String {
 async fn sqlite_loses_and_doubles_nothing_when_killed() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut files = (0..).map(|number| folder.path().join(format!("ledger-{number}.sqlite3")));
-    survive_crashes(|| files.next().unwrap().to_str().unwrap().to_owned()).await;
+    let seen = survive_crashes(|| files.next().unwrap().to_str().unwrap().to_owned()).await;
+    println!("{}", seen.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_loses_and_doubles_nothing_when_its_client_is_killed() {
     if let Some(server) = PostgresServer::shared() {
-        survive_crashes(|| server.database()).await;
+        let seen = survive_crashes(|| server.database()).await;
+        println!("{}", seen.join("\n"));
     }
 }

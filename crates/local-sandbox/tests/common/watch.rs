@@ -4,7 +4,10 @@ use std::{
     net::TcpListener,
     os::{
         linux::net::SocketAddrExt,
-        unix::{fs::PermissionsExt, net::UnixListener},
+        unix::{
+            fs::{MetadataExt, PermissionsExt},
+            net::UnixListener,
+        },
     },
     path::{Path, PathBuf},
     sync::Arc,
@@ -29,6 +32,7 @@ pub(crate) struct Watch {
     pub(crate) fixture: Fixture,
     orders: PathBuf,
     canary: PathBuf,
+    canary_marks: (u32, i64, i64, u32),
     tcp: TcpListener,
     local: UnixListener,
     abstract_name: String,
@@ -66,6 +70,7 @@ impl Watch {
         let mut watch = Self {
             fixture,
             orders,
+            canary_marks: marks(&canary),
             canary,
             tcp,
             local,
@@ -202,6 +207,7 @@ impl Watch {
             SECRET,
             "after {after}"
         );
+        assert_eq!(marks(&self.canary), self.canary_marks, "after {after}");
         assert!(
             self.tcp.accept().is_err() && self.local.accept().is_err(),
             "after {after} connected"
@@ -284,4 +290,13 @@ pub(crate) fn resident_of(pid: u32) -> u64 {
 
 fn resident() -> u64 {
     resident_of(std::process::id())
+}
+
+/// Rights and date of a file, and the rights of its folder.
+fn marks(file: &Path) -> (u32, i64, i64, u32) {
+    let (about, folder) = (
+        file.metadata().unwrap(),
+        file.parent().unwrap().metadata().unwrap(),
+    );
+    (about.mode(), about.mtime(), about.mtime_nsec(), folder.mode())
 }

@@ -1,5 +1,5 @@
 # The rights and dates of files of whoever started the sandbox, by their place on the machine: Landlock says nothing of those.
-# Not defended there where the sandbox runs as the user whose files they are.
+# There the filter lets such a call do nothing and say that it did; the canary's keeper looks at the file.
 # expect: denied
 # landlock: worked | denied
 # off: none, in a root of its own those files have no name
