@@ -1,8 +1,9 @@
 //! Hold and settle: in memory over many keys and much history, and durably for many clients at once.
 //!
-//! `cargo bench -p meterbox-benches --bench ledger [memory|durable|postgres]`. Beside the memory ledger stands a counter in a
+//! `cargo bench -p meterbox-benches --bench ledger [memory|durable|postgres|peers]`. Beside the memory ledger stands a counter in a
 //! mutex, which is what people write who have no ledger; beside the durable one a table with a reserved column and one
-//! transaction for each operation (otari's idea), and what the disk takes for one `fdatasync`.
+//! transaction for each operation (otari's idea), and what the disk takes for one `fdatasync`. `peers` is a thousand
+//! callers who ask ten dollars for a dollar each, here and of floe-guard, which is Python.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -23,8 +24,8 @@ use meterbox_benches::{Timings, load, resident_megabytes};
 use meterbox_budget_engine::{
     Budget, BudgetEngine, HoldRequest, LedgerStore, MemoryLedger, PostgresLedger, SqliteLedger, Window,
 };
-use meterbox_core::{Scope, SystemClock, Usd};
-use meterbox_testkit::PostgresServer;
+use meterbox_core::{Scope, SystemClock, Usd, contract::CostLine};
+use meterbox_testkit::{PostgresServer, peer_python};
 use rusqlite::Connection;
 
 const PAIRS: usize = 200_000;
@@ -47,6 +48,9 @@ fn main() {
     }
     if wants("postgres") {
         threads.block_on(postgres());
+    }
+    if wants("peers") {
+        threads.block_on(peers());
     }
     println!("load {} at the end", load());
 }
@@ -212,6 +216,74 @@ async fn postgres() {
         let ledger = PostgresLedger::connect(&server.database()).await.unwrap();
         pairs_of(clients, engine(ledger).await).await;
     }
+}
+
+async fn peers() {
+    println!("\na thousand callers, a dollar each, ten dollars; 5 ms of work");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let file = folder.path().join("ledger.sqlite3");
+    for (name, engine) in [
+        ("memory", engine(MemoryLedger::new()).await),
+        ("SQLite", engine(SqliteLedger::open(file).unwrap()).await),
+    ] {
+        let scope = Scope::new("user", "ana").unwrap();
+        let ten = Budget::new(scope.clone(), Usd::from_dollars(10), Window::Lifetime);
+        engine.define(ten).await.unwrap();
+        println!(
+            "  ours in {name:<23} {:>5} of 1000 admitted",
+            admitted(&engine, &scope).await
+        );
+        let other = Scope::new("user", "bob").unwrap();
+        let (pairs, started) = (500, Instant::now());
+        for _ in 0..pairs {
+            pair(&engine, vec![other.clone()], "0.000001".parse().unwrap()).await;
+        }
+        println!(
+            "  ours, one caller in {name:<12} {:>9} ns a pair",
+            started.elapsed().as_nanos() / pairs
+        );
+    }
+    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+    let Some(python) = peer_python("floe-guard", &peers.join("floe-guard.txt")) else {
+        return;
+    };
+    let status = std::process::Command::new(python)
+        .arg(peers.join("floe_guard_race.py"))
+        .env("METERBOX_BENCH_FOLDER", folder.path())
+        .status();
+    assert!(status.unwrap().success());
+}
+
+async fn admitted(engine: &BudgetEngine, scope: &Scope) -> usize {
+    let callers: Vec<_> = (0..1000)
+        .map(|_| {
+            let (engine, scope) = (engine.clone(), scope.clone());
+            tokio::spawn(async move {
+                let request = HoldRequest::new([scope], Usd::from_dollars(1), "bench");
+                let Ok(hold) = engine.hold(request).await else {
+                    return 0;
+                };
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                hold.draw(CostLine {
+                    item: "call".into(),
+                    quantity: 1,
+                    unit: "calls".into(),
+                    amount: Usd::from_dollars(1),
+                    estimated: false,
+                    price: None,
+                })
+                .await
+                .unwrap();
+                hold.settle().await.unwrap();
+                1
+            })
+        })
+        .collect();
+    let mut admitted = 0;
+    for caller in callers {
+        admitted += caller.await.unwrap();
+    }
+    admitted
 }
 
 /// What each of these clients measures who do one operation after the other for a while.
