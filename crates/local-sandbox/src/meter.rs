@@ -1,6 +1,10 @@
 //! What a program uses while it runs, looked at from outside.
 
-use std::{io::Read, os::fd::OwnedFd, time::Duration};
+use std::{
+    io::Read,
+    os::fd::{AsRawFd, OwnedFd},
+    time::Duration,
+};
 
 use meterbox_core::contract::Usage;
 use rustix::fs::{Mode, OFlags};
@@ -26,10 +30,9 @@ impl Meter {
     pub(crate) fn new(pid: i32, pidfd: &OwnedFd, most: u64) -> Self {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).ok();
-        // Still alive after the folder was opened, so the folder is its own.
-        let alive = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::CONT).is_ok();
+        // Still there after the folder was opened, so the folder is its own.
         Self {
-            folder: folder.filter(|_| alive),
+            folder: folder.filter(|_| is_unreaped(pidfd)),
             most,
             at_start: 0,
             peak: 0,
@@ -38,9 +41,10 @@ impl Meter {
         }
     }
 
-    /// What it has now is what it was born with.
-    pub(crate) fn begin(&mut self) {
-        self.at_start = self.resident().unwrap_or_default();
+    /// What it has now is what it was born with; where it is over already, that is what others were born with.
+    pub(crate) fn begin(&mut self, of_others: u64) {
+        let resident = self.resident().filter(|resident| *resident > 0);
+        self.at_start = resident.unwrap_or(of_others);
         self.peak = self.at_start;
         self.cpu_at_start = self.time_of_only_thread().unwrap_or_default();
     }
@@ -147,6 +151,19 @@ impl Meter {
         std::fs::File::from(file).read_to_string(&mut text).ok()?;
         Some(text)
     }
+}
+
+/// Does the kernel still keep its number for it, living or dead? Asked without a signal, which a program under a tracer
+/// would stop at.
+fn is_unreaped(pidfd: &OwnedFd) -> bool {
+    let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()));
+    let number = about
+        .iter()
+        .flat_map(|text| text.lines())
+        .find_map(|line| line.strip_prefix("Pid:"));
+    number
+        .and_then(|number| number.trim().parse::<i32>().ok())
+        .is_some_and(|pid| pid > 0)
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {

@@ -212,7 +212,7 @@ async fn start(
     drop(ends);
     let most = zygote.ready.baseline.resident.saturating_add(limits.memory_bytes);
     let mut meter = Meter::new(sealed.pid, &sealed.pidfd, most);
-    meter.begin();
+    meter.begin(zygote.ready.baseline.resident);
     let dead = sealed.child.end();
     Ok(Running {
         untold: Box::pin(async {
