@@ -159,9 +159,9 @@ fn a_server_says_what_its_data_folder_says() {
         "50",
         "--json",
     ]);
-    assert_eq!(
-        json_of(&set)["soft_caps"],
-        json!({ "warn_percent": 50, "degrade_percent": 95 }),
+    let caps = &json_of(&set)["soft_caps"];
+    assert!(
+        caps["warn_percent"] == 50 && caps["degrade_percent"] == 95,
         "{set:?}"
     );
     let topped_up = world.at_the_server(&["budget", "top-up", "org/acme", "5", "--expires", "2999-01-01"]);
