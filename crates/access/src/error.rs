@@ -52,8 +52,8 @@ pub enum Denied {
     /// It was revoked. Said only to who has its secret.
     #[error("this key was revoked at {0}")]
     Revoked(Timestamp),
-    /// The session is unknown or over.
-    #[error("this session is over")]
+    /// The sign-in of a browser is unknown or over.
+    #[error("signed out; sign in again")]
     SessionOver,
 }
 

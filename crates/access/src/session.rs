@@ -77,7 +77,7 @@ impl Access {
         Ok(Session { token, expires_at })
     }
 
-    /// The key this session belongs to. It is looked at anew each time, so revoking it ends its sessions.
+    /// The key that a browser signed in with. It is looked at anew each time, so revoking it signs browsers out.
     ///
     /// # Errors
     /// [`AccessError::Denied`] where session or key opens nothing; [`AccessError::Store`].

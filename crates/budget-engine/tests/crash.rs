@@ -43,6 +43,7 @@ async fn engine(ledger: &str) -> BudgetEngine {
 /// Not a test of its own: the process that is killed. Its callers draw and say so as soon as the ledger has
 /// answered; some holds they settle, some they keep.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+// Left out of an ordinary run because it is the program that the tests below start and kill.
 #[ignore = "run by the other tests, in a process of its own"]
 async fn victim() {
     let (Ok(ledger), Ok(name)) = (env::var(LEDGER), env::var(NAME)) else {

@@ -41,6 +41,7 @@ fn scopes() -> [Scope; 2] {
 /// until the file `stop` appears; draws a little of each and keeps six under way, so that the two want more
 /// than ten dollars at once.
 #[tokio::test]
+// Left out of an ordinary run because it is the program that the test below starts twice.
 #[ignore = "run by the other test, in a process of its own"]
 async fn one_process() {
     let (Ok(ledger), Ok(name), Some(stop)) = (env::var(LEDGER), env::var(NAME), env::var_os(STOP)) else {

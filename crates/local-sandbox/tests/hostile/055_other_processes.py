@@ -8,7 +8,8 @@ try:
     others = [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
 except OSError:
     others = []
-for path in ("/proc/1/root/etc/passwd", "/proc/1/root/old", "/proc/1/cwd/../etc/passwd", "/proc/sysrq-trigger"):
+links = [f"/proc/1/{link}/{path}" for link in ("root", "cwd/..") for path in ("etc/passwd", "old")]
+for path in links + ["/proc/sysrq-trigger"]:
     if os.path.exists(path):
         others.append(path)
 reply("worked" if others else "denied")
