@@ -4,6 +4,7 @@
 //! question to a typed plan and compiles the plan to a program, or says which words it did not understand.
 //! A generator knows no budget; it is told what it may use and reports what it used.
 
+pub mod chat;
 mod error;
 pub mod eval;
 mod generator;
