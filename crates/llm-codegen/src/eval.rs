@@ -13,7 +13,7 @@ use meterbox_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{CodeGenerator, GenerateRequest, Generated};
+use crate::{CodeGenerator, GenerateRequest, Generated, chat::Unmetered};
 
 /// A question and what is known of its answer.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -102,12 +102,8 @@ where
     let mut report = EvalReport::default();
     for question in questions {
         let (tables, as_of) = tables(question);
-        let request = GenerateRequest {
-            question: question.question.clone(),
-            tables,
-            as_of,
-        };
-        let verdict = match generator.generate(&request).await {
+        let request = GenerateRequest::new(&question.question, tables, as_of);
+        let verdict = match generator.generate(&request, &Unmetered).await {
             Err(_) => Verdict::Declined,
             Ok(generated) => {
                 let answer = run(question, &generated).await;

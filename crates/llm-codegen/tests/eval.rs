@@ -5,6 +5,7 @@ use std::sync::Arc;
 use meterbox_core::contract::{Answer, AnswerColumn, Cell, ColumnType, Reading, Source, TableProfile};
 use meterbox_llm_codegen::{
     CodeGenerator, GenerateError, GenerateRequest, Generated,
+    chat::CallGate,
     eval::{self, Verdict},
 };
 
@@ -153,7 +154,11 @@ struct Scripted;
 
 #[async_trait::async_trait]
 impl CodeGenerator for Scripted {
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generated, GenerateError> {
+    async fn generate(
+        &self,
+        request: &GenerateRequest,
+        _: &dyn CallGate,
+    ) -> Result<Generated, GenerateError> {
         let confidence = match request.question.as_str() {
             "declined" => {
                 return Err(GenerateError::BadQuestion {
@@ -175,6 +180,7 @@ impl CodeGenerator for Scripted {
             },
             plan: None,
             confidence,
+            warnings: vec![],
         })
     }
 }
