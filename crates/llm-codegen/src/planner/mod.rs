@@ -15,6 +15,7 @@ mod conditions;
 mod cues;
 mod doubts;
 mod english;
+mod kind;
 mod lexicon;
 mod lists;
 mod mention;
