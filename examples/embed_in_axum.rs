@@ -20,7 +20,7 @@ use std::{
 use axum::{
     Json, Router, body::Body, extract::State, http::Request as HttpRequest, http::StatusCode, routing::post,
 };
-use meterbox_analysis::{Analyst, Ask, Principal, Request};
+use meterbox_analysis::{Analyst, Ask, Prefer, Principal, Request};
 use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
 use meterbox_core::{SystemClock, contract::AnalysisResult};
 use meterbox_datasets::{Catalog, Dataset};
@@ -49,6 +49,7 @@ async fn ask(
         principal: Principal::user("user/ana".parse().map_err(internal)?),
         max_cost: Some("0.05".parse().map_err(internal)?),
         chart_png: false,
+        prefer: Prefer::default(),
     };
     let running = service
         .analyst

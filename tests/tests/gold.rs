@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command, sync::Arc};
 
-use meterbox_analysis::{Analyst, Ask, Principal, Request};
+use meterbox_analysis::{Analyst, Ask, Prefer, Principal, Request};
 use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
 use meterbox_core::{
     SystemClock,
@@ -181,6 +181,7 @@ impl House {
             principal: Principal::user("user/owner".parse().unwrap()),
             max_cost: None,
             chart_png: false,
+            prefer: Prefer::default(),
         };
         self.analyst.start(request).unwrap().result().await.unwrap()
     }

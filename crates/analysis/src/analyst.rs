@@ -7,7 +7,7 @@ use meterbox_core::{
     contract::{AnalysisResult, Failure},
 };
 use meterbox_datasets::{Catalog, Dataset, TypedDataset};
-use meterbox_llm_codegen::{CodeGenerator, Planner};
+use meterbox_llm_codegen::{CodeGenerator, Planner, Prefer};
 use meterbox_price_book::{PriceBook, PriceError};
 use meterbox_results_store::{Page, PageRequest, ResultsError, ResultsStore};
 use meterbox_sandbox_client::{Capabilities, Limits, Sandbox, SandboxError};
@@ -15,7 +15,8 @@ use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Ask, Principal, Request, RequestError, Running, failure, pipeline, price::ComputePrices, squeeze::Squeeze,
+    Ask, ModelPrices, Principal, Request, RequestError, Running, failure, pipeline, price::ComputePrices,
+    squeeze::Squeeze,
 };
 
 /// The place whose prices count where none is named.
@@ -38,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) catalog: Catalog,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) prices: ComputePrices,
+    pub(crate) model_prices: ModelPrices,
     pub(crate) squeeze: Squeeze,
     pub(crate) max_cost: Usd,
     pub(crate) global: Option<Scope>,
@@ -75,6 +77,7 @@ impl Analyst {
             breaker: None,
             clock: Arc::new(SystemClock::default()),
             prices: None,
+            model_prices: None,
             max_cost: Usd::from_dollars(5),
             global: None,
             program_limits: Limits::default(),
@@ -134,6 +137,7 @@ impl Analyst {
             principal,
             max_cost: None,
             chart_png: false,
+            prefer: Prefer::default(),
         };
         let typing = pipeline::prepare(Arc::clone(&self.parts), id, request, self.shutdown.child_token());
         self.tasks
@@ -208,6 +212,7 @@ pub struct AnalystBuilder {
     breaker: Option<Breaker>,
     clock: Arc<dyn Clock>,
     prices: Option<ComputePrices>,
+    model_prices: Option<ModelPrices>,
     max_cost: Usd,
     global: Option<Scope>,
     program_limits: Limits,
@@ -244,6 +249,13 @@ impl AnalystBuilder {
     pub fn prices(mut self, book: PriceBook, place: &str) -> Result<Self, PriceError> {
         self.prices = Some(ComputePrices::new(book, place, self.clock.now())?);
         Ok(self)
+    }
+
+    /// What calls of models cost. The shipped book's prices where not set.
+    #[must_use]
+    pub fn model_prices(mut self, prices: ModelPrices) -> Self {
+        self.model_prices = Some(prices);
+        self
     }
 
     /// The most one analysis may cost, whatever its caller allows. $5 where not set.
@@ -292,6 +304,9 @@ impl AnalystBuilder {
             catalog: self.catalog,
             clock: self.clock,
             prices,
+            model_prices: self
+                .model_prices
+                .unwrap_or_else(|| ModelPrices::new(PriceBook::shipped())),
             squeeze: Squeeze::default(),
             max_cost: self.max_cost,
             global: self.global,

@@ -7,7 +7,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use meterbox_analysis::{Analyst, Ask, Principal, Request};
+use meterbox_analysis::{Analyst, Ask, Prefer, Principal, Request};
 use meterbox_budget_engine::{Budget, BudgetEngine, EntryPage, MemoryLedger, Offer, SoftCaps, Window};
 use meterbox_core::{
     Scope, Usd,
@@ -127,6 +127,7 @@ impl House {
             principal: Principal::user(ana()),
             max_cost: None,
             chart_png: true,
+            prefer: Prefer::default(),
         }
     }
 

@@ -7,7 +7,7 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use meterbox_analysis::{Analyst, Ask, Event, Principal, Request, RequestError};
+use meterbox_analysis::{Analyst, Ask, Event, Prefer, Principal, Request, RequestError};
 use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
 use meterbox_core::{
     Scope, StorageErrorKind, Usd,
@@ -103,6 +103,7 @@ impl House {
             principal,
             max_cost: None,
             chart_png: false,
+            prefer: Prefer::default(),
         }
     }
 

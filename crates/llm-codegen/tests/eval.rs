@@ -231,7 +231,7 @@ fn a_report_without_questions_is_all_zero() {
     assert_eq!(report.precision_when_sure(), 0.0);
     assert_eq!(report.macro_by_table(), [0.0; 3]);
     let mut report = report;
-    report.record(&questions(REGIONS)[0], Verdict::Declined);
+    report.record(&questions(REGIONS)[0], &Verdict::Declined);
     assert_eq!(report.overall.precision(), 0.0);
 }
 

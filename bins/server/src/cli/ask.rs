@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use meterbox_analysis::{Ask, Event, Interrupted, Request, Running};
+use meterbox_analysis::{Ask, Event, Interrupted, Prefer, Request, Running};
 use meterbox_core::{
     AnalysisId, Clock, SystemClock, Usd,
     contract::{AnalysisResult, Answer, Failure, Source, Status},
@@ -62,6 +62,7 @@ async fn analyse(ask: Ask, args: &AnalysisArgs, settings: &Settings) -> ExitCode
         principal: meterbox.local_user.clone(),
         max_cost: args.max_cost,
         chart_png: true,
+        prefer: Prefer::default(),
     };
     let running = match meterbox.analyst.start(request) {
         Ok(running) => running,

@@ -10,12 +10,13 @@ use std::{
 
 use clap::Args;
 use indicatif::ProgressBar;
-use meterbox_analysis::{Analyst, Ask, Principal, Request};
+use meterbox_analysis::{Analyst, Ask, Prefer, Principal, Request};
 use meterbox_core::contract::Answer;
 use meterbox_datasets::{Dataset, TypedDataset};
 use meterbox_llm_codegen::{
     Generated, Planner,
     eval::{self, EvalReport, Question},
+    model::Proof,
 };
 
 use super::{exit, runtime, text};
@@ -36,6 +37,10 @@ pub(super) struct EvalArgs {
     /// Write what was answered wrongly to this file, a JSON object a line
     #[arg(long, value_name = "FILE")]
     misses: Option<PathBuf>,
+
+    /// Write how often each kind of plan was right to this file
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
 
     /// Ask only this many questions, spread evenly over the file
     #[arg(long, value_name = "N")]
@@ -121,8 +126,10 @@ async fn measure(
         },
     )
     .await;
-    if let Some(path) = &args.misses {
-        fs::write(path, misses.concat()).map_err(|source| StartError::Folder {
+    let proof = Proof::from(&report).to_string();
+    for (path, text) in [(&args.misses, misses.concat()), (&args.proof, proof)] {
+        let Some(path) = path else { continue };
+        fs::write(path, text).map_err(|source| StartError::Folder {
             folder: path.clone(),
             source,
         })?;
@@ -177,6 +184,7 @@ impl Bench {
             principal: self.user.clone(),
             max_cost: None,
             chart_png: false,
+            prefer: Prefer::default(),
         };
         self.analyst.start(request).ok()?.result().await.ok()?.answer
     }

@@ -12,7 +12,7 @@ use axum::{
     },
 };
 use futures_util::{Stream, stream};
-use meterbox_analysis::{Ask, Event as Happening};
+use meterbox_analysis::{Ask, Event as Happening, Prefer};
 use meterbox_core::{AnalysisId, Usd};
 use meterbox_sandbox_client::OutputStream;
 use schemars::JsonSchema;
@@ -58,6 +58,7 @@ pub(super) async fn execute(
         max_cost: asked.max_cost,
         // The page draws the spec itself.
         chart_png: false,
+        prefer: Prefer::default(),
     })?;
     let location = content_location(running.id());
     let news = state.live.follow(running, &caller, state.shutdown.clone());

@@ -1,12 +1,19 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use meterbox_core::contract::{PrivacyLevel, Reading, Source};
+use meterbox_core::{
+    Clock, SystemClock,
+    contract::{PrivacyLevel, Reading, Source},
+};
 
 use super::{context::Detail, extract::extract, prompt, screen};
 use crate::{
     CodeGenerator, GenerateError, GenerateRequest, Generated,
-    chat::{CallGate, ChatError, ChatErrorKind, ChatModel, ChatReply, ChatRequest, PlannedCall},
+    chat::{CallGate, ChatError, ChatErrorKind, ChatModel, ChatReply, ChatRequest, PlannedCall, RetryRule},
 };
 
 /// The longest prompt that is sent, in tokens: what a hold sets aside where the tables are not known yet.
@@ -22,6 +29,8 @@ pub struct ModelGenerator {
     model: Arc<dyn ChatModel>,
     name: String,
     largest_input: u64,
+    retries: RetryRule,
+    clock: Arc<dyn Clock>,
 }
 
 impl ModelGenerator {
@@ -37,6 +46,8 @@ impl ModelGenerator {
             model,
             name,
             largest_input,
+            retries: RetryRule::default(),
+            clock: Arc::new(SystemClock::default()),
         }
     }
 
@@ -44,6 +55,20 @@ impl ModelGenerator {
     #[must_use]
     pub fn largest_input(mut self, tokens: u64) -> Self {
         self.largest_input = tokens;
+        self
+    }
+
+    /// When a call is made again. [`RetryRule::default`] where not set.
+    #[must_use]
+    pub fn retries(mut self, rule: RetryRule) -> Self {
+        self.retries = rule;
+        self
+    }
+
+    /// Where time comes from. The machine's clocks where not set.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -82,7 +107,7 @@ impl ModelGenerator {
         planned: PlannedCall<'_>,
         calls: &dyn CallGate,
     ) -> Result<ChatReply, GenerateError> {
-        let give_up = tokio::time::Instant::now() + PROGRAM_TIME;
+        let began = self.clock.monotonic();
         let mut attempt = 0;
         loop {
             let mut permit = calls.admit(&planned).await?;
@@ -95,18 +120,18 @@ impl ModelGenerator {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            let left = give_up.saturating_duration_since(tokio::time::Instant::now());
             attempt += 1;
-            let Some(pause) = self.pause(attempt, &error, left) else {
+            let left = PROGRAM_TIME.saturating_sub(self.clock.monotonic().saturating_sub(began));
+            let Some(pause) = self.retries.next(attempt, &error, left, any_number()) else {
                 return Err(error.into());
             };
             tokio::time::sleep(pause).await;
         }
     }
+}
 
-    fn pause(&self, _attempt: u32, _error: &ChatError, _left: Duration) -> Option<Duration> {
-        None
-    }
+fn any_number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 #[async_trait]

@@ -9,11 +9,17 @@
 //! ([`GenerateRequest::failed`](crate::GenerateRequest::failed)). [`Router`] lets rules answer what they are known to
 //! answer right. [`Cached`] uses a program again that answered the same question before.
 
+mod cache;
 mod context;
 mod extract;
 mod generator;
 mod personal;
 mod prompt;
+mod proof;
+mod router;
 mod screen;
 
+pub use cache::{Cached, KeptProgram, MemoryPrograms, ProgramCache, ProgramKey};
 pub use generator::ModelGenerator;
+pub use proof::{InvalidProof, Proof};
+pub use router::{Router, Trust};

@@ -15,7 +15,7 @@ use meterbox_core::{
     contract::{Reading, Source},
 };
 use meterbox_datasets::Catalog;
-use meterbox_llm_codegen::{CodeGenerator, GenerateError, GenerateRequest, Generated};
+use meterbox_llm_codegen::{CodeGenerator, GenerateError, GenerateRequest, Generated, chat::CallGate};
 use meterbox_results_store::MemoryResults;
 use meterbox_sandbox_client::{FakeRun, FakeSandbox};
 use meterbox_testkit::ManualClock;
@@ -305,7 +305,11 @@ struct Scripted;
 
 #[async_trait]
 impl CodeGenerator for Scripted {
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generated, GenerateError> {
+    async fn generate(
+        &self,
+        request: &GenerateRequest,
+        _: &dyn CallGate,
+    ) -> Result<Generated, GenerateError> {
         let suggestions = vec!["top 5 products by revenue".to_owned()];
         match request.question.as_str() {
             "zorblax" => Err(GenerateError::CannotAnswer {
@@ -329,6 +333,7 @@ impl CodeGenerator for Scripted {
                 },
                 plan: None,
                 confidence: 1.0,
+                warnings: Vec::new(),
             }),
         }
     }

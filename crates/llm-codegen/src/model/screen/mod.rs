@@ -85,11 +85,11 @@ pub(super) fn problems(code: &str, request: &GenerateRequest) -> Vec<String> {
         let reader = thread::Builder::new()
             .stack_size(STACK_BYTES)
             .spawn_scoped(scope, reading);
-        reader.map_or(Err("it could not be read".to_owned()), |reader| {
-            reader
-                .join()
-                .unwrap_or_else(|_| Err("it could not be read".to_owned()))
-        })
+        let unread = || "it could not be read".to_owned();
+        match reader {
+            Ok(reader) => reader.join().unwrap_or_else(|_| Err(unread())),
+            Err(_) => Err(unread()),
+        }
     });
     match read {
         Err(problem) => vec![problem],
