@@ -8,6 +8,7 @@ mod analyst;
 mod failure;
 mod paid_run;
 mod pipeline;
+mod places;
 mod price;
 mod request;
 mod running;
