@@ -20,7 +20,7 @@ pub use e2b::{E2B_KEY, E2bDouble, E2bFault};
 #[cfg(feature = "ledger")]
 pub use ledger::{FaultyLedger, Moment};
 #[cfg(feature = "python")]
-pub use peer::peer_python;
+pub use peer::{peer_node, peer_python, peer_python_of};
 #[cfg(all(unix, feature = "postgres"))]
 pub use postgres::PostgresServer;
 #[cfg(feature = "python")]
