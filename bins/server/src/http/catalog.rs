@@ -70,6 +70,7 @@ fn without_values(table: TableProfile) -> TableProfile {
         .into_iter()
         .map(|column| ColumnProfile {
             values: Vec::new(),
+            samples: Vec::new(),
             ..column
         })
         .collect();
