@@ -12,6 +12,7 @@ pub struct ChatError {
     message: String,
     status: Option<u16>,
     retry_after: Option<Duration>,
+    retryability: Option<Retryability>,
     billed: Billed,
     #[source]
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -47,6 +48,9 @@ pub enum ChatErrorKind {
     Malformed,
     /// The provider finds the request itself wrong.
     Rejected,
+    /// The provider does not take a parameter that was sent. The model has learnt it: the same request, encoded anew,
+    /// goes without it.
+    Unsupported,
 }
 
 impl ChatError {
@@ -57,6 +61,7 @@ impl ChatError {
             message: message.into(),
             status: None,
             retry_after: None,
+            retryability: None,
             billed: Billed::Nothing,
             source: None,
         }
@@ -73,6 +78,13 @@ impl ChatError {
     #[must_use]
     pub fn with_retry_after(mut self, pause: Option<Duration>) -> Self {
         self.retry_after = pause;
+        self
+    }
+
+    /// With the provider's own word on whether the call may be made again, which counts more than the kind.
+    #[must_use]
+    pub fn with_retryability(mut self, retryability: Retryability) -> Self {
+        self.retryability = Some(retryability);
         self
     }
 
@@ -105,13 +117,17 @@ impl ChatError {
         self.billed
     }
 
-    /// May the same call be made again? Each attempt is paid for.
+    /// May the same call be made again? Each attempt is paid for, and [`RetryRule`](super::RetryRule) says when.
     pub fn retryability(&self) -> Retryability {
+        if let Some(said) = self.retryability {
+            return said;
+        }
         match self.kind {
             ChatErrorKind::Rate
             | ChatErrorKind::Overloaded
             | ChatErrorKind::Unreachable
-            | ChatErrorKind::Interrupted => Retryability::Safe,
+            | ChatErrorKind::Interrupted
+            | ChatErrorKind::Unsupported => Retryability::Safe,
             _ => Retryability::Never,
         }
     }
@@ -138,6 +154,7 @@ impl fmt::Display for ChatErrorKind {
             Self::Interrupted => "interrupted",
             Self::Malformed => "malformed",
             Self::Rejected => "rejected",
+            Self::Unsupported => "unsupported",
         })
     }
 }

@@ -8,8 +8,10 @@ mod call;
 mod error;
 mod gate;
 mod model;
+mod retry;
 
 pub use call::{Billed, ChatReply, ChatRequest, Finish, Message, Outgoing, ReplySchema, Role};
 pub use error::{ChatError, ChatErrorKind};
 pub use gate::{CallGate, CallPermit, Declined, PlannedCall, Unmetered};
 pub use model::{ChatModel, ModelCard, ProgramFormat};
+pub use retry::RetryRule;

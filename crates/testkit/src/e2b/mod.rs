@@ -4,7 +4,6 @@
 //! the header `E2b-Sandbox-Id` is for a machine.
 
 mod control;
-mod fault;
 mod interpreter;
 mod machine;
 mod process;
@@ -23,8 +22,8 @@ use axum::{
 };
 use serde_json::json;
 
-pub use self::fault::E2bFault;
 use self::machine::Machine;
+use crate::wire_fault::{self, WireFault as E2bFault};
 
 /// The only key it accepts.
 pub const E2B_KEY: &str = "e2b_0123456789abcdef";
@@ -153,7 +152,7 @@ async fn misbehave(State(shared): State<Arc<Shared>>, request: Request, next: Ne
         Some((_, E2bFault::LostReply)) => {
             // Done, and nobody learns of it.
             drop(next.run(request).await);
-            fault::cut()
+            wire_fault::cut()
         }
         Some((_, fault)) => fault.answer().await,
     }

@@ -3,14 +3,14 @@ use std::{convert::Infallible, io, time::Duration};
 use axum::{
     body::{Body, Bytes},
     http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{Html, IntoResponse, Response},
 };
 use futures_util::stream;
 
-/// What a request can meet instead of its answer.
+/// What a request to a double can meet instead of its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum E2bFault {
+pub enum WireFault {
     /// This status, these headers and this body.
     Status(u16, Vec<(&'static str, String)>, String),
     /// The request is done, and the connection breaks before the answer.
@@ -25,12 +25,14 @@ pub enum E2bFault {
     HugeBody,
     /// 200, and bytes that are no UTF-8 and no JSON.
     Junk,
+    /// 200, and a page instead of JSON.
+    WrongType,
     /// To another server.
     Redirect(String),
 }
 
-impl E2bFault {
-    pub(super) async fn answer(self) -> Response {
+impl WireFault {
+    pub(crate) async fn answer(self) -> Response {
         match self {
             Self::Status(status, headers, body) => {
                 let mut response = Response::builder().status(status);
@@ -58,13 +60,14 @@ impl E2bFault {
                 Body::from_stream(megabytes).into_response()
             }
             Self::Junk => b"\xff\xfe{{".as_slice().into_response(),
+            Self::WrongType => Html("<html>Sign in to this network</html>").into_response(),
             Self::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
         }
     }
 }
 
 /// Nothing but a broken connection: the headers are already out when the body fails.
-pub(super) fn cut() -> Response {
+pub(crate) fn cut() -> Response {
     Body::from_stream(stream::iter([Err::<Bytes, _>(broken())])).into_response()
 }
 
