@@ -15,7 +15,9 @@ use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Ask, ModelPrices, Principal, Request, RequestError, Running, failure, pipeline, price::ComputePrices,
+    Ask, ModelPrices, Principal, Request, RequestError, Running, failure, pipeline,
+    places::{Place, Places},
+    price::ComputePrices,
     squeeze::Squeeze,
 };
 
@@ -31,14 +33,13 @@ pub struct Analyst {
 }
 
 pub(crate) struct Parts {
-    pub(crate) sandbox: Arc<dyn Sandbox>,
+    pub(crate) places: Places,
     pub(crate) generator: Arc<dyn CodeGenerator>,
     pub(crate) budget: BudgetEngine,
     pub(crate) breaker: Breaker,
     pub(crate) results: Arc<dyn ResultsStore>,
     pub(crate) catalog: Catalog,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) prices: ComputePrices,
     pub(crate) model_prices: ModelPrices,
     pub(crate) squeeze: Squeeze,
     pub(crate) max_cost: Usd,
@@ -52,14 +53,15 @@ pub(crate) struct Parts {
 impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parts")
-            .field("sandbox", &self.sandbox)
+            .field("places", &self.places)
             .field("generator", &self.generator)
             .finish_non_exhaustive()
     }
 }
 
 impl Analyst {
-    /// Starts to put an analyst together from the parts that have no default.
+    /// Starts to put an analyst together from the parts that have no default. Everything runs in this sandbox, unless
+    /// [`programs_in`](AnalystBuilder::programs_in) names another for programs.
     pub fn builder(
         sandbox: Arc<dyn Sandbox>,
         budget: BudgetEngine,
@@ -78,6 +80,7 @@ impl Analyst {
             clock: Arc::new(SystemClock::default()),
             prices: None,
             model_prices: None,
+            programs: None,
             max_cost: Usd::from_dollars(5),
             global: None,
             program_limits: Limits::default(),
@@ -186,12 +189,12 @@ impl Analyst {
         self.parts.artifacts.join(id.to_string())
     }
 
-    /// What the sandbox offers; prepares it if it is not ready.
+    /// What the sandbox offers that data is typed in; prepares it if it is not ready.
     ///
     /// # Errors
     /// Where no sandbox can be had.
     pub async fn sandbox(&self) -> Result<Capabilities, SandboxError> {
-        self.parts.sandbox.capabilities().await
+        self.parts.places.own.sandbox.capabilities().await
     }
 
     /// The datasets there are.
@@ -213,6 +216,7 @@ pub struct AnalystBuilder {
     clock: Arc<dyn Clock>,
     prices: Option<ComputePrices>,
     model_prices: Option<ModelPrices>,
+    programs: Option<Place>,
     max_cost: Usd,
     global: Option<Scope>,
     program_limits: Limits,
@@ -258,6 +262,22 @@ impl AnalystBuilder {
         self
     }
 
+    /// Runs programs in this sandbox, at the book's prices for this place (`e2b`). Data is still typed, and pictures
+    /// are drawn, in the analyst's own. Set the clock before.
+    ///
+    /// # Errors
+    /// [`PriceError`] where the book has no price there now.
+    pub fn programs_in(
+        mut self,
+        sandbox: Arc<dyn Sandbox>,
+        book: PriceBook,
+        place: &str,
+    ) -> Result<Self, PriceError> {
+        let prices = ComputePrices::new(book, place, self.clock.now())?;
+        self.programs = Some(Place { sandbox, prices });
+        Ok(self)
+    }
+
     /// The most one analysis may cost, whatever its caller allows. $5 where not set.
     #[must_use]
     pub fn max_cost(mut self, max_cost: Usd) -> Self {
@@ -295,15 +315,21 @@ impl AnalystBuilder {
             ComputePrices::new(PriceBook::shipped(), LOCAL, self.clock.now())
                 .expect("the shipped book has a price of computing here")
         });
+        let places = Places {
+            own: Place {
+                sandbox: self.sandbox,
+                prices,
+            },
+            programs: self.programs,
+        };
         let parts = Parts {
-            sandbox: self.sandbox,
+            places,
             generator: self.generator.unwrap_or_else(|| Arc::new(Planner::default())),
             budget: self.budget,
             breaker,
             results: self.results,
             catalog: self.catalog,
             clock: self.clock,
-            prices,
             model_prices: self
                 .model_prices
                 .unwrap_or_else(|| ModelPrices::new(PriceBook::shipped())),

@@ -10,6 +10,7 @@ mod model_calls;
 mod model_price;
 mod paid_run;
 mod pipeline;
+mod places;
 mod price;
 mod programs;
 mod request;

@@ -21,10 +21,11 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Ask, ComputePrice, Event, Request,
+    Ask, Event, Request,
     analyst::Parts,
     failure::{self, cancelled, reply_of},
     paid_run::Run,
+    places::RunPrices,
     programs::REPAIRS,
     squeeze::Turn,
 };
@@ -71,7 +72,7 @@ pub(crate) struct Analysis {
     pub(crate) events: UnboundedSender<Event>,
     pub(crate) cancel: CancellationToken,
     /// What computing costs; the same from beginning to end.
-    pub(crate) price: ComputePrice,
+    pub(crate) price: RunPrices,
     /// As long as budgets are so nearly spent that only a few go on at once.
     turn: Turn,
     without_chart: bool,
@@ -114,7 +115,7 @@ impl Analysis {
             }
         }
         Self {
-            price: parts.prices.at(result.created_at),
+            price: parts.places.at(result.created_at),
             turn: Turn::default(),
             without_chart: false,
             without_model: false,
@@ -251,8 +252,8 @@ impl Analysis {
     }
 
     fn worst_case_of(&self, runs: &[(Run, Limits)]) -> Usd {
-        runs.iter().fold(Usd::ZERO, |sum, (_, limits)| {
-            sum.saturating_add(self.price.worst_case(limits))
+        runs.iter().fold(Usd::ZERO, |sum, (run, limits)| {
+            sum.saturating_add(self.price.of(*run).worst_case(limits))
         })
     }
 
@@ -322,9 +323,8 @@ impl Analysis {
 
     /// The money without which these runs are not worth starting.
     pub(crate) fn least_of<'a>(&self, runs: impl IntoIterator<Item = &'a (Run, Limits)>) -> Usd {
-        let price = &self.price;
-        runs.into_iter().fold(Usd::ZERO, |sum, (_, limits)| {
-            sum.saturating_add(price.least(limits))
+        runs.into_iter().fold(Usd::ZERO, |sum, (run, limits)| {
+            sum.saturating_add(self.price.of(*run).least(limits))
         })
     }
 

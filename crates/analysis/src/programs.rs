@@ -118,7 +118,7 @@ impl Analysis {
         };
         request.privacy = self.request.dataset.privacy().unwrap_or(default);
         if request.prefer != Prefer::Rules {
-            let capabilities = self.parts.sandbox.capabilities().await;
+            let capabilities = self.parts.places.of_programs().sandbox.capabilities().await;
             request.packages = Arc::new(capabilities.map_err(|error| no_sandbox(&error))?.packages);
         }
         Ok(request)
