@@ -20,7 +20,7 @@ use std::{
 use axum::{
     Json, Router, body::Body, extract::State, http::Request as HttpRequest, http::StatusCode, routing::post,
 };
-use meterbox_analysis::{Analyst, Ask, Prefer, Principal, Request};
+use meterbox_analysis::{Analyst, Ask, Principal, Request};
 use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
 use meterbox_core::{SystemClock, contract::AnalysisResult};
 use meterbox_datasets::{Catalog, Dataset};
@@ -43,13 +43,13 @@ async fn ask(
     question: String,
 ) -> Result<Json<AnalysisResult>, (StatusCode, String)> {
     let request = Request {
-        ask: Ask::Question(question),
-        dataset: service.shop,
-        // Your service knows who asks; a header of the client's never should say.
-        principal: Principal::user("user/ana".parse().map_err(internal)?),
         max_cost: Some("0.05".parse().map_err(internal)?),
-        chart_png: false,
-        prefer: Prefer::default(),
+        // Your service knows who asks; a header of the client's never should say.
+        ..Request::new(
+            Ask::Question(question),
+            service.shop,
+            Principal::user("user/ana".parse().map_err(internal)?),
+        )
     };
     let running = service
         .analyst

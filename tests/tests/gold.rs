@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command, sync::Arc};
 
-use meterbox_analysis::{Analyst, Ask, Prefer, Principal, Request};
+use meterbox_analysis::{Analyst, Ask, Principal, Request};
 use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
 use meterbox_core::{
     SystemClock,
@@ -175,14 +175,11 @@ impl House {
     }
 
     async fn ask(&self, data: &str, question: &str) -> AnalysisResult {
-        let request = Request {
-            ask: Ask::Question(question.to_owned()),
-            dataset: self.data[data].clone(),
-            principal: Principal::user("user/owner".parse().unwrap()),
-            max_cost: None,
-            chart_png: false,
-            prefer: Prefer::default(),
-        };
+        let request = Request::new(
+            Ask::Question(question.to_owned()),
+            self.data[data].clone(),
+            Principal::user("user/owner".parse().unwrap()),
+        );
         self.analyst.start(request).unwrap().result().await.unwrap()
     }
 }

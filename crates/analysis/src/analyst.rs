@@ -7,7 +7,7 @@ use meterbox_core::{
     contract::{AnalysisResult, Failure},
 };
 use meterbox_datasets::{Catalog, Dataset, TypedDataset};
-use meterbox_llm_codegen::{CodeGenerator, Planner, Prefer};
+use meterbox_llm_codegen::{CodeGenerator, Planner};
 use meterbox_price_book::{PriceBook, PriceError};
 use meterbox_results_store::{Page, PageRequest, ResultsError, ResultsStore};
 use meterbox_sandbox_client::{Capabilities, Limits, Sandbox, SandboxError};
@@ -134,14 +134,7 @@ impl Analyst {
         }
         let id = AnalysisId::new(self.parts.clock.now());
         let nothing_asked = Ask::Code(String::new());
-        let request = Request {
-            ask: nothing_asked,
-            dataset,
-            principal,
-            max_cost: None,
-            chart_png: false,
-            prefer: Prefer::default(),
-        };
+        let request = Request::new(nothing_asked, dataset, principal);
         let typing = pipeline::prepare(Arc::clone(&self.parts), id, request, self.shutdown.child_token());
         self.tasks
             .spawn(typing)

@@ -24,6 +24,20 @@ pub struct Request {
     pub prefer: Prefer,
 }
 
+impl Request {
+    /// This, as far as the analyst's own cap reaches, without a picture, whoever writes the program.
+    pub fn new(ask: Ask, dataset: Dataset, principal: Principal) -> Self {
+        Self {
+            ask,
+            dataset,
+            principal,
+            max_cost: None,
+            chart_png: false,
+            prefer: Prefer::default(),
+        }
+    }
+}
+
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {

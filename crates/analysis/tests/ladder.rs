@@ -7,7 +7,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use meterbox_analysis::{Analyst, Ask, Prefer, Principal, Request};
+use meterbox_analysis::{Analyst, Ask, Principal, Request};
 use meterbox_budget_engine::{Budget, BudgetEngine, EntryPage, MemoryLedger, Offer, SoftCaps, Window};
 use meterbox_core::{
     Scope, Usd,
@@ -122,12 +122,12 @@ impl House {
 
     fn request(&self) -> Request {
         Request {
-            ask: Ask::Code("result = 1".into()),
-            dataset: self.data.clone(),
-            principal: Principal::user(ana()),
-            max_cost: None,
             chart_png: true,
-            prefer: Prefer::default(),
+            ..Request::new(
+                Ask::Code("result = 1".into()),
+                self.data.clone(),
+                Principal::user(ana()),
+            )
         }
     }
 

@@ -7,7 +7,7 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use meterbox_analysis::{Analyst, Ask, Event, Prefer, Principal, Request, RequestError};
+use meterbox_analysis::{Analyst, Ask, Event, Principal, Request, RequestError};
 use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
 use meterbox_core::{
     Scope, StorageErrorKind, Usd,
@@ -97,14 +97,7 @@ fn program_of_ours(job: &Job) -> FakeRun {
 impl House {
     fn request(&self, ask: Ask) -> Request {
         let principal = Principal::user(ana());
-        Request {
-            ask,
-            dataset: self.data.clone(),
-            principal,
-            max_cost: None,
-            chart_png: false,
-            prefer: Prefer::default(),
-        }
+        Request::new(ask, self.data.clone(), principal)
     }
 
     async fn ask(&self, question: &str) -> AnalysisResult {

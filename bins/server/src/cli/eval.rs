@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 use indicatif::ProgressBar;
-use meterbox_analysis::{Analyst, Ask, Prefer, Principal, Request};
+use meterbox_analysis::{Analyst, Ask, Principal, Request};
 use meterbox_core::contract::Answer;
 use meterbox_datasets::{Dataset, TypedDataset};
 use meterbox_llm_codegen::{
@@ -178,14 +178,7 @@ impl Bench {
     }
 
     async fn run(&self, dataset: &Dataset, code: &str) -> Option<Answer> {
-        let request = Request {
-            ask: Ask::Code(code.to_owned()),
-            dataset: dataset.clone(),
-            principal: self.user.clone(),
-            max_cost: None,
-            chart_png: false,
-            prefer: Prefer::default(),
-        };
+        let request = Request::new(Ask::Code(code.to_owned()), dataset.clone(), self.user.clone());
         self.analyst.start(request).ok()?.result().await.ok()?.answer
     }
 }
