@@ -18,8 +18,12 @@ mod prompt;
 mod proof;
 mod router;
 mod screen;
+#[cfg(feature = "sqlite")]
+mod sqlite_programs;
 
 pub use cache::{Cached, KeptProgram, MemoryPrograms, ProgramCache, ProgramKey};
 pub use generator::ModelGenerator;
 pub use proof::{InvalidProof, Proof};
 pub use router::{Router, Trust};
+#[cfg(feature = "sqlite")]
+pub use sqlite_programs::SqlitePrograms;
