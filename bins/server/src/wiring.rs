@@ -14,6 +14,7 @@ use meterbox_core::{
     contract::{Failure, FailureKind},
 };
 use meterbox_datasets::{Catalog, DatasetError};
+use meterbox_llm_codegen::{chat::ChatModel, model::SqlitePrograms};
 use meterbox_local_sandbox::{
     LocalSandbox,
     runtime::{Runtime, RuntimeError},
@@ -22,7 +23,7 @@ use meterbox_price_book::PriceError;
 use meterbox_results_store::SqliteResults;
 use meterbox_sandbox_client::SandboxError;
 
-use crate::settings::Settings;
+use crate::{model::ModelError, settings::Settings};
 
 /// Everything `meterbox` needs to answer questions on this machine.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub(crate) enum StartError {
     Budget(#[from] BudgetError),
     #[error(transparent)]
     Storage(#[from] StorageError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
     #[error(transparent)]
     Scope(#[from] InvalidScope),
     #[error("{0}. Fix: add it to your price book.")]
@@ -106,7 +109,7 @@ impl Meterbox {
         let sandbox = LocalSandbox::builder(python)
             .inputs_root(catalog.folder())
             .build()?;
-        let analyst = Analyst::builder(
+        let mut analyst = Analyst::builder(
             Arc::new(sandbox),
             budget.clone(),
             Arc::new(results),
@@ -115,8 +118,16 @@ impl Meterbox {
         )
         .prices(settings.config.prices.clone(), "local")?
         .max_cost(settings.max_cost)
-        .global_scope(everybody()?)
-        .build();
+        .global_scope(everybody()?);
+        if let Some(wanted) = &settings.config.model {
+            let model = wanted.model()?;
+            let prices = wanted.priced(settings.model_prices(), model.card())?;
+            let programs = SqlitePrograms::open(folder.join("programs.sqlite3"))?;
+            analyst = analyst
+                .model_prices(prices)
+                .generator(wanted.generator(model, Arc::new(programs)));
+        }
+        let analyst = analyst.build();
         Ok(Self {
             analyst,
             budget,
