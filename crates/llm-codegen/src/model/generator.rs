@@ -103,13 +103,20 @@ impl ModelGenerator {
     /// Calls until there is a reply, or no sense in another call. Each call is admitted, and paid for, by itself.
     async fn reply(
         &self,
-        mut chat: ChatRequest,
-        planned: PlannedCall<'_>,
+        request: &GenerateRequest,
         calls: &dyn CallGate,
     ) -> Result<ChatReply, GenerateError> {
+        let purpose = if request.failed.is_empty() {
+            "program"
+        } else {
+            "repair"
+        };
         let began = self.clock.monotonic();
         let mut attempt = 0;
         loop {
+            // Composed anew for each call: what the server does not take is known after the first.
+            let (mut chat, tokens) = self.conversation(request)?;
+            let planned = self.call(purpose, tokens);
             let mut permit = calls.admit(&planned).await?;
             chat.output_cap = permit.output_cap();
             let outgoing = self.model.encode(&chat);
@@ -150,13 +157,7 @@ impl CodeGenerator for ModelGenerator {
                 suggestions: Vec::new(),
             });
         }
-        let (chat, tokens) = self.conversation(request)?;
-        let purpose = if request.failed.is_empty() {
-            "program"
-        } else {
-            "repair"
-        };
-        let reply = self.reply(chat, self.call(purpose, tokens), calls).await?;
+        let reply = self.reply(request, calls).await?;
 
         let Some(written) = extract(&reply.text) else {
             return Err(GenerateError::Rejected {
