@@ -5,28 +5,12 @@
     reason = "a test whose world cannot be set up has failed"
 )]
 
-use meterbox_budget_engine::{BudgetEngine, HoldRequest, SqliteLedger};
-use meterbox_core::{Scope, SystemClock, Usd, contract::CostLine};
-use meterbox_tests::{Ended, Terminal};
+use meterbox_core::Usd;
+use meterbox_tests::{Ended, Terminal, lose_calls};
 use serde_json::Value;
 
 fn usd(text: &str) -> Usd {
     text.parse().unwrap()
-}
-
-fn scope(text: &str) -> Scope {
-    text.parse().unwrap()
-}
-
-fn line(amount: &str) -> CostLine {
-    CostLine {
-        item: "output".into(),
-        quantity: 900,
-        unit: "tokens".into(),
-        amount: usd(amount),
-        estimated: false,
-        price: None,
-    }
 }
 
 /// A terminal in whose data folder two scripts were run.
@@ -39,21 +23,6 @@ fn used() -> Terminal {
         assert_eq!(ran.code, Some(0), "{ran:?}");
     }
     terminal
-}
-
-/// Calls whose use nobody knows, as a crash leaves them.
-fn lose_calls(terminal: &Terminal, references: &[&str]) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let ledger = SqliteLedger::open(terminal.folder().join("kept/ledger.sqlite3")).unwrap();
-        let engine = BudgetEngine::new(ledger, SystemClock::default());
-        let request = HoldRequest::new([scope("user/local")], usd("3"), "=a call");
-        let hold = engine.hold(request).await.unwrap();
-        for reference in references {
-            let _ = hold.intend_known_as(*reference, line("1")).await.unwrap();
-        }
-        hold.settle().await.unwrap();
-    });
 }
 
 fn well(terminal: &Terminal, arguments: &[&str]) -> Ended {

@@ -96,6 +96,7 @@ fn parts(meterbox: &Meterbox, access: Access, address: SocketAddr, settings: &Se
         local: Local::new(
             budget,
             access.clone(),
+            settings.config.prices.clone(),
             Arc::clone(&clock),
             administration::at_the_machine(),
         ),

@@ -16,6 +16,7 @@ use meterbox_core::{
 };
 use meterbox_datasets::Catalog;
 use meterbox_llm_codegen::{CodeGenerator, GenerateError, GenerateRequest, Generated};
+use meterbox_price_book::PriceBook;
 use meterbox_results_store::MemoryResults;
 use meterbox_sandbox_client::{FakeRun, FakeSandbox};
 use meterbox_testkit::ManualClock;
@@ -97,6 +98,7 @@ impl App {
             local: Local::new(
                 budget.clone(),
                 access.clone(),
+                PriceBook::shipped(),
                 Arc::new(clock.clone()),
                 operator(),
             ),

@@ -4,6 +4,7 @@ mod analyses;
 mod app;
 mod goldens;
 mod hostile;
+mod ledger;
 mod openapi;
 mod page;
 mod roles;

@@ -1,140 +1,27 @@
-//! Administration at the data folder itself.
+//! Budgets, top-ups and the kill switch at the data folder.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use meterbox_access::{Access, Act, Actor, AuditPage, KeyGrant, KeyId};
-use meterbox_budget_engine::{
-    Budget, BudgetEngine, BudgetError, ExportFormat, ForecastOptions, HoldRequest, Reconciliation, SoftCaps,
-    TimeRange, UsageRecord, Window,
-};
+use meterbox_access::Act;
+use meterbox_budget_engine::{Budget, BudgetError, ForecastOptions, HoldRequest, SoftCaps, Window};
 use meterbox_core::{Clock, Scope};
 use serde_json::{Value, json};
 
-use super::{
-    AdminError, Administration, Export,
-    export::LocalExport,
-    spending,
-    wire::{
-        AuditLog, AuditQuery, BudgetChange, BudgetView, Budgets, CheckReply, CheckRequest, CreatedKeyView,
-        ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery, SoftCapsChange,
-        SpendingView, Standing, StopReply, StopView, TopUpView, VerifyView,
+use super::{Local, spending};
+use crate::{
+    administration::{
+        AdminError, BudgetAdministration,
+        wire::{
+            BudgetChange, BudgetView, Budgets, CheckReply, CheckRequest, ForecastQuery, ForecastView,
+            NewTopUp, RangeQuery, SoftCapsChange, SpendingView, Standing, StopReply, StopView, TopUpView,
+        },
     },
+    wiring,
 };
-use crate::wiring;
-
-const LONGEST_GRACE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The ledger and the keys of a data folder, in the hands of one actor.
-#[derive(Debug, Clone)]
-pub(crate) struct Local {
-    engine: BudgetEngine,
-    access: Access,
-    clock: Arc<dyn Clock>,
-    actor: Actor,
-    is_remote: bool,
-}
-
-impl Local {
-    pub(crate) fn new(engine: BudgetEngine, access: Access, clock: Arc<dyn Clock>, actor: Actor) -> Self {
-        Self {
-            engine,
-            access,
-            clock,
-            actor,
-            is_remote: false,
-        }
-    }
-
-    /// The same for somebody who could not undo losing the last key that may administer.
-    pub(crate) fn for_remote(self, actor: Actor) -> Self {
-        Self {
-            actor,
-            is_remote: true,
-            ..self
-        }
-    }
-
-    /// The ledger, for what only whoever sits at it may do.
-    pub(crate) fn engine(&self) -> &BudgetEngine {
-        &self.engine
-    }
-
-    /// Corrects worst cases by what was really used, as this source says.
-    pub(crate) async fn reconcile(
-        &self,
-        source: &str,
-        records: Vec<UsageRecord>,
-        dry_run: bool,
-    ) -> Result<Reconciliation, AdminError> {
-        if dry_run {
-            return Ok(self.engine.reconcile(records, true).await?);
-        }
-        let act = Act {
-            name: "ledger.reconcile",
-            target: source.to_owned(),
-            before: None,
-            after: Some(json!({ "records": records.len() })),
-        };
-        let engine = self.engine.clone();
-        self.audited(act, async move { engine.reconcile(records, false).await })
-            .await
-    }
-
-    async fn known_budget(&self, scope: &Scope) -> Result<Option<Budget>, AdminError> {
-        let budgets = self.engine.budgets().await?;
-        Ok(budgets.into_iter().find(|budget| budget.scope == *scope))
-    }
-
-    async fn view(&self, budget: Budget) -> Result<BudgetView, AdminError> {
-        let status = if budget.scope.is_wildcard() {
-            None
-        } else {
-            match self.engine.status(&budget.scope).await {
-                // Somebody removed it meanwhile.
-                Err(BudgetError::NoBudget { .. }) => None,
-                status => Some(status?),
-            }
-        };
-        let setting = setting_of(&budget.scope)?.map(|(setting, _)| setting);
-        Ok(BudgetView::new(budget, setting, status))
-    }
-
-    /// Notes the act, does it, and notes how it ended. It is a task of its own, so that a client who hangs up leaves
-    /// no act half noted.
-    async fn audited<T: Send + 'static>(
-        &self,
-        act: Act,
-        work: impl Future<Output = Result<T, BudgetError>> + Send + 'static,
-    ) -> Result<T, AdminError> {
-        let (access, actor) = (self.access.clone(), self.actor.clone());
-        let task = tokio::spawn(async move {
-            let pending = access.begin(&actor, act).await?;
-            let done = work.await;
-            let noted = match &done {
-                Ok(_) => pending.done().await,
-                Err(error) => pending.failed(error).await,
-            };
-            if let Err(error) = noted {
-                // What was done is done; the log says that its end is unknown.
-                tracing::warn!(%error, "the end of an administrative act could not be noted");
-            }
-            Ok::<_, AdminError>(done?)
-        });
-        task.await.map_err(|_| AdminError::Interrupted)?
-    }
-
-    async fn stop_reply(&self, changed: bool) -> Result<StopReply, AdminError> {
-        Ok(StopReply {
-            stopped: self.engine.stopped().await?.map(StopView::from),
-            changed,
-        })
-    }
-}
 
 #[async_trait]
-impl Administration for Local {
+impl BudgetAdministration for Local {
     async fn budgets(&self) -> Result<Budgets, AdminError> {
         let mut budgets = Vec::new();
         for budget in self.engine.budgets().await? {
@@ -259,18 +146,6 @@ impl Administration for Local {
         Ok(spending::spending(&self.engine, range, &wiring::everybody()?).await?)
     }
 
-    async fn verify(&self) -> Result<VerifyView, AdminError> {
-        Ok(self.engine.verify().await?.into())
-    }
-
-    async fn export(&self, format: ExportFormat, range: RangeQuery) -> Result<Box<dyn Export>, AdminError> {
-        let range = TimeRange {
-            since: range.since,
-            until: range.until,
-        };
-        Ok(Box::new(LocalExport::new(self.engine.export(range), format)?))
-    }
-
     async fn stop_all(&self, reason: String) -> Result<StopReply, AdminError> {
         let act = Act {
             name: "spending.stop",
@@ -296,58 +171,32 @@ impl Administration for Local {
         let changed = self.audited(act, async move { engine.resume().await }).await?;
         self.stop_reply(changed).await
     }
+}
 
-    async fn keys(&self) -> Result<Keys, AdminError> {
-        let now = self.clock.now();
-        let keys = self.access.keys().await?;
-        Ok(Keys {
-            keys: keys.into_iter().map(|key| KeyView::new(key, now)).collect(),
-        })
+impl Local {
+    async fn known_budget(&self, scope: &Scope) -> Result<Option<Budget>, AdminError> {
+        let budgets = self.engine.budgets().await?;
+        Ok(budgets.into_iter().find(|budget| budget.scope == *scope))
     }
 
-    async fn create_key(&self, key: NewKey) -> Result<CreatedKeyView, AdminError> {
-        let now = self.clock.now();
-        let mut grant = KeyGrant::new(key.name, key.role, key.scopes);
-        if let Some(days) = key.expires_in_days {
-            grant = grant.expiring_at(now.saturating_add(days_long(days)?));
-        }
-        let created = self.access.create_key(&self.actor, grant).await?;
-        Ok(CreatedKeyView::new(created, now))
-    }
-
-    async fn revoke_key(&self, id: &KeyId) -> Result<KeyView, AdminError> {
-        let revoked = self.access.revoke_key(&self.actor, id, self.is_remote).await?;
-        Ok(KeyView::new(revoked, self.clock.now()))
-    }
-
-    async fn rotate_key(&self, id: &KeyId, grace: Duration) -> Result<CreatedKeyView, AdminError> {
-        if grace > LONGEST_GRACE {
-            return Err(AdminError::invalid(
-                "grace_seconds",
-                "an old key works at most 30 days more",
-            ));
-        }
-        let created = self.access.rotate_key(&self.actor, id, grace).await?;
-        Ok(CreatedKeyView::new(created, self.clock.now()))
-    }
-
-    async fn audit(&self, query: AuditQuery) -> Result<AuditLog, AdminError> {
-        let usual = AuditPage::default();
-        let limit = query.limit.unwrap_or(usual.limit);
-        if !(1..=1_000).contains(&limit) {
-            return Err(AdminError::invalid("limit", "a page has 1 to 1,000 entries"));
-        }
-        let page = AuditPage {
-            before: query.before,
-            limit,
+    async fn view(&self, budget: Budget) -> Result<BudgetView, AdminError> {
+        let status = if budget.scope.is_wildcard() {
+            None
+        } else {
+            match self.engine.status(&budget.scope).await {
+                // Somebody removed it meanwhile.
+                Err(BudgetError::NoBudget { .. }) => None,
+                status => Some(status?),
+            }
         };
-        let entries = self.access.audit(page).await?;
-        let next = entries
-            .last()
-            .filter(|last| entries.len() == limit && last.seq > 1);
-        Ok(AuditLog {
-            next: next.map(|last| last.seq),
-            entries: entries.into_iter().map(Into::into).collect(),
+        let setting = setting_of(&budget.scope)?.map(|(setting, _)| setting);
+        Ok(BudgetView::new(budget, setting, status))
+    }
+
+    async fn stop_reply(&self, changed: bool) -> Result<StopReply, AdminError> {
+        Ok(StopReply {
+            stopped: self.engine.stopped().await?.map(StopView::from),
+            changed,
         })
     }
 }
@@ -425,14 +274,4 @@ fn described(budget: Budget) -> Result<Value, AdminError> {
         members.remove("status");
     }
     Ok(described)
-}
-
-fn days_long(days: u32) -> Result<Duration, AdminError> {
-    if !(1..=36_500).contains(&days) {
-        return Err(AdminError::invalid(
-            "expires_in_days",
-            "a key lives 1 to 36,500 days",
-        ));
-    }
-    Ok(DAY * days)
 }
