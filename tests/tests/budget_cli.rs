@@ -112,6 +112,71 @@ fn budgets_are_defined_listed_and_topped_up() {
     assert_eq!(terminal.run(&["budget", "status", "org/acme"]).code, Some(2));
 }
 
+/// What an administrator makes of a budget of a setting lasts over starts, until the setting changes as well.
+#[test]
+fn an_edit_counts_until_the_setting_changes() {
+    let terminal = used();
+    let limit_of = |scope: &str| {
+        let list = json(&terminal, &["budget", "list"]);
+        let found = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|budget| budget["scope"] == scope);
+        let budget = found.unwrap();
+        (dollars(&budget["limit"]), budget["setting"]["edited"].clone())
+    };
+    let run = |settings: &[(&str, &str)]| {
+        let ran = terminal.run_with(&["run", "sum.py", "--data", "sales.csv", "--quiet"], settings);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    };
+    assert_eq!(limit_of("user/*"), (usd("10"), false.into()));
+
+    well(&terminal, &["budget", "set", "user/*", "20"]);
+    well(
+        &terminal,
+        &["budget", "set", "global/all", "50", "--warn-percent", "40"],
+    );
+    // Starts with the settings as they were leave it alone, and so does a look with others.
+    run(&[]);
+    let other = [("DEFAULT_BUDGET_LIMIT", "7")];
+    let looked = terminal.run_with(&["budget", "list"], &other);
+    assert_eq!(looked.code, Some(0), "{looked:?}");
+    assert_eq!(limit_of("user/*"), (usd("20"), true.into()));
+    assert_eq!(limit_of("global/all"), (usd("50"), true.into()));
+    let list = terminal.run(&["budget", "list"]);
+    assert!(
+        list.stderr
+            .contains("user/* was set by an administrator; DEFAULT_BUDGET_LIMIT says $10"),
+        "{list:?}"
+    );
+    let doctor = terminal.run(&["doctor"]);
+    assert!(
+        doctor
+            .stdout
+            .contains("$20, as an administrator set it; DEFAULT_BUDGET_LIMIT says $10"),
+        "{doctor:?}"
+    );
+
+    // The setting of the one changes, and counts again; the edit of the other stays.
+    run(&other);
+    assert_eq!(limit_of("user/*"), (usd("7"), false.into()));
+    assert_eq!(limit_of("global/all"), (usd("50"), true.into()));
+    let list = well(&terminal, &["budget", "list"]).stdout;
+    assert!(
+        list.contains("DEFAULT_BUDGET_LIMIT") && list.contains("administrator"),
+        "{list}"
+    );
+
+    // Zero stops all spending, whatever was kept for degraded requests, and lasts.
+    well(&terminal, &["budget", "set", "user/*", "0"]);
+    for _ in 0..2 {
+        let ran = terminal.run_with(&["run", "sum.py", "--data", "sales.csv", "--quiet"], &other);
+        assert_eq!(ran.code, Some(5), "{ran:?}");
+    }
+    well(&terminal, &["budget", "verify"]);
+}
+
 /// Every format is written from real data, read again, and agrees with the balance.
 #[test]
 fn b19_every_export_format_works_on_real_data() {
@@ -342,9 +407,9 @@ fn what_is_wrong_is_said_with_what_to_do() {
         (&["status", "user"][..], "kind/id"),
         (&["status", "user/*"], "name one of them"),
         (&["status", "team/ops"], "meterbox budget set team/ops 10"),
-        (&["set", "user/*", "20"], "DEFAULT_BUDGET_LIMIT"),
-        (&["set", "global/all", "20"], "GLOBAL_BUDGET_LIMIT"),
         (&["remove", "global/all"], "GLOBAL_BUDGET_LIMIT"),
+        (&["remove", "user/*"], "set its limit instead"),
+        (&["set", "user/*", "5", "--window", "day UTC"], "month UTC"),
         (&["set", "org/acme", "-5"], "-5"),
         (&["set", "org/acme", "5", "--window", "fortnight"], "is no window"),
         (

@@ -9,7 +9,7 @@ use crate::{BudgetError, BudgetStatus};
 
 /// From which share of the limit, in whole percent of spending, what happens. 100 for something that shall not
 /// happen before the limit itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SoftCaps {
     /// From here on the state is [`BudgetState::Warned`].
     pub warn_percent: u8,

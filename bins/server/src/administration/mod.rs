@@ -91,13 +91,12 @@ pub(crate) enum AdminError {
     Access(#[from] AccessError),
     #[error(transparent)]
     Scope(#[from] InvalidScope),
-    /// The budget is a setting, and would be set back at the next start.
-    #[error("the budget of {scope} follows the setting {setting}; change the setting, or {instead}")]
-    FollowsSetting {
-        scope: Scope,
-        setting: &'static str,
-        instead: &'static str,
-    },
+    /// It would be there again at the next start.
+    #[error(
+        "the budget of {scope} is made anew by the setting {setting} whenever Meterbox starts; \
+         set its limit instead, and to 0 to stop what it pays for"
+    )]
+    MadeBySetting { scope: Scope, setting: &'static str },
     /// A member of the request is wrong.
     #[error("{message}")]
     Invalid { field: &'static str, message: String },

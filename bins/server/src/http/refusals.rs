@@ -69,9 +69,7 @@ impl From<AdminError> for Problem {
             AdminError::Budget(error) => error.into(),
             AdminError::Access(error) => error.into(),
             AdminError::Invalid { field, .. } => Self::bad_request(field, detail, SEE_DOCUMENT),
-            AdminError::FollowsSetting { .. } => {
-                Self::conflict(detail, "Settings are read when Meterbox starts.")
-            }
+            AdminError::MadeBySetting { .. } => Self::conflict(detail, "PUT /api/budget sets the limit."),
             _ => Self::unavailable(detail, "Try again."),
         }
     }

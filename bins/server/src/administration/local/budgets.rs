@@ -14,7 +14,8 @@ use crate::{
         AdminError, BudgetAdministration,
         wire::{
             BudgetChange, BudgetView, Budgets, CheckReply, CheckRequest, ForecastQuery, ForecastView,
-            NewTopUp, RangeQuery, SoftCapsChange, SpendingView, Standing, StopReply, StopView, TopUpView,
+            NewTopUp, RangeQuery, SettingView, SoftCapsChange, SpendingView, Standing, StopReply, StopView,
+            TopUpView,
         },
     },
     wiring,
@@ -23,9 +24,10 @@ use crate::{
 #[async_trait]
 impl BudgetAdministration for Local {
     async fn budgets(&self) -> Result<Budgets, AdminError> {
+        let as_set = self.engine.provisions().await?;
         let mut budgets = Vec::new();
         for budget in self.engine.budgets().await? {
-            budgets.push(self.view(budget).await?);
+            budgets.push(self.view(budget, &as_set).await?);
         }
         let stopped = self.engine.stopped().await?.map(StopView::from);
         Ok(Budgets { budgets, stopped })
@@ -36,7 +38,6 @@ impl BudgetAdministration for Local {
     }
 
     async fn set_budget(&self, change: BudgetChange) -> Result<BudgetView, AdminError> {
-        refuse_settings(&change.scope)?;
         let before = self.known_budget(&change.scope).await?;
         let budget = changed(before.clone(), change)?;
         let act = Act {
@@ -48,11 +49,16 @@ impl BudgetAdministration for Local {
         let (engine, wanted) = (self.engine.clone(), budget.clone());
         self.audited(act, async move { engine.define(wanted).await })
             .await?;
-        self.view(budget).await
+        self.view(budget, &self.engine.provisions().await?).await
     }
 
     async fn remove_budget(&self, scope: &Scope) -> Result<(), AdminError> {
-        refuse_settings(scope)?;
+        if let Some(setting) = wiring::setting_of(scope) {
+            return Err(AdminError::MadeBySetting {
+                scope: scope.clone(),
+                setting,
+            });
+        }
         let missing = || BudgetError::NoBudget {
             scopes: vec![scope.clone()],
         };
@@ -179,7 +185,7 @@ impl Local {
         Ok(budgets.into_iter().find(|budget| budget.scope == *scope))
     }
 
-    async fn view(&self, budget: Budget) -> Result<BudgetView, AdminError> {
+    async fn view(&self, budget: Budget, as_set: &[Budget]) -> Result<BudgetView, AdminError> {
         let status = if budget.scope.is_wildcard() {
             None
         } else {
@@ -189,7 +195,14 @@ impl Local {
                 status => Some(status?),
             }
         };
-        let setting = setting_of(&budget.scope)?.map(|(setting, _)| setting);
+        let as_set = as_set.iter().find(|set| set.scope == budget.scope);
+        let setting = as_set.map(|set| SettingView {
+            name: wiring::setting_of(&budget.scope)
+                .unwrap_or("a setting")
+                .to_owned(),
+            limit: set.limit,
+            edited: *set != budget,
+        });
         Ok(BudgetView::new(budget, setting, status))
     }
 
@@ -198,34 +211,6 @@ impl Local {
             stopped: self.engine.stopped().await?.map(StopView::from),
             changed,
         })
-    }
-}
-
-/// The setting that a budget follows, and what may be done instead of changing it.
-fn setting_of(scope: &Scope) -> Result<Option<(&'static str, &'static str)>, AdminError> {
-    if *scope == wiring::local_user()?.wildcard() {
-        return Ok(Some((
-            "DEFAULT_BUDGET_LIMIT",
-            "give one user a budget of their own, such as user/ana",
-        )));
-    }
-    if *scope == wiring::everybody()? {
-        return Ok(Some((
-            "GLOBAL_BUDGET_LIMIT",
-            "use the kill switch to stop all spending",
-        )));
-    }
-    Ok(None)
-}
-
-fn refuse_settings(scope: &Scope) -> Result<(), AdminError> {
-    match setting_of(scope)? {
-        None => Ok(()),
-        Some((setting, instead)) => Err(AdminError::FollowsSetting {
-            scope: scope.clone(),
-            setting,
-            instead,
-        }),
     }
 }
 
@@ -245,7 +230,9 @@ fn changed(known: Option<Budget>, change: BudgetChange) -> Result<Budget, AdminE
     budget.limit = change.limit;
     budget.window = window.unwrap_or(budget.window);
     budget.carry_over = change.carry_over.unwrap_or(budget.carry_over);
-    budget.degraded_allowance = change.degraded_allowance.unwrap_or(budget.degraded_allowance);
+    budget.degraded_allowance = change
+        .degraded_allowance
+        .unwrap_or_else(|| budget.degraded_allowance.min(change.limit));
     budget.soft_caps = changed_caps(budget.soft_caps, change.soft_caps.unwrap_or_default());
     Ok(budget)
 }

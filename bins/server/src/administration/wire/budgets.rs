@@ -28,11 +28,22 @@ pub(crate) struct BudgetView {
     pub(crate) carry_over: Usd,
     /// This much of the limit is kept for degraded requests.
     pub(crate) degraded_allowance: Usd,
-    /// The setting this budget follows; it cannot be changed while the service runs.
+    /// The setting that began this budget, and defines it again when it changes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) setting: Option<String>,
+    pub(crate) setting: Option<SettingView>,
     /// Null for a wildcard, which has no balance of its own.
     pub(crate) status: Option<Standing>,
+}
+
+/// The setting of a budget. An edit counts until the setting changes.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct SettingView {
+    /// Such as `DEFAULT_BUDGET_LIMIT`.
+    pub(crate) name: String,
+    /// The limit it says.
+    pub(crate) limit: Usd,
+    /// Was the budget edited since, so that it is not as the setting says?
+    pub(crate) edited: bool,
 }
 
 /// Shares of the limit, in percent of what is spent.
@@ -132,6 +143,7 @@ pub(crate) struct BudgetChange {
     pub(crate) soft_caps: Option<SoftCapsChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) carry_over: Option<Usd>,
+    /// Where left out it stays as it is, but never more than the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) degraded_allowance: Option<Usd>,
 }
@@ -208,7 +220,7 @@ pub(crate) struct CheckReply {
 }
 
 impl BudgetView {
-    pub(crate) fn new(budget: Budget, setting: Option<&str>, status: Option<BudgetStatus>) -> Self {
+    pub(crate) fn new(budget: Budget, setting: Option<SettingView>, status: Option<BudgetStatus>) -> Self {
         Self {
             scope: budget.scope,
             limit: budget.limit,
@@ -222,7 +234,7 @@ impl BudgetView {
             },
             carry_over: budget.carry_over,
             degraded_allowance: budget.degraded_allowance,
-            setting: setting.map(str::to_owned),
+            setting,
             status: status.map(Standing::from),
         }
     }

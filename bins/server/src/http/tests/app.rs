@@ -71,7 +71,7 @@ impl App {
         let budget = BudgetEngine::new(MemoryLedger::new(), clock.clone());
         let month = Window::month("UTC").unwrap();
         budget
-            .define(Budget::new(
+            .provision(Budget::new(
                 "user/*".parse().unwrap(),
                 limit.parse().unwrap(),
                 month,

@@ -2,6 +2,7 @@
 
 mod analyses;
 mod app;
+mod budgets;
 mod goldens;
 mod hostile;
 mod ledger;
