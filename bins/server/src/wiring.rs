@@ -128,9 +128,10 @@ impl Meterbox {
     /// Raises the events of thresholds that were reached just now, for a process that ends here; a server on the same
     /// data folder tells the webhooks.
     pub(crate) async fn notice_thresholds(&self) {
-        let Some(mut watcher) = self.budget.watcher() else {
+        let Some(watcher) = self.budget.watcher() else {
             return;
         };
+        let mut watcher = watcher.least_request(self.analyst.least_cost());
         let scopes = self.local_user.scopes().into_iter().chain(everybody());
         if let Err(error) = watcher.look_at(scopes).await {
             tracing::warn!(%error, "thresholds were not looked at");

@@ -149,6 +149,13 @@ impl Analyst {
         self.tasks.wait().await;
     }
 
+    /// The least that an analysis needs: one program, of one second, at the prices of now. A budget with less than this
+    /// left pays for nothing any more.
+    pub fn least_cost(&self) -> Usd {
+        let price = self.parts.prices.at(self.parts.clock.now());
+        price.least(&self.parts.program_limits)
+    }
+
     /// The state of the tightest budget of this principal.
     ///
     /// # Errors

@@ -44,7 +44,8 @@ pub(crate) struct EventView {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum HappeningView {
-    /// Spending reached a step of the ladder.
+    /// Spending reached a step of the ladder; a stop, also where what is left of the limit does not pay for the least
+    /// analysis any more.
     CapReached {
         scope: Scope,
         period: String,

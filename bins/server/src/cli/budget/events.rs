@@ -49,6 +49,16 @@ fn in_words(event: &EventView) -> (String, String) {
         Happening::CapReached {
             scope,
             rung,
+            limit,
+            spent,
+            ..
+        } if rung == "stop" && spent < limit => (
+            scope.to_string(),
+            format!("stop: {spent} of {limit} spent, and the rest pays for nothing"),
+        ),
+        Happening::CapReached {
+            scope,
+            rung,
             percent,
             limit,
             spent,
