@@ -103,7 +103,8 @@ impl Meterbox {
             folder: folder.clone(),
             source,
         })?;
-        let budget = Self::open_budget(settings).await?;
+        let budget = Self::open_ledger(settings).await?;
+        apply_limits(&budget, settings).await?;
         let catalog = Catalog::open(&folder.join("datasets"))?;
         let results = SqliteResults::open(folder.join("results.sqlite3"))?;
         let sandbox = LocalSandbox::builder(python)
@@ -138,9 +139,10 @@ impl Meterbox {
     /// Raises the events of thresholds that were reached just now, for a process that ends here; a server on the same
     /// data folder tells the webhooks.
     pub(crate) async fn notice_thresholds(&self) {
-        let Some(mut watcher) = self.budget.watcher() else {
+        let Some(watcher) = self.budget.watcher() else {
             return;
         };
+        let mut watcher = watcher.least_request(self.analyst.least_cost());
         let scopes = self.local_user.scopes().into_iter().chain(everybody());
         if let Err(error) = watcher.look_at(scopes).await {
             tracing::warn!(%error, "thresholds were not looked at");
@@ -160,37 +162,62 @@ impl Meterbox {
         )?)
     }
 
-    /// Opens the ledger for whoever needs nothing else, and makes the data folder if there is none.
+    /// Opens the ledger, and makes the data folder and the budgets of the settings if there are none. Budgets that are
+    /// there stay as they are, whatever the settings of whoever looks at them.
     pub(crate) async fn open_ledger(settings: &Settings) -> Result<BudgetEngine, StartError> {
         let folder = &settings.data_dir;
         make_private(folder).map_err(|source| StartError::Folder {
             folder: folder.clone(),
             source,
         })?;
-        Self::open_budget(settings).await
-    }
-
-    /// Opens the ledger and defines what each user, and all of them together, may spend a month.
-    pub(crate) async fn open_budget(settings: &Settings) -> Result<BudgetEngine, StartError> {
-        let ledger = SqliteLedger::open(settings.data_dir.join("ledger.sqlite3"))?;
+        let ledger = SqliteLedger::open(folder.join("ledger.sqlite3"))?;
         let budget = BudgetEngine::new(ledger, SystemClock::default());
-        let month = Window::month("UTC")?;
-        let kept = settings.degraded_allowance.min(settings.monthly_limit);
-        let each = Budget::new(local_user()?.wildcard(), settings.monthly_limit, month.clone());
         let known = budget.budgets().await?;
-        for mut wanted in [
-            each.with_degraded_allowance(kept),
-            Budget::new(everybody()?, settings.global_limit, month),
-        ] {
-            wanted.soft_caps = settings.config.soft_caps;
-            // Each definition is an entry of the ledger; what is so already needs none.
-            if !known.contains(&wanted) {
-                budget.define(wanted).await?;
+        for wanted in limits(settings)? {
+            if !known.iter().any(|budget| budget.scope == wanted.scope) {
+                budget.provision(wanted).await?;
             }
         }
         budget.expire().await?;
         Ok(budget)
     }
+}
+
+/// Puts the settings in force, for whoever is going to spend. What an administrator changed since stays until a
+/// setting changes as well.
+async fn apply_limits(budget: &BudgetEngine, settings: &Settings) -> Result<(), StartError> {
+    let in_force = budget.provisions().await?;
+    for wanted in limits(settings)? {
+        // What is so already needs no step of the ledger.
+        if !in_force.contains(&wanted) {
+            budget.provision(wanted).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What each user, and all of them together, may spend a month, as the settings have it.
+fn limits(settings: &Settings) -> Result<[Budget; 2], StartError> {
+    let month = Window::month("UTC")?;
+    let kept = settings.degraded_allowance.min(settings.monthly_limit);
+    let each = Budget::new(local_user()?.wildcard(), settings.monthly_limit, month.clone());
+    let mut limits = [
+        each.with_degraded_allowance(kept),
+        Budget::new(everybody()?, settings.global_limit, month),
+    ];
+    for limit in &mut limits {
+        limit.soft_caps = settings.config.soft_caps;
+    }
+    Ok(limits)
+}
+
+/// The setting that defines the budget of this scope, if one does.
+pub(crate) fn setting_of(scope: &Scope) -> Option<&'static str> {
+    let is = |known: Result<Scope, InvalidScope>| known.is_ok_and(|known| known == *scope);
+    if is(local_user().map(|user| user.wildcard())) {
+        return Some("DEFAULT_BUDGET_LIMIT");
+    }
+    is(everybody()).then_some("GLOBAL_BUDGET_LIMIT")
 }
 
 /// The name of whoever sits at this machine.

@@ -15,7 +15,9 @@ use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Ask, ModelPrices, Principal, Request, RequestError, Running, failure, pipeline,
+    Ask, ModelPrices, Principal, Request, RequestError, Running, failure,
+    paid_run::Run,
+    pipeline,
     places::{Place, Places},
     price::ComputePrices,
     squeeze::Squeeze,
@@ -147,6 +149,13 @@ impl Analyst {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// The least that an analysis needs: one program, of one second, at the prices of now. A budget with less than this
+    /// left pays for nothing any more.
+    pub fn least_cost(&self) -> Usd {
+        let prices = self.parts.places.at(self.parts.clock.now());
+        prices.of(Run::Program).least(&self.parts.program_limits)
     }
 
     /// The state of the tightest budget of this principal.

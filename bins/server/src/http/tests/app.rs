@@ -16,6 +16,7 @@ use meterbox_core::{
 };
 use meterbox_datasets::Catalog;
 use meterbox_llm_codegen::{CodeGenerator, GenerateError, GenerateRequest, Generated, chat::CallGate};
+use meterbox_price_book::PriceBook;
 use meterbox_results_store::MemoryResults;
 use meterbox_sandbox_client::{FakeRun, FakeSandbox};
 use meterbox_testkit::ManualClock;
@@ -70,7 +71,7 @@ impl App {
         let budget = BudgetEngine::new(MemoryLedger::new(), clock.clone());
         let month = Window::month("UTC").unwrap();
         budget
-            .define(Budget::new(
+            .provision(Budget::new(
                 "user/*".parse().unwrap(),
                 limit.parse().unwrap(),
                 month,
@@ -97,6 +98,7 @@ impl App {
             local: Local::new(
                 budget.clone(),
                 access.clone(),
+                PriceBook::shipped(),
                 Arc::new(clock.clone()),
                 operator(),
             ),
