@@ -93,13 +93,11 @@ fn tokens(tokenizer: Tokenizer, text: &str) -> u64 {
         // No tokenizer makes more tokens than there are bytes.
         return text.len() as u64;
     };
-    pieces(text)
-        .map(|piece| count(vocabulary, piece))
-        .fold(0, u64::saturating_add)
-}
-
-fn count(vocabulary: &CoreBPE, piece: &str) -> u64 {
-    vocabulary.count_ordinary(piece) as u64
+    pieces(text).fold(0, |sum: u64, piece| {
+        let for_its_cut = if sum > 0 { FOR_A_CUT } else { 0 };
+        sum.saturating_add(vocabulary.count_ordinary(piece) as u64)
+            .saturating_add(for_its_cut)
+    })
 }
 
 /// The text in parts of bounded length, none of which ends inside a letter.
