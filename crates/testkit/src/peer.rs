@@ -53,6 +53,8 @@ fn located_or_installed(name: &str, lock: &Path) -> Result<PathBuf, String> {
         .args([
             "install",
             "-q",
+            // The lock is complete: what a package says it needs besides is not wanted.
+            "--no-deps",
             "--only-binary",
             ":all:",
             "--require-hashes",
