@@ -59,7 +59,7 @@ impl Machine {
         let machine = Self {
             id: format!("i{number:020}"),
             template: body["templateID"].as_str().unwrap_or_default().to_owned(),
-            token: format!("token-of-{number}"),
+            token: format!("envd-token-of-machine-{number:06}"),
             metadata: texts("metadata"),
             env: texts("envVars"),
             started: now(),

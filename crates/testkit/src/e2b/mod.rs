@@ -106,6 +106,12 @@ impl E2bDouble {
         self.shared.world().machines.keys().cloned().collect()
     }
 
+    /// What opens the daemon of a machine.
+    pub fn token_of(&self, id: &str) -> Option<String> {
+        let world = self.shared.world();
+        world.machines.get(id).map(|machine| machine.token.clone())
+    }
+
     /// Ends a machine as a crash would.
     pub fn lose(&self, id: &str) {
         self.shared.world().machines.remove(id);
