@@ -9,6 +9,7 @@ mod failure;
 mod paid_run;
 mod pipeline;
 mod places;
+mod portable;
 mod price;
 mod request;
 mod running;

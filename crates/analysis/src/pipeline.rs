@@ -247,6 +247,9 @@ impl Analysis {
         if self.request.dataset.typed().is_none() {
             runs.push((Run::Import, Limits::for_import()));
         }
+        if self.needs_portable_tables() {
+            runs.push((Run::Portable, Limits::for_import()));
+        }
         runs.push((Run::Program, self.parts.program_limits.clone()));
         if self.wants_chart() {
             runs.push((Run::Chart, self.parts.program_limits.clone()));
@@ -397,9 +400,11 @@ impl Analysis {
         let artifacts_into = self.parts.artifacts.join(self.result.id.to_string());
         create_folder(&artifacts_into)?;
         let data = &plan.data;
+        let portable_tables = self.portable_tables(hold, data).await?;
         let job = Job {
             inputs: input_files(data.files.iter().chain(&data.originals).cloned()),
             tables: data.table_paths.clone(),
+            portable_tables,
             as_of: data.as_of,
             limits: self.parts.program_limits.clone(),
             artifacts_into: Some(artifacts_into),
@@ -616,7 +621,7 @@ impl Analysis {
     }
 }
 
-fn input_files(files: impl IntoIterator<Item = (std::path::PathBuf, String)>) -> Vec<InputFile> {
+pub(crate) fn input_files(files: impl IntoIterator<Item = (std::path::PathBuf, String)>) -> Vec<InputFile> {
     files
         .into_iter()
         .map(|(source, path)| InputFile { source, path })

@@ -23,6 +23,7 @@ use axum::{
 use serde_json::json;
 
 use self::machine::Machine;
+use crate::python::TestPython;
 use crate::wire_fault::{self, WireFault as E2bFault};
 
 /// The only key it accepts.
@@ -50,6 +51,8 @@ struct World {
     /// Method and path of each request.
     requests: Vec<String>,
     has_only_v1: bool,
+    /// Of new machines, unless it is the tests' own.
+    python: Option<TestPython>,
     kills: u32,
 }
 
@@ -94,6 +97,14 @@ impl E2bDouble {
     /// No request meets a fault any more.
     pub fn forget_faults(&self) {
         self.shared.world().faults.clear();
+    }
+
+    /// From now on machines have this interpreter, with its packages.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn has_python(&self, python: &std::path::Path) {
+        self.shared.world().python = Some(TestPython::at(python));
     }
 
     /// From now on it is a server of the old kind.
