@@ -11,6 +11,7 @@ mod model_price;
 mod paid_run;
 mod pipeline;
 mod places;
+mod portable;
 mod price;
 mod programs;
 mod request;

@@ -29,6 +29,7 @@ const BILLING_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Run {
     Import,
+    Portable,
     Program,
     Chart,
 }
@@ -38,6 +39,7 @@ impl Run {
     fn name(self) -> &'static str {
         match self {
             Self::Import => "import",
+            Self::Portable => "import as CSV",
             Self::Program => "program",
             Self::Chart => "chart",
         }

@@ -310,6 +310,9 @@ impl Analysis {
         if self.request.dataset.typed().is_none() {
             runs.push((Run::Import, Limits::for_import()));
         }
+        if self.needs_portable_tables() {
+            runs.push((Run::Portable, Limits::for_import()));
+        }
         runs.push((Run::Program, self.parts.program_limits.clone()));
         if self.wants_chart() {
             runs.push((Run::Chart, self.parts.program_limits.clone()));

@@ -60,6 +60,11 @@ impl RunPrices {
         }
     }
 
+    /// Do programs run elsewhere?
+    pub(crate) fn are_elsewhere(&self) -> bool {
+        self.programs.is_some()
+    }
+
     /// The circuit that guards the place of this run: a cloud that is down stops nothing here.
     pub(crate) fn circuit(&self, run: Run) -> &'static str {
         match (run, &self.programs) {

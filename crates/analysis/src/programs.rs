@@ -211,9 +211,11 @@ impl Analysis {
     ) -> Result<Box<RawValue>, Failure> {
         let artifacts_into = self.parts.artifacts.join(self.result.id.to_string());
         create_folder(&artifacts_into)?;
+        let portable_tables = self.portable_tables(hold, data).await?;
         let job = Job {
             inputs: input_files(data.files.iter().chain(&data.originals).cloned()),
             tables: data.table_paths.clone(),
+            portable_tables,
             as_of: data.as_of,
             limits: self.parts.program_limits.clone(),
             artifacts_into: Some(artifacts_into),

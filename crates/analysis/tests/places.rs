@@ -71,6 +71,9 @@ async fn house() -> House {
         Program::Service { parameters, .. } if parameters.get("files").is_some() => {
             FakeRun::replies(IMPORT).leaving("sales.parquet", b"PAR1")
         }
+        Program::Service { parameters, .. } if parameters.get("tables").is_some() => FakeRun::replies("{}")
+            .leaving("sales.csv", b"\"revenue\"")
+            .leaving("sales.types.json", b"{}"),
         Program::Service { .. } => FakeRun::replies("{}").leaving("chart.png", b"\x89PNG"),
         Program::Analysis { .. } => FakeRun::fails("a program where data is typed"),
     });
@@ -128,7 +131,14 @@ async fn programs_run_elsewhere_at_the_prices_there_and_all_else_at_home() {
     let result = house.run().await;
     assert_eq!(result.status, Status::Ok, "{:?}", result.failure);
     assert_eq!(house.cloud.jobs().len(), 1, "the program");
-    assert_eq!(house.here.jobs().len(), 2, "the import and the picture");
+    assert_eq!(
+        house.here.jobs().len(),
+        3,
+        "the import, the tables as CSV, and the picture"
+    );
+    let program = &house.cloud.jobs()[0];
+    assert_eq!(program.tables["sales"], "typed/sales.parquet");
+    assert!(program.portable_tables["sales"].csv.ends_with("sales.csv"));
     let program = result
         .cost_lines
         .iter()
@@ -154,6 +164,26 @@ async fn programs_run_elsewhere_at_the_prices_there_and_all_else_at_home() {
     }
     // 210 seconds of the machine at $0.000037 stand in the hold.
     assert!(result.hold > usd("0.00777"), "{}", result.hold);
+    assert_eq!(house.spent().await, result.cost);
+
+    // Written once a version.
+    house.run().await;
+    assert_eq!(house.here.jobs().len(), 4, "one more picture");
+}
+
+/// A cloud whose Python reads Parquet does not miss it.
+#[tokio::test(start_paused = true)]
+async fn tables_that_cannot_be_written_as_csv_go_as_they_are() {
+    let house = house().await;
+    house
+        .here
+        .next(FakeRun::replies(IMPORT).leaving("sales.parquet", b"PAR1"));
+    house.here.next(FakeRun::raises("OSError", "File too large"));
+    let result = house.run().await;
+    assert_eq!(result.status, Status::Ok, "{:?}", result.failure);
+    assert!(house.cloud.jobs()[0].portable_tables.is_empty());
+    let told = |warning: &String| warning.contains("could not be written as CSV");
+    assert!(result.warnings.iter().any(told), "{:?}", result.warnings);
     assert_eq!(house.spent().await, result.cost);
 }
 

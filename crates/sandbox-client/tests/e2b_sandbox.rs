@@ -1,14 +1,18 @@
 //! The E2B sandbox does what every sandbox does, ends every machine it made, and bills what E2B bills.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use meterbox_core::Timestamp;
 use meterbox_sandbox_client::{
-    InputFile, Job, Limits, Program, Reply, Sandbox, SandboxError, Verdict, conformance,
+    InputFile, Job, Limits, PortableTable, Program, Reply, Sandbox, SandboxError, Verdict, conformance,
     e2b::{E2bClient, E2bSandbox, MachineSize, http_client},
 };
-use meterbox_testkit::{E2B_KEY, E2bDouble, E2bFault};
+use meterbox_testkit::{E2B_KEY, E2bDouble, E2bFault, peer_python, peer_python_of};
 
 fn sandbox(double: &E2bDouble) -> E2bSandbox {
     // An error means that another test was first.
@@ -268,4 +272,86 @@ async fn a_machine_that_could_not_be_ended_is_billed_for_all_its_life() {
     );
     // Tried again in the background.
     all_machines_are_gone(&double).await;
+}
+
+/// With the packages of our own template.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_see_and_answer_what_they_should() {
+    let double = E2bDouble::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    conformance::programs::all(&sandbox(&double), folder.path()).await;
+}
+
+fn stock_pins() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/e2b-stock.txt")
+}
+
+/// With those of E2B's stock template: pandas 2.2.3, no DuckDB, no pyarrow.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_answer_the_same_with_the_packages_of_the_stock_template() {
+    let Some(python) = peer_python("e2b-stock", &stock_pins()) else {
+        return;
+    };
+    programs_answer_the_same_with(&python, None).await;
+}
+
+/// The stock template's own Python, where the machine has one.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_answer_the_same_with_the_python_of_the_stock_template() {
+    let Some(python) = peer_python_of("3.13", "e2b-stock", &stock_pins()) else {
+        return;
+    };
+    programs_answer_the_same_with(&python, Some("3.13.")).await;
+}
+
+async fn programs_answer_the_same_with(python: &Path, version: Option<&str>) {
+    let double = E2bDouble::start().await;
+    double.has_python(python);
+    let sandbox = sandbox(&double);
+    let found = sandbox.capabilities().await.unwrap();
+    assert_eq!(found.packages["pandas"], "2.2.3");
+    assert!(!found.packages.contains_key("pyarrow") && !found.packages.contains_key("duckdb"));
+    assert!(
+        version.is_none_or(|version| found.python.starts_with(version)),
+        "{}",
+        found.python
+    );
+    let folder = tempfile::tempdir().unwrap();
+    conformance::programs::all(&sandbox, folder.path()).await;
+
+    // A table that it cannot read is said to be one, and costs what its machine cost.
+    let table = folder.path().join("sales.parquet");
+    std::fs::write(&table, "PAR1").unwrap();
+    let mut job = Job::new(Program::Analysis {
+        code: "result = len(tables['sales'])".to_owned(),
+    });
+    job.inputs = vec![InputFile {
+        source: table,
+        path: "typed/sales.parquet".to_owned(),
+    }];
+    job.tables
+        .insert("sales".to_owned(), "typed/sales.parquet".to_owned());
+    let error = sandbox.run(job.clone(), Arc::new(())).await.unwrap_err();
+    assert!(
+        matches!(&error, SandboxError::Lost { usage: Some(_), message, .. } if message.contains("without pyarrow")),
+        "{error:?}"
+    );
+    // As CSV it can.
+    let [csv, types] = ["sales.csv", "sales.types.json"].map(|name| folder.path().join(name));
+    std::fs::write(&csv, "\"n\"\n\"1\"\n\"\"\n").unwrap();
+    std::fs::write(
+        &types,
+        r#"{"columns": [{"name": "n", "dtype": "Int64", "missing": ""}]}"#,
+    )
+    .unwrap();
+    job.program = Program::Analysis {
+        code: "table = tables['sales']\nresult = f'{table.n.dtype} {table.n.sum()} {len(table)}'".to_owned(),
+    };
+    job.portable_tables
+        .insert("sales".to_owned(), PortableTable { csv, types });
+    let outcome = run(&sandbox, job).await;
+    let Some(Reply::Value(value)) = &outcome.reply else {
+        panic!("{outcome:?}")
+    };
+    assert!(value.get().contains("Int64 1 2"), "{}", value.get());
 }
