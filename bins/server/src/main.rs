@@ -14,5 +14,7 @@ mod wiring;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // The one TLS stack: libraries bring none.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     cli::main()
 }
