@@ -76,15 +76,21 @@ impl Counting {
 }
 
 /// More than other tokenizers make of a text. Their words are shorter than those of o200k; many of them know only
-/// single digits; and what is not ASCII may be single bytes to them.
+/// single digits; they join fewer signs and line breaks; and what is not ASCII may be single bytes to them.
 fn estimate(text: &str) -> u64 {
     let words = tokens(Tokenizer::O200kBase, text)
         .saturating_mul(135)
         .div_ceil(100);
     let digits = text.bytes().filter(u8::is_ascii_digit).count() as u64;
+    let signs = text.bytes().filter(u8::is_ascii_punctuation).count() as u64;
+    let breaks = text.bytes().filter(u8::is_ascii_control).count() as u64;
     let beyond_ascii = text.bytes().filter(|byte| !byte.is_ascii()).count() as u64;
     words
         .saturating_add(digits.saturating_mul(2).div_ceil(3))
+        .saturating_add(signs.div_ceil(4))
+        .saturating_add(breaks)
+        // Short texts have no average.
+        .saturating_add(if text.is_empty() { 0 } else { 2 })
         .saturating_add(beyond_ascii)
 }
 
