@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    Capabilities, InputFile, Job, Outcome, OutputSink, OutputStream, Program, Reply, Sandbox,
+    Capabilities, InputFile, Job, Limits, Outcome, OutputSink, OutputStream, Program, Reply, Sandbox,
     SandboxErrorKind, Verdict,
 };
 
@@ -65,6 +65,7 @@ pub async fn all(sandbox: &dyn Sandbox) {
     ends_on_cancel(sandbox).await;
     survives_a_dropped_run(sandbox).await;
     refuses_a_missing_input(sandbox).await;
+    bills_no_more_than_its_worst_case(sandbox).await;
 }
 
 async fn says_what_it_offers(sandbox: &dyn Sandbox) {
@@ -150,6 +151,39 @@ async fn refuses_a_missing_input(sandbox: &dyn Sandbox) {
         .expect_err("there is no such file");
     assert_eq!(error.kind(), SandboxErrorKind::BadJob);
     assert!(error.to_string().contains("orders.csv"), "{error}");
+}
+
+async fn bills_no_more_than_its_worst_case(sandbox: &dyn Sandbox) {
+    let job = Subject::Echoes.job();
+    let most = sandbox.worst_usage(&job.limits);
+    let used = run(sandbox, job).await.usage;
+    assert!(
+        used.wall_ms <= most.wall_ms
+            && used.cpu_ms <= most.cpu_ms
+            && used.peak_memory_bytes <= most.peak_memory_bytes
+            && used.output_bytes <= most.output_bytes,
+        "{used:?} is more than {most:?}"
+    );
+    let mut before = sandbox.worst_usage(&Limits {
+        wall: Duration::ZERO,
+        cpu: Duration::ZERO,
+        ..Limits::default()
+    });
+    for seconds in [1, 10, 100_000] {
+        let time = Duration::from_secs(seconds);
+        let longer = Limits {
+            wall: time,
+            cpu: time,
+            ..Limits::default()
+        };
+        let most = sandbox.worst_usage(&longer);
+        assert!(
+            u128::from(most.wall_ms) >= time.as_millis(),
+            "{most:?} for {time:?}"
+        );
+        assert!(most.wall_ms >= before.wall_ms && most.cpu_ms >= before.cpu_ms);
+        before = most;
+    }
 }
 
 #[derive(Default)]

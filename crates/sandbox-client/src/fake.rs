@@ -9,7 +9,8 @@ use meterbox_core::contract::{SandboxReport, Usage};
 use serde_json::value::RawValue;
 
 use crate::{
-    Capabilities, Job, Outcome, OutputSink, OutputStream, ProgramError, Reply, Sandbox, SandboxError, Verdict,
+    Capabilities, Job, Limits, Outcome, OutputSink, OutputStream, ProgramError, Reply, Sandbox, SandboxError,
+    Verdict,
 };
 
 /// A sandbox that runs nothing: it does what it was told to do next, and remembers what it was asked.
@@ -32,9 +33,11 @@ struct State {
     killed: usize,
     under_way: Vec<Arc<dyn OutputSink>>,
     handler: Option<Handler>,
+    worst_usage: Option<WorstUsage>,
 }
 
 type Handler = Arc<dyn Fn(&Job) -> FakeRun + Send + Sync>;
+type WorstUsage = Arc<dyn Fn(&Limits) -> Usage + Send + Sync>;
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,6 +179,12 @@ impl FakeSandbox {
         self.lock().handler = Some(Arc::new(handler));
     }
 
+    /// Bills like another back end: at most this much for a run under given limits, instead of
+    /// [`Limits::worst_usage`].
+    pub fn bills_at_most(&self, worst_usage: impl Fn(&Limits) -> Usage + Send + Sync + 'static) {
+        self.lock().worst_usage = Some(Arc::new(worst_usage));
+    }
+
     /// The jobs it was given, oldest first.
     pub fn jobs(&self) -> Vec<Job> {
         self.lock().jobs.clone()
@@ -250,6 +259,11 @@ impl Sandbox for FakeSandbox {
         self.lock().under_way.retain(|sink| !Arc::ptr_eq(sink, &output));
         alive.0 = None;
         ended
+    }
+
+    fn worst_usage(&self, limits: &Limits) -> Usage {
+        let ordered = self.lock().worst_usage.clone();
+        ordered.map_or_else(|| limits.worst_usage(), |worst_usage| worst_usage(limits))
     }
 }
 

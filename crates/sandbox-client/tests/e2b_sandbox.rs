@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use meterbox_core::Timestamp;
 use meterbox_sandbox_client::{
     InputFile, Job, Limits, Program, Reply, Sandbox, SandboxError, Verdict, conformance,
-    e2b::{E2bClient, E2bSandbox, http_client},
+    e2b::{E2bClient, E2bSandbox, MachineSize, http_client},
 };
 use meterbox_testkit::{E2B_KEY, E2bDouble, E2bFault};
 
@@ -116,7 +116,7 @@ async fn the_whole_machine_is_billed_from_its_creation_on() {
     assert!(outcome.usage.wall_ms >= 1_000);
     assert_eq!(outcome.usage.cpu_ms, 2 * outcome.usage.wall_ms, "two processors");
     assert_eq!(outcome.usage.peak_memory_bytes, 2048 << 20);
-    let most = sandbox.worst_usage(&Limits::default()).await.unwrap();
+    let most = sandbox.worst_usage(&Limits::default());
     assert!(most.wall_ms > outcome.usage.wall_ms && most.cpu_ms == 2 * most.wall_ms);
 }
 
@@ -191,4 +191,81 @@ async fn machines_left_behind_are_reaped_and_no_others() {
     let later: Timestamp = started.saturating_add(E2bSandbox::longest_life(&limits));
     assert_eq!(mine.reap(later, &limits).await.unwrap(), 1);
     assert_eq!(double.running(), [foreign.id.as_str()]);
+}
+
+/// What a machine costs is known before it is made; one that turns out dearer is not used.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_larger_than_it_was_said_to_be_is_ended_and_billed_as_it_is() {
+    let double = E2bDouble::start().await;
+    let small = sandbox(&double).with_size(MachineSize {
+        processors: 1,
+        memory_mib: 512,
+    });
+    let most = small.worst_usage(&Limits::default());
+    assert_eq!((most.cpu_ms, most.peak_memory_bytes), (most.wall_ms, 512 << 20));
+    let error = small.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+    let SandboxError::Lost {
+        usage: Some(usage),
+        message,
+        ..
+    } = &error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        (usage.cpu_ms, usage.peak_memory_bytes),
+        (2 * usage.wall_ms, 2048 << 20)
+    );
+    assert!(message.contains("2 processors and 2048 MiB"), "{message}");
+    assert!(double.running().is_empty());
+}
+
+/// Where E2B does not say that nothing was made, something may have been.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_of_unknown_outcome_is_lost_and_one_that_made_nothing_is_free() {
+    let double = E2bDouble::start().await;
+    let sandbox = sandbox(&double);
+    let said = |status, code: &str| {
+        let body = format!(r#"{{"code": {status}, "message": "as ordered", "error_code": "{code}"}}"#);
+        E2bFault::Status(status, vec![("should-retry", "false".to_owned())], body)
+    };
+    for (fault, may_have_made_one) in [
+        (said(500, "sandbox_create_failed"), false),
+        (said(503, "sandbox_capacity_unavailable"), false),
+        (said(400, ""), false),
+        (said(429, ""), false),
+        (said(500, "internal_server_error"), true),
+        (said(504, "sandbox_placement_timeout"), true),
+        (said(409, "idempotency_outcome_unknown"), true),
+        (E2bFault::HugeBody, true),
+        (E2bFault::CutBody, true),
+    ] {
+        // The retries of a broken connection meet it too.
+        for _ in 0..4 {
+            double.fail_next("POST /v2/sandboxes", fault.clone());
+        }
+        let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+        let is_lost = matches!(error, SandboxError::Lost { usage: None, .. });
+        assert_eq!(is_lost, may_have_made_one, "{fault:?}: {error:?}");
+        double.forget_faults();
+    }
+    all_machines_are_gone(&double).await;
+}
+
+/// A machine whose end is not confirmed costs until its own time-out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_could_not_be_ended_is_billed_for_all_its_life() {
+    let double = E2bDouble::start().await;
+    let sandbox = sandbox(&double);
+    let refused = E2bFault::Status(500, Vec::new(), "no".to_owned());
+    double.fail_next("DELETE /sandboxes", refused);
+    let job = service("reply(1)");
+    let most = sandbox.worst_usage(&job.limits);
+    let outcome = run(&sandbox, job).await;
+    assert_eq!(
+        (outcome.usage.wall_ms, outcome.usage.cpu_ms),
+        (most.wall_ms, most.cpu_ms)
+    );
+    // Tried again in the background.
+    all_machines_are_gone(&double).await;
 }

@@ -26,7 +26,7 @@ pub use ledger::{FaultyLedger, Moment};
 #[cfg(feature = "models")]
 pub use models::{MODEL_KEY, ModelAnswer, ModelCall, ModelDouble, ModelFault, ModelKind};
 #[cfg(feature = "python")]
-pub use peer::peer_python;
+pub use peer::{peer_node, peer_python, peer_python_of};
 #[cfg(all(unix, feature = "postgres"))]
 pub use postgres::PostgresServer;
 #[cfg(feature = "python")]

@@ -21,6 +21,6 @@ pub use call::{Billed, ChatReply, ChatRequest, Finish, Message, Outgoing, ReplyS
 pub use error::{ChatError, ChatErrorKind};
 #[cfg(feature = "fake")]
 pub use fake::{FakeModel, FakeTurn};
-pub use gate::{CallGate, CallPermit, Declined, PlannedCall, Unmetered};
+pub use gate::{CallGate, CallPermit, Declined, DeclinedKind, PlannedCall, Unmetered};
 pub use model::{ChatModel, ModelCard, ProgramFormat};
 pub use retry::RetryRule;

@@ -25,7 +25,6 @@ mod deadline;
 mod envd;
 mod error;
 mod interpreter;
-mod lease;
 mod retry;
 mod sandbox;
 mod transport;
@@ -41,7 +40,7 @@ pub use interpreter::{
     Context, Execution, ExecutionError, ExecutionEvent, ExecutionRequest, ExecutionResult,
 };
 
-pub use sandbox::E2bSandbox;
+pub use sandbox::{E2bSandbox, MachineSize};
 
 use std::time::Duration;
 

@@ -91,6 +91,11 @@ impl E2bDouble {
         self.shared.world().faults.push_back((request.to_owned(), fault));
     }
 
+    /// No request meets a fault any more.
+    pub fn forget_faults(&self) {
+        self.shared.world().faults.clear();
+    }
+
     /// From now on it is a server of the old kind.
     pub fn has_only_v1(&self) {
         self.shared.world().has_only_v1 = true;

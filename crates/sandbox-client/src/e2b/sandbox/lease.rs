@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{runtime::Handle, time::Instant};
 
-use super::{E2bClient, E2bError, NewSandbox, SandboxAccess, deadline::now};
+use crate::e2b::{E2bClient, E2bError, NewSandbox, SandboxAccess, deadline::now};
 
 /// Holds a machine from its creation on; dropping it ends the machine, in the background.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(super) struct Lease {
     access: SandboxAccess,
     /// When it began to cost: before the request was sent, so never too late.
     began: Instant,
+    /// When E2B ends it by itself.
+    longest: Duration,
     ended: bool,
 }
 
@@ -24,6 +26,7 @@ impl Lease {
             client: client.clone(),
             access,
             began,
+            longest: new.timeout,
             ended: false,
         })
     }
@@ -37,15 +40,19 @@ impl Lease {
         now().saturating_duration_since(self.began)
     }
 
-    /// Ends the machine and says for how long it has cost. Where E2B does not answer, its own time-out ends it.
+    /// Ends the machine and says for how long it costs: until now, or until its own time-out where E2B does not
+    /// confirm the end.
     pub(super) async fn end(mut self) -> Duration {
         match self.client.kill(&self.access.id).await {
-            Ok(_) => self.ended = true,
+            Ok(_) => {
+                self.ended = true;
+                self.age()
+            }
             Err(error) => {
                 tracing::warn!(sandbox = %self.access.id, %error, "a sandbox was left to its time-out");
+                self.longest.max(self.age())
             }
         }
-        self.age()
     }
 }
 
