@@ -450,7 +450,6 @@ async fn faults_are_typed_and_bounded() {
         ] {
             double.fail_next(fault.clone());
             let calls = double.calls().len();
-            let began = Instant::now();
             let outgoing = model.encode(&asking("?"));
             let sent = tokio::time::timeout(within * 3, model.send(&outgoing, within)).await;
             let error = sent.expect("it ends at its own deadline").unwrap_err();
