@@ -1,5 +1,6 @@
 //! Responses of OpenAI.
 
+use meterbox_core::TokenUsage;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -67,14 +68,17 @@ pub(super) fn said(value: &Value, request: &[u8]) -> Said {
     };
     let mut reply = frame(value);
     reply.usage = usage::of_openai(&value["usage"]);
+    let reaches_cap = |used: TokenUsage| used.output >= cap_of(request);
     let reason = value["incomplete_details"]["reason"].as_str();
     let ending = match (value["status"].as_str(), reason) {
         _ if !value["output"].is_array() => Ending::Nothing,
         (_, Some("max_output_tokens")) => Ending::CutOff,
         (_, Some("content_filter")) => Ending::Filtered,
         (_, Some(reason)) => Ending::Named(reason.to_owned()),
-        // Some servers call complete what they cut off.
-        _ if reply.usage.is_some_and(|used| used.output >= cap_of(request)) => Ending::CutOff,
+        // Servers that know no details call complete what they cut off.
+        _ if value.get("incomplete_details").is_none() && reply.usage.is_some_and(reaches_cap) => {
+            Ending::CutOff
+        }
         (Some("completed") | None, None) => Ending::Complete,
         (Some(status), None) => Ending::Named(status.to_owned()),
     };
