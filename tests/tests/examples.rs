@@ -44,3 +44,12 @@ fn the_pipeline_answers_inside_another_service() {
         "{said}"
     );
 }
+
+#[test]
+fn a_model_is_called_again_and_each_call_has_its_cost() {
+    let said = run("call_a_model");
+    assert!(
+        said.contains("cost: nothing") && said.contains("result = sum") && said.contains("output tokens"),
+        "{said}"
+    );
+}

@@ -27,6 +27,9 @@ pub(crate) fn asking(text: &str) -> ChatRequest {
     }
 }
 
-pub(crate) async fn call(model: &impl ChatModel, request: &ChatRequest) -> Result<ChatReply, ChatError> {
+pub(crate) async fn call(
+    model: &(impl ChatModel + ?Sized),
+    request: &ChatRequest,
+) -> Result<ChatReply, ChatError> {
     model.send(&model.encode(request), MINUTE).await
 }

@@ -98,7 +98,7 @@ impl ChatModel for HttpModel {
             let refusal = Refusal::read(&body);
             return Err(self.refused(outgoing, status, &headers, &refusal, &pass));
         }
-        match dialect::read(self.api, &body) {
+        match dialect::read(self.api, &outgoing.body, &body) {
             Read::Reply(reply) => Ok(reply),
             Read::Unusable(error) => Err(error.with_status(status)),
             Read::Refused(refusal) => Err(self.refused(outgoing, status, &headers, &refusal, &pass)),
