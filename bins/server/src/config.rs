@@ -19,6 +19,8 @@
 //! url = "https://example.org/meterbox"
 //! secret = "whsec_..."
 //! events = ["cap_reached", "stopped", "resumed", "spike"]   # all where left out
+//!
+//! [model]                       # see the module `model`
 //! ```
 
 use std::{
@@ -31,14 +33,17 @@ use meterbox_budget_engine::SoftCaps;
 use meterbox_price_book::{AzureDeployments, BookError, Deployment, PriceBook};
 use serde::Deserialize;
 
-use crate::webhooks::{Endpoint, EndpointError};
+use crate::{
+    model::{ModelError, ModelSettings, ModelVariables, WrittenModel},
+    webhooks::{Endpoint, EndpointError},
+};
 
 const FILE: &str = "meterbox.toml";
 const PRICE_BOOK: &str = "PRICE_BOOK";
 const SOFT_CAPS: &str = "SOFT_CAPS";
 const WEBHOOK_URL: &str = "WEBHOOK_URL";
 const WEBHOOK_SECRET: &str = "WEBHOOK_SECRET";
-const LEARNT: &str = "azure-deployments.json";
+pub(crate) const LEARNT: &str = "azure-deployments.json";
 
 /// What the file and the environment say, put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) soft_caps: SoftCaps,
     /// Who is told of events.
     pub(crate) webhooks: Vec<Endpoint>,
+    /// Who writes programs, where it is a model.
+    pub(crate) model: Option<ModelSettings>,
 }
 
 /// What is wrong with it.
@@ -64,6 +71,8 @@ pub(crate) enum ConfigError {
     Prices(#[from] BookError),
     #[error("{place} {message}. Fix: set rising percentages, such as {SOFT_CAPS}=80,95,97,98.")]
     SoftCaps { place: String, message: String },
+    #[error(transparent)]
+    Model(#[from] ModelError),
     #[error("{place}: {source}")]
     Webhook { place: String, source: EndpointError },
 }
@@ -78,6 +87,8 @@ struct Written {
     soft_caps: Option<WrittenCaps>,
     #[serde(default)]
     webhook: Vec<WrittenWebhook>,
+    #[serde(default)]
+    model: WrittenModel,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -127,22 +138,27 @@ impl Default for Config {
             deployments: AzureDeployments::default(),
             soft_caps: SoftCaps::default(),
             webhooks: Vec::new(),
+            model: None,
         }
     }
 }
 
 impl Config {
     /// Reads the file of this data folder, if there is one, and the environment.
-    pub(crate) fn load(data_dir: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn load(data_dir: &Path, variables: &ModelVariables) -> Result<Self, ConfigError> {
         let named =
             [PRICE_BOOK, SOFT_CAPS, WEBHOOK_URL, WEBHOOK_SECRET].map(|name| (name, std::env::var(name)));
         let set = named
             .into_iter()
             .filter_map(|(name, value)| Some((name, value.ok()?)));
-        Self::from_parts(data_dir, &set.collect())
+        Self::from_parts(data_dir, &set.collect(), variables)
     }
 
-    fn from_parts(data_dir: &Path, environment: &HashMap<&str, String>) -> Result<Self, ConfigError> {
+    fn from_parts(
+        data_dir: &Path,
+        environment: &HashMap<&str, String>,
+        variables: &ModelVariables,
+    ) -> Result<Self, ConfigError> {
         let path = data_dir.join(FILE);
         let written = match fs::read_to_string(&path) {
             Ok(text) => parse(&path, &text)?,
@@ -187,6 +203,7 @@ impl Config {
             deployments,
             soft_caps,
             webhooks,
+            model: ModelSettings::read(variables, &written.model)?,
         })
     }
 }
@@ -274,13 +291,13 @@ mod tests {
         let set = environment
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()));
-        Config::from_parts(folder.path(), &set.collect())
+        Config::from_parts(folder.path(), &set.collect(), &ModelVariables::default())
     }
 
     #[test]
     fn without_a_file_all_is_as_shipped() {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config::from_parts(folder.path(), &HashMap::new()).unwrap();
+        let config = Config::from_parts(folder.path(), &HashMap::new(), &ModelVariables::default()).unwrap();
         assert_eq!(config, Config::default());
     }
 

@@ -5,6 +5,7 @@ mod administration;
 mod cli;
 mod config;
 mod http;
+mod model;
 mod serve;
 mod settings;
 mod webhooks;

@@ -1,15 +1,19 @@
 //! What can be set, from where, in rising order: `.env`, `.env.local`, the environment. Flags come on top.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
+use meterbox_analysis::ModelPrices;
 use meterbox_core::{MoneyError, Usd};
 
-use crate::config::{Config, ConfigError};
+use crate::{
+    config::{Config, ConfigError},
+    model::{self, ModelVariables},
+};
 
 const DATA_DIR: &str = "METERBOX_DATA_DIR";
 const RUNTIME_DIR: &str = "METERBOX_RUNTIME_DIR";
@@ -49,7 +53,9 @@ pub(crate) struct Settings {
     pub(crate) global_limit: Usd,
     /// How much of each user's limit is kept for answers without a model.
     pub(crate) degraded_allowance: Usd,
-    /// Prices, soft caps, webhooks: see [`Config`].
+    /// What is set of models outside of `meterbox.toml`.
+    pub(crate) model: ModelVariables,
+    /// Prices, soft caps, webhooks, the model: see [`Config`].
     pub(crate) config: Config,
 }
 
@@ -85,25 +91,27 @@ impl Settings {
     /// Reads the settings of this process, started in `folder`.
     pub(crate) fn load(folder: &Path) -> Result<Self, SettingsError> {
         let mut names = HashMap::new();
+        // A file that came with somebody's data must not choose the ledger or the interpreter.
+        let may_set = |name: &str| IN_FILES.contains(&name) || model::VARIABLES.contains(&name);
         for file in [".env", ".env.local"] {
             let settings = env_file(&folder.join(file))?;
-            // A file that came with somebody's data must not choose the ledger or the interpreter.
-            names.extend(
-                settings
-                    .into_iter()
-                    .filter(|(name, _)| IN_FILES.contains(&name.as_str())),
-            );
+            names.extend(settings.into_iter().filter(|(name, _)| may_set(name)));
         }
-        names.extend(
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-        );
-        Self::from_names(&names)
+        let mut in_files: HashSet<String> = names.keys().cloned().collect();
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        for (name, value) in environment {
+            in_files.remove(&name);
+            names.insert(name, value);
+        }
+        let mut settings = Self::from_names(&names)?;
+        settings.model = ModelVariables::of(&names, &in_files);
+        Ok(settings)
     }
 
     /// Reads `meterbox.toml` of the data folder, once that is known.
     pub(crate) fn read_config(&mut self) -> Result<(), SettingsError> {
-        self.config = Config::load(&self.data_dir)?;
+        self.config = Config::load(&self.data_dir, &self.model)?;
         Ok(())
     }
 
@@ -163,8 +171,16 @@ impl Settings {
                 DEGRADED_ALLOWANCE,
                 Usd::from_nanos(50_000_000).unwrap_or(Usd::ZERO),
             )?,
+            model: ModelVariables::default(),
             config: Config::default(),
         })
+    }
+
+    /// What calls of models cost; which models Azure's deployments are is remembered in the data folder.
+    pub(crate) fn model_prices(&self) -> ModelPrices {
+        let learnt_in = self.data_dir.join(crate::config::LEARNT);
+        ModelPrices::new(self.config.prices.clone())
+            .deployments(self.config.deployments.clone(), Some(learnt_in))
     }
 
     /// Where others could reach the service: directly, or through what stands in front of it under a public address.

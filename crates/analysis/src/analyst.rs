@@ -15,7 +15,9 @@ use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Ask, Principal, Request, RequestError, Running, failure, pipeline,
+    Ask, ModelPrices, Principal, Request, RequestError, Running, failure,
+    paid_run::Run,
+    pipeline,
     places::{Place, Places},
     price::ComputePrices,
     squeeze::Squeeze,
@@ -40,6 +42,7 @@ pub(crate) struct Parts {
     pub(crate) results: Arc<dyn ResultsStore>,
     pub(crate) catalog: Catalog,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) model_prices: ModelPrices,
     pub(crate) squeeze: Squeeze,
     pub(crate) max_cost: Usd,
     pub(crate) global: Option<Scope>,
@@ -78,6 +81,7 @@ impl Analyst {
             breaker: None,
             clock: Arc::new(SystemClock::default()),
             prices: None,
+            model_prices: None,
             programs: None,
             max_cost: Usd::from_dollars(5),
             global: None,
@@ -132,13 +136,7 @@ impl Analyst {
         }
         let id = AnalysisId::new(self.parts.clock.now());
         let nothing_asked = Ask::Code(String::new());
-        let request = Request {
-            ask: nothing_asked,
-            dataset,
-            principal,
-            max_cost: None,
-            chart_png: false,
-        };
+        let request = Request::new(nothing_asked, dataset, principal);
         let typing = pipeline::prepare(Arc::clone(&self.parts), id, request, self.shutdown.child_token());
         self.tasks
             .spawn(typing)
@@ -151,6 +149,13 @@ impl Analyst {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// The least that an analysis needs: one program, of one second, at the prices of now. A budget with less than this
+    /// left pays for nothing any more.
+    pub fn least_cost(&self) -> Usd {
+        let prices = self.parts.places.at(self.parts.clock.now());
+        prices.of(Run::Program).least(&self.parts.program_limits)
     }
 
     /// The state of the tightest budget of this principal.
@@ -212,6 +217,7 @@ pub struct AnalystBuilder {
     breaker: Option<Breaker>,
     clock: Arc<dyn Clock>,
     prices: Option<ComputePrices>,
+    model_prices: Option<ModelPrices>,
     programs: Option<Place>,
     max_cost: Usd,
     global: Option<Scope>,
@@ -249,6 +255,13 @@ impl AnalystBuilder {
     pub fn prices(mut self, book: PriceBook, place: &str) -> Result<Self, PriceError> {
         self.prices = Some(ComputePrices::new(book, place, self.clock.now())?);
         Ok(self)
+    }
+
+    /// What calls of models cost. The shipped book's prices where not set.
+    #[must_use]
+    pub fn model_prices(mut self, prices: ModelPrices) -> Self {
+        self.model_prices = Some(prices);
+        self
     }
 
     /// Runs programs in this sandbox, at the book's prices for this place (`e2b`). Data is still typed, and pictures
@@ -319,6 +332,9 @@ impl AnalystBuilder {
             results: self.results,
             catalog: self.catalog,
             clock: self.clock,
+            model_prices: self
+                .model_prices
+                .unwrap_or_else(|| ModelPrices::new(PriceBook::shipped())),
             squeeze: Squeeze::default(),
             max_cost: self.max_cost,
             global: self.global,

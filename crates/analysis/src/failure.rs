@@ -7,7 +7,10 @@ use meterbox_core::{
     contract::{Failure, FailureKind, ShortBudget},
 };
 use meterbox_datasets::{DatasetError, DatasetErrorKind};
-use meterbox_llm_codegen::GenerateError;
+use meterbox_llm_codegen::{
+    GenerateError,
+    chat::{ChatError, ChatErrorKind, Declined, DeclinedKind},
+};
 use meterbox_results_store::ResultsError;
 use meterbox_sandbox_client::{
     Limits, Outcome, ProgramError, Reply, SandboxError, SandboxErrorKind, Verdict, prelude::BadAnswer,
@@ -127,12 +130,73 @@ pub(crate) fn no_program(error: &GenerateError) -> Failure {
             failure.suggestions.clone_from(suggestions);
             failure
         }
+        GenerateError::Declined(declined) => declined_call(declined),
+        GenerateError::Model(error) => no_reply(error),
+        GenerateError::Rejected { problem, .. } => rejected_program(problem),
         other => Failure::new(
             FailureKind::BadRequest,
             other.to_string(),
             "Change the question and ask again.",
         ),
     }
+}
+
+/// A model's program that was not run.
+pub(crate) fn rejected_program(problem: &str) -> Failure {
+    Failure::new(
+        FailureKind::ProgramError,
+        format!("the model's program was not run: {problem}"),
+        "Put the question differently, in the words of the data's columns.",
+    )
+}
+
+fn declined_call(declined: &Declined) -> Failure {
+    let (kind, hint) = match declined.kind {
+        DeclinedKind::Money => (
+            FailureKind::Budget,
+            "Allow a higher cost, or wait until the budget starts afresh.",
+        ),
+        DeclinedKind::Paused => (FailureKind::BreakerOpen, "Wait, then ask again."),
+        DeclinedKind::Unpriced => (
+            FailureKind::BadRequest,
+            "Add the model to your price book, or say which model it costs as much as.",
+        ),
+        _ => (
+            FailureKind::LedgerUnavailable,
+            "Make the data folder writable and try again.",
+        ),
+    };
+    Failure::new(kind, &declined.message, hint).retry_after(declined.retry_after)
+}
+
+fn no_reply(error: &ChatError) -> Failure {
+    let (kind, hint) = match error.kind() {
+        ChatErrorKind::Auth => (
+            FailureKind::ProviderAuth,
+            "Set the provider's key anew; `meterbox doctor --online` checks it.",
+        ),
+        ChatErrorKind::DeploymentMissing => (
+            FailureKind::ProviderAuth,
+            "Set the name of a model or deployment that the provider has.",
+        ),
+        ChatErrorKind::Rate => (FailureKind::ProviderRate, "Wait, then ask again."),
+        ChatErrorKind::Quota => (
+            FailureKind::ProviderQuota,
+            "Raise the account's limit with the provider.",
+        ),
+        ChatErrorKind::ContentFilter => (
+            FailureKind::ContentFilter,
+            "Put the question differently; the provider's content filter stopped it.",
+        ),
+        ChatErrorKind::ContextTooLong => (FailureKind::ContextTooLong, "Ask on fewer files at once."),
+        ChatErrorKind::Truncated => (
+            FailureKind::Truncated,
+            "Allow a higher cost, so that the reply may be longer, or ask for less at once.",
+        ),
+        ChatErrorKind::Refusal => (FailureKind::CannotAnswer, "Put the question differently."),
+        _ => (FailureKind::ProviderDown, "Wait, then ask again."),
+    };
+    Failure::new(kind, error.to_string(), hint).retry_after(error.retry_after())
 }
 
 pub(crate) fn no_sandbox(error: &SandboxError) -> Failure {

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc::UnboundedSender, watch};
 use crate::{
     Event,
     failure::{self, cancelled, no_sandbox},
+    model_calls::CallsMade,
     pipeline::Analysis,
     price::{RunPrice, total},
 };
@@ -127,12 +128,33 @@ impl Analysis {
     fn money_for(&self, hold: &Hold, run: Run) -> Usd {
         let planned = self.planned_runs();
         let later = self.least_of(planned.iter().filter(|(later, _)| *later > run));
-        let left = hold.amount().saturating_sub(self.result.cost);
-        left.saturating_sub(later)
+        self.left_of(hold).saturating_sub(later)
+    }
+
+    /// What calls of models may cost: what is left of the hold, less the least that the runs after them need.
+    pub(crate) fn money_for_models(&self, hold: &Hold) -> Usd {
+        let planned = self.planned_runs();
+        let later = self.least_of(planned.iter().filter(|(later, _)| *later >= Run::Program));
+        self.left_of(hold).saturating_sub(later)
+    }
+
+    fn left_of(&self, hold: &Hold) -> Usd {
+        hold.amount()
+            .saturating_sub(self.result.cost)
+            .saturating_sub(self.unresolved)
+    }
+
+    /// Puts calls of a model on the bill.
+    pub(crate) fn count(&mut self, made: CallsMade) {
+        self.result.cost = self.result.cost.saturating_add(total(&made.lines));
+        self.result.cost_lines.extend(made.lines);
+        self.result.egress.extend(made.egress);
+        self.result.warnings.extend(made.warnings);
+        self.unresolved = self.unresolved.saturating_add(made.unresolved);
     }
 
     /// Why the run was stopped though nobody cancelled it.
-    async fn stopped(&self) -> Failure {
+    pub(crate) async fn stopped(&self) -> Failure {
         match self.parts.budget.stopped().await {
             Ok(Some(stop)) => failure::no_money(&BudgetError::Stopped(stop)),
             _ => cancelled(),
@@ -144,7 +166,9 @@ impl Analysis {
     async fn bill_failed_run(&mut self, intent: Intent<'_>, run: Run, error: &SandboxError, limits: &Limits) {
         let price = self.price.of(run);
         match error {
-            SandboxError::Lost { usage: None, .. } => {}
+            SandboxError::Lost { usage: None, .. } => {
+                self.unresolved = self.unresolved.saturating_add(price.worst_case(limits));
+            }
             SandboxError::Lost {
                 usage: Some(usage), ..
             } => {
@@ -237,7 +261,7 @@ fn beyond(lines: &[CostLine], booked: &[CostLine]) -> Vec<CostLine> {
 }
 
 /// Writes a bill, again where the ledger could not be reached: an intent is resolved once, however often.
-async fn resolve(intent: &Intent<'_>, lines: &[CostLine]) -> Result<(), BudgetError> {
+pub(crate) async fn resolve(intent: &Intent<'_>, lines: &[CostLine]) -> Result<(), BudgetError> {
     let mut pause = BILLING_PAUSE;
     for _ in 0..BILLING_RETRIES {
         match intent.resolve(lines.to_vec()).await {

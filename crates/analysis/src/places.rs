@@ -32,6 +32,11 @@ pub(crate) struct RunPrices {
 }
 
 impl Places {
+    /// Where programs run.
+    pub(crate) fn of_programs(&self) -> &Place {
+        self.programs.as_ref().unwrap_or(&self.own)
+    }
+
     pub(crate) fn at(&self, now: Timestamp) -> RunPrices {
         RunPrices {
             own: self.own.at(now),

@@ -105,12 +105,11 @@ async fn house() -> House {
 
 impl House {
     async fn run(&self) -> AnalysisResult {
+        let principal = Principal::user("user/ana".parse().unwrap());
+        let ask = Ask::Code("result = 1".to_owned());
         let request = Request {
-            ask: Ask::Code("result = 1".to_owned()),
-            dataset: self.data.clone(),
-            principal: Principal::user("user/ana".parse().unwrap()),
-            max_cost: None,
             chart_png: true,
+            ..Request::new(ask, self.data.clone(), principal)
         };
         self.analyst.start(request).unwrap().result().await.unwrap()
     }

@@ -133,6 +133,14 @@ impl LedgerStore for MemoryLedger {
         self.step(now, |books| books.define(now, budget).map(drop))
     }
 
+    async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError> {
+        self.step(now, |books| Ok(books.provision(now, budget)?.is_some()))
+    }
+
+    async fn provisions(&self) -> Result<Vec<Budget>, BudgetError> {
+        Ok(self.kept().books.provisions())
+    }
+
     async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError> {
         self.step(now, |books| Ok(books.remove(scope)))
     }

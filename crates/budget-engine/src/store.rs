@@ -19,6 +19,13 @@ pub trait LedgerStore: EventLog {
     /// Defines a budget, or changes its limit and keeps what was spent.
     async fn define(&self, now: Timestamp, budget: Budget) -> Result<(), BudgetError>;
 
+    /// Defines a budget as a setting has it; of one that exists, changes only what the setting says otherwise than last
+    /// time. False where it says what it said.
+    async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError>;
+
+    /// Of the budgets that a setting began, what it last said, by scope.
+    async fn provisions(&self) -> Result<Vec<Budget>, BudgetError>;
+
     /// Removes a budget and its top-ups; false if there was none. Balances stay.
     async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError>;
 
@@ -86,6 +93,8 @@ macro_rules! delegate_ledger_store {
 }
 delegate_ledger_store!(Arc Box => {
     define(now: Timestamp, budget: Budget) -> ();
+    provision(now: Timestamp, budget: Budget) -> bool;
+    provisions() -> Vec<Budget>;
     remove(now: Timestamp, scope: &Scope) -> bool;
     budgets() -> Vec<Budget>;
     top_up(now: Timestamp, top_up: TopUp) -> bool;

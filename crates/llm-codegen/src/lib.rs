@@ -8,8 +8,10 @@ pub mod chat;
 mod error;
 pub mod eval;
 mod generator;
+#[cfg(feature = "generator")]
+pub mod model;
 pub mod planner;
 
 pub use error::GenerateError;
-pub use generator::{CodeGenerator, GenerateRequest, Generated};
+pub use generator::{CodeGenerator, FailedProgram, GenerateRequest, Generated, Prefer};
 pub use planner::Planner;

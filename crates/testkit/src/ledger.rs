@@ -77,6 +77,14 @@ impl LedgerStore for FaultyLedger {
         self.inner.define(now, budget).await
     }
 
+    async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError> {
+        self.inner.provision(now, budget).await
+    }
+
+    async fn provisions(&self) -> Result<Vec<Budget>, BudgetError> {
+        self.inner.provisions().await
+    }
+
     async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError> {
         self.inner.remove(now, scope).await
     }

@@ -3,14 +3,18 @@
 use std::{fs, process::ExitCode, time::Duration};
 
 use meterbox_access::{KeyRecord, KeyState, Role};
-use meterbox_core::{Clock, SystemClock, Timestamp};
+use meterbox_budget_engine::{BudgetEngine, BudgetError};
+use meterbox_core::{Clock, Scope, SystemClock, Timestamp};
 use meterbox_local_sandbox::{
     LocalSandbox,
     runtime::{Runtime, RuntimeStatus},
 };
 
 use super::{exit, text};
-use crate::{settings::Settings, wiring::Meterbox};
+use crate::{
+    settings::Settings,
+    wiring::{self, Meterbox},
+};
 
 /// Prices change several times a year.
 const OLD_PRICES: Duration = Duration::from_secs(180 * 86_400);
@@ -112,7 +116,7 @@ impl Visit {
 
     async fn ledger(&mut self, settings: &Settings) {
         const FIX: &str = "keep a copy of ledger.sqlite3, and move it away to begin a new one";
-        let budget = match Meterbox::open_budget(settings).await {
+        let budget = match Meterbox::open_ledger(settings).await {
             Ok(budget) => budget,
             Err(error) => return self.ill("ledger", &error.to_string(), FIX),
         };
@@ -120,6 +124,12 @@ impl Visit {
             Ok(report) if report.is_clean() => self.well("ledger", "every balance is the sum of its entries"),
             Ok(report) => self.ill("ledger", &format!("{report:?}"), FIX),
             Err(error) => self.ill("ledger", &error.to_string(), FIX),
+        }
+        match edited(&budget).await {
+            Ok(edited) => edited.iter().for_each(|(scope, found)| {
+                self.well(&format!("budget of {scope}"), found);
+            }),
+            Err(error) => self.ill("budgets", &error.to_string(), FIX),
         }
     }
 
@@ -201,4 +211,20 @@ impl Visit {
         self.well("budget", &found);
         self.well("model", "none configured; the built-in planner answers");
     }
+}
+
+/// Budgets that are not as their settings say, because somebody changed them.
+async fn edited(budget: &BudgetEngine) -> Result<Vec<(Scope, String)>, BudgetError> {
+    let as_set = budget.provisions().await?;
+    let known = budget.budgets().await?.into_iter();
+    let edited = known.filter_map(|budget| {
+        let set = as_set.iter().find(|set| set.scope == budget.scope)?;
+        let name = wiring::setting_of(&budget.scope).unwrap_or("its setting");
+        let found = format!(
+            "{}, as an administrator set it; {name} says {}, and counts again when it changes",
+            budget.limit, set.limit
+        );
+        (*set != budget).then_some((budget.scope, found))
+    });
+    Ok(edited.collect())
 }

@@ -50,7 +50,6 @@ impl From<NoTarget> for Failed {
         match error {
             NoTarget::Start(error) => Self::Start(error),
             NoTarget::Admin(error) => error.into(),
-            NoTarget::OnlyAtTheFolder => Self::Usage(error.to_string()),
         }
     }
 }

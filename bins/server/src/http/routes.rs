@@ -11,11 +11,12 @@ use meterbox_access::Role;
 use meterbox_core::contract::AnalysisResult;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{AppState, budgets, caller, catalog, execute, health, history, keys, openapi, session};
+use super::{AppState, budgets, caller, catalog, execute, health, history, keys, ledger, openapi, session};
 use crate::administration::wire::{
     AuditLog, AuditQuery, BudgetChange, BudgetView, Budgets, CheckReply, CheckRequest, CreatedKeyView,
-    ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery, RotateRequest, SpendingView,
-    Standing, StopReply, StopRequest, TopUpView, VerifyView,
+    Events, EventsQuery, ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery,
+    ReconcileRequest, ReconcileView, ReplayRequest, ReplayView, RerateRequest, RerateView, RotateRequest,
+    SpendingView, Standing, StopReply, StopRequest, TopUpView, VerifyView,
 };
 
 const JSON: &str = "application/json";
@@ -83,11 +84,19 @@ pub(super) fn all() -> Vec<Endpoint> {
             .takes::<CheckRequest>().replies::<CheckReply>(200),
         get("/api/spending", budgets::spending, "Who spent how much, and what for").needs(Admin)
             .query::<RangeQuery>().replies::<SpendingView>(200),
-        get("/api/ledger/verify", budgets::verify, "Add up the whole ledger anew").needs(Admin).replies::<VerifyView>(200),
-        get("/api/ledger/export.csv", budgets::export_csv, "The ledger, one posting a row").needs(Admin)
+        get("/api/ledger/verify", ledger::verify, "Add up the whole ledger anew").needs(Admin).replies::<VerifyView>(200),
+        get("/api/ledger/export.csv", ledger::export_csv, "The ledger, one posting a row").needs(Admin)
             .query::<RangeQuery>().replies_as(200, "text/csv"),
-        get("/api/ledger/export.jsonl", budgets::export_json_lines, "The ledger, one posting a line").needs(Admin)
+        get("/api/ledger/export.jsonl", ledger::export_json_lines, "The ledger, one posting a line").needs(Admin)
             .query::<RangeQuery>().replies_as(200, "application/jsonl"),
+        post("/api/ledger/replay", ledger::replay, "What the ledger would have been under another policy; nothing is written")
+            .needs(Admin).takes::<ReplayRequest>().replies::<ReplayView>(200),
+        post("/api/ledger/rerate", ledger::rerate, "What the spending would have cost at other prices; nothing is written")
+            .needs(Admin).takes::<RerateRequest>().replies::<RerateView>(200),
+        post("/api/ledger/reconcile", ledger::reconcile, "Correct calls booked at their worst case by a usage export")
+            .needs(Admin).takes::<ReconcileRequest>().replies::<ReconcileView>(200),
+        get("/api/events", ledger::events, "Thresholds reached, spikes and stops, each once, oldest first").needs(Admin)
+            .query::<EventsQuery>().replies::<Events>(200),
         put("/api/stop", budgets::stop, "The kill switch: stop all spending, in every process").needs(Admin)
             .takes::<StopRequest>().replies::<StopReply>(200),
         delete("/api/stop", budgets::resume, "Let spending go on").needs(Admin).replies::<StopReply>(200),

@@ -13,6 +13,7 @@ mod extra;
 mod rebook;
 mod record;
 mod request;
+mod setting;
 
 pub use action::HoldAction;
 pub use books::{AccountRow, Books, Changes, Defined};
@@ -23,6 +24,7 @@ pub use record::{
     Settlement, TopUpId,
 };
 pub use request::HoldRequest;
+pub use setting::Setting;
 
 pub(crate) use decide::{Room, amount_to_hold, no_budget, refusal};
 pub(crate) use request::{check_line, check_text, check_ttl};

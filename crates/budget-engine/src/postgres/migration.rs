@@ -7,6 +7,7 @@ use super::{connect::SCHEMA, error::Fault};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/001_ledger.sql"),
     include_str!("../../migrations/postgres/002_prices_and_events.sql"),
+    include_str!("../../migrations/postgres/003_settings.sql"),
 ];
 
 /// Held while the schema is looked at and changed.

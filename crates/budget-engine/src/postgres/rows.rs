@@ -17,7 +17,7 @@ use crate::{
 type Read<T> = Result<T, Fault>;
 
 pub(super) const BUDGET: &str = "scope, spend_limit, time_window, warn_percent, degrade_percent, carry_over, degraded_allowance, since, \
-     features_off_percent, squeeze_percent, squeeze_to";
+     features_off_percent, squeeze_percent, squeeze_to, setting";
 
 pub(super) fn to_budget(row: &Row) -> Read<Defined> {
     let soft_caps = SoftCaps {
@@ -34,9 +34,12 @@ pub(super) fn to_budget(row: &Row) -> Read<Defined> {
         degraded_allowance: money(row, 6)?,
         ..Budget::new(parsed(row, 0)?, money(row, 1)?, parsed(row, 2)?)
     };
+    let setting: Option<String> = column(row, 11)?;
+    let setting = setting.map(|json| serde_json::from_str(&json)).transpose();
     Ok(Defined {
         budget,
         since: time(row, 7)?,
+        setting: setting.map_err(|error| Fault::corrupt(format!("a setting cannot be read: {error}")))?,
     })
 }
 

@@ -19,7 +19,7 @@ pub use failure::{Failure, FailureKind, ShortBudget};
 pub use price::{InvalidPriceTag, PriceTag};
 pub use privacy::{InvalidPrivacyLevel, PrivacyLevel};
 pub use result::{
-    AnalysisResult, ArtifactRef, CostLine, DatasetRef, Reading, SandboxReport, Source, Status, Usage,
+    AnalysisResult, ArtifactRef, CostLine, DatasetRef, Egress, Reading, SandboxReport, Source, Status, Usage,
 };
 pub use step::{Step, StepEvent, StepState, StepTiming};
 pub use table::{ColumnProfile, ColumnRole, ColumnType, DataWarning, TableProfile, ValueCount};

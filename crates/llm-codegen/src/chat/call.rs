@@ -9,7 +9,8 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     /// The most output tokens, reasoning included.
     pub output_cap: u64,
-    /// The schema that the reply's text has to follow, where the model can be held to one.
+    /// The schema that the reply's text has to follow. A model that cannot be held to one is asked for JSON or for
+    /// nothing, as its [`ProgramFormat`](super::ProgramFormat) says.
     pub schema: Option<ReplySchema>,
 }
 

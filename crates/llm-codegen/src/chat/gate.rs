@@ -50,12 +50,26 @@ pub struct PlannedCall<'a> {
 pub struct Declined {
     /// Why, in a sentence.
     pub message: String,
-    /// Is it for want of money, rather than for the provider's sake?
-    pub for_money: bool,
+    /// Its kind.
+    pub kind: DeclinedKind,
     /// May it be asked for again?
     pub retryability: Retryability,
     /// When, where that is known.
     pub retry_after: Option<std::time::Duration>,
+}
+
+/// The kinds of [`Declined`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeclinedKind {
+    /// There is no money for it.
+    Money,
+    /// The provider failed several times in a row and is given time.
+    Paused,
+    /// Nobody knows what it would cost.
+    Unpriced,
+    /// Whoever counts cannot be reached.
+    Unavailable,
 }
 
 /// Lets every call pass with all the output it wants: for tools and tests where nobody counts.

@@ -7,7 +7,8 @@ use super::{ChatError, ChatReply, ChatRequest, Outgoing};
 /// A language model behind a server.
 #[async_trait]
 pub trait ChatModel: Send + Sync + fmt::Debug + 'static {
-    /// Which model this is, and what it can do.
+    /// Which model this is, and what it can do. That may change after
+    /// [`ChatErrorKind::Unsupported`](super::ChatErrorKind::Unsupported): ask anew.
     fn card(&self) -> &ModelCard;
 
     /// How many input tokens the request has, at most: never fewer than the server will count, as far as that can be

@@ -40,7 +40,7 @@ impl Books {
         let row = self.rows.get(scope);
         let own = row.and_then(|row| row.own.as_deref());
         let in_force = own.or_else(|| self.wildcards.get(scope.kind()))?;
-        let Defined { budget, since } = &in_force.defined;
+        let Defined { budget, since, .. } = &in_force.defined;
         let period = in_force.period_at(now);
         let account = row.and_then(|row| self.find(row, &period));
         let mut standing = Standing {

@@ -12,7 +12,7 @@ use std::{
 use foldhash::fast::RandomState;
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
-use super::{Claim, HoldId, HoldRecord, NewEntry};
+use super::{Claim, HoldId, HoldRecord, NewEntry, Setting};
 use crate::{Budget, Period, Stop, TopUp};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
@@ -49,6 +49,8 @@ pub struct Defined {
     pub budget: Budget,
     /// Since when; a change of the limit does not count.
     pub since: Timestamp,
+    /// What a setting last said of it, where one began it.
+    pub setting: Option<Box<Setting>>,
 }
 
 /// What a step changed, in the words of a store.

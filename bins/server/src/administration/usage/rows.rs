@@ -1,15 +1,5 @@
-//! Usage exports, one priced line of a call a row:
-//!
-//! | field | is |
-//! | --- | --- |
-//! | `reference` | what the call was known as, such as the provider's request id |
-//! | `intent` | or else the call's own name in the ledger; one of the two |
-//! | `item`, `unit` | what was used, and in which unit |
-//! | `quantity` | how much of it, a whole number |
-//! | `amount` | what it cost in dollars, such as 0.0125 |
-//!
-//! In CSV they are columns, in any order; in JSON lines they are the fields of an object a line. Others are passed
-//! over, so that a provider's export needs no more than renamed columns. Files are read row by row.
+//! Usage exports, one priced line of a call a row, in CSV or JSON lines; `meterbox budget reconcile` has the fields.
+//! Others are passed over.
 
 use std::io::{BufRead, Read};
 

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use meterbox_budget_engine::{Export as Rows, ExportFormat, RowWriter};
 
-use super::{AdminError, Export};
+use crate::administration::{AdminError, Export};
 
 /// A ledger read page by page.
 pub(super) struct LocalExport {

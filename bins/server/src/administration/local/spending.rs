@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use meterbox_budget_engine::{BudgetEngine, BudgetError, HoldFilter, HoldId, HoldPage};
 use meterbox_core::{Scope, Timestamp};
 
-use super::wire::{Part, RangeQuery, Share, SpendingView};
+use crate::administration::wire::{Part, RangeQuery, Share, SpendingView};
 
 const PAGE: usize = 500;
 /// Holds are found by the time in their id; a clock that stepped back may have put some a little earlier.
