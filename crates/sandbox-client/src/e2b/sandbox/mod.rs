@@ -4,6 +4,7 @@ mod bill;
 mod follow;
 mod lease;
 mod probe;
+mod sent;
 mod set_up;
 mod wind_up;
 
@@ -170,7 +171,7 @@ impl Sandbox for E2bSandbox {
         let lease = Lease::open(&self.client, &new).await.map_err(not_created)?;
 
         let set_up = tokio::select! {
-            set_up = tokio::time::timeout(SET_UP, self.set_up(&lease, &job, &mut bill)) => {
+            set_up = tokio::time::timeout(SET_UP, self.set_up(&lease, &job, &mut bill, &output)) => {
                 Some(set_up.unwrap_or(Err(E2bError::DeadlinePassed { what: "the set-up" })))
             }
             () = job.cancel.cancelled() => None,
