@@ -530,7 +530,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_fix() {
         let key = ("OPENAI_API_KEY", "sk-hunter2");
-        let cases: [(&[(&str, &str)], &str, &str); 8] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+        let cases: [Case<'_>; 8] = [
             (&[key], "", "OPENAI_MODEL is not set"),
             (
                 &[key, ("ANTHROPIC_API_KEY", "k")],

@@ -74,6 +74,8 @@ fn python_with(name: &str, interpreter: &str, lock: &Path) -> Result<PathBuf, St
             .args([
                 "install",
                 "-q",
+                // The lock is complete: what a package says it needs besides is not wanted.
+                "--no-deps",
                 "--only-binary",
                 ":all:",
                 "--require-hashes",

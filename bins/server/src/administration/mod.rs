@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use meterbox_access::{AccessError, Actor, KeyId};
 use meterbox_budget_engine::{BudgetError, ExportFormat};
 use meterbox_core::{InvalidScope, Scope};
+use meterbox_datasets::DatasetError;
 
 pub(crate) use local::Local;
 pub(crate) use remote::{Remote, RemoteError, RemoteProblem};
@@ -89,6 +90,8 @@ pub(crate) enum AdminError {
     Budget(#[from] BudgetError),
     #[error(transparent)]
     Access(#[from] AccessError),
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
     #[error(transparent)]
     Scope(#[from] InvalidScope),
     /// It would be there again at the next start.

@@ -115,7 +115,7 @@ fn of_administration(error: &AdminError) -> ExitCode {
         AdminError::Remote(RemoteError::Unreachable { .. } | RemoteError::Strange { .. }) => {
             ExitCode::from(exit::NO_SANDBOX)
         }
-        AdminError::Output(_) | AdminError::Interrupted => ExitCode::FAILURE,
+        AdminError::Output(_) | AdminError::Interrupted | AdminError::Dataset(_) => ExitCode::FAILURE,
         _ => exit::code_of_usage(),
     }
 }

@@ -68,6 +68,8 @@ pub(super) fn all() -> Vec<Endpoint> {
             .replies_as(200, "application/octet-stream").or_as("image/png"),
         get("/api/datasets", catalog::datasets, "What data there is, and what can be asked of it").needs(Viewer)
             .replies::<catalog::Datasets>(200),
+        patch("/api/datasets/{version}", catalog::change, "Change what of a dataset may leave this machine").needs(Admin)
+            .takes::<catalog::DatasetChange>().replies::<catalog::DatasetView>(200),
         get("/api/metrics", history::metrics, "What may still be spent: the tightest budget of the caller").needs(Viewer)
             .header("x-budget-scope-key", "Another scope to look at, such as team/ops: one of the caller's own, or any for an admin")
             .replies::<Standing>(200),
@@ -126,6 +128,7 @@ impl Endpoint {
             Method::PUT => MethodFilter::PUT,
             Method::POST => MethodFilter::POST,
             Method::DELETE => MethodFilter::DELETE,
+            Method::PATCH => MethodFilter::PATCH,
             // HEAD goes with it.
             _ => MethodFilter::GET,
         };
@@ -218,6 +221,14 @@ fn post<H: Handler<T, AppState>, T: 'static>(
     summary: &'static str,
 ) -> Endpoint {
     Endpoint::new(Method::POST, path, handler, summary)
+}
+
+fn patch<H: Handler<T, AppState>, T: 'static>(
+    path: &'static str,
+    handler: H,
+    summary: &'static str,
+) -> Endpoint {
+    Endpoint::new(Method::PATCH, path, handler, summary)
 }
 
 fn delete<H: Handler<T, AppState>, T: 'static>(

@@ -1,6 +1,8 @@
 //! What tests of models share.
 #![allow(dead_code, reason = "each test program uses another part")]
 
+pub(crate) mod peer;
+
 use std::time::Duration;
 
 use meterbox_llm_codegen::chat::{ChatError, ChatModel, ChatReply, ChatRequest, Message, Role, http};

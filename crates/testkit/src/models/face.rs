@@ -54,7 +54,7 @@ impl Face {
         let shown = match self {
             Self::AzureChat | Self::AzureResponses => call.header("api-key").or(bearer),
             Self::OpenAiChat | Self::OpenAiResponses => bearer,
-            Self::Messages => call.header("x-api-key"),
+            Self::Messages => call.header("x-api-key").or(bearer),
         };
         let is_known = shown.is_some_and(|shown| keys.contains(shown))
             || (self.is_azure() && bearer.is_some_and(|bearer| tokens.contains(bearer)));

@@ -1,6 +1,7 @@
 //! Administration at the data folder itself.
 
 mod budgets;
+mod datasets;
 mod export;
 mod keys;
 mod ledger;
@@ -9,7 +10,7 @@ mod spending;
 use std::sync::Arc;
 
 use meterbox_access::{Access, Act, Actor};
-use meterbox_budget_engine::{BudgetEngine, BudgetError};
+use meterbox_budget_engine::BudgetEngine;
 use meterbox_core::Clock;
 use meterbox_price_book::PriceBook;
 
@@ -56,11 +57,16 @@ impl Local {
 
     /// Notes the act, does it, and notes how it ended. It is a task of its own, so that a client who hangs up leaves
     /// no act half noted.
-    async fn audited<T: Send + 'static>(
+    async fn audited<T, E>(
         &self,
         act: Act,
-        work: impl Future<Output = Result<T, BudgetError>> + Send + 'static,
-    ) -> Result<T, AdminError> {
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, AdminError>
+    where
+        T: Send + 'static,
+        E: std::error::Error + Send + Sync + 'static,
+        AdminError: From<E>,
+    {
         let (access, actor) = (self.access.clone(), self.actor.clone());
         let task = tokio::spawn(async move {
             let pending = access.begin(&actor, act).await?;

@@ -36,6 +36,7 @@ struct World {
     foreign_admin: String,
     nobody: Vec<String>,
     analysis: String,
+    dataset: String,
     key_to_revoke: String,
     key_to_rotate: String,
 }
@@ -79,6 +80,8 @@ impl World {
             .await;
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
         let analysis = reply.json()["id"].as_str().unwrap().to_owned();
+        let datasets = app.call("GET", "/api/datasets", Some(&viewer), None).await.json();
+        let dataset = datasets["datasets"][0]["version"].as_str().unwrap().to_owned();
         let folder = app.artifacts_of(&analysis);
         std::fs::create_dir_all(folder).unwrap();
         Self {
@@ -90,6 +93,7 @@ impl World {
             foreign_admin,
             nobody,
             analysis,
+            dataset,
             key_to_revoke,
             key_to_rotate,
         }
@@ -106,6 +110,8 @@ impl World {
         vec![
             case("GET", "/api/session", Viewer, 200),
             case("GET", "/api/datasets", Viewer, 200),
+            at(format!("/api/datasets/{}", self.dataset),
+               with(json!({ "privacy": 2 }), case("PATCH", "/api/datasets/{version}", Admin, 200))),
             case("GET", "/api/metrics", Viewer, 200),
             case("GET", "/api/analyses", Viewer, 200),
             at(format!("/api/analyses/{}", self.analysis), case("GET", "/api/analyses/{id}", Viewer, 200)),
@@ -224,6 +230,7 @@ async fn each_route_answers_each_key_as_it_should() {
     assert_eq!(
         acts[acts_before.len()..],
         [
+            "dataset.privacy",
             "budget.set",
             "budget.top_up",
             "budget.remove",
