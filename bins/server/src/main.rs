@@ -3,11 +3,13 @@
 
 mod administration;
 mod cli;
+mod cloud;
 mod config;
 mod http;
 mod model;
 mod serve;
 mod settings;
+mod variables;
 mod webhooks;
 mod wiring;
 

@@ -6,6 +6,7 @@
 
 mod analyst;
 mod failure;
+mod look;
 mod model_calls;
 mod model_price;
 mod paid_run;

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Ask,
-    failure::{self, cancelled, no_program, no_sandbox, reply_of},
+    failure::{self, cancelled, no_program, reply_of},
     model_calls::ModelCalls,
     paid_run::Run,
     pipeline::{Analysis, Note, create_folder, input_files, media_type},
@@ -44,7 +44,7 @@ impl Analysis {
             }
             Ask::Question(question) => question.clone(),
         };
-        let mut request = self.generate_request(question, data).await?;
+        let mut request = self.generate_request(hold, question, data).await?;
         let failure = loop {
             let warnings = self.result.warnings.len();
             match self.attempt(hold, &request, data).await {
@@ -100,7 +100,8 @@ impl Analysis {
     }
 
     async fn generate_request(
-        &self,
+        &mut self,
+        hold: &Hold,
         question: String,
         data: &TypedDataset,
     ) -> Result<GenerateRequest, Failure> {
@@ -118,8 +119,7 @@ impl Analysis {
         };
         request.privacy = self.request.dataset.privacy().unwrap_or(default);
         if request.prefer != Prefer::Rules {
-            let capabilities = self.parts.places.of_programs().sandbox.capabilities().await;
-            request.packages = Arc::new(capabilities.map_err(|error| no_sandbox(&error))?.packages);
+            request.packages = Arc::new(self.capabilities(hold).await?.packages);
         }
         Ok(request)
     }

@@ -7,10 +7,9 @@ use std::{
     time::Duration,
 };
 
-use meterbox_core::Timestamp;
 use meterbox_sandbox_client::{
     InputFile, Job, Limits, PortableTable, Program, Reply, Sandbox, SandboxError, Verdict, conformance,
-    e2b::{E2bClient, E2bSandbox, MachineSize, http_client},
+    e2b::{E2bClient, E2bSandbox, MachineSize, NewSandbox, http_client},
 };
 use meterbox_testkit::{E2B_KEY, E2bDouble, E2bFault, peer_python, peer_python_of};
 
@@ -168,33 +167,35 @@ async fn a_machine_that_is_lost_midway_is_billed_and_said_to_be_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_left_behind_are_reaped_and_no_others() {
     let double = E2bDouble::start().await;
-    let mine = sandbox(&double);
-    let other = E2bClient::builder(http_client().unwrap(), E2B_KEY)
+    let mine = sandbox(&double).owned_by("me");
+    let client = E2bClient::builder(http_client().unwrap(), E2B_KEY)
         .api_url(double.url())
         .sandbox_url(double.url())
         .build()
         .unwrap();
-    let mut forgotten = meterbox_sandbox_client::e2b::NewSandbox::new("code-interpreter-v1");
-    forgotten.metadata = [("made-by", "meterbox"), ("installation", "test")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-    let left = other.create(&forgotten).await.unwrap();
-    let foreign = other
-        .create(&meterbox_sandbox_client::e2b::NewSandbox::new(
-            "code-interpreter-v1",
-        ))
-        .await
-        .unwrap();
-    let started = other.get(&left.id).await.unwrap().started_at;
-    let limits = Limits::default();
-    assert_eq!(
-        mine.reap(started, &limits).await.unwrap(),
-        0,
-        "it may still be at work"
-    );
-    let later: Timestamp = started.saturating_add(E2bSandbox::longest_life(&limits));
-    assert_eq!(mine.reap(later, &limits).await.unwrap(), 1);
-    assert_eq!(double.running(), [foreign.id.as_str()]);
+    let machine = async |metadata: &[(&str, &str)]| {
+        let mut new = NewSandbox::new("code-interpreter-v1");
+        let metadata = metadata.iter();
+        new.metadata = metadata
+            .map(|(name, value)| (String::from(*name), String::from(*value)))
+            .collect();
+        client.create(&new).await.unwrap().id.to_string()
+    };
+    let ours = ("made-by", "meterbox");
+    let here = ("installation", "test");
+    machine(&[ours, here, ("owner", "dead")]).await;
+    let mut kept = vec![
+        machine(&[ours, here, ("owner", "alive")]).await,
+        machine(&[ours, here, ("owner", "me")]).await,
+        machine(&[ours, here]).await,
+        machine(&[ours, ("installation", "another"), ("owner", "dead")]).await,
+        machine(&[("owner", "dead")]).await,
+    ];
+    let is_gone = |owner: &str| owner != "alive";
+    assert_eq!(mine.reap(is_gone).await.unwrap(), 1);
+    assert_eq!(mine.reap(is_gone).await.unwrap(), 0);
+    kept.sort();
+    assert_eq!(double.running(), kept);
 }
 
 /// What a machine costs is known before it is made; one that turns out dearer is not used.

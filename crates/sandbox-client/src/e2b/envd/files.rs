@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use reqwest::{Body, Method, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncWriteExt, time::Instant};
-use tokio_util::io::ReaderStream;
+use tokio_util::io::{InspectReader, ReaderStream};
 
 use crate::e2b::{
     E2bClient, E2bError,
@@ -73,10 +73,23 @@ impl E2bClient {
         from: &Path,
         within: Duration,
     ) -> Result<(), E2bError> {
+        self.upload_seen(sandbox, path, user, from, within, |_| {}).await
+    }
+
+    /// The same, and each piece is seen as it goes.
+    pub(in crate::e2b) async fn upload_seen(
+        &self,
+        sandbox: &SandboxAccess,
+        path: &str,
+        user: &str,
+        from: &Path,
+        within: Duration,
+        seen: impl Fn(&[u8]) + Send + Sync + 'static,
+    ) -> Result<(), E2bError> {
         let file = tokio::fs::File::open(from)
             .await
             .map_err(|error| local(from, error))?;
-        let body = Body::wrap_stream(ReaderStream::new(file));
+        let body = Body::wrap_stream(ReaderStream::new(InspectReader::new(file, seen)));
         self.upload(sandbox, path, user, body, deadline_after(within))
             .await
     }
