@@ -8,12 +8,18 @@
 pub mod conformance;
 mod error;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod stored;
 
 pub use error::{ResultsError, ResultsErrorKind};
 pub use memory::MemoryResults;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresResults;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteResults;
 pub use store::{Page, PageRequest, ResultsStore, Unreadable};

@@ -1,10 +1,10 @@
 //! Questions, each answered from one consistent view of the database.
 
-use deadpool_postgres::{Object, Transaction};
 use meterbox_core::{Scope, Timestamp};
+use meterbox_postgres::{Connection, Fault, Transaction};
 use tokio_postgres::IsolationLevel;
 
-use super::{error::Fault, rows};
+use super::rows;
 use crate::{
     Budget, BudgetStatus, Entry, EntryPage, HoldFilter, HoldId, HoldPage, Stop, TopUp, VerifyReport,
     audit::Auditor,
@@ -18,7 +18,7 @@ const PAGE: usize = 10_000;
 /// No hold has this id, and all come after it.
 const BEFORE_ALL: &str = "00000000-0000-0000-0000-000000000000";
 
-async fn view(client: &mut Object) -> Read<Transaction<'_>> {
+async fn view(client: &mut Connection) -> Read<Transaction<'_>> {
     let view = client.build_transaction();
     Ok(view
         .isolation_level(IsolationLevel::RepeatableRead)
@@ -59,7 +59,11 @@ pub(super) async fn has_expired(client: &Object, now: Timestamp) -> Read<bool> {
     rows::column(&client.query_one(&statement, &[&now.as_micros()]).await?, 0)
 }
 
-pub(super) async fn status(client: &mut Object, now: Timestamp, scope: &Scope) -> Read<Option<BudgetStatus>> {
+pub(super) async fn status(
+    client: &mut Connection,
+    now: Timestamp,
+    scope: &Scope,
+) -> Read<Option<BudgetStatus>> {
     let view = view(client).await?;
     let mut books = Books::default();
     let sql = format!("SELECT {} FROM budgets WHERE scope IN ($1, $2)", rows::BUDGET);
@@ -94,7 +98,7 @@ pub(super) async fn status(client: &mut Object, now: Timestamp, scope: &Scope) -
     Ok(books.status(now, scope))
 }
 
-pub(super) async fn hold(client: &mut Object, id: HoldId) -> Read<Option<HoldRecord>> {
+pub(super) async fn hold(client: &mut Connection, id: HoldId) -> Read<Option<HoldRecord>> {
     let view = view(client).await?;
     let sql = format!("SELECT {} FROM holds WHERE id = $1::text::uuid", rows::HOLD);
     let found = view
@@ -106,7 +110,7 @@ pub(super) async fn hold(client: &mut Object, id: HoldId) -> Read<Option<HoldRec
     Ok(holds.pop())
 }
 
-pub(super) async fn holds(client: &mut Object, page: HoldPage) -> Read<Vec<HoldRecord>> {
+pub(super) async fn holds(client: &mut Connection, page: HoldPage) -> Read<Vec<HoldRecord>> {
     let view = view(client).await?;
     let holds = page_of_holds(&view, page).await?;
     view.commit().await?;
@@ -144,7 +148,7 @@ async fn complete(view: &Transaction<'_>, holds: &mut [HoldRecord]) -> Read<()> 
     rows::complete(holds, &claims, &intents)
 }
 
-pub(super) async fn entries(client: &mut Object, page: EntryPage) -> Read<Vec<Entry>> {
+pub(super) async fn entries(client: &mut Connection, page: EntryPage) -> Read<Vec<Entry>> {
     let view = view(client).await?;
     let entries = page_of_entries(&view, page).await?;
     view.commit().await?;
@@ -172,7 +176,7 @@ pub(super) async fn spending(client: &Object, scope: &Scope, from: Timestamp, to
     rows::column(&client.query_one(&statement, &[&scope, &from, &to]).await?, 0)
 }
 
-pub(super) async fn verify(client: &mut Object) -> Read<VerifyReport> {
+pub(super) async fn verify(client: &mut Connection) -> Read<VerifyReport> {
     let view = view(client).await?;
     let mut auditor = Auditor::default();
     let mut page = HoldPage {
