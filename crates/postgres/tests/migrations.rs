@@ -11,6 +11,12 @@ const STEPS: &[&str] = &[
     "CREATE INDEX things_by_size ON things (size)",
 ];
 
+const TWICE: &[&str] = &[
+    "CREATE TABLE things (name TEXT)",
+    "CREATE TABLE things (name TEXT)",
+];
+const OTHER: &[&str] = &["CREATE TABLE things (name TEXT)", STEPS[1], STEPS[2]];
+
 fn schema(migrations: &'static [&'static str]) -> Schema {
     Schema {
         name: "meterbox_test",
@@ -74,20 +80,13 @@ async fn what_is_newer_or_other_is_refused_and_a_step_that_fails_leaves_nothing(
     };
     let address = server.database();
     let pool = pool(&address);
-    let broken = migrate(
-        &pool,
-        &[
-            "CREATE TABLE things (name TEXT)",
-            "CREATE TABLE things (name TEXT)",
-        ],
-    )
-    .await;
+    let broken = migrate(&pool, TWICE).await;
     assert!(broken.is_err());
     migrate(&pool, STEPS).await.unwrap();
     let newer = migrate(&pool, &STEPS[..2]).await.unwrap_err();
     assert_eq!(newer.kind(), StorageErrorKind::Incompatible);
     assert!(newer.to_string().contains("newer version"), "{newer}");
-    let other = migrate(&pool, &["CREATE TABLE things (name TEXT)", STEPS[1], STEPS[2]]).await;
+    let other = migrate(&pool, OTHER).await;
     let other = other.unwrap_err().to_string();
     assert!(other.contains("migration 1 differs"), "{other}");
 }

@@ -27,13 +27,13 @@ async fn view(client: &mut Connection) -> Read<Transaction<'_>> {
         .await?)
 }
 
-pub(super) async fn budgets(client: &Object) -> Read<Vec<Budget>> {
+pub(super) async fn budgets(client: &Connection) -> Read<Vec<Budget>> {
     let sql = format!("SELECT {} FROM budgets ORDER BY scope", rows::BUDGET);
     let found = client.query(&client.prepare_cached(&sql).await?, &[]).await?;
     found.iter().map(|row| Ok(rows::to_budget(row)?.budget)).collect()
 }
 
-pub(super) async fn top_ups(client: &Object, scope: &Scope) -> Read<Vec<TopUp>> {
+pub(super) async fn top_ups(client: &Connection, scope: &Scope) -> Read<Vec<TopUp>> {
     let sql = format!(
         "SELECT {} FROM top_ups WHERE scope = $1 ORDER BY top_ups.id",
         rows::TOP_UP
@@ -43,7 +43,7 @@ pub(super) async fn top_ups(client: &Object, scope: &Scope) -> Read<Vec<TopUp>> 
     found.iter().map(rows::to_top_up).collect()
 }
 
-pub(super) async fn stopped(client: &Object) -> Read<Option<Stop>> {
+pub(super) async fn stopped(client: &Connection) -> Read<Option<Stop>> {
     let statement = client.prepare_cached("SELECT since, reason FROM stop").await?;
     client
         .query_opt(&statement, &[])
@@ -53,7 +53,7 @@ pub(super) async fn stopped(client: &Object) -> Read<Option<Stop>> {
         .transpose()
 }
 
-pub(super) async fn has_expired(client: &Object, now: Timestamp) -> Read<bool> {
+pub(super) async fn has_expired(client: &Connection, now: Timestamp) -> Read<bool> {
     let sql = "SELECT EXISTS (SELECT FROM holds WHERE state = 'open' AND ends_at <= $1)";
     let statement = client.prepare_cached(sql).await?;
     rows::column(&client.query_one(&statement, &[&now.as_micros()]).await?, 0)
@@ -166,7 +166,12 @@ async fn page_of_entries(view: &Transaction<'_>, page: EntryPage) -> Read<Vec<En
     found.iter().map(rows::to_entry).collect()
 }
 
-pub(super) async fn spending(client: &Object, scope: &Scope, from: Timestamp, to: Timestamp) -> Read<i64> {
+pub(super) async fn spending(
+    client: &Connection,
+    scope: &Scope,
+    from: Timestamp,
+    to: Timestamp,
+) -> Read<i64> {
     // The index `entries_by_time` finds the first of them: nothing counts later than it was booked.
     let sql = "SELECT coalesce(sum(spent_change), 0)::bigint FROM entries JOIN claims ON claims.hold = entries.hold
         WHERE spent_change <> 0 AND at >= $2 AND coalesce(counts_at, at) >= $2 AND coalesce(counts_at, at) < $3
