@@ -150,6 +150,10 @@ impl ResultsStore for PostgresResults {
         match self.twice(SAVE, values).await {
             Ok(_) => Ok(()),
             Err(fault) if is_taken(&fault) => Err(ResultsError::IdTaken(result.id)),
+            Err(fault) if is_about_the_row(&fault) => Err(ResultsError::Rejected {
+                id: result.id,
+                reason: self.pool.explain(fault).to_string(),
+            }),
             Err(fault) => Err(self.error(fault)),
         }
     }
@@ -197,6 +201,12 @@ impl ResultsStore for PostgresResults {
 
 fn is_taken(fault: &Fault) -> bool {
     fault.code() == Some(&SqlState::UNIQUE_VIOLATION)
+}
+
+/// Too large, or a value that its column does not take.
+fn is_about_the_row(fault: &Fault) -> bool {
+    let class = fault.code().and_then(|code| code.code().get(..2));
+    class.is_some_and(|class| ["22", "23", "54"].contains(&class))
 }
 
 fn stored_of(row: &Row) -> Result<Stored, Fault> {

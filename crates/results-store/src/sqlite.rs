@@ -55,24 +55,26 @@ impl ResultsStore for SqliteResults {
             result.created_at.as_micros(),
             document,
         );
-        // The id's own unique index keeps another principal's result from being replaced. A late duplicate writes the row
-        // as it is, so that a row is counted.
+        // The id's own unique index keeps another principal's result from being replaced.
         let sql = "INSERT INTO results (principal, id, contract_version, status, created_at, document)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                    ON CONFLICT (id) DO UPDATE SET
-                       (contract_version, status, created_at, document) = (
-                           SELECT excluded.contract_version, excluded.status, excluded.created_at, excluded.document
-                           WHERE results.status IN ('queued', 'running')
-                               OR excluded.status NOT IN ('queued', 'running')
-                           UNION ALL
-                           SELECT results.contract_version, results.status, results.created_at, results.document
-                           LIMIT 1)
-                   WHERE principal = excluded.principal";
+                       contract_version = excluded.contract_version, status = excluded.status,
+                       created_at = excluded.created_at, document = excluded.document
+                   WHERE principal = excluded.principal
+                       AND (status IN ('queued', 'running') OR excluded.status NOT IN ('queued', 'running'))";
+        let is_own = "SELECT 1 FROM results WHERE principal = ?1 AND id = ?2";
         let saved = self
             .database
-            .write(move |results| Ok(results.prepare_cached(sql)?.execute(row)?))
+            .write(move |results| {
+                let saved = results
+                    .prepare_cached(sql)?
+                    .execute(params![row.0, row.1, row.2, row.3, row.4, row.5])?
+                    > 0;
+                Ok(saved || results.prepare_cached(is_own)?.exists((&row.0, &row.1))?)
+            })
             .await?;
-        if saved == 0 {
+        if !saved {
             return Err(ResultsError::IdTaken(result.id));
         }
         Ok(())

@@ -1,16 +1,22 @@
 //! Test doubles with state and a manual clock. A development dependency only.
 
+#[cfg(any(feature = "node", feature = "postgrest", feature = "python"))]
+mod cache;
 mod clock;
-#[cfg(any(feature = "e2b", feature = "postgres"))]
+#[cfg(any(feature = "e2b", feature = "node", feature = "postgres"))]
 mod debian;
 #[cfg(feature = "e2b")]
 mod e2b;
 #[cfg(feature = "ledger")]
 mod ledger;
+#[cfg(feature = "node")]
+mod node;
 #[cfg(feature = "python")]
 mod peer;
 #[cfg(all(unix, feature = "postgres"))]
 mod postgres;
+#[cfg(all(unix, feature = "postgrest"))]
+mod postgrest;
 #[cfg(feature = "python")]
 mod python;
 
@@ -19,9 +25,13 @@ pub use clock::ManualClock;
 pub use e2b::{E2B_KEY, E2bDouble, E2bFault};
 #[cfg(feature = "ledger")]
 pub use ledger::{FaultyLedger, Moment};
+#[cfg(feature = "node")]
+pub use node::peer_node;
 #[cfg(feature = "python")]
 pub use peer::peer_python;
 #[cfg(all(unix, feature = "postgres"))]
 pub use postgres::PostgresServer;
+#[cfg(all(unix, feature = "postgrest"))]
+pub use postgrest::PostgrestServer;
 #[cfg(feature = "python")]
 pub use python::{test_runtime, test_runtime_folder};

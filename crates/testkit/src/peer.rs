@@ -1,13 +1,10 @@
 use std::{
-    env, fs,
-    io::Write,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use crate::python::cache_folder;
-
-const REQUIRE: &str = "METERBOX_REQUIRE_PEERS";
+use crate::cache::{cache_folder, fingerprint, required};
 
 /// A Python that has the packages of this lock (a requirements file with hashes) and no others: installed on first
 /// use, into the user's cache folder. `None` where that is not possible, which is said past the test harness.
@@ -15,18 +12,7 @@ const REQUIRE: &str = "METERBOX_REQUIRE_PEERS";
 /// # Panics
 /// Instead of `None`, where `METERBOX_REQUIRE_PEERS=1`.
 pub fn peer_python(name: &str, lock: &Path) -> Option<PathBuf> {
-    match located_or_installed(name, lock) {
-        Ok(python) => Some(python),
-        Err(reason) => {
-            assert!(
-                env::var(REQUIRE).as_deref() != Ok("1"),
-                "{REQUIRE}=1, but {name} cannot be had: {reason}"
-            );
-            // The harness keeps what a test that passes prints to itself, but not this.
-            let _ = writeln!(std::io::stderr(), "SKIPPED, a test of {name}: {reason}");
-            None
-        }
-    }
+    required(name, located_or_installed(name, lock))
 }
 
 fn located_or_installed(name: &str, lock: &Path) -> Result<PathBuf, String> {
@@ -69,11 +55,4 @@ fn run(command: &mut Command) -> Result<(), String> {
         return Ok(());
     }
     Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-}
-
-/// FNV-1a: to tell locks apart, not to trust them.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

@@ -88,6 +88,11 @@ impl UserToken {
         Self(token.into())
     }
 
+    /// The token itself: whoever has it is this user as long as it is good.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn redact(&self, text: &str) -> String {
         redacted(text, &self.0)
     }
@@ -147,7 +152,13 @@ mod tests {
 
     #[test]
     fn newer_keys_are_no_tokens() {
-        for key in ["sb_publishable_abc", "sb_secret_a.b.c", "eyJ.b", "eyJ..c", "eyJa.b.c!"] {
+        for key in [
+            "sb_publishable_abc",
+            "sb_secret_a.b.c",
+            "eyJ.b",
+            "eyJ..c",
+            "eyJa.b.c!",
+        ] {
             assert!(!is_jwt(key), "{key}");
             let credentials = Credentials::key(key);
             assert_eq!(credentials.authorization(None), None);

@@ -42,7 +42,7 @@ pub enum PostgrestError {
         /// Host and port.
         server: String,
         /// What it said.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
     /// The key or token is not accepted, or is not allowed this.
     #[error("{server} does not allow it: {refusal}")]
@@ -50,7 +50,7 @@ pub enum PostgrestError {
         /// Host and port.
         server: String,
         /// What it said.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
     /// It has no such table, column or function.
     #[error("{server} does not know what was asked for: {refusal}")]
@@ -58,7 +58,7 @@ pub enum PostgrestError {
         /// Host and port.
         server: String,
         /// What it said.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
     /// It cannot do it now. Nothing was changed.
     #[error("{server} is not able to now: {refusal}")]
@@ -66,7 +66,7 @@ pub enum PostgrestError {
         /// Host and port.
         server: String,
         /// What it said.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
         /// How long it asked to wait.
         retry_after: Option<Duration>,
     },
@@ -76,7 +76,7 @@ pub enum PostgrestError {
         /// Host and port.
         server: String,
         /// What it said.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
     /// What it answers is not what a PostgREST server answers.
     #[error("{server} answers as no PostgREST does: {reason}; check the address")]
@@ -150,7 +150,8 @@ pub struct Refusal {
 impl Refusal {
     /// Postgres's code, where Postgres spoke.
     pub fn sqlstate(&self) -> Option<&str> {
-        let is_sqlstate = |code: &&str| code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_sqlstate =
+            |code: &&str| code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
         self.code.as_deref().filter(is_sqlstate)
     }
 }

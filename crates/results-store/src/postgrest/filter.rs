@@ -55,7 +55,10 @@ pub(super) fn name(name: &str) -> Result<&str, PostgrestError> {
     }
     Err(PostgrestError::Unusable {
         what: "a name",
-        reason: format!("{:?} has other characters than A-Z, a-z, 0-9 and _", super::shown(name)),
+        reason: format!(
+            "{:?} has other characters than A-Z, a-z, 0-9 and _",
+            super::shown(name)
+        ),
     })
 }
 
@@ -91,6 +94,8 @@ mod tests {
         let list = Filter::In(vec!["a".into(), "b,c".into()]);
         assert_eq!(list.text(), "in.(a,\"b,c\")");
         assert_eq!(Filter::Eq("eq.(x),".into()).text(), "eq.eq.(x),");
-        assert!(name("created_at").is_ok() && name("").is_err() && name("a.b").is_err() && name("1a").is_err());
+        assert!(
+            name("created_at").is_ok() && name("").is_err() && name("a.b").is_err() && name("1a").is_err()
+        );
     }
 }

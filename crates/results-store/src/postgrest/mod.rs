@@ -82,7 +82,7 @@ impl Postgrest {
     pub async fn call<T: DeserializeOwned>(
         &self,
         function: &str,
-        arguments: &impl Serialize,
+        arguments: &(impl Serialize + Sync),
         user: Option<&UserToken>,
     ) -> Result<T, PostgrestError> {
         let url = self.url(&["rpc", filter::name(function)?]);
@@ -148,8 +148,7 @@ impl PostgrestBuilder {
     /// [`PostgrestError::Unusable`] for an address, a key or a schema that cannot be used.
     pub fn build(self) -> Result<Postgrest, PostgrestError> {
         let unusable = |what, reason: String| PostgrestError::Unusable { what, reason };
-        let base =
-            Url::parse(self.url.trim()).map_err(|error| unusable("the address", error.to_string()))?;
+        let base = Url::parse(self.url.trim()).map_err(|error| unusable("the address", error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(unusable("the address", "it is not https://…".to_owned()));
         }

@@ -1,11 +1,24 @@
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, RequestBuilder, Url};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use super::{
     Filter, Postgrest, PostgrestError, UserToken,
     filter::name,
     transport::{Reply, bad_reply},
 };
+
+/// What stays as it is in a query. A space is `%20`: `+` is read as itself by some servers.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b',');
 
 /// Rows of one table, and what to do with them. Nothing is sent before one of the last steps: [`fetch`](Self::fetch),
 /// [`fetch_counted`](Self::fetch_counted), [`insert`](Self::insert), [`upsert`](Self::upsert),
@@ -16,6 +29,7 @@ pub struct Query<'a> {
     table: String,
     options: Vec<(String, String)>,
     user: Option<&'a UserToken>,
+    is_filtered: bool,
     wrong: Option<String>,
 }
 
@@ -53,6 +67,7 @@ impl<'a> Query<'a> {
             table: table.to_owned(),
             options: Vec::new(),
             user: None,
+            is_filtered: false,
             wrong: None,
         }
         .named(table)
@@ -76,7 +91,8 @@ impl<'a> Query<'a> {
 
     /// Only rows whose column is so; several filters all hold.
     #[must_use]
-    pub fn filter(self, column: &str, filter: &Filter) -> Self {
+    pub fn filter(mut self, column: &str, filter: &Filter) -> Self {
+        self.is_filtered = true;
         self.named(column).option(column, filter.text())
     }
 
@@ -137,7 +153,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// [`PostgrestError::Conflict`] where the key of one is there already; every other.
-    pub async fn insert<T: Serialize>(self, rows: &[T]) -> Result<(), PostgrestError> {
+    pub async fn insert<T: Serialize + Sync>(self, rows: &[T]) -> Result<(), PostgrestError> {
         let request = self.request(Method::POST)?.header("prefer", "return=minimal");
         self.client.transport.reply(request.json(rows)).await.map(drop)
     }
@@ -146,7 +162,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// [`PostgrestError::Conflict`] where a row is in the way by another key; every other.
-    pub async fn upsert<T: Serialize>(
+    pub async fn upsert<T: Serialize + Sync>(
         self,
         rows: &[T],
         key: &[&str],
@@ -164,20 +180,23 @@ impl<'a> Query<'a> {
         query.client.transport.reply(request.json(rows)).await.map(drop)
     }
 
-    /// Deletes the rows that the filters leave, and says how many they were.
+    /// Deletes the rows that the filters leave, and says how many they were. Those of [`select`](Self::select) come back to
+    /// be counted: one short column is enough.
     ///
     /// # Errors
     /// [`PostgrestError::Unusable`] without a filter, which would delete all of them; every other.
     pub async fn delete(self) -> Result<u64, PostgrestError> {
-        if self.options.is_empty() {
+        if !self.is_filtered {
             return Err(PostgrestError::Unusable {
                 what: "a deletion",
                 reason: "it has no filter, and would delete every row".to_owned(),
             });
         }
-        let prefer = "count=exact,return=minimal";
-        let request = self.request(Method::DELETE)?.header("prefer", prefer);
-        total(&self.client.transport.reply(request).await?)
+        let request = self
+            .request(Method::DELETE)?
+            .header("prefer", "return=representation");
+        let gone: Vec<IgnoredAny> = self.client.transport.json(request).await?;
+        Ok(gone.len() as u64)
     }
 
     fn option(mut self, key: &str, value: String) -> Self {
@@ -199,7 +218,10 @@ impl<'a> Query<'a> {
         }
         let mut url: Url = self.client.url(&[&self.table]);
         if !self.options.is_empty() {
-            url.query_pairs_mut().extend_pairs(&self.options);
+            let encoded = |text: &str| utf8_percent_encode(text, IN_QUERY).to_string();
+            let pairs = self.options.iter();
+            let pairs = pairs.map(|(key, value)| format!("{}={}", encoded(key), encoded(value)));
+            url.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
         }
         Ok(self.client.request(method, url, self.user))
     }

@@ -97,13 +97,12 @@ impl Transport {
         })?;
         let token = request.headers().get("authorization").cloned();
         let exchange = async {
-            let response = client
-                .execute(request)
-                .await
-                .map_err(|error| self.fault(error))?;
+            let response = client.execute(request).await.map_err(|error| self.fault(error))?;
             self.read(response).await
         };
-        let replied = timeout(self.limit, exchange).await.map_err(|_| self.timed_out())?;
+        let replied = timeout(self.limit, exchange)
+            .await
+            .map_err(|_| self.timed_out())?;
         let token = token.as_ref().and_then(|token| token.to_str().ok());
         replied.map_err(|error| self.without_token(error, token.unwrap_or_default()))
     }
@@ -193,7 +192,7 @@ impl Transport {
             details: said.details.and_then(text_of).map(clean),
             hint: said.hint.map(clean),
         };
-        classified(self.server.clone(), refusal, retry_after(headers))
+        classified(self.server.clone(), Box::new(refusal), retry_after(headers))
     }
 
     /// What the server said back of a user's token goes nowhere.
@@ -252,7 +251,7 @@ pub(super) fn bad_reply(server: &str, reason: &str) -> PostgrestError {
     }
 }
 
-fn classified(server: String, refusal: Refusal, retry_after: Option<Duration>) -> PostgrestError {
+fn classified(server: String, refusal: Box<Refusal>, retry_after: Option<Duration>) -> PostgrestError {
     let code = refusal.code.as_deref().unwrap_or_default();
     // Serialisation and deadlock, no resources, the operator or the connection: others were in the way.
     let passes = refusal
@@ -290,7 +289,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let parser = jiff::fmt::rfc2822::DateTimeParser::new();
-    let at = |text: &str| Some(parser.parse_zoned(text).ok()?.timestamp().as_second());
+    let at = |text: &str| Some(parser.parse_timestamp(text).ok()?.as_second());
     let seconds = at(wish)?.saturating_sub(at(text("date")?)?);
     u64::try_from(seconds).ok().map(Duration::from_secs)
 }
@@ -332,7 +331,7 @@ mod tests {
                 code: (!code.is_empty()).then(|| code.to_owned()),
                 ..Refusal::default()
             };
-            classified("s".into(), refusal, None).kind()
+            classified("s".into(), Box::new(refusal), None).kind()
         };
         for (status, code, expected) in [
             (409, "23505", PostgrestErrorKind::Conflict),
@@ -373,7 +372,11 @@ mod tests {
             ("Mon, 23 Nov 2026 11:00:00 GMT", None),
             ("soon", None),
         ] {
-            assert_eq!(retry_after(&headers(wish)), expected.map(Duration::from_secs), "{wish}");
+            assert_eq!(
+                retry_after(&headers(wish)),
+                expected.map(Duration::from_secs),
+                "{wish}"
+            );
         }
     }
 }
