@@ -5,8 +5,10 @@ mod administration;
 mod cli;
 mod config;
 mod http;
+mod results;
 mod serve;
 mod settings;
+mod tls;
 mod webhooks;
 mod wiring;
 

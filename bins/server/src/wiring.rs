@@ -19,16 +19,16 @@ use meterbox_local_sandbox::{
     runtime::{Runtime, RuntimeError},
 };
 use meterbox_price_book::PriceError;
-use meterbox_results_store::SqliteResults;
 use meterbox_sandbox_client::SandboxError;
 
-use crate::settings::Settings;
+use crate::{results::Results, settings::Settings};
 
 /// Everything `meterbox` needs to answer questions on this machine.
 #[derive(Debug)]
 pub(crate) struct Meterbox {
     pub(crate) analyst: Analyst,
     pub(crate) budget: BudgetEngine,
+    pub(crate) results: Results,
     /// Who asks, where nobody logs in.
     pub(crate) local_user: Principal,
 }
@@ -48,6 +48,8 @@ pub(crate) enum StartError {
     Budget(#[from] BudgetError),
     #[error(transparent)]
     Storage(#[from] StorageError),
+    #[error("results cannot be kept: {0}")]
+    Results(StorageError),
     #[error(transparent)]
     Scope(#[from] InvalidScope),
     #[error("{0}. Fix: add it to your price book.")]
@@ -71,6 +73,10 @@ impl StartError {
     pub(crate) fn failure(&self) -> Failure {
         let (kind, hint) = match self {
             Self::Import(failure) => return failure.clone(),
+            Self::Results(_) => (
+                FailureKind::LedgerUnavailable,
+                "Run `meterbox doctor --online`.".to_owned(),
+            ),
             Self::Dataset(error) => (FailureKind::BadData, error.hint().to_owned()),
             Self::Runtime(_) => (
                 FailureKind::SandboxUnavailable,
@@ -102,14 +108,14 @@ impl Meterbox {
         })?;
         let budget = Self::open_budget(settings).await?;
         let catalog = Catalog::open(&folder.join("datasets"))?;
-        let results = SqliteResults::open(folder.join("results.sqlite3"))?;
+        let results = Results::open(&settings.results, folder).map_err(StartError::Results)?;
         let sandbox = LocalSandbox::builder(python)
             .inputs_root(catalog.folder())
             .build()?;
         let analyst = Analyst::builder(
             Arc::new(sandbox),
             budget.clone(),
-            Arc::new(results),
+            results.store(),
             catalog,
             folder.join("artifacts"),
         )
@@ -120,6 +126,7 @@ impl Meterbox {
         Ok(Self {
             analyst,
             budget,
+            results,
             local_user: Principal::user(local_user()?),
         })
     }

@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use meterbox_core::{AnalysisId, Scope, StorageError, Timestamp, contract::AnalysisResult};
 use meterbox_postgres::{Connection, Fault, Pool, Remedy, Schema, Server};
+use tokio::sync::OnceCell;
 use tokio_postgres::{
     Row, Socket,
     error::SqlState,
@@ -61,6 +64,7 @@ type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 #[derive(Debug, Clone)]
 pub struct PostgresResults {
     pool: Pool,
+    is_migrated: Arc<OnceCell<()>>,
 }
 
 impl PostgresResults {
@@ -71,6 +75,24 @@ impl PostgresResults {
     /// A [`StorageError`] that names the server, never the password, and what to do.
     pub async fn connect(url: &str) -> Result<Self, StorageError> {
         Self::open(&Server::from_url(url, KEEPS)?).await
+    }
+
+    /// The same, and nothing is connected before the first step: for a server that may be away just now. The first step
+    /// that reaches it opens or begins the results.
+    ///
+    /// # Errors
+    /// Where the address makes no sense.
+    pub fn lazy(url: &str) -> Result<Self, StorageError> {
+        Self::new(&Server::from_url(url, KEEPS)?)
+    }
+
+    /// [`lazy`](Self::lazy) and [`connect_over_tls`](Self::connect_over_tls) together.
+    ///
+    /// # Errors
+    /// Where the address makes no sense, or TLS cannot be set up.
+    #[cfg(feature = "postgres-tls")]
+    pub fn lazy_over_tls(url: &str) -> Result<Self, StorageError> {
+        Self::new(&Server::from_url_with_tls(url, KEEPS)?)
     }
 
     /// The same over TLS by rustls, whose provider the process has to have installed. The certificate is always checked,
@@ -99,11 +121,26 @@ impl PostgresResults {
     }
 
     async fn open(server: &Server) -> Result<Self, StorageError> {
-        let pool = server.pool(CONNECTIONS, SESSION)?;
-        match pool.migrate(&SCHEMA).await {
-            Ok(()) => Ok(Self { pool }),
-            Err(fault) => Err(pool.explain(fault)),
+        let results = Self::new(server)?;
+        match results.connection().await {
+            Ok(_) => Ok(results),
+            Err(fault) => Err(results.pool.explain(fault)),
         }
+    }
+
+    fn new(server: &Server) -> Result<Self, StorageError> {
+        Ok(Self {
+            pool: server.pool(CONNECTIONS, SESSION)?,
+            is_migrated: Arc::default(),
+        })
+    }
+
+    /// A connection to a schema of this version.
+    async fn connection(&self) -> Result<Connection, Fault> {
+        self.is_migrated
+            .get_or_try_init(|| self.pool.migrate(&SCHEMA))
+            .await?;
+        self.pool.connection().await
     }
 
     /// The server, for messages: its host and port, never its password.
@@ -120,7 +157,7 @@ impl PostgresResults {
     }
 
     async fn once(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, Fault> {
-        let connection = self.pool.connection().await?;
+        let connection = self.connection().await?;
         let done = async {
             let statement = connection.prepare_cached(sql).await?;
             Ok(connection.query(&statement, values).await?)

@@ -78,10 +78,13 @@ async fn a_server_that_went_and_came_back_is_found_again() {
     let Some(server) = PostgresServer::start_or_skip() else {
         return;
     };
-    let store = PostgresResults::connect(&server.database()).await.unwrap();
+    let address = server.database();
+    let store = PostgresResults::connect(&address).await.unwrap();
     let saved = result(0);
     store.save(&saved).await.unwrap();
     server.crash();
+    let patient = PostgresResults::lazy(&address).unwrap();
+    assert!(patient.check().await.is_err(), "it is away");
     for error in [
         store.save(&result(1)).await.unwrap_err(),
         store.check().await.unwrap_err(),
@@ -95,6 +98,7 @@ async fn a_server_that_went_and_came_back_is_found_again() {
     assert_eq!(store.find(&saved.principal, saved.id).await.unwrap(), Some(saved));
     store.save(&result(1)).await.unwrap();
     store.check().await.unwrap();
+    patient.check().await.unwrap();
 }
 
 #[tokio::test]

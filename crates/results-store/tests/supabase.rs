@@ -57,7 +57,7 @@ impl Project {
 
     fn store(&self, auth: SupabaseAuth) -> SupabaseResults {
         let http = http_client().unwrap();
-        SupabaseResults::at(http, &self.server.url(), auth, ManualClock::at(now())).unwrap()
+        SupabaseResults::new(http, &self.server.project_url(), auth, ManualClock::at(now())).unwrap()
     }
 
     fn client(&self, role: &str) -> Postgrest {

@@ -7,6 +7,10 @@ mod clock;
 mod debian;
 #[cfg(feature = "e2b")]
 mod e2b;
+#[cfg(feature = "faulty")]
+mod faulty;
+#[cfg(all(unix, feature = "postgrest"))]
+mod gateway;
 #[cfg(feature = "ledger")]
 mod ledger;
 #[cfg(feature = "node")]
@@ -23,6 +27,8 @@ mod python;
 pub use clock::ManualClock;
 #[cfg(feature = "e2b")]
 pub use e2b::{E2B_KEY, E2bDouble, E2bFault};
+#[cfg(feature = "faulty")]
+pub use faulty::{FaultyServer, Manner};
 #[cfg(feature = "ledger")]
 pub use ledger::{FaultyLedger, Moment};
 #[cfg(feature = "node")]

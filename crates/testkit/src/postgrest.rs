@@ -11,6 +11,7 @@ use std::{
 use crate::{
     PostgresServer,
     cache::{cache_folder, required},
+    gateway::Gateway,
 };
 
 const VERSION: &str = "3.1.0";
@@ -38,6 +39,7 @@ const PROJECT: &str = "
 pub struct PostgrestServer {
     supervisor: Child,
     address: SocketAddr,
+    gateway: Gateway,
 }
 
 impl PostgresServer {
@@ -97,6 +99,7 @@ impl PostgrestServer {
         let server = Self {
             supervisor: child,
             address,
+            gateway: Gateway::start(address),
         };
         for _ in 0..PATIENCE {
             if answers(address) {
@@ -110,6 +113,11 @@ impl PostgrestServer {
     /// `http://127.0.0.1:PORT`: tables are right below it.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The same as a project of Supabase: tables are below `/rest/v1`, and a request needs an API key.
+    pub fn project_url(&self) -> String {
+        self.gateway.url()
     }
 }
 

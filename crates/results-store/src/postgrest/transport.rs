@@ -232,8 +232,10 @@ impl Reply {
             let reason = format!("its answer is {:?} and no JSON", shown(media_type));
             return Err(bad_reply(&self.server, &reason));
         }
+        let text =
+            std::str::from_utf8(&self.body).map_err(|_| bad_reply(&self.server, "its answer is no UTF-8"))?;
         // The place in the reply, and none of its words: they are somebody's data.
-        serde_json::from_slice(&self.body).map_err(|error| {
+        serde_json::from_str(text).map_err(|error| {
             let reason = match error.classify() {
                 serde_json::error::Category::Data => "its rows have another shape than expected",
                 _ => "its answer is no proper JSON",
