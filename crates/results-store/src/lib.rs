@@ -8,12 +8,28 @@
 pub mod conformance;
 mod error;
 mod memory;
+#[cfg(feature = "outbox")]
+mod outbox;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "supabase")]
+pub mod postgrest;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
+#[cfg(any(feature = "postgres", feature = "sqlite", feature = "supabase"))]
+mod stored;
+#[cfg(feature = "supabase")]
+pub mod supabase;
 
 pub use error::{ResultsError, ResultsErrorKind};
 pub use memory::MemoryResults;
+#[cfg(feature = "outbox")]
+pub use outbox::{Outbox, OutboxFailing, OutboxHealth, OutboxLimits};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresResults;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteResults;
 pub use store::{Page, PageRequest, ResultsStore, Unreadable};
+#[cfg(feature = "supabase")]
+pub use supabase::{SupabaseAuth, SupabaseResults};

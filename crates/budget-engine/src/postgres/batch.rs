@@ -7,12 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deadpool_postgres::ClientWrapper;
 use meterbox_core::{Scope, Timestamp};
+use meterbox_postgres::{ClientWrapper, Fault};
 use tokio_postgres::{Row, Statement};
 
 use super::{
-    error::Fault,
     queue::Job,
     rows::{self, parsed},
     write::{Values, Written, write},

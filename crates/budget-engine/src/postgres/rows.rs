@@ -8,11 +8,11 @@ use meterbox_core::{
 };
 use tokio_postgres::{Row, types::FromSql};
 
-use super::error::Fault;
 use crate::{
     Budget, Entry, EntryKind, HoldId, HoldState, SoftCaps, Stop, TopUp,
     ledger::{AccountRow, Claim, Defined, HoldRecord, IntentRecord, IntentState, NewEntry},
 };
+use meterbox_postgres::Fault;
 
 type Read<T> = Result<T, Fault>;
 

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use deadpool_postgres::ClientWrapper;
 use meterbox_core::{Scope, Timestamp, Usd, contract::PriceTag};
+use meterbox_postgres::{ClientWrapper, Fault};
 use tokio_postgres::{Statement, types::ToSql};
 
-use super::{
-    batch::{Failed, Ticket, prepare},
-    error::Fault,
-};
+use super::batch::{Failed, Ticket, prepare};
 use crate::{
     HoldId, Stop, TopUp,
     ledger::{AccountRow, Books, Changes, Defined, HoldRecord, IntentRecord, NewEntry},
