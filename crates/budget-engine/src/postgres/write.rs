@@ -274,7 +274,7 @@ async fn write_opened(
     let params: Values<'_, _> = [
         &column(holds, |hold| hold.id.to_string()),
         &column(holds, |hold| {
-            let scopes: Vec<String> = hold.scopes.iter().map(Scope::to_string).collect();
+            let scopes: Vec<String> = hold.basis.scopes.iter().map(Scope::to_string).collect();
             scopes.join(" ")
         }),
         &column(holds, |hold| hold.requested.nanos()),
@@ -304,7 +304,7 @@ async fn write_claims(
     for hold in holds {
         claims.extend(
             (0_i16..)
-                .zip(&*hold.claims)
+                .zip(&*hold.basis.claims)
                 .map(|(place, claim)| (hold.id, place, claim)),
         );
     }
