@@ -27,6 +27,7 @@
 //! and Anthropic, and llama.cpp's server.
 
 mod address;
+mod build;
 mod builder;
 mod capabilities;
 mod classify;
