@@ -1,6 +1,8 @@
 //! `meterbox.toml` in the data folder: what is too long for a variable. Variables of the environment win over it.
 //!
 //! ```toml
+//! sandbox = "e2b"               # where programs run: see the module `cloud`
+//!
 //! [prices]
 //! book = "prices.toml"          # laid over the shipped prices; beside this file
 //!
@@ -21,6 +23,8 @@
 //! events = ["cap_reached", "stopped", "resumed", "spike"]   # all where left out
 //!
 //! [model]                       # see the module `model`
+//!
+//! [e2b]                         # see the module `cloud`
 //! ```
 
 use std::{
@@ -34,7 +38,9 @@ use meterbox_price_book::{AzureDeployments, BookError, Deployment, PriceBook};
 use serde::Deserialize;
 
 use crate::{
-    model::{ModelError, ModelSettings, ModelVariables, WrittenModel},
+    cloud::{CloudError, CloudSettings, WrittenE2b},
+    model::{ModelError, ModelSettings, WrittenModel},
+    variables::Variables,
     webhooks::{Endpoint, EndpointError},
 };
 
@@ -58,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) webhooks: Vec<Endpoint>,
     /// Who writes programs, where it is a model.
     pub(crate) model: Option<ModelSettings>,
+    /// Where programs run, where it is a cloud.
+    pub(crate) cloud: Option<CloudSettings>,
 }
 
 /// What is wrong with it.
@@ -73,6 +81,8 @@ pub(crate) enum ConfigError {
     SoftCaps { place: String, message: String },
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
     #[error("{place}: {source}")]
     Webhook { place: String, source: EndpointError },
 }
@@ -89,6 +99,9 @@ struct Written {
     webhook: Vec<WrittenWebhook>,
     #[serde(default)]
     model: WrittenModel,
+    sandbox: Option<String>,
+    #[serde(default)]
+    e2b: WrittenE2b,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -139,25 +152,27 @@ impl Default for Config {
             soft_caps: SoftCaps::default(),
             webhooks: Vec::new(),
             model: None,
+            cloud: None,
         }
     }
 }
 
 impl Config {
     /// Reads the file of this data folder, if there is one, and the environment.
-    pub(crate) fn load(data_dir: &Path, variables: &ModelVariables) -> Result<Self, ConfigError> {
+    pub(crate) fn load(data_dir: &Path, model: &Variables, cloud: &Variables) -> Result<Self, ConfigError> {
         let named =
             [PRICE_BOOK, SOFT_CAPS, WEBHOOK_URL, WEBHOOK_SECRET].map(|name| (name, std::env::var(name)));
         let set = named
             .into_iter()
             .filter_map(|(name, value)| Some((name, value.ok()?)));
-        Self::from_parts(data_dir, &set.collect(), variables)
+        Self::from_parts(data_dir, &set.collect(), model, cloud)
     }
 
     fn from_parts(
         data_dir: &Path,
         environment: &HashMap<&str, String>,
-        variables: &ModelVariables,
+        model: &Variables,
+        cloud: &Variables,
     ) -> Result<Self, ConfigError> {
         let path = data_dir.join(FILE);
         let written = match fs::read_to_string(&path) {
@@ -203,7 +218,8 @@ impl Config {
             deployments,
             soft_caps,
             webhooks,
-            model: ModelSettings::read(variables, &written.model)?,
+            model: ModelSettings::read(model, &written.model)?,
+            cloud: CloudSettings::read(cloud, written.sandbox.as_deref(), &written.e2b)?,
         })
     }
 }
@@ -291,13 +307,24 @@ mod tests {
         let set = environment
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()));
-        Config::from_parts(folder.path(), &set.collect(), &ModelVariables::default())
+        Config::from_parts(
+            folder.path(),
+            &set.collect(),
+            &Variables::default(),
+            &Variables::default(),
+        )
     }
 
     #[test]
     fn without_a_file_all_is_as_shipped() {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config::from_parts(folder.path(), &HashMap::new(), &ModelVariables::default()).unwrap();
+        let config = Config::from_parts(
+            folder.path(),
+            &HashMap::new(),
+            &Variables::default(),
+            &Variables::default(),
+        )
+        .unwrap();
         assert_eq!(config, Config::default());
     }
 

@@ -3,16 +3,20 @@
 
 mod administration;
 mod cli;
+mod cloud;
 mod config;
 mod http;
 mod model;
 mod serve;
 mod settings;
+mod variables;
 mod webhooks;
 mod wiring;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // The one TLS stack: libraries bring none.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     cli::main()
 }

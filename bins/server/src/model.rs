@@ -19,10 +19,7 @@
 //!
 //! Keys are in the environment or in `.env` files alone.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use meterbox_analysis::ModelPrices;
 use meterbox_core::{Clock, SystemClock};
@@ -36,6 +33,8 @@ use meterbox_llm_codegen::{
 };
 use meterbox_price_book::PriceError;
 use serde::Deserialize;
+
+use crate::variables::Variables;
 
 const PROVIDER: &str = "MODEL_PROVIDER";
 const ROUTER: &str = "MODEL_ROUTER";
@@ -82,14 +81,6 @@ const ANTHROPIC: Names = Names {
     address: "ANTHROPIC_BASE_URL",
     model: "ANTHROPIC_MODEL",
 };
-
-/// What is set of models in the environment and in `.env` files.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct ModelVariables {
-    set: HashMap<&'static str, String>,
-    /// Those that came from a file, which may have come with somebody's data.
-    in_files: HashSet<&'static str>,
-}
 
 /// `[model]` of `meterbox.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -169,43 +160,12 @@ pub(crate) enum ModelError {
     Client(String),
 }
 
-impl ModelVariables {
-    /// Of all variables, those of models; `in_files` names those that only a file sets.
-    pub(crate) fn of(names: &HashMap<String, String>, in_files: &HashSet<String>) -> Self {
-        let set = VARIABLES.into_iter().filter_map(|name| {
-            let value = names.get(name)?.trim();
-            (!value.is_empty()).then(|| (name, value.to_owned()))
-        });
-        Self {
-            set: set.collect(),
-            in_files: VARIABLES
-                .into_iter()
-                .filter(|name| in_files.contains(*name))
-                .collect(),
-        }
-    }
-
-    fn value(&self, name: &str) -> Option<&str> {
-        self.set.get(name).map(String::as_str)
-    }
-}
-
-/// Without the keys.
-impl std::fmt::Debug for ModelVariables {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.set.keys()).finish()
-    }
-}
-
 impl ModelSettings {
     /// The model that these name; `None` where they name none.
     ///
     /// # Errors
     /// [`ModelError`] says which setting is wrong and what to do.
-    pub(crate) fn read(
-        variables: &ModelVariables,
-        written: &WrittenModel,
-    ) -> Result<Option<Self>, ModelError> {
+    pub(crate) fn read(variables: &Variables, written: &WrittenModel) -> Result<Option<Self>, ModelError> {
         let Some(provider) = provider(variables, written)? else {
             return Ok(None);
         };
@@ -215,7 +175,7 @@ impl ModelSettings {
             .as_deref()
             .or_else(|| variables.value(names.address));
         let key = variables.value(names.key);
-        let from_file = |name| variables.in_files.contains(name);
+        let from_file = |name| variables.is_from_file(name);
         let is_mixed = written.base_url.is_none() && from_file(names.address) && !from_file(names.key);
         if is_mixed && key.is_some() {
             return Err(ModelError::Mixed {
@@ -376,7 +336,7 @@ impl Provider {
 }
 
 /// The provider that is named, or the one that has a key or an address.
-fn provider(variables: &ModelVariables, written: &WrittenModel) -> Result<Option<Provider>, ModelError> {
+fn provider(variables: &Variables, written: &WrittenModel) -> Result<Option<Provider>, ModelError> {
     // An address of one's own is a server that is like OpenAI's.
     let openai = match variables.value(OPENAI.address) {
         Some(_) => Provider::Compatible,
@@ -476,13 +436,15 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{HashMap, HashSet};
+
     use super::*;
 
     fn read(set: &[(&str, &str)], written: &str) -> Result<Option<ModelSettings>, ModelError> {
         let names = set
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let variables = ModelVariables::of(&names.collect(), &HashSet::new());
+        let variables = Variables::of(&VARIABLES, &names.collect(), &HashSet::new());
         ModelSettings::read(&variables, &toml::from_str(written).unwrap())
     }
 
@@ -587,7 +549,10 @@ mod tests {
             .into();
         let read = |in_files: &[&str]| {
             let in_files = in_files.iter().map(|name| (*name).to_owned()).collect();
-            ModelSettings::read(&ModelVariables::of(&names, &in_files), &WrittenModel::default())
+            ModelSettings::read(
+                &Variables::of(&VARIABLES, &names, &in_files),
+                &WrittenModel::default(),
+            )
         };
         let error = read(&["OPENAI_BASE_URL"]).unwrap_err().to_string();
         assert!(

@@ -11,8 +11,10 @@ use meterbox_analysis::ModelPrices;
 use meterbox_core::{MoneyError, Usd};
 
 use crate::{
+    cloud,
     config::{Config, ConfigError},
-    model::{self, ModelVariables},
+    model,
+    variables::Variables,
 };
 
 const DATA_DIR: &str = "METERBOX_DATA_DIR";
@@ -54,8 +56,10 @@ pub(crate) struct Settings {
     /// How much of each user's limit is kept for answers without a model.
     pub(crate) degraded_allowance: Usd,
     /// What is set of models outside of `meterbox.toml`.
-    pub(crate) model: ModelVariables,
-    /// Prices, soft caps, webhooks, the model: see [`Config`].
+    pub(crate) model: Variables,
+    /// What is set of a cloud sandbox outside of `meterbox.toml`.
+    pub(crate) cloud: Variables,
+    /// Prices, soft caps, webhooks, the model, the sandbox: see [`Config`].
     pub(crate) config: Config,
 }
 
@@ -92,7 +96,10 @@ impl Settings {
     pub(crate) fn load(folder: &Path) -> Result<Self, SettingsError> {
         let mut names = HashMap::new();
         // A file that came with somebody's data must not choose the ledger or the interpreter.
-        let may_set = |name: &str| IN_FILES.contains(&name) || model::VARIABLES.contains(&name);
+        let may_set = |name: &str| {
+            let lists = [&IN_FILES[..], &model::VARIABLES, &cloud::VARIABLES];
+            lists.iter().any(|names| names.contains(&name))
+        };
         for file in [".env", ".env.local"] {
             let settings = env_file(&folder.join(file))?;
             names.extend(settings.into_iter().filter(|(name, _)| may_set(name)));
@@ -105,13 +112,14 @@ impl Settings {
             names.insert(name, value);
         }
         let mut settings = Self::from_names(&names)?;
-        settings.model = ModelVariables::of(&names, &in_files);
+        settings.model = Variables::of(&model::VARIABLES, &names, &in_files);
+        settings.cloud = Variables::of(&cloud::VARIABLES, &names, &in_files);
         Ok(settings)
     }
 
     /// Reads `meterbox.toml` of the data folder, once that is known.
     pub(crate) fn read_config(&mut self) -> Result<(), SettingsError> {
-        self.config = Config::load(&self.data_dir, &self.model)?;
+        self.config = Config::load(&self.data_dir, &self.model, &self.cloud)?;
         Ok(())
     }
 
@@ -171,7 +179,8 @@ impl Settings {
                 DEGRADED_ALLOWANCE,
                 Usd::from_nanos(50_000_000).unwrap_or(Usd::ZERO),
             )?,
-            model: ModelVariables::default(),
+            model: Variables::default(),
+            cloud: Variables::default(),
             config: Config::default(),
         })
     }

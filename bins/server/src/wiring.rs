@@ -23,7 +23,11 @@ use meterbox_price_book::PriceError;
 use meterbox_results_store::SqliteResults;
 use meterbox_sandbox_client::SandboxError;
 
-use crate::{model::ModelError, settings::Settings};
+use crate::{
+    cloud::{Cloud, CloudError},
+    model::ModelError,
+    settings::Settings,
+};
 
 /// Everything `meterbox` needs to answer questions on this machine.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub(crate) enum StartError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
     #[error(transparent)]
     Scope(#[from] InvalidScope),
     #[error("{0}. Fix: add it to your price book.")]
@@ -82,7 +88,7 @@ impl StartError {
             Self::Sandbox(SandboxError::Unavailable { fix, .. }) => {
                 (FailureKind::SandboxUnavailable, fix.clone())
             }
-            Self::Sandbox(_) => (
+            Self::Sandbox(_) | Self::Cloud(_) => (
                 FailureKind::SandboxUnavailable,
                 "Run `meterbox doctor`.".to_owned(),
             ),
@@ -127,6 +133,12 @@ impl Meterbox {
             analyst = analyst
                 .model_prices(prices)
                 .generator(wanted.generator(model, Arc::new(programs)));
+        }
+        if let Some(wanted) = &settings.config.cloud {
+            let cloud = Arc::new(wanted.open(folder)?);
+            tidy_up(Arc::clone(&cloud));
+            let prices = settings.config.prices.clone();
+            analyst = analyst.programs_in(cloud, prices, wanted.place())?;
         }
         let analyst = analyst.build();
         Ok(Self {
@@ -181,6 +193,18 @@ impl Meterbox {
         budget.expire().await?;
         Ok(budget)
     }
+}
+
+/// Ends machines in the cloud that an earlier process on this data folder left behind when it died, beside whatever goes on.
+/// They would end by themselves some minutes later, so what fails here is only told.
+fn tidy_up(cloud: Arc<Cloud>) {
+    tokio::spawn(async move {
+        match cloud.reap().await {
+            Ok(0) => {}
+            Ok(ended) => tracing::info!(ended, "sandboxes that were left behind have been ended"),
+            Err(error) => tracing::warn!(%error, "sandboxes that were left behind were not looked for"),
+        }
+    });
 }
 
 /// Puts the settings in force, for whoever is going to spend. What an administrator changed since stays until a

@@ -11,7 +11,7 @@ use meterbox_llm_codegen::{CodeGenerator, Planner};
 use meterbox_price_book::{PriceBook, PriceError};
 use meterbox_results_store::{Page, PageRequest, ResultsError, ResultsStore};
 use meterbox_sandbox_client::{Capabilities, Limits, Sandbox, SandboxError};
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Mutex, OnceCell, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -276,7 +276,11 @@ impl AnalystBuilder {
         place: &str,
     ) -> Result<Self, PriceError> {
         let prices = ComputePrices::new(book, place, self.clock.now())?;
-        self.programs = Some(Place { sandbox, prices });
+        self.programs = Some(Place {
+            sandbox,
+            prices,
+            looked: OnceCell::new(),
+        });
         Ok(self)
     }
 
@@ -321,6 +325,7 @@ impl AnalystBuilder {
             own: Place {
                 sandbox: self.sandbox,
                 prices,
+                looked: OnceCell::new(),
             },
             programs: self.programs,
         };

@@ -4,7 +4,7 @@ use meterbox_budget_engine::BudgetError;
 use meterbox_circuit_breaker::{CircuitOpen, FaultClass};
 use meterbox_core::{
     Usd,
-    contract::{Failure, FailureKind, ShortBudget},
+    contract::{Failure, FailureKind, PrivacyLevel, ShortBudget},
 };
 use meterbox_datasets::{DatasetError, DatasetErrorKind};
 use meterbox_llm_codegen::{
@@ -211,6 +211,18 @@ pub(crate) fn no_sandbox(error: &SandboxError) -> Failure {
         _ => FailureKind::SandboxUnavailable,
     };
     Failure::new(kind, error.to_string(), hint).retry_after(error.retry_after())
+}
+
+/// A cloud sandbox is given the files, and this data's are to stay.
+pub(crate) fn may_not_leave(dataset: &str, level: PrivacyLevel) -> Failure {
+    Failure::new(
+        FailureKind::BadRequest,
+        format!(
+            "programs run in a cloud sandbox, which is given the files, and {dataset} is at privacy level {level}: they \
+             stay here"
+        ),
+        "Allow it for this data (privacy level 3), or run programs on this machine (METERBOX_SANDBOX=local).",
+    )
 }
 
 /// Which failures of the sandbox are its own, and so count against its circuit.

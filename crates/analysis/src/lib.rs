@@ -6,11 +6,13 @@
 
 mod analyst;
 mod failure;
+mod look;
 mod model_calls;
 mod model_price;
 mod paid_run;
 mod pipeline;
 mod places;
+mod portable;
 mod price;
 mod programs;
 mod request;

@@ -3,14 +3,18 @@
 //! Before it begins its worst case is durable; while it goes on what it has used so far is drawn; when it ends that
 //! is replaced by what it used in all. Wherever this breaks off, the ledger has what may have been used.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use meterbox_budget_engine::{BudgetError, Hold, Intent};
 use meterbox_core::{
     Retryability, Usd,
-    contract::{CostLine, Failure, Usage},
+    contract::{CostLine, Egress, Failure, Usage},
 };
-use meterbox_sandbox_client::{Job, Limits, Outcome, OutputSink, OutputStream, SandboxError, Verdict};
+use meterbox_sandbox_client::{Job, Limits, Outcome, OutputSink, OutputStream, SandboxError, Sent, Verdict};
 use tokio::sync::{mpsc::UnboundedSender, watch};
 
 use crate::{
@@ -29,6 +33,8 @@ const BILLING_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Run {
     Import,
+    Look,
+    Portable,
     Program,
     Chart,
 }
@@ -38,6 +44,8 @@ impl Run {
     fn name(self) -> &'static str {
         match self {
             Self::Import => "import",
+            Self::Look => "look at the sandbox",
+            Self::Portable => "import as CSV",
             Self::Program => "program",
             Self::Chart => "chart",
         }
@@ -81,9 +89,11 @@ impl Analysis {
             cancel: stop.clone(),
             ..job
         };
+        let sent = Arc::<Mutex<Vec<Egress>>>::default();
         let output = Arc::new(Listener {
             events: self.events.clone(),
             used,
+            sent: Arc::clone(&sent),
         });
         let ran = {
             let mut ran = pin!(price.sandbox.run(job, output));
@@ -96,6 +106,9 @@ impl Analysis {
                 }
             }
         };
+        self.result
+            .egress
+            .append(&mut sent.lock().unwrap_or_else(PoisonError::into_inner));
         let outcome = match ran {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -275,6 +288,7 @@ pub(crate) async fn resolve(intent: &Intent<'_>, lines: &[CostLine]) -> Result<(
 struct Listener {
     events: UnboundedSender<Event>,
     used: watch::Sender<Usage>,
+    sent: Arc<Mutex<Vec<Egress>>>,
 }
 
 impl OutputSink for Listener {
@@ -287,6 +301,18 @@ impl OutputSink for Listener {
 
     fn used(&self, usage: Usage) {
         self.used.send_replace(usage);
+    }
+
+    fn sent(&self, sent: Sent) {
+        let egress = Egress {
+            to: sent.to,
+            purpose: sent.name,
+            bytes: sent.bytes,
+            sha256: sent.sha256,
+            body: sent.body,
+        };
+        let mut all = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(egress);
     }
 }
 

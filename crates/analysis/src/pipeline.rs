@@ -10,8 +10,8 @@ use meterbox_budget_engine::{BudgetError, Hold, HoldRequest, Offer};
 use meterbox_core::{
     AnalysisId, Scope, Usd,
     contract::{
-        AnalysisResult, AnswerDocument, ArtifactRef, DatasetRef, Failure, FailureKind, Source, Status, Step,
-        StepEvent, StepState, StepTiming,
+        AnalysisResult, AnswerDocument, ArtifactRef, DatasetRef, Failure, FailureKind, PrivacyLevel, Source,
+        Status, Step, StepEvent, StepState, StepTiming,
     },
 };
 use meterbox_datasets::TypedDataset;
@@ -39,6 +39,9 @@ pub(crate) async fn follow(
     cancel: CancellationToken,
 ) -> AnalysisResult {
     let mut analysis = Analysis::begin(parts, id, request, events, cancel);
+    if let Err(refusal) = analysis.may_leave() {
+        return analysis.refuse(refusal);
+    }
     let held = match analysis.hold().await {
         Ok(hold) => hold,
         Err(refusal) => return analysis.refuse(refusal),
@@ -126,6 +129,15 @@ impl Analysis {
             events,
             cancel,
         }
+    }
+
+    /// Programs elsewhere are given the files, which the data's owner has to have allowed.
+    fn may_leave(&self) -> Result<(), Failure> {
+        let level = self.request.dataset.privacy().unwrap_or_default();
+        if self.price.are_elsewhere() && level < PrivacyLevel::Samples {
+            return Err(failure::may_not_leave(self.request.dataset.name(), level));
+        }
+        Ok(())
     }
 
     /// Sets the worst case aside, or as much of it as there is.
@@ -217,7 +229,7 @@ impl Analysis {
     }
 
     /// The dearest call of a model for this question, with the tables as far as they are known.
-    fn planned_call(&self) -> Option<PlannedCall<'_>> {
+    pub(crate) fn planned_call(&self) -> Option<PlannedCall<'_>> {
         let Ask::Question(question) = &self.request.ask else {
             return None;
         };
@@ -309,6 +321,12 @@ impl Analysis {
         let mut runs = Vec::new();
         if self.request.dataset.typed().is_none() {
             runs.push((Run::Import, Limits::for_import()));
+        }
+        if self.needs_look() {
+            runs.push((Run::Look, Self::limits_of_a_look()));
+        }
+        if self.needs_portable_tables() {
+            runs.push((Run::Portable, Limits::for_import()));
         }
         runs.push((Run::Program, self.parts.program_limits.clone()));
         if self.wants_chart() {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use meterbox_core::Timestamp;
-use meterbox_sandbox_client::Sandbox;
+use meterbox_sandbox_client::{Capabilities, Sandbox};
+use tokio::sync::OnceCell;
 
 use crate::{
     paid_run::Run,
@@ -22,6 +23,8 @@ pub(crate) struct Places {
 pub(crate) struct Place {
     pub(crate) sandbox: Arc<dyn Sandbox>,
     pub(crate) prices: ComputePrices,
+    /// What programs find here, once somebody has looked.
+    pub(crate) looked: OnceCell<Capabilities>,
 }
 
 /// The prices of an analysis, the same from its beginning to its end.
@@ -55,15 +58,20 @@ impl RunPrices {
     /// That of this run.
     pub(crate) fn of(&self, run: Run) -> &RunPrice {
         match (run, &self.programs) {
-            (Run::Program, Some(elsewhere)) => elsewhere,
+            (Run::Look | Run::Program, Some(elsewhere)) => elsewhere,
             _ => &self.own,
         }
+    }
+
+    /// Do programs run elsewhere?
+    pub(crate) fn are_elsewhere(&self) -> bool {
+        self.programs.is_some()
     }
 
     /// The circuit that guards the place of this run: a cloud that is down stops nothing here.
     pub(crate) fn circuit(&self, run: Run) -> &'static str {
         match (run, &self.programs) {
-            (Run::Program, Some(_)) => "sandbox of programs",
+            (Run::Look | Run::Program, Some(_)) => "sandbox of programs",
             _ => "sandbox",
         }
     }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Ask,
-    failure::{self, cancelled, no_program, no_sandbox, reply_of},
+    failure::{self, cancelled, no_program, reply_of},
     model_calls::ModelCalls,
     paid_run::Run,
     pipeline::{Analysis, Note, create_folder, input_files, media_type},
@@ -44,7 +44,7 @@ impl Analysis {
             }
             Ask::Question(question) => question.clone(),
         };
-        let mut request = self.generate_request(question, data).await?;
+        let mut request = self.generate_request(hold, question, data).await?;
         let failure = loop {
             let warnings = self.result.warnings.len();
             match self.attempt(hold, &request, data).await {
@@ -100,7 +100,8 @@ impl Analysis {
     }
 
     async fn generate_request(
-        &self,
+        &mut self,
+        hold: &Hold,
         question: String,
         data: &TypedDataset,
     ) -> Result<GenerateRequest, Failure> {
@@ -118,8 +119,7 @@ impl Analysis {
         };
         request.privacy = self.request.dataset.privacy().unwrap_or(default);
         if request.prefer != Prefer::Rules {
-            let capabilities = self.parts.places.of_programs().sandbox.capabilities().await;
-            request.packages = Arc::new(capabilities.map_err(|error| no_sandbox(&error))?.packages);
+            request.packages = Arc::new(self.capabilities(hold).await?.packages);
         }
         Ok(request)
     }
@@ -211,9 +211,11 @@ impl Analysis {
     ) -> Result<Box<RawValue>, Failure> {
         let artifacts_into = self.parts.artifacts.join(self.result.id.to_string());
         create_folder(&artifacts_into)?;
+        let portable_tables = self.portable_tables(hold, data).await?;
         let job = Job {
             inputs: input_files(data.files.iter().chain(&data.originals).cloned()),
             tables: data.table_paths.clone(),
+            portable_tables,
             as_of: data.as_of,
             limits: self.parts.program_limits.clone(),
             artifacts_into: Some(artifacts_into),

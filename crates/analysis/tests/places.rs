@@ -11,12 +11,17 @@ use meterbox_analysis::{Analyst, Ask, Principal, Request};
 use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
 use meterbox_core::{
     Usd,
-    contract::{AnalysisResult, FailureKind, Status, Usage},
+    contract::{AnalysisResult, FailureKind, PrivacyLevel, Status, Usage},
 };
 use meterbox_datasets::{Catalog, Dataset};
+use meterbox_llm_codegen::{
+    CodeGenerator, Planner,
+    chat::{FakeModel, FakeTurn},
+    model::{Cached, MemoryPrograms, ModelGenerator, Router, Trust},
+};
 use meterbox_price_book::PriceBook;
 use meterbox_results_store::MemoryResults;
-use meterbox_sandbox_client::{FakeRun, FakeSandbox, Limits, Program};
+use meterbox_sandbox_client::{FakeRun, FakeSandbox, Limits, Program, Sent};
 use meterbox_testkit::ManualClock;
 
 const IMPORT: &str = r#"{"as_of": null, "failures": [], "tables": [{
@@ -50,6 +55,10 @@ fn whole_life(limits: &Limits) -> Usage {
 }
 
 async fn house() -> House {
+    house_with(Arc::new(Planner::default())).await
+}
+
+async fn house_with(generator: Arc<dyn CodeGenerator>) -> House {
     let folder = tempfile::tempdir().unwrap();
     let csv = folder.path().join("sales.csv");
     fs::write(&csv, "revenue\n1.50\n2.50\n").unwrap();
@@ -66,11 +75,15 @@ async fn house() -> House {
         .unwrap();
     let catalog = Catalog::open(&folder.path().join("datasets")).unwrap();
     let data = catalog.add(&[csv]).unwrap();
+    catalog.set_privacy(&data, PrivacyLevel::Samples).unwrap();
     let (here, cloud) = (FakeSandbox::new(), FakeSandbox::new());
     here.otherwise(|job| match &job.program {
         Program::Service { parameters, .. } if parameters.get("files").is_some() => {
             FakeRun::replies(IMPORT).leaving("sales.parquet", b"PAR1")
         }
+        Program::Service { parameters, .. } if parameters.get("tables").is_some() => FakeRun::replies("{}")
+            .leaving("sales.csv", b"\"revenue\"")
+            .leaving("sales.types.json", b"{}"),
         Program::Service { .. } => FakeRun::replies("{}").leaving("chart.png", b"\x89PNG"),
         Program::Analysis { .. } => FakeRun::fails("a program where data is typed"),
     });
@@ -87,6 +100,7 @@ async fn house() -> House {
         folder.path().join("artifacts"),
     )
     .clock(Arc::new(clock))
+    .generator(generator)
     .programs_in(Arc::new(cloud.clone()), PriceBook::shipped(), "e2b")
     .unwrap()
     .build();
@@ -102,12 +116,13 @@ async fn house() -> House {
 
 impl House {
     async fn run(&self) -> AnalysisResult {
+        self.ask(Ask::Code("result = 1".to_owned())).await
+    }
+
+    async fn ask(&self, ask: Ask) -> AnalysisResult {
         let principal = Principal::user("user/ana".parse().unwrap());
-        let ask = Ask::Code("result = 1".to_owned());
-        let request = Request {
-            chart_png: true,
-            ..Request::new(ask, self.data.clone(), principal)
-        };
+        let mut request = Request::new(ask, self.data.clone(), principal);
+        request.chart_png = true;
         self.analyst.start(request).unwrap().result().await.unwrap()
     }
 
@@ -128,7 +143,14 @@ async fn programs_run_elsewhere_at_the_prices_there_and_all_else_at_home() {
     let result = house.run().await;
     assert_eq!(result.status, Status::Ok, "{:?}", result.failure);
     assert_eq!(house.cloud.jobs().len(), 1, "the program");
-    assert_eq!(house.here.jobs().len(), 2, "the import and the picture");
+    assert_eq!(
+        house.here.jobs().len(),
+        3,
+        "the import, the tables as CSV, and the picture"
+    );
+    let program = &house.cloud.jobs()[0];
+    assert_eq!(program.tables["sales"], "typed/sales.parquet");
+    assert!(program.portable_tables["sales"].csv.ends_with("sales.csv"));
     let program = result
         .cost_lines
         .iter()
@@ -154,6 +176,26 @@ async fn programs_run_elsewhere_at_the_prices_there_and_all_else_at_home() {
     }
     // 210 seconds of the machine at $0.000037 stand in the hold.
     assert!(result.hold > usd("0.00777"), "{}", result.hold);
+    assert_eq!(house.spent().await, result.cost);
+
+    // Written once a version.
+    house.run().await;
+    assert_eq!(house.here.jobs().len(), 4, "one more picture");
+}
+
+/// A cloud whose Python reads Parquet does not miss it.
+#[tokio::test(start_paused = true)]
+async fn tables_that_cannot_be_written_as_csv_go_as_they_are() {
+    let house = house().await;
+    house
+        .here
+        .next(FakeRun::replies(IMPORT).leaving("sales.parquet", b"PAR1"));
+    house.here.next(FakeRun::raises("OSError", "File too large"));
+    let result = house.run().await;
+    assert_eq!(result.status, Status::Ok, "{:?}", result.failure);
+    assert!(house.cloud.jobs()[0].portable_tables.is_empty());
+    let told = |warning: &String| warning.contains("could not be written as CSV");
+    assert!(result.warnings.iter().any(told), "{:?}", result.warnings);
     assert_eq!(house.spent().await, result.cost);
 }
 
@@ -194,4 +236,84 @@ async fn each_place_has_a_circuit_of_its_own() {
         .prepare(more, Principal::user("user/ana".parse().unwrap()))
         .await;
     assert!(typed.is_ok(), "{typed:?}");
+}
+
+/// The files of data that is to stay here are not given to a cloud, and nothing is held for the attempt.
+#[tokio::test(start_paused = true)]
+async fn data_that_is_to_stay_is_refused_before_anything_is_held_or_sent() {
+    let house = house().await;
+    let catalog = house.analyst.catalog();
+    for level in [PrivacyLevel::Nothing, PrivacyLevel::Shape, PrivacyLevel::Values] {
+        catalog.set_privacy(&house.data, level).unwrap();
+        let result = house.run().await;
+        let failure = result.failure.as_ref().unwrap();
+        assert_eq!(failure.kind, FailureKind::BadRequest);
+        let told = format!("sales is at privacy level {level}");
+        assert!(failure.message.contains(&told), "{}", failure.message);
+        assert_eq!((result.status, result.hold), (Status::Failed, Usd::ZERO));
+    }
+    assert!(house.cloud.jobs().is_empty() && house.here.jobs().is_empty());
+    assert_eq!(house.spent().await, Usd::ZERO);
+    // Typing it happens here, and is allowed.
+    let typed = house
+        .analyst
+        .prepare(house.data.clone(), Principal::user("user/ana".parse().unwrap()))
+        .await;
+    assert!(typed.is_ok(), "{typed:?}");
+}
+
+/// Whatever becomes of a run, what left for it stands in the result.
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_is_kept_with_the_answer_also_of_a_lost_run() {
+    let house = house().await;
+    let sent = Sent {
+        to: "sandbox.example".to_owned(),
+        name: "typed/sales.csv".to_owned(),
+        bytes: 7,
+        sha256: "ab".repeat(32),
+        body: None,
+    };
+    house.cloud.next(FakeRun::replies(ANSWER).sent(sent.clone()));
+    house.cloud.next(FakeRun::lost(false).sent(sent.clone()));
+    for status in [Status::Ok, Status::Failed] {
+        let result = house.run().await;
+        assert_eq!(result.status, status, "{:?}", result.failure);
+        let [egress] = &result.egress[..] else {
+            panic!("{:?}", result.egress)
+        };
+        assert_eq!((&egress.to, &egress.purpose), (&sent.to, &sent.name));
+        assert_eq!((egress.bytes, &egress.sha256), (sent.bytes, &sent.sha256));
+    }
+}
+
+/// What a model is told about a cloud is learnt there once, in a run that is on the bill.
+#[tokio::test(start_paused = true)]
+async fn looking_at_a_cloud_is_paid_for_once() {
+    let model = FakeModel::new();
+    let written = ModelGenerator::new(Arc::new(model.clone()));
+    let kept = Cached::new(written, "fake", Arc::new(MemoryPrograms::new(10)));
+    let house = house_with(Arc::new(Router::new(kept).trust(Trust::Off))).await;
+    let nothing = || FakeRun::replies("null").using(machine(4_000));
+    let question = |about: &str| Ask::Question(format!("what would {about} think of the revenue"));
+
+    model.next(FakeTurn::says("```python\nresult = 1\n```"));
+    house.cloud.next(nothing());
+    let result = house.ask(question("a lighthouse keeper")).await;
+    assert_eq!(result.status, Status::Ok, "{:?}", result.failure);
+    let looked = result
+        .cost_lines
+        .iter()
+        .filter(|line| line.item.starts_with("look"));
+    let looked: Usd = looked.fold(Usd::ZERO, |sum, line| sum.checked_add(line.amount).unwrap());
+    assert_eq!(looked, usd("0.000148"), "four seconds of the machine");
+    assert_eq!(house.cloud.jobs().len(), 2, "the look and the program");
+    assert_eq!(house.spent().await, result.cost);
+
+    model.next(FakeTurn::says("```python\nresult = 2\n```"));
+    let result = house.ask(question("a captain")).await;
+    assert_eq!(result.status, Status::Ok, "{:?}", result.failure);
+    assert_eq!(house.cloud.jobs().len(), 3, "the program alone");
+    // Without a model nobody asks.
+    house.run().await;
+    assert_eq!(house.cloud.jobs().len(), 4);
 }

@@ -344,7 +344,7 @@ fn make_folder(path: &Path) -> Result<(), DatasetError> {
     allow(path, 0o755)
 }
 
-fn allow(path: &Path, mode: u32) -> Result<(), DatasetError> {
+pub(crate) fn allow(path: &Path, mode: u32) -> Result<(), DatasetError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(DatasetError::io(path))
 }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Capabilities, Job, Limits, Outcome, OutputSink, OutputStream, ProgramError, Reply, Sandbox, SandboxError,
-    Verdict,
+    Sent, Verdict,
 };
 
 /// A sandbox that runs nothing: it does what it was told to do next, and remembers what it was asked.
@@ -54,6 +54,7 @@ pub struct FakeRun {
     end: End,
     prints: String,
     meanwhile: Vec<Usage>,
+    sends: Vec<Sent>,
     usage: Usage,
     artifacts: Vec<(String, Vec<u8>)>,
 }
@@ -120,6 +121,7 @@ impl FakeRun {
             end,
             prints: String::new(),
             meanwhile: Vec::new(),
+            sends: Vec::new(),
             usage,
             artifacts: Vec::new(),
         }
@@ -145,6 +147,13 @@ impl FakeRun {
     #[must_use]
     pub fn using_meanwhile(mut self, usage: Usage) -> Self {
         self.meanwhile.push(usage);
+        self
+    }
+
+    /// It is sent this, in another machine.
+    #[must_use]
+    pub fn sent(mut self, sent: Sent) -> Self {
+        self.sends.push(sent);
         self
     }
 
@@ -253,6 +262,9 @@ impl Sandbox for FakeSandbox {
         }
         for usage in &run.meanwhile {
             output.used(*usage);
+        }
+        for sent in &run.sends {
+            output.sent(sent.clone());
         }
         self.lock().under_way.push(Arc::clone(&output));
         let ended = self.end(run, &job).await;

@@ -28,4 +28,4 @@ pub use job::{InputFile, Job, PortableTable, Program};
 pub use limits::Limits;
 pub use outcome::{Artifact, Outcome, ProgramError, RejectedArtifact, Reply, Verdict};
 pub use reply::parse_reply;
-pub use sandbox::{Capabilities, OutputSink, OutputStream, Sandbox};
+pub use sandbox::{Capabilities, OutputSink, OutputStream, Sandbox, Sent};

@@ -55,6 +55,26 @@ pub trait OutputSink: Send + Sync + 'static {
     fn used(&self, usage: Usage) {
         let _ = usage;
     }
+
+    /// Something left this machine, or as much of it as was sent before it broke off. Must not block.
+    fn sent(&self, sent: Sent) {
+        let _ = sent;
+    }
+}
+
+/// Something that a back end sent to another machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Where to: a host.
+    pub to: String,
+    /// What it is: a path under the data folder, or `job`.
+    pub name: String,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Their SHA-256, in hexadecimal digits.
+    pub sha256: String,
+    /// The bytes, where they are text that we made; absent for files.
+    pub body: Option<String>,
 }
 
 /// Where text was printed to.

@@ -20,7 +20,7 @@ async fn the_official_python_sdk_works_with_the_double() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_javascript_sdk_works_with_the_double() {
-    let Some(packages) = peer_node("e2b-sdk-js", &peers().join("e2b-sdk-js")) else {
+    let Some(packages) = peer_node("e2b-sdk-js", &peers().join("e2b-sdk-js/package.json")) else {
         return;
     };
     // Packages are looked for from where a script lies.

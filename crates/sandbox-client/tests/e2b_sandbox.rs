@@ -1,14 +1,17 @@
 //! The E2B sandbox does what every sandbox does, ends every machine it made, and bills what E2B bills.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
-use std::{sync::Arc, time::Duration};
-
-use meterbox_core::Timestamp;
-use meterbox_sandbox_client::{
-    InputFile, Job, Limits, Program, Reply, Sandbox, SandboxError, Verdict, conformance,
-    e2b::{E2bClient, E2bSandbox, MachineSize, http_client},
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
-use meterbox_testkit::{E2B_KEY, E2bDouble, E2bFault};
+
+use meterbox_sandbox_client::{
+    InputFile, Job, Limits, PortableTable, Program, Reply, Sandbox, SandboxError, Verdict, conformance,
+    e2b::{E2bClient, E2bSandbox, MachineSize, NewSandbox, http_client},
+};
+use meterbox_testkit::{E2B_KEY, E2bDouble, E2bFault, peer_python, peer_python_of};
 
 fn sandbox(double: &E2bDouble) -> E2bSandbox {
     // An error means that another test was first.
@@ -164,33 +167,35 @@ async fn a_machine_that_is_lost_midway_is_billed_and_said_to_be_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_left_behind_are_reaped_and_no_others() {
     let double = E2bDouble::start().await;
-    let mine = sandbox(&double);
-    let other = E2bClient::builder(http_client().unwrap(), E2B_KEY)
+    let mine = sandbox(&double).owned_by("me");
+    let client = E2bClient::builder(http_client().unwrap(), E2B_KEY)
         .api_url(double.url())
         .sandbox_url(double.url())
         .build()
         .unwrap();
-    let mut forgotten = meterbox_sandbox_client::e2b::NewSandbox::new("code-interpreter-v1");
-    forgotten.metadata = [("made-by", "meterbox"), ("installation", "test")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-    let left = other.create(&forgotten).await.unwrap();
-    let foreign = other
-        .create(&meterbox_sandbox_client::e2b::NewSandbox::new(
-            "code-interpreter-v1",
-        ))
-        .await
-        .unwrap();
-    let started = other.get(&left.id).await.unwrap().started_at;
-    let limits = Limits::default();
-    assert_eq!(
-        mine.reap(started, &limits).await.unwrap(),
-        0,
-        "it may still be at work"
-    );
-    let later: Timestamp = started.saturating_add(E2bSandbox::longest_life(&limits));
-    assert_eq!(mine.reap(later, &limits).await.unwrap(), 1);
-    assert_eq!(double.running(), [foreign.id.as_str()]);
+    let machine = async |metadata: &[(&str, &str)]| {
+        let mut new = NewSandbox::new("code-interpreter-v1");
+        let metadata = metadata.iter();
+        new.metadata = metadata
+            .map(|(name, value)| (String::from(*name), String::from(*value)))
+            .collect();
+        client.create(&new).await.unwrap().id.to_string()
+    };
+    let ours = ("made-by", "meterbox");
+    let here = ("installation", "test");
+    machine(&[ours, here, ("owner", "dead")]).await;
+    let mut kept = vec![
+        machine(&[ours, here, ("owner", "alive")]).await,
+        machine(&[ours, here, ("owner", "me")]).await,
+        machine(&[ours, here]).await,
+        machine(&[ours, ("installation", "another"), ("owner", "dead")]).await,
+        machine(&[("owner", "dead")]).await,
+    ];
+    let is_gone = |owner: &str| owner != "alive";
+    assert_eq!(mine.reap(is_gone).await.unwrap(), 1);
+    assert_eq!(mine.reap(is_gone).await.unwrap(), 0);
+    kept.sort();
+    assert_eq!(double.running(), kept);
 }
 
 /// What a machine costs is known before it is made; one that turns out dearer is not used.
@@ -268,4 +273,86 @@ async fn a_machine_that_could_not_be_ended_is_billed_for_all_its_life() {
     );
     // Tried again in the background.
     all_machines_are_gone(&double).await;
+}
+
+/// With the packages of our own template.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_see_and_answer_what_they_should() {
+    let double = E2bDouble::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    conformance::programs::all(&sandbox(&double), folder.path()).await;
+}
+
+fn stock_pins() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/e2b-stock.txt")
+}
+
+/// With those of E2B's stock template: pandas 2.2.3, no DuckDB, no pyarrow.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_answer_the_same_with_the_packages_of_the_stock_template() {
+    let Some(python) = peer_python("e2b-stock", &stock_pins()) else {
+        return;
+    };
+    programs_answer_the_same_with(&python, None).await;
+}
+
+/// The stock template's own Python, where the machine has one.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_answer_the_same_with_the_python_of_the_stock_template() {
+    let Some(python) = peer_python_of("3.13", "e2b-stock", &stock_pins()) else {
+        return;
+    };
+    programs_answer_the_same_with(&python, Some("3.13.")).await;
+}
+
+async fn programs_answer_the_same_with(python: &Path, version: Option<&str>) {
+    let double = E2bDouble::start().await;
+    double.has_python(python);
+    let sandbox = sandbox(&double);
+    let found = sandbox.capabilities().await.unwrap();
+    assert_eq!(found.packages["pandas"], "2.2.3");
+    assert!(!found.packages.contains_key("pyarrow") && !found.packages.contains_key("duckdb"));
+    assert!(
+        version.is_none_or(|version| found.python.starts_with(version)),
+        "{}",
+        found.python
+    );
+    let folder = tempfile::tempdir().unwrap();
+    conformance::programs::all(&sandbox, folder.path()).await;
+
+    // A table that it cannot read is said to be one, and costs what its machine cost.
+    let table = folder.path().join("sales.parquet");
+    std::fs::write(&table, "PAR1").unwrap();
+    let mut job = Job::new(Program::Analysis {
+        code: "result = len(tables['sales'])".to_owned(),
+    });
+    job.inputs = vec![InputFile {
+        source: table,
+        path: "typed/sales.parquet".to_owned(),
+    }];
+    job.tables
+        .insert("sales".to_owned(), "typed/sales.parquet".to_owned());
+    let error = sandbox.run(job.clone(), Arc::new(())).await.unwrap_err();
+    assert!(
+        matches!(&error, SandboxError::Lost { usage: Some(_), message, .. } if message.contains("without pyarrow")),
+        "{error:?}"
+    );
+    // As CSV it can.
+    let [csv, types] = ["sales.csv", "sales.types.json"].map(|name| folder.path().join(name));
+    std::fs::write(&csv, "\"n\"\n\"1\"\n\"\"\n").unwrap();
+    std::fs::write(
+        &types,
+        r#"{"columns": [{"name": "n", "dtype": "Int64", "missing": ""}]}"#,
+    )
+    .unwrap();
+    job.program = Program::Analysis {
+        code: "table = tables['sales']\nresult = f'{table.n.dtype} {table.n.sum()} {len(table)}'".to_owned(),
+    };
+    job.portable_tables
+        .insert("sales".to_owned(), PortableTable { csv, types });
+    let outcome = run(&sandbox, job).await;
+    let Some(Reply::Value(value)) = &outcome.reply else {
+        panic!("{outcome:?}")
+    };
+    assert!(value.get().contains("Int64 1 2"), "{}", value.get());
 }

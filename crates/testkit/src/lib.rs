@@ -15,6 +15,8 @@ mod peer;
 mod postgres;
 #[cfg(feature = "python")]
 mod python;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(any(feature = "e2b", feature = "models"))]
 mod wire_fault;
 
@@ -31,6 +33,8 @@ pub use peer::{peer_node, peer_python, peer_python_of};
 pub use postgres::PostgresServer;
 #[cfg(feature = "python")]
 pub use python::{test_runtime, test_runtime_folder};
+#[cfg(feature = "tls")]
+pub use tls::{TlsCertificate, TlsFront};
 #[cfg(any(feature = "e2b", feature = "models"))]
 pub use wire_fault::WireFault;
 /// A [`WireFault`] that the double of E2B meets a request with.

@@ -18,25 +18,29 @@ pub fn peer_python(name: &str, lock: &Path) -> Option<PathBuf> {
     had(name, python_with(name, "python3", lock))
 }
 
-/// As [`peer_python`], of this version (such as `3.13`); one that is on the machine, since none can be installed.
+/// As [`peer_python`], of this version (such as `3.13`). `None`, whatever is required, where the machine has no such
+/// Python: the tests can install packages, and no interpreters.
 ///
 /// # Panics
 /// As [`peer_python`].
 pub fn peer_python_of(version: &str, name: &str, lock: &Path) -> Option<PathBuf> {
-    had(
-        name,
-        interpreter(version).and_then(|python| python_with(name, &python, lock)),
-    )
+    match interpreter(version) {
+        Ok(python) => had(name, python_with(&format!("{name}-py{version}"), &python, lock)),
+        Err(reason) => {
+            skipped(name, &reason);
+            None
+        }
+    }
 }
 
-/// A folder with the packages of the `package-lock.json` in this one, for programs run by `node` there: installed on
-/// first use, into the user's cache folder, without running any package's own scripts. `None` where that is not
-/// possible, which is said past the test harness.
+/// A folder with the packages of this `package.json` and the `package-lock.json` beside it, for programs run by `node`
+/// there: installed on first use, into the user's cache folder, without running any package's own scripts. `None`
+/// where that is not possible, which is said past the test harness.
 ///
 /// # Panics
 /// Instead of `None`, where `METERBOX_REQUIRE_PEERS=1`.
-pub fn peer_node(name: &str, lock: &Path) -> Option<PathBuf> {
-    had(name, node_with(name, lock))
+pub fn peer_node(name: &str, package: &Path) -> Option<PathBuf> {
+    had(name, node_with(name, package))
 }
 
 fn had(name: &str, peer: Result<PathBuf, String>) -> Option<PathBuf> {
@@ -47,11 +51,15 @@ fn had(name: &str, peer: Result<PathBuf, String>) -> Option<PathBuf> {
                 env::var(REQUIRE).as_deref() != Ok("1"),
                 "{REQUIRE}=1, but {name} cannot be had: {reason}"
             );
-            // The harness keeps what a test that passes prints to itself, but not this.
-            let _ = writeln!(std::io::stderr(), "SKIPPED, a test of {name}: {reason}");
+            skipped(name, &reason);
             None
         }
     }
+}
+
+/// The harness keeps what a test that passes prints to itself, but not this.
+fn skipped(name: &str, reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED, a test of {name}: {reason}");
 }
 
 fn python_with(name: &str, interpreter: &str, lock: &Path) -> Result<PathBuf, String> {
@@ -102,17 +110,17 @@ fn interpreter(version: &str) -> Result<String, String> {
         .ok_or_else(|| format!("there is no {named}"))
 }
 
-fn node_with(name: &str, lock: &Path) -> Result<PathBuf, String> {
+fn node_with(name: &str, package: &Path) -> Result<PathBuf, String> {
     let files = ["package.json", "package-lock.json"];
     let mut text = Vec::new();
     for file in files {
-        let path = lock.join(file);
+        let path = package.with_file_name(file);
         text.extend(fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?);
     }
     installed_once(name, &text, |place| {
         fs::create_dir_all(place).map_err(|error| error.to_string())?;
         for file in files {
-            fs::copy(lock.join(file), place.join(file)).map_err(|error| error.to_string())?;
+            fs::copy(package.with_file_name(file), place.join(file)).map_err(|error| error.to_string())?;
         }
         run(Command::new("npm")
             .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])

@@ -209,6 +209,10 @@ impl Visit {
             settings.max_cost, settings.monthly_limit
         );
         self.well("budget", &found);
+        if let Some(cloud) = &settings.config.cloud {
+            let found = format!("{cloud}; for data at privacy level 3");
+            self.well("programs run in", &found);
+        }
         self.well("model", "none configured; the built-in planner answers");
     }
 }

@@ -35,6 +35,13 @@ impl E2bClient {
         Ok(request)
     }
 
+    /// The host that this machine is reached at.
+    pub(super) fn host_of(&self, sandbox: &SandboxAccess) -> String {
+        let url = self.base(sandbox, ENVD).ok();
+        url.and_then(|url| url.host_str().map(str::to_owned))
+            .unwrap_or_default()
+    }
+
     fn base(&self, sandbox: &SandboxAccess, port: u16) -> Result<Url, E2bError> {
         if let Some(url) = &self.sandbox_url {
             return Ok(url.clone());

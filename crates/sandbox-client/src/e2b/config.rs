@@ -117,7 +117,7 @@ impl E2bBuilder {
         }
         let api_url = self.api_url.unwrap_or_else(|| format!("https://api.{domain}"));
         Ok(E2bClient {
-            transport: Transport::new(self.http, self.api_key.clone()),
+            transport: Transport::new(self.http),
             api_url: base_url("E2B_API_URL", &api_url)?,
             sandbox_url: self
                 .sandbox_url

@@ -246,7 +246,7 @@ impl Execution {
     pub async fn next(&mut self) -> Result<Option<ExecutionEvent>, E2bError> {
         loop {
             while let Some(line) = self.lines.next() {
-                if let Some(event) = event(&line)? {
+                if let Some(event) = event(&line).map_err(|error| self.reply.struck_out(error))? {
                     self.ended = event == ExecutionEvent::End;
                     return Ok(Some(event));
                 }

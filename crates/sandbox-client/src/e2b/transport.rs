@@ -11,7 +11,7 @@ use reqwest::{Request, Response, StatusCode, header::HeaderMap};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{E2bError, config::Secret, deadline::now, retry};
+use super::{E2bError, deadline::now, retry};
 
 /// Longer than any honest message of the control plane.
 const MAX_REPLY_BYTES: u64 = 4 << 20;
@@ -20,7 +20,6 @@ const MAX_MESSAGE_CHARS: usize = 300;
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
     http: reqwest::Client,
-    api_key: Secret,
 }
 
 /// Is doing it twice the same as doing it once?
@@ -45,12 +44,16 @@ pub(super) struct Reply {
     what: &'static str,
     response: Response,
     deadline: Instant,
-    api_key: Secret,
+    secrets: Secrets,
 }
 
+/// What a request was opened with, lest its answer repeats it.
+#[derive(Clone)]
+struct Secrets(Vec<String>);
+
 impl Transport {
-    pub(super) fn new(http: reqwest::Client, api_key: Secret) -> Self {
-        Self { http, api_key }
+    pub(super) fn new(http: reqwest::Client) -> Self {
+        Self { http }
     }
 
     pub(super) fn http(&self) -> &reqwest::Client {
@@ -65,6 +68,7 @@ impl Transport {
         deadline: Instant,
     ) -> Result<Reply, E2bError> {
         let server = server_of(&request);
+        let secrets = Secrets::of(&request);
         let response = within(what, deadline, self.http.execute(request))
             .await?
             .map_err(|error| fault(what, &server, error))?;
@@ -78,7 +82,7 @@ impl Transport {
             what,
             response,
             deadline,
-            api_key: self.api_key.clone(),
+            secrets,
         })
     }
 
@@ -140,12 +144,25 @@ impl Reply {
 
     /// All of it as JSON.
     pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, E2bError> {
-        let what = self.what;
+        let (what, secrets) = (self.what, self.secrets.clone());
+        let kind = self.content_type().map(shown);
         let bytes = self.bytes(MAX_REPLY_BYTES).await?;
-        serde_json::from_slice(&bytes).map_err(|error| E2bError::BadReply {
-            what,
-            reason: error.to_string(),
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let reason = match kind {
+                Some(kind) if !kind.contains("json") => format!("it is {kind}, and no JSON: {error}"),
+                _ => error.to_string(),
+            };
+            secrets.struck_out(E2bError::BadReply { what, reason })
         })
+    }
+
+    pub(super) fn content_type(&self) -> Option<&str> {
+        self.header("content-type")
+    }
+
+    /// An error about what it says, without what it may not repeat.
+    pub(super) fn struck_out(&self, error: E2bError) -> E2bError {
+        self.secrets.struck_out(error)
     }
 
     /// All of it, if it is no more than so many bytes.
@@ -173,16 +190,54 @@ impl Reply {
 
     /// What a reply that says no means.
     pub(super) async fn refusal(self) -> E2bError {
-        let (status, key) = (self.status(), self.api_key.clone());
+        self.refusal_in(|_| None).await
+    }
+
+    /// The same, where it may be in words of another kind.
+    pub(super) async fn refusal_in(self, words: impl FnOnce(&[u8]) -> Option<E2bError>) -> E2bError {
+        let (status, secrets) = (self.status(), self.secrets.clone());
         let retry_after = retry_after(self.response.headers());
         let body = self.bytes(MAX_REPLY_BYTES).await.unwrap_or_default();
+        if let Some(error) = words(&body) {
+            return secrets.struck_out(error);
+        }
         let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
         let said = refusal
             .message
             .unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
-        let message = shown(&said.replace(key.expose(), "***"));
-        let code = refusal.error_code.map(|code| shown(&code));
+        // Struck out before it is cut, which could leave half of one.
+        let message = shown(&secrets.strike(&said));
+        let code = refusal.error_code.map(|code| shown(&secrets.strike(&code)));
         of_status(status.as_u16(), code, message, retry_after)
+    }
+}
+
+impl Secrets {
+    /// The values that are kept out of logs.
+    fn of(request: &Request) -> Self {
+        let sensitive = request.headers().values().filter(|value| value.is_sensitive());
+        Self(
+            sensitive
+                .filter_map(|value| value.to_str().ok())
+                .map(str::to_owned)
+                .collect(),
+        )
+    }
+
+    fn strike(&self, text: &str) -> String {
+        self.0
+            .iter()
+            .fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+    }
+
+    fn struck_out(&self, error: E2bError) -> E2bError {
+        error.with_texts(|text| shown(&self.strike(text)))
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
     }
 }
 

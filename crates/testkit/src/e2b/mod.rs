@@ -23,6 +23,7 @@ use axum::{
 use serde_json::json;
 
 use self::machine::Machine;
+use crate::python::TestPython;
 use crate::wire_fault::{self, WireFault as E2bFault};
 
 /// The only key it accepts.
@@ -50,6 +51,8 @@ struct World {
     /// Method and path of each request.
     requests: Vec<String>,
     has_only_v1: bool,
+    /// Of new machines, unless it is the tests' own.
+    python: Option<TestPython>,
     kills: u32,
 }
 
@@ -96,6 +99,14 @@ impl E2bDouble {
         self.shared.world().faults.clear();
     }
 
+    /// From now on machines have this interpreter, with its packages.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn has_python(&self, python: &std::path::Path) {
+        self.shared.world().python = Some(TestPython::at(python));
+    }
+
     /// From now on it is a server of the old kind.
     pub fn has_only_v1(&self) {
         self.shared.world().has_only_v1 = true;
@@ -104,6 +115,12 @@ impl E2bDouble {
     /// Ids of the machines that run.
     pub fn running(&self) -> Vec<String> {
         self.shared.world().machines.keys().cloned().collect()
+    }
+
+    /// What opens the daemon of a machine.
+    pub fn token_of(&self, id: &str) -> Option<String> {
+        let world = self.shared.world();
+        world.machines.get(id).map(|machine| machine.token.clone())
     }
 
     /// Ends a machine as a crash would.

@@ -4,6 +4,7 @@ mod bill;
 mod follow;
 mod lease;
 mod probe;
+mod sent;
 mod set_up;
 mod wind_up;
 
@@ -31,6 +32,7 @@ const SET_UP: Duration = Duration::from_secs(120);
 const WIND_UP: Duration = Duration::from_secs(60);
 /// What marks every machine that this crate makes.
 const MADE_BY: (&str, &str) = ("made-by", "meterbox");
+const OWNER: &str = "owner";
 
 /// Runs each job in a machine of its own in the E2B cloud.
 ///
@@ -50,6 +52,7 @@ pub struct E2bSandbox {
     template: String,
     size: MachineSize,
     metadata: BTreeMap<String, String>,
+    owner: Option<String>,
     found: OnceCell<Capabilities>,
 }
 
@@ -81,6 +84,7 @@ impl E2bSandbox {
             template: template.into(),
             size: MachineSize::default(),
             metadata,
+            owner: None,
             found: OnceCell::new(),
         }
     }
@@ -93,10 +97,17 @@ impl E2bSandbox {
         self
     }
 
-    /// Marks each machine with this as well, such as the tenant or the installation. Jobs add `job`.
+    /// Marks each machine with this as well, such as the installation. Jobs add `job`.
     #[must_use]
     pub fn with_metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// Marks each machine with who made it, such as a process, so that [`reap`](Self::reap) finds it when that is gone.
+    #[must_use]
+    pub fn owned_by(mut self, owner: impl Into<String>) -> Self {
+        self.owner = Some(owner.into());
         self
     }
 
@@ -105,16 +116,17 @@ impl E2bSandbox {
         SET_UP.saturating_add(limits.wall).saturating_add(WIND_UP)
     }
 
-    /// Ends machines with this one's metadata that a process left behind: those that have run longer than any job
-    /// under these limits may. Says how many.
+    /// Ends machines with this one's metadata whose owner is gone: what a process left behind that died. Says how many.
+    /// A machine of this one's own owner, or of none, is left alone.
     ///
     /// # Errors
-    /// [`E2bError`].
-    pub async fn reap(&self, now: meterbox_core::Timestamp, limits: &Limits) -> Result<u32, E2bError> {
-        let longest = Self::longest_life(limits);
+    /// [`E2bError`]; those found before it are ended.
+    pub async fn reap(&self, is_gone: impl Fn(&str) -> bool + Send) -> Result<u32, E2bError> {
         let mut ended = 0;
         for left in self.client.list(&self.metadata).await? {
-            if now.duration_since(left.started_at) >= longest && self.client.kill(&left.id).await? {
+            let owner = left.metadata.as_ref().and_then(|metadata| metadata.get(OWNER));
+            let left_behind = owner.is_some_and(|owner| self.owner.as_ref() != Some(owner) && is_gone(owner));
+            if left_behind && self.client.kill(&left.id).await? {
                 ended += 1;
             }
         }
@@ -124,6 +136,7 @@ impl E2bSandbox {
     fn new_machine(&self, life: Duration, job: &str) -> NewSandbox {
         let mut metadata = self.metadata.clone();
         metadata.insert("job".to_owned(), job.to_owned());
+        metadata.extend(self.owner.clone().map(|owner| (OWNER.to_owned(), owner)));
         NewSandbox {
             timeout: life,
             metadata,
@@ -170,7 +183,7 @@ impl Sandbox for E2bSandbox {
         let lease = Lease::open(&self.client, &new).await.map_err(not_created)?;
 
         let set_up = tokio::select! {
-            set_up = tokio::time::timeout(SET_UP, self.set_up(&lease, &job, &mut bill)) => {
+            set_up = tokio::time::timeout(SET_UP, self.set_up(&lease, &job, &mut bill, &output)) => {
                 Some(set_up.unwrap_or(Err(E2bError::DeadlinePassed { what: "the set-up" })))
             }
             () = job.cancel.cancelled() => None,

@@ -1,12 +1,12 @@
 //! Everything before a program's first line: its machine looked at, its files and the prelude uploaded.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 
-use super::{DATA, E2bSandbox, HOME, SET_UP, USER, WIND_UP, WORK, bill::Bill, lease::Lease};
+use super::{DATA, E2bSandbox, HOME, SET_UP, USER, WIND_UP, WORK, bill::Bill, lease::Lease, sent::Sending};
 use crate::{
-    Capabilities, Job, Program, SandboxError,
+    Capabilities, Job, OutputSink, Program, SandboxError,
     e2b::{Command, E2bError, Process},
     prelude,
 };
@@ -21,18 +21,21 @@ impl E2bSandbox {
         lease: &Lease,
         job: &Job,
         bill: &mut Bill,
+        output: &Arc<dyn OutputSink>,
     ) -> Result<Process, E2bError> {
         let (client, access) = (&self.client, lease.access());
         client.wait_until_ready(access).await?;
         self.check_size(lease, bill).await?;
         let found = self.found.get_or_try_init(|| self.look_around(lease)).await?;
         let placed = Placed::new(job, found)?;
-        let document = serde_json::to_vec(&JobDocument::new(job, &placed.tables))
+        let document = serde_json::to_string(&JobDocument::new(job, &placed.tables))
             .map_err(|error| E2bError::Invalid(format!("the job is no JSON: {error}")))?;
+        let to = client.host_of(access);
+        Sending::text(&to, "job", &document, output);
         let files = [
             ("prelude.py", prelude::SOURCE.as_bytes().to_vec()),
             ("runner.py", RUNNER.as_bytes().to_vec()),
-            ("job.json", document),
+            ("job.json", document.into_bytes()),
         ];
         for (name, bytes) in files {
             client
@@ -44,8 +47,12 @@ impl E2bSandbox {
             .await?;
         for (source, path) in &placed.files {
             // Root's, so that the program can only read it.
-            let to = format!("{DATA}/{path}");
-            client.upload_file(access, &to, ROOT, source, SET_UP).await?;
+            let sending = Sending::new(&to, path, output);
+            let seen = sending.seen();
+            let place = format!("{DATA}/{path}");
+            client
+                .upload_seen(access, &place, ROOT, source, SET_UP, move |bytes| seen.add(bytes))
+                .await?;
         }
         let mut command = Command::new("python3", ["-u".to_owned(), format!("{HOME}/runner.py")]);
         command.folder = Some(WORK.to_owned());

@@ -3,6 +3,8 @@
 //!
 //! The programs are real Python; a fake has to know them by heart (see [`Subject`]).
 
+pub mod programs;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
