@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use meterbox_llm_codegen::chat::{
     Billed, ChatErrorKind, ChatModel, ChatRequest, ProgramFormat,
     http::{
-        Api, Effort, HttpModel, InstructionsRole, KeyStyle, OutputCapField, Secret, StructuredOutput,
-        TokenSource,
+        Api, Effort, HttpModel, InstructionsRole, KeyStyle, Listing, OutputCapField, Secret,
+        StructuredOutput, TokenSource,
     },
 };
 use meterbox_testkit::{MODEL_KEY, ModelAnswer, ModelDouble};
@@ -329,4 +329,47 @@ async fn a_wrong_setting_is_named_without_the_key() {
         .allow_unencrypted(true)
         .build()
         .unwrap();
+}
+
+#[tokio::test]
+async fn looking_up_a_model_costs_nothing_and_tells_what_is_wrong() {
+    let double = ModelDouble::start().await;
+    for (builder, expected) in [
+        (azure(&double, "analyst"), Listing::NotListed),
+        (
+            azure(&double, "analyst")
+                .deployment_in_path(true)
+                .api_version("2024-10-21"),
+            Listing::NotListed,
+        ),
+        (openai(&double, "gpt-5-mini"), Listing::Listed),
+        (openai(&double, "gpt-5"), Listing::Listed),
+        (openai(&double, "gpt-9"), Listing::NotListed),
+        (anthropic(&double), Listing::Listed),
+    ] {
+        let model = builder.clone().build().unwrap();
+        assert_eq!(model.look_up(MINUTE).await.unwrap(), expected, "{model:?}");
+        let error = builder
+            .key("wr0ng")
+            .build()
+            .unwrap()
+            .look_up(MINUTE)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ChatErrorKind::Auth);
+        assert!(!format!("{error} {error:?}").contains("wr0ng"), "{error:?}");
+    }
+    assert!(
+        double
+            .calls()
+            .iter()
+            .all(|call| call.method == "GET" && call.bytes.is_empty())
+    );
+    let nobody = HttpModel::compatible(client(), ModelDouble::refusing_url(), "qwen3")
+        .build()
+        .unwrap();
+    assert_eq!(
+        nobody.look_up(MINUTE).await.unwrap_err().kind(),
+        ChatErrorKind::Unreachable
+    );
 }

@@ -7,7 +7,7 @@ use meterbox_http_client::{is_on_this_machine, server_of};
 use super::{
     Api, HttpModel, HttpModelBuilder, InstructionsRole, InvalidModelConfig, KeyStyle, OutputCapField,
     StructuredOutput,
-    address::{Place, endpoint},
+    address::{Addresses, Place},
     builder::Provider,
     capabilities::Capabilities,
     credentials::Credentials,
@@ -28,7 +28,7 @@ impl HttpModelBuilder {
         let api = self.chosen_api(family)?;
         let capabilities = self.capabilities(family)?;
         let deployment = self.deployment_in_path.then_some(self.model.as_str());
-        let url = endpoint(Place {
+        let addresses = Addresses::of(Place {
             provider: self.provider,
             api,
             base_url: self.base_url.as_deref(),
@@ -44,8 +44,8 @@ impl HttpModelBuilder {
                 .clone()
                 .unwrap_or_else(|| self.provider.to_string()),
             model: self.model.clone(),
-            server: server_of(&url),
-            is_loopback: is_on_this_machine(&url),
+            server: server_of(&addresses.calls),
+            is_loopback: is_on_this_machine(&addresses.calls),
             program_format: ProgramFormat::Fenced,
             min_output_cap: least,
             max_output_cap: most,
@@ -56,7 +56,7 @@ impl HttpModelBuilder {
             http: self.http,
             provider: self.provider,
             api,
-            url,
+            addresses,
             known_as,
             capabilities,
             card,
