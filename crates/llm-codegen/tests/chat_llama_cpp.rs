@@ -6,7 +6,7 @@ mod models;
 
 use meterbox_llm_codegen::chat::{
     Billed, ChatErrorKind, ChatModel, ChatRequest, Finish, ReplySchema, Role,
-    http::{Api, HttpModel, KeyStyle, StructuredOutput},
+    http::{Api, HttpModel, KeyStyle, Listing, StructuredOutput},
 };
 use models::{asking, call, client, peer};
 use serde_json::{Value, json};
@@ -53,6 +53,10 @@ async fn a_real_model_is_asked_counted_and_capped() {
         finds_a_bad_schema_wrong(model).await;
     }
     wrong_keys_are_refused(&v1).await;
+    for model in all {
+        // It lists its model by the file's name.
+        assert_eq!(model.look_up(models::MINUTE).await.unwrap(), Listing::NotListed);
+    }
 }
 
 /// What other tokenizers make of data: numbers, dates, markup, other scripts, nonsense.
