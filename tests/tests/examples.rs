@@ -38,7 +38,12 @@ fn budget_alone_settles_and_verifies() {
 #[test]
 fn results_wait_for_their_store_and_arrive() {
     let said = run("results_elsewhere");
-    for line in ["waiting    1, because", "delivered  true", "stored     true", "deleted    true"] {
+    for line in [
+        "waiting    1, because",
+        "delivered  true",
+        "stored     true",
+        "deleted    true",
+    ] {
         assert!(said.contains(line), "{line}: {said}");
     }
 }

@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "node", feature = "postgrest", feature = "python"))]
 mod cache;
+#[cfg(feature = "postgres")]
+mod certificate;
 mod clock;
 #[cfg(any(feature = "e2b", feature = "node", feature = "postgres"))]
 mod debian;
@@ -24,6 +26,8 @@ mod postgrest;
 #[cfg(feature = "python")]
 mod python;
 
+#[cfg(feature = "postgres")]
+pub use certificate::self_signed_certificate;
 pub use clock::ManualClock;
 #[cfg(feature = "e2b")]
 pub use e2b::{E2B_KEY, E2bDouble, E2bFault};
