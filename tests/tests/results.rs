@@ -7,7 +7,7 @@ use meterbox_tests::{Server, Terminal};
 use serde_json::{Value, json};
 
 const POLL: Duration = Duration::from_millis(200);
-const POLLS: u32 = 450;
+const POLLS: u32 = 150;
 const SECRET: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
 /// Signed with it: {"role":"anon"} and {"role":"service_role"}, both good for ever.
 const ANON_KEY: &str = include_str!("keys/anon.jwt");

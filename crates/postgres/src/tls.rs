@@ -155,7 +155,8 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 
 struct TlsTo {
     connector: TlsConnector,
-    name: ServerName<'static>,
+    /// None for a socket of this machine, over which nobody speaks TLS.
+    name: Option<ServerName<'static>>,
 }
 
 struct Encrypted(Box<TlsStream<Socket>>);
@@ -168,7 +169,7 @@ impl MakeTlsConnect<Socket> for Tls {
     fn make_tls_connect(&mut self, domain: &str) -> Result<TlsTo, io::Error> {
         Ok(TlsTo {
             connector: TlsConnector::from(Arc::clone(&self.config)),
-            name: ServerName::try_from(domain.to_owned()).map_err(io::Error::other)?,
+            name: ServerName::try_from(domain.to_owned()).ok(),
         })
     }
 }
@@ -180,7 +181,10 @@ impl TlsConnect<Socket> for TlsTo {
 
     fn connect(self, stream: Socket) -> Self::Future {
         Box::pin(async move {
-            let stream = self.connector.connect(self.name, stream).await?;
+            let name = self
+                .name
+                .ok_or_else(|| io::Error::other("the server has no name that a certificate could be for"))?;
+            let stream = self.connector.connect(name, stream).await?;
             Ok(Encrypted(Box::new(stream)))
         })
     }

@@ -1,8 +1,16 @@
-//! Where analysis results are kept: save, find, page, delete; each principal sees only its own.
+//! Where analysis results are kept: save, find, page, delete, expire; each principal sees only its own.
 //!
-//! [`ResultsStore`] is the one trait. [`MemoryResults`] forgets with the process; `SqliteResults`, behind the
-//! feature `sqlite`, keeps a file. Ids sort by creation, so a page is newest first. A stored result that can
-//! no longer be read is reported in its place and never hides the others.
+//! [`ResultsStore`] is the one trait. [`MemoryResults`] forgets with the process. Behind features:
+//!
+//! | feature | store | keeps results in |
+//! | --- | --- | --- |
+//! | `sqlite` | `SqliteResults` | a file |
+//! | `postgres`, `postgres-tls` | `PostgresResults` | a Postgres database, for many replicas |
+//! | `supabase` | `SupabaseResults` | a Supabase project, over the PostgREST client in `postgrest` |
+//! | `outbox` | `Outbox` | a file, until any other store takes them |
+//!
+//! Ids sort by creation, so a page is newest first. A stored result that can no longer be read is reported in its place
+//! and never hides the others.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "peers", feature = "postgrest"))]
 mod cache;
+#[cfg(feature = "postgres")]
+mod certificate;
 mod clock;
 #[cfg(any(feature = "peers", feature = "postgres"))]
 mod debian;
@@ -28,6 +30,8 @@ mod tls;
 #[cfg(any(feature = "e2b", feature = "models"))]
 mod wire_fault;
 
+#[cfg(feature = "postgres")]
+pub use certificate::self_signed_certificate;
 pub use clock::ManualClock;
 #[cfg(feature = "e2b")]
 pub use e2b::{E2B_KEY, E2bDouble};
