@@ -6,6 +6,7 @@ mod calls;
 mod command;
 mod packages;
 mod server;
+mod settings;
 
 pub use binary::{meterbox, repository};
 pub use browser::{Browser, NoBrowser};

@@ -42,6 +42,19 @@ fn budget_alone_settles_and_verifies() {
 }
 
 #[test]
+fn results_wait_for_their_store_and_arrive() {
+    let said = run("results_elsewhere");
+    for line in [
+        "waiting    1, because",
+        "delivered  true",
+        "stored     true",
+        "deleted    true",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+}
+
+#[test]
 fn the_pipeline_answers_inside_another_service() {
     meterbox_testkit::test_runtime();
     let said = run("embed_in_axum");
@@ -75,4 +88,13 @@ fn a_run_in_e2b_has_a_price_before_it_is_made_and_runs_against_a_double() {
         "{said}"
     );
     assert!(double.running().is_empty());
+}
+
+#[test]
+fn a_model_is_called_again_and_each_call_has_its_cost() {
+    let said = run("call_a_model");
+    assert!(
+        said.contains("cost: nothing") && said.contains("result = sum") && said.contains("output tokens"),
+        "{said}"
+    );
 }

@@ -7,8 +7,10 @@ mod cloud;
 mod config;
 mod http;
 mod model;
+mod results;
 mod serve;
 mod settings;
+mod tls;
 mod variables;
 mod webhooks;
 mod wiring;
@@ -16,5 +18,6 @@ mod wiring;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    tls::install();
     cli::main()
 }

@@ -5,7 +5,12 @@ pub(crate) mod peer;
 
 use std::time::Duration;
 
-use meterbox_llm_codegen::chat::{ChatError, ChatModel, ChatReply, ChatRequest, Message, Role, http};
+use meterbox_llm_codegen::chat::{
+    ChatError, ChatModel, ChatReply, ChatRequest, Message, ReplySchema, Role,
+    http::{self, HttpModel, HttpModelBuilder},
+};
+use meterbox_testkit::{MODEL_KEY, ModelDouble};
+use serde_json::json;
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
@@ -27,6 +32,53 @@ pub(crate) fn asking(text: &str) -> ChatRequest {
     }
 }
 
-pub(crate) async fn call(model: &impl ChatModel, request: &ChatRequest) -> Result<ChatReply, ChatError> {
+pub(crate) async fn call(
+    model: &(impl ChatModel + ?Sized),
+    request: &ChatRequest,
+) -> Result<ChatReply, ChatError> {
     model.send(&model.encode(request), MINUTE).await
+}
+
+pub(crate) fn azure(double: &ModelDouble, deployment: &str) -> HttpModelBuilder {
+    HttpModel::azure(client(), double.azure_url(), deployment).key(MODEL_KEY)
+}
+
+pub(crate) fn openai(double: &ModelDouble, model: &str) -> HttpModelBuilder {
+    HttpModel::openai(client(), model)
+        .base_url(double.openai_url())
+        .key(MODEL_KEY)
+}
+
+pub(crate) fn anthropic(double: &ModelDouble) -> HttpModelBuilder {
+    HttpModel::anthropic(client(), "claude-sonnet-4-5")
+        .base_url(double.anthropic_url())
+        .key(MODEL_KEY)
+}
+
+pub(crate) fn with_schema() -> ChatRequest {
+    let schema = json!({
+        "type": "object", "properties": { "code": { "type": "string" } }, "required": ["code"],
+        "additionalProperties": false,
+    });
+    ChatRequest {
+        messages: vec![
+            Message {
+                role: Role::User,
+                text: "Write it.".to_owned(),
+            },
+            Message {
+                role: Role::Assistant,
+                text: "x".to_owned(),
+            },
+            Message {
+                role: Role::User,
+                text: "Better.".to_owned(),
+            },
+        ],
+        schema: Some(ReplySchema {
+            name: "program".to_owned(),
+            schema,
+        }),
+        ..asking("")
+    }
 }

@@ -99,4 +99,8 @@ raises(
     anthropic.AuthenticationError,
     lambda: wrong.messages.create(model="claude-sonnet-4-5", max_tokens=50, messages=ASK),
 )
+# Lists of models.
+assert "gpt-5-mini" in [model.id for model in OpenAI(base_url=f"{ADDRESS}/v1", api_key=KEY).models.list()]
+assert "claude-sonnet-4-5" in [model.id for model in claude.models.list()]
+assert "gpt-5-mini-2025-08-07" in [model.id for model in azure.models.list()]
 print("all as expected")

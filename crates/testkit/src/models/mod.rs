@@ -24,8 +24,9 @@ use axum::{
     Router,
     body::to_bytes,
     extract::{Request, State},
-    response::Response,
+    response::{IntoResponse, Response},
 };
+use serde_json::{Value, json};
 
 pub use self::{answer::ModelAnswer, call::ModelCall, fault::ModelFault, rules::ModelKind};
 use self::{face::Face, refusal::Refusal};
@@ -230,6 +231,10 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     let body = to_bytes(body, 16 << 20).await.unwrap_or_default();
     let call = ModelCall::new(&head, body.to_vec());
     shared.world().calls.push(call.clone());
+    if call.method == "GET" && call.path.ends_with("/models") {
+        let listed = list(&shared, &call);
+        return listed.unwrap_or_else(|(face, refusal)| refusal.in_form_of(face));
+    }
     let Some((face, name)) = face::of(&call) else {
         return Refusal::no_such_path(&call.path).in_form_of(Face::OpenAiChat);
     };
@@ -238,6 +243,27 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         Ok(Decision::Wire(fault)) => fault.answer().await,
         Err(refusal) => refusal.in_form_of(face),
     }
+}
+
+/// Of Azure, models and not deployments.
+fn list(shared: &Shared, call: &ModelCall) -> Result<Response, (Face, Refusal)> {
+    let world = shared.world();
+    let face = match call.path.as_str() {
+        "/openai/v1/models" | "/openai/models" => Face::AzureChat,
+        _ if call.headers.contains_key("anthropic-version") => Face::Messages,
+        _ => Face::OpenAiChat,
+    };
+    face.check_credentials(call, &world.keys, &world.tokens)
+        .map_err(|refusal| (face, refusal))?;
+    let models: BTreeSet<&str> = match face.is_azure() {
+        true => world.models.values().map(|(model, _)| model.as_str()).collect(),
+        false => world.models.keys().map(String::as_str).collect(),
+    };
+    let data: Vec<Value> = models
+        .into_iter()
+        .map(|id| json!({ "id": id, "object": "model", "type": "model", "created": 0, "owned_by": "tests" }))
+        .collect();
+    Ok(axum::Json(json!({ "object": "list", "data": data, "has_more": false })).into_response())
 }
 
 enum Decision {

@@ -20,52 +20,101 @@ pub(super) struct Place<'a> {
     pub(super) may_be_unencrypted: bool,
 }
 
-/// The address of a call.
-pub(super) fn endpoint(place: Place<'_>) -> Result<Url, BadAddress> {
-    let base = match (place.base_url, place.provider) {
-        (Some(base), _) => base,
-        (None, Provider::Anthropic) => ANTHROPIC,
-        (None, _) => OPENAI,
-    };
-    let mut url = match parse_address(base) {
-        Err(BadAddress::Unencrypted) if place.may_be_unencrypted => {
-            Url::parse(base.trim()).map_err(|_| BadAddress::NoAddress)?
-        }
-        parsed => parsed?,
-    };
-    {
-        let own_path = url.path().trim_end_matches('/').to_owned();
-        let mut path = url.path_segments_mut().map_err(|()| BadAddress::NoAddress)?;
-        path.pop_if_empty();
-        match place.provider {
-            Provider::Azure => {
-                let is_v1 = place.deployment.is_none();
-                if own_path.ends_with("/v1") && !is_v1 {
-                    path.pop();
-                } else if !own_path.ends_with("/openai") && !own_path.ends_with("/v1") {
-                    path.push("openai");
-                }
-                match place.deployment {
-                    Some(deployment) => path.extend(["deployments", deployment]),
-                    None if own_path.ends_with("/v1") => &mut path,
-                    None => path.push("v1"),
-                };
-            }
-            Provider::Anthropic if own_path.ends_with("/v1") => {}
-            Provider::Anthropic => drop(path.push("v1")),
-            Provider::OpenAi | Provider::Compatible if own_path.is_empty() => drop(path.push("v1")),
-            Provider::OpenAi | Provider::Compatible => {}
-        }
-        path.extend(match place.api {
-            Api::ChatCompletions => ["chat", "completions"].as_slice(),
+/// Where calls go, and where the list of models is.
+#[derive(Debug, Clone)]
+pub(super) struct Addresses {
+    pub(super) calls: Url,
+    pub(super) models: Url,
+}
+
+impl Addresses {
+    pub(super) fn of(place: Place<'_>) -> Result<Self, BadAddress> {
+        let (root, folder) = (place.root()?, place.folder());
+        let of_api: &[&str] = match place.api {
+            Api::ChatCompletions => &["chat", "completions"],
             Api::Responses => &["responses"],
             Api::Messages => &["messages"],
-        });
+        };
+        let of_deployment = place.deployment.map(|name| ["deployments", name]);
+        let below = |parts: &[&str]| -> Result<Url, BadAddress> {
+            let mut url = root.clone();
+            url.path_segments_mut()
+                .map_err(|()| BadAddress::NoAddress)?
+                .clear()
+                .extend(folder_of(&root, folder))
+                .extend(parts);
+            if let Some(version) = place.api_version {
+                url.query_pairs_mut().append_pair("api-version", version);
+            }
+            Ok(url)
+        };
+        let call: Vec<&str> = of_deployment.iter().flatten().chain(of_api).copied().collect();
+        Ok(Self {
+            calls: below(&call)?,
+            models: below(&["models"])?,
+        })
     }
-    if let Some(version) = place.api_version {
-        url.query_pairs_mut().append_pair("api-version", version);
+}
+
+impl Place<'_> {
+    /// The address that was given, or the provider's own.
+    fn root(&self) -> Result<Url, BadAddress> {
+        let text = match (self.base_url, self.provider) {
+            (Some(base), _) => base,
+            (None, Provider::Anthropic) => ANTHROPIC,
+            (None, _) => OPENAI,
+        };
+        match parse_address(text) {
+            Err(BadAddress::Unencrypted) if self.may_be_unencrypted => {
+                Url::parse(text.trim()).map_err(|_| BadAddress::NoAddress)
+            }
+            parsed => parsed,
+        }
     }
-    Ok(url)
+
+    fn folder(&self) -> Folder {
+        match self.provider {
+            Provider::Azure if self.deployment.is_some() => Folder::OpenAi,
+            Provider::Azure => Folder::OpenAiV1,
+            Provider::Anthropic => Folder::V1,
+            Provider::OpenAi | Provider::Compatible => Folder::V1UnlessNamed,
+        }
+    }
+}
+
+/// The folder of an address in which an API is. People give addresses with and without it.
+#[derive(Debug, Clone, Copy)]
+enum Folder {
+    /// `/openai`.
+    OpenAi,
+    /// `/openai/v1`.
+    OpenAiV1,
+    /// `/v1`.
+    V1,
+    /// `/v1`, or whichever else the address has.
+    V1UnlessNamed,
+}
+
+fn folder_of(root: &Url, folder: Folder) -> Vec<&str> {
+    let mut path: Vec<&str> = root.path().split('/').filter(|part| !part.is_empty()).collect();
+    let ends_with = |path: &[&str], part: &str| path.last() == Some(&part);
+    match folder {
+        Folder::OpenAiV1 | Folder::V1 if ends_with(&path, "v1") => {}
+        Folder::OpenAi | Folder::OpenAiV1 => {
+            if ends_with(&path, "v1") {
+                path.pop();
+            }
+            if !ends_with(&path, "openai") {
+                path.push("openai");
+            }
+            if matches!(folder, Folder::OpenAiV1) {
+                path.push("v1");
+            }
+        }
+        Folder::V1UnlessNamed if !path.is_empty() => {}
+        Folder::V1 | Folder::V1UnlessNamed => path.push("v1"),
+    }
+    path
 }
 
 #[cfg(test)]
@@ -81,7 +130,7 @@ mod tests {
             api_version: deployment.map(|_| "2024-10-21"),
             may_be_unencrypted: false,
         };
-        endpoint(place).expect("an address").into()
+        Addresses::of(place).expect("an address").calls.into()
     }
 
     #[test]
@@ -153,6 +202,43 @@ mod tests {
             ),
         ] {
             assert_eq!(at(provider, api, base, None), expected);
+        }
+    }
+
+    #[test]
+    fn models_are_listed_beside() {
+        for (provider, base, deployment, expected) in [
+            (
+                Provider::Azure,
+                "shop.openai.azure.com",
+                None,
+                "https://shop.openai.azure.com/openai/v1/models",
+            ),
+            (
+                Provider::Azure,
+                "shop.openai.azure.com",
+                Some("analyst"),
+                "https://shop.openai.azure.com/openai/models?api-version=2024-10-21",
+            ),
+            (
+                Provider::Compatible,
+                "http://localhost:11434/v1",
+                None,
+                "http://localhost:11434/v1/models",
+            ),
+        ] {
+            let place = Place {
+                provider,
+                api: Api::ChatCompletions,
+                base_url: Some(base),
+                deployment,
+                api_version: deployment.map(|_| "2024-10-21"),
+                may_be_unencrypted: false,
+            };
+            assert_eq!(
+                Addresses::of(place).expect("an address").models.as_str(),
+                expected
+            );
         }
     }
 }

@@ -27,6 +27,7 @@
 //! and Anthropic, and llama.cpp's server.
 
 mod address;
+mod build;
 mod builder;
 mod capabilities;
 mod classify;
@@ -41,5 +42,5 @@ mod tokens;
 pub use builder::{HttpModelBuilder, InvalidModelConfig};
 pub use credentials::{KeyStyle, TokenSource};
 pub use meterbox_http_client::{Secret, http_client};
-pub use model::HttpModel;
+pub use model::{HttpModel, Listing};
 pub use settings::{Api, Effort, InstructionsRole, OutputCapField, StructuredOutput};

@@ -3,13 +3,15 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use meterbox_http_client::{deadline_after, send};
 use reqwest::{
-    Request, Url,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap},
+    Method, Request, Url,
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
+use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     Api, StructuredOutput,
+    address::Addresses,
     builder::Provider,
     capabilities::{Capabilities, Learnt},
     classify::{Answered, of_fault},
@@ -33,11 +35,44 @@ pub struct HttpModel {
     credentials: Credentials,
     provider: Provider,
     api: Api,
-    url: Url,
+    addresses: Addresses,
     counting: Counting,
     learnt: Arc<Learnt>,
     /// One for each way of asking for a program: what is learnt of the server decides which one holds.
     cards: Arc<[ModelCard; 3]>,
+}
+
+/// Is a model on its server's list?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Listing {
+    /// It is, perhaps with a date or a tag after its name.
+    Listed,
+    /// It is not; where names are aliases that need not mean anything.
+    NotListed,
+}
+
+#[derive(Debug, Deserialize)]
+struct Models {
+    data: Vec<Named>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Named {
+    #[serde(default)]
+    id: String,
+}
+
+impl Models {
+    fn listing(&self, model: &str) -> Listing {
+        let is_it = |named: &Named| {
+            let rest = named.id.strip_prefix(model);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', ':', '@']))
+        };
+        match self.data.iter().any(is_it) {
+            true => Listing::Listed,
+            false => Listing::NotListed,
+        }
+    }
 }
 
 /// What a builder hands over.
@@ -47,7 +82,7 @@ pub(super) struct Parts {
     pub(super) credentials: Credentials,
     pub(super) provider: Provider,
     pub(super) api: Api,
-    pub(super) url: Url,
+    pub(super) addresses: Addresses,
     pub(super) known_as: String,
     pub(super) capabilities: Capabilities,
     pub(super) card: ModelCard,
@@ -83,25 +118,18 @@ impl ChatModel for HttpModel {
             return Err(ChatError::new(ChatErrorKind::Rejected, message));
         }
         let pass = self.pass(deadline).await?;
-        let request = self.request(outgoing, &pass);
-        let reply = send(&self.http, request, deadline)
-            .await
-            .map_err(|fault| of_fault(fault, &pass))?;
-        let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
-        let body = match reply.bytes(MAX_REPLY_BYTES).await {
-            Ok(body) => body,
-            // The status says enough.
-            Err(_) if !(200..300).contains(&status) => Vec::new(),
-            Err(fault) => return Err(of_fault(fault, &pass).with_status(status)),
-        };
+        let mut request = self.request(Method::POST, self.addresses.calls.clone(), &pass);
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(CONTENT_TYPE, json);
+        *request.body_mut() = Some(outgoing.body.clone().into());
+        let (status, headers, body) = self.exchange(request, deadline, &pass).await?;
         if !(200..300).contains(&status) {
-            let refusal = Refusal::read(&body);
-            return Err(self.refused(outgoing, status, &headers, &refusal, &pass));
+            return Err(self.refused(Some(outgoing), status, &headers, &Refusal::read(&body), &pass));
         }
-        match dialect::read(self.api, &body) {
+        match dialect::read(self.api, &outgoing.body, &body) {
             Read::Reply(reply) => Ok(reply),
             Read::Unusable(error) => Err(error.with_status(status)),
-            Read::Refused(refusal) => Err(self.refused(outgoing, status, &headers, &refusal, &pass)),
+            Read::Refused(refusal) => Err(self.refused(Some(outgoing), status, &headers, &refusal, &pass)),
         }
     }
 }
@@ -123,15 +151,43 @@ impl HttpModel {
             credentials: parts.credentials,
             provider: parts.provider,
             api: parts.api,
-            url: parts.url,
+            addresses: parts.addresses,
             counting: Counting::of(&parts.known_as),
             learnt: Arc::new(Learnt::new(parts.capabilities)),
             cards: Arc::new(cards),
         }
     }
 
+    /// Asks the server for its list of models, which costs nothing: is it there, does it accept the credentials, is the
+    /// model on the list? Azure lists models and not deployments; and some servers show their list to anybody.
+    ///
+    /// # Errors
+    /// [`ChatError`], as of a call.
+    pub async fn look_up(&self, within: Duration) -> Result<Listing, ChatError> {
+        let deadline = deadline_after(within);
+        let pass = self.pass(deadline).await?;
+        let mut url = self.addresses.models.clone();
+        if self.api == Api::Messages {
+            // Lists are short by default.
+            url.query_pairs_mut().append_pair("limit", "1000");
+        }
+        let request = self.request(Method::GET, url, &pass);
+        let (status, headers, body) = self.exchange(request, deadline, &pass).await?;
+        match serde_json::from_slice::<Models>(&body) {
+            Ok(models) if (200..300).contains(&status) => Ok(models.listing(&self.card().model)),
+            Err(error) if (200..300).contains(&status) => {
+                let message = format!(
+                    "{} answered something else than a list: {error}",
+                    self.card().server
+                );
+                Err(ChatError::new(ChatErrorKind::Malformed, message).with_status(status))
+            }
+            _ => Err(self.refused(None, status, &headers, &Refusal::read(&body), &pass)),
+        }
+    }
+
     fn shown_url(&self) -> String {
-        let mut url = self.url.clone();
+        let mut url = self.addresses.calls.clone();
         url.set_query(None);
         url.into()
     }
@@ -151,26 +207,41 @@ impl HttpModel {
         }
     }
 
-    fn request(&self, outgoing: &Outgoing, pass: &Pass) -> Request {
-        let mut request = Request::new(reqwest::Method::POST, self.url.clone());
+    fn request(&self, method: Method, url: Url, pass: &Pass) -> Request {
+        let mut request = Request::new(method, url);
         let headers = request.headers_mut();
-        let json = reqwest::header::HeaderValue::from_static("application/json");
-        headers.insert(CONTENT_TYPE, json.clone());
-        headers.insert(ACCEPT, json);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if self.api == Api::Messages {
-            let version = reqwest::header::HeaderValue::from_static(ANTHROPIC_VERSION);
-            headers.insert("anthropic-version", version);
+            headers.insert("anthropic-version", HeaderValue::from_static(ANTHROPIC_VERSION));
         }
         if let Some((name, value)) = &pass.header {
             headers.insert(name, value.clone());
         }
-        *request.body_mut() = Some(outgoing.body.clone().into());
         request
+    }
+
+    /// Status, headers and the whole body.
+    async fn exchange(
+        &self,
+        request: Request,
+        deadline: Instant,
+        pass: &Pass,
+    ) -> Result<(u16, HeaderMap, Vec<u8>), ChatError> {
+        let reply = send(&self.http, request, deadline)
+            .await
+            .map_err(|fault| of_fault(fault, pass))?;
+        let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
+        match reply.bytes(MAX_REPLY_BYTES).await {
+            Ok(body) => Ok((status, headers, body)),
+            // The status says enough.
+            Err(_) if !(200..300).contains(&status) => Ok((status, headers, Vec::new())),
+            Err(fault) => Err(of_fault(fault, pass).with_status(status)),
+        }
     }
 
     fn refused(
         &self,
-        outgoing: &Outgoing,
+        outgoing: Option<&Outgoing>,
         status: u16,
         headers: &HeaderMap,
         refusal: &Refusal,
@@ -190,7 +261,10 @@ impl HttpModel {
         match error.kind() {
             ChatErrorKind::Auth => self.credentials.was_rejected(),
             ChatErrorKind::Rejected if matches!(status, 400 | 422) => {
-                if let Some(parameter) = self.learnt.adapt(self.api, &outgoing.body, refusal) {
+                let sent = outgoing
+                    .map(|outgoing| outgoing.body.as_slice())
+                    .unwrap_or_default();
+                if let Some(parameter) = self.learnt.adapt(self.api, sent, refusal) {
                     let message = format!(
                         "{} does not take `{parameter}` with {:?}; from now on it is left out",
                         card.server, card.model

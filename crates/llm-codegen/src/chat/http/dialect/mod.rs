@@ -30,8 +30,8 @@ pub(super) fn encode(api: Api, model: &str, can: &Capabilities, request: &ChatRe
     body.expect("texts and numbers are always JSON")
 }
 
-/// Reads a reply that succeeded. Tolerant: only what is used has to be there.
-pub(super) fn read(api: Api, body: &[u8]) -> Read {
+/// Reads a reply to this request that succeeded. Tolerant: only what is used has to be there.
+pub(super) fn read(api: Api, request: &[u8], body: &[u8]) -> Read {
     let value: Value = match serde_json::from_slice(body) {
         Ok(value) => value,
         Err(error) => {
@@ -46,7 +46,7 @@ pub(super) fn read(api: Api, body: &[u8]) -> Read {
     }
     let said = match api {
         Api::ChatCompletions => chat_completions::said(&value),
-        Api::Responses => responses::said(&value),
+        Api::Responses => responses::said(&value, request),
         Api::Messages => messages::said(&value),
     };
     said.judged()
@@ -242,8 +242,8 @@ mod tests {
         #[test]
         fn no_reply_panics(bytes: Vec<u8>, value in any_json()) {
             for api in APIS {
-                read(api, &bytes);
-                read(api, &serde_json::to_vec(&value).expect("JSON"));
+                read(api, &bytes, &bytes);
+                read(api, b"{}", &serde_json::to_vec(&value).expect("JSON"));
             }
         }
     }

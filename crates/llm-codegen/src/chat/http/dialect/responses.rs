@@ -1,5 +1,6 @@
 //! Responses of OpenAI.
 
+use meterbox_core::TokenUsage;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -59,25 +60,28 @@ fn format(structured: StructuredOutput, schema: &ReplySchema) -> Option<Value> {
     }
 }
 
-pub(super) fn said(value: &Value) -> Said {
+pub(super) fn said(value: &Value, request: &[u8]) -> Said {
     let items = value["output"].as_array().map(Vec::as_slice).unwrap_or_default();
     let parts = || {
         let messages = items.iter().filter(|item| item["type"] == "message");
         messages.flat_map(|message| message["content"].as_array().into_iter().flatten())
     };
-    let ending = match (
-        value["status"].as_str(),
-        value["incomplete_details"]["reason"].as_str(),
-    ) {
+    let mut reply = frame(value);
+    reply.usage = usage::of_openai(&value["usage"]);
+    let reaches_cap = |used: TokenUsage| used.output >= cap_of(request);
+    let reason = value["incomplete_details"]["reason"].as_str();
+    let ending = match (value["status"].as_str(), reason) {
         _ if !value["output"].is_array() => Ending::Nothing,
         (_, Some("max_output_tokens")) => Ending::CutOff,
         (_, Some("content_filter")) => Ending::Filtered,
         (_, Some(reason)) => Ending::Named(reason.to_owned()),
+        // Servers that know no details call complete what they cut off.
+        _ if value.get("incomplete_details").is_none() && reply.usage.is_some_and(reaches_cap) => {
+            Ending::CutOff
+        }
         (Some("completed") | None, None) => Ending::Complete,
         (Some(status), None) => Ending::Named(status.to_owned()),
     };
-    let mut reply = frame(value);
-    reply.usage = usage::of_openai(&value["usage"]);
     Said {
         text: parts().filter_map(|part| part["text"].as_str()).collect(),
         refusal: parts()
@@ -86,4 +90,9 @@ pub(super) fn said(value: &Value) -> Said {
         ending,
         reply,
     }
+}
+
+fn cap_of(request: &[u8]) -> u64 {
+    let request: Value = serde_json::from_slice(request).unwrap_or_default();
+    request["max_output_tokens"].as_u64().unwrap_or(u64::MAX)
 }
