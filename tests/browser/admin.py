@@ -232,6 +232,7 @@ def check_grace(page, boss, old):
     page.wait("the rover is listed", lambda: "rover" in page.text("#keys"))
     page.press("rover", "Replace")
     page.wait("it asks how long", lambda: page.all("dialog[open] #grace"))
+    page.screenshot("admin-replace-1280")
     page.check_accessible("replacing a key")
     assert page.one("#grace").get_attribute("value") == "0", "at once, unless somebody chooses otherwise"
     page.js("document.querySelector('#grace').value = '86400'")

@@ -82,7 +82,8 @@ class Window:
         if "AXE" not in os.environ:
             return
         passes, violations = self.axe()
-        assert {"color-contrast", "document-title", "html-has-lang"} <= passes, (what, passes)
+        # Where a dialog is open it looks at nothing else.
+        assert {"color-contrast", "button-name", "target-size"} <= passes, (what, passes)
         assert not violations, f"{what}: {json.dumps(violations, indent=1)}"
         self.accessible.append(what)
 

@@ -1,6 +1,7 @@
-use std::{env, io::Write, path::PathBuf, process::Command};
+use std::{env, fs::File, io::Write, path::PathBuf, process::Command};
 
 use crate::{
+    cache_folder,
     packages::{debian_packages, node_packages},
     python_packages, repository,
 };
@@ -43,6 +44,9 @@ impl Browser {
     }
 
     fn look_around() -> Result<Self, NoBrowser> {
+        // Of tests that begin at once on a fresh machine, one installs and the others wait for it.
+        let turn = File::create(cache_folder("browser").join("turn.lock")).expect("the cache is writable");
+        turn.lock().expect("the cache can be locked");
         let find = || on_path(&BROWSERS).zip(on_path(&DRIVERS));
         let pair = find().or_else(|| {
             debian_packages(&["chromium", "chromium-driver", "fonts-dejavu-core"]);

@@ -44,7 +44,7 @@ pub fn python_packages(name: &str, requirements: &Path) -> Result<PathBuf, Strin
 ///
 /// # Panics
 /// Where the lock cannot be read or the cache folder cannot be written.
-pub fn node_packages(name: &str, described_in: &Path) -> Result<PathBuf, String> {
+pub(crate) fn node_packages(name: &str, described_in: &Path) -> Result<PathBuf, String> {
     let lock = described_in.join("package-lock.json");
     let wanted = fs::read_to_string(&lock).expect("the lock can be read");
     let folder = cache_folder(name);

@@ -32,6 +32,14 @@ impl Server {
     /// # Panics
     /// Where it does not start; its log is in the message.
     pub fn start(data_dir: &Path, data: &Path) -> Self {
+        Self::start_with(data_dir, data, &[])
+    }
+
+    /// The same with these settings.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_with(data_dir: &Path, data: &Path, settings: &[(&str, &str)]) -> Self {
         let address = free_address();
         let log = data_dir.join("server.log");
         let output = File::create(&log).expect("the log can be written");
@@ -42,6 +50,7 @@ impl Server {
             .env("METERBOX_DATA_DIR", data_dir)
             .env("METERBOX_RUNTIME_DIR", test_runtime_folder())
             .env("METERBOX_LISTEN", address.to_string())
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("the log can be shared"))
             .stderr(output)
@@ -87,6 +96,15 @@ impl Server {
         );
         let (status, body) = self.exchange(request.as_bytes()).expect("the server answers");
         (status, serde_json::from_str(&body).expect("the reply is JSON"))
+    }
+
+    /// Ends the process as a crash would.
+    ///
+    /// # Panics
+    /// Where it cannot be ended.
+    pub fn kill(mut self) {
+        self.process.kill().expect("the process is ours");
+        self.process.wait().expect("the process can be watched");
     }
 
     /// What the server printed so far.

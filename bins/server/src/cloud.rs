@@ -190,7 +190,6 @@ impl CloudSettings {
     }
 
     /// Asks E2B whether it accepts the key; makes nothing and costs nothing. What was found, or what to do.
-    #[expect(dead_code, reason = "`doctor --online` calls it")]
     pub(crate) async fn check(&self) -> Result<String, (String, String)> {
         let client = self
             .client()

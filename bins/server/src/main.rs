@@ -7,8 +7,10 @@ mod cloud;
 mod config;
 mod http;
 mod model;
+mod results;
 mod serve;
 mod settings;
+mod tls;
 mod variables;
 mod webhooks;
 mod wiring;
@@ -16,7 +18,6 @@ mod wiring;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The one TLS stack: libraries bring none.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    tls::install();
     cli::main()
 }

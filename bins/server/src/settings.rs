@@ -14,6 +14,7 @@ use crate::{
     cloud,
     config::{Config, ConfigError},
     model,
+    results::{InvalidPlace, ResultsPlace},
     variables::Variables,
 };
 
@@ -25,19 +26,21 @@ const MAX_COST: &str = "MAX_BUDGET_PER_ANALYSIS";
 const MONTHLY_LIMIT: &str = "DEFAULT_BUDGET_LIMIT";
 const GLOBAL_LIMIT: &str = "GLOBAL_BUDGET_LIMIT";
 const DEGRADED_ALLOWANCE: &str = "DEGRADED_ALLOWANCE";
+const KEEP_DAYS: &str = "RESULTS_KEEP_DAYS";
 
 /// What `.env` files may set; where things are kept is the environment's business alone.
-const IN_FILES: [&str; 6] = [
+const IN_FILES: [&str; 7] = [
     LISTEN,
     PUBLIC_URL,
     MAX_COST,
     MONTHLY_LIMIT,
     GLOBAL_LIMIT,
     DEGRADED_ALLOWANCE,
+    KEEP_DAYS,
 ];
 
 /// The effective settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// Where everything is kept.
     pub(crate) data_dir: PathBuf,
@@ -59,6 +62,10 @@ pub(crate) struct Settings {
     pub(crate) model: Variables,
     /// What is set of a cloud sandbox outside of `meterbox.toml`.
     pub(crate) cloud: Variables,
+    /// Where results are kept.
+    pub(crate) results: ResultsPlace,
+    /// For how many days results are kept; for ever where not set.
+    pub(crate) keep_days: Option<u32>,
     /// Prices, soft caps, webhooks, the model, the sandbox: see [`Config`].
     pub(crate) config: Config,
 }
@@ -87,6 +94,10 @@ pub(crate) enum SettingsError {
     NoHome,
     #[error("{path} cannot be read: {source}. Fix: write it as lines of NAME=value.")]
     EnvFile { path: PathBuf, source: dotenvy::Error },
+    #[error("{KEEP_DAYS} is {0:?}, which is no number of days. Fix: set {KEEP_DAYS}=90 or the like.")]
+    KeepDays(String),
+    #[error(transparent)]
+    Results(#[from] InvalidPlace),
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
@@ -162,6 +173,13 @@ impl Settings {
                 .map(str::parse)
                 .collect::<Result<_, SettingsError>>()?,
         };
+        let keep_days = match set(KEEP_DAYS) {
+            None => None,
+            Some(text) => match text.parse() {
+                Ok(days @ 1..) => Some(days),
+                _ => return Err(SettingsError::KeepDays(text.to_owned())),
+            },
+        };
         let data_dir = match set(DATA_DIR) {
             Some(folder) => PathBuf::from(folder),
             None => default_data_dir(set("XDG_DATA_HOME"), set("HOME"))?,
@@ -181,6 +199,8 @@ impl Settings {
             )?,
             model: Variables::default(),
             cloud: Variables::default(),
+            results: ResultsPlace::from_names(set)?,
+            keep_days,
             config: Config::default(),
         })
     }
@@ -311,6 +331,8 @@ mod tests {
             (MONTHLY_LIMIT, "-1", "DEFAULT_BUDGET_LIMIT is \"-1\""),
             (LISTEN, "somewhere", "METERBOX_LISTEN is \"somewhere\""),
             (LISTEN, "99999", "is no address"),
+            (KEEP_DAYS, "0", "RESULTS_KEEP_DAYS is \"0\""),
+            ("SUPABASE_ANON_KEY", "x", "SUPABASE_URL is not"),
             (PUBLIC_URL, "meterbox.example.com", "METERBOX_PUBLIC_URL is"),
             (
                 PUBLIC_URL,

@@ -20,12 +20,12 @@ use meterbox_local_sandbox::{
     runtime::{Runtime, RuntimeError},
 };
 use meterbox_price_book::PriceError;
-use meterbox_results_store::SqliteResults;
 use meterbox_sandbox_client::SandboxError;
 
 use crate::{
     cloud::{Cloud, CloudError},
     model::ModelError,
+    results::Results,
     settings::Settings,
 };
 
@@ -34,6 +34,7 @@ use crate::{
 pub(crate) struct Meterbox {
     pub(crate) analyst: Analyst,
     pub(crate) budget: BudgetEngine,
+    pub(crate) results: Results,
     /// Who asks, where nobody logs in.
     pub(crate) local_user: Principal,
 }
@@ -53,6 +54,8 @@ pub(crate) enum StartError {
     Budget(#[from] BudgetError),
     #[error(transparent)]
     Storage(#[from] StorageError),
+    #[error("results cannot be kept: {0}")]
+    Results(StorageError),
     #[error(transparent)]
     Model(#[from] ModelError),
     #[error(transparent)]
@@ -80,6 +83,10 @@ impl StartError {
     pub(crate) fn failure(&self) -> Failure {
         let (kind, hint) = match self {
             Self::Import(failure) => return failure.clone(),
+            Self::Results(_) => (
+                FailureKind::LedgerUnavailable,
+                "Run `meterbox doctor --online`.".to_owned(),
+            ),
             Self::Dataset(error) => (FailureKind::BadData, error.hint().to_owned()),
             Self::Runtime(_) => (
                 FailureKind::SandboxUnavailable,
@@ -112,14 +119,14 @@ impl Meterbox {
         let budget = Self::open_ledger(settings).await?;
         apply_limits(&budget, settings).await?;
         let catalog = Catalog::open(&folder.join("datasets"))?;
-        let results = SqliteResults::open(folder.join("results.sqlite3"))?;
+        let results = Results::open(&settings.results, folder).map_err(StartError::Results)?;
         let sandbox = LocalSandbox::builder(python)
             .inputs_root(catalog.folder())
             .build()?;
         let mut analyst = Analyst::builder(
             Arc::new(sandbox),
             budget.clone(),
-            Arc::new(results),
+            results.store(),
             catalog,
             folder.join("artifacts"),
         )
@@ -144,6 +151,7 @@ impl Meterbox {
         Ok(Self {
             analyst,
             budget,
+            results,
             local_user: Principal::user(local_user()?),
         })
     }

@@ -7,7 +7,7 @@ use meterbox_core::{
     contract::{AnalysisResult, Failure},
 };
 use meterbox_datasets::{Catalog, Dataset, TypedDataset};
-use meterbox_llm_codegen::{CodeGenerator, Planner};
+use meterbox_llm_codegen::{CodeGenerator, GenerateRequest, Planner, chat::ModelCard};
 use meterbox_price_book::{PriceBook, PriceError};
 use meterbox_results_store::{Page, PageRequest, ResultsError, ResultsStore};
 use meterbox_sandbox_client::{Capabilities, Limits, Sandbox, SandboxError};
@@ -189,6 +189,13 @@ impl Analyst {
     /// The folder that holds an analysis's files, by [`ArtifactRef`](meterbox_core::contract::ArtifactRef) name.
     pub fn artifacts_of(&self, id: AnalysisId) -> PathBuf {
         self.parts.artifacts.join(id.to_string())
+    }
+
+    /// The model that may be asked, where there is one.
+    pub fn model(&self) -> Option<ModelCard> {
+        let anything = GenerateRequest::new("", Arc::default(), None);
+        let call = self.parts.generator.planned_call(&anything);
+        call.map(|call| call.card.clone())
     }
 
     /// What the sandbox offers that data is typed in; prepares it if it is not ready.

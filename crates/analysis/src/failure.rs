@@ -322,7 +322,7 @@ pub(crate) fn not_stored(error: &ResultsError) -> Failure {
     Failure::new(
         FailureKind::LedgerUnavailable,
         format!("this answer was not kept in the history: {error}"),
-        "Make the data folder writable; the answer itself is complete.",
+        "Run `meterbox doctor --online`; the answer itself is complete.",
     )
 }
 

@@ -128,7 +128,10 @@ impl Analysis {
         let lines = price.bounded_lines(run.name(), &outcome.usage, &limits);
         self.bill(intent, lines).await;
         self.result.usage = added(self.result.usage, outcome.usage);
-        self.result.sandbox = Some(outcome.sandbox.clone());
+        // That of the program counts; a picture may have been drawn elsewhere.
+        if run <= Run::Program || self.result.sandbox.is_none() {
+            self.result.sandbox = Some(outcome.sandbox.clone());
+        }
         if outcome.verdict == Verdict::Cancelled && !self.cancel.is_cancelled() {
             return Err(self.stopped().await);
         }

@@ -73,6 +73,27 @@ pub trait LedgerStore: EventLog {
 
     /// Adds up the whole ledger anew and compares.
     async fn verify(&self) -> Result<VerifyReport, BudgetError>;
+
+    /// This store, where its steps are done at once: whoever opens and acts through that saves the cost of a future a
+    /// step. `None` where a step may wait, for a disk, a server, or a decorator's leave.
+    fn at_once(&self) -> Option<&dyn AtOnce> {
+        None
+    }
+}
+
+/// The steps that every request takes, of a store that does them at once. They are those of [`LedgerStore`].
+pub trait AtOnce: Send + Sync {
+    /// [`LedgerStore::open`].
+    ///
+    /// # Errors
+    /// As there.
+    fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError>;
+
+    /// [`LedgerStore::act`].
+    ///
+    /// # Errors
+    /// As there.
+    fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError>;
 }
 
 /// Passes each method on as it is, to whatever the pointer points to.
@@ -88,6 +109,10 @@ macro_rules! delegate_ledger_store {
                     (**self).$method($($name),*).await
                 }
             )*
+
+            fn at_once(&self) -> Option<&dyn AtOnce> {
+                (**self).at_once()
+            }
         }
     };
 }

@@ -265,7 +265,7 @@ impl Watcher {
                 return Ok(active);
             };
             page.after = Some(last.id);
-            active.extend(holds.iter().flat_map(|hold| hold.scopes.iter().cloned()));
+            active.extend(holds.iter().flat_map(|hold| hold.basis.scopes.iter().cloned()));
         }
     }
 }

@@ -14,7 +14,7 @@ mod tokens;
 
 pub use id::{AnalysisId, InvalidId};
 pub use money::{MoneyError, UnitPrice, Usd};
-pub use retry::Retryability;
+pub use retry::{Backoff, Retryability};
 pub use scope::{InvalidScope, Scope};
 pub use storage::{StorageError, StorageErrorKind};
 pub use time::{Clock, InvalidTimestamp, SystemClock, Timestamp};

@@ -11,6 +11,7 @@ pub struct StorageError {
     message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
     nothing_done: bool,
+    wish: Option<Duration>,
 }
 
 /// The kinds of [`StorageError`].
@@ -39,6 +40,7 @@ impl StorageError {
             message: message.into(),
             source: None,
             nothing_done: false,
+            wish: None,
         }
     }
 
@@ -53,6 +55,13 @@ impl StorageError {
     #[must_use]
     pub fn with_nothing_done(mut self) -> Self {
         self.nothing_done = true;
+        self
+    }
+
+    /// The same, where the store itself said how long to wait.
+    #[must_use]
+    pub fn with_retry_after(mut self, wish: Duration) -> Self {
+        self.wish = Some(wish);
         self
     }
 
@@ -74,7 +83,7 @@ impl StorageError {
     /// How long to wait first, where waiting helps.
     pub fn retry_after(&self) -> Option<Duration> {
         matches!(self.kind, StorageErrorKind::Busy | StorageErrorKind::Unavailable)
-            .then_some(Duration::from_secs(1))
+            .then(|| self.wish.unwrap_or(Duration::from_secs(1)))
     }
 }
 

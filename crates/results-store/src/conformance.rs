@@ -17,28 +17,47 @@ use meterbox_core::{
 use crate::{PageRequest, ResultsErrorKind, ResultsStore};
 
 /// Makes a module `$name` of one test per property, each with a fresh store from `$new_store`, a closure
-/// that returns a future of a store. Needs tokio with `macros` and `rt-multi-thread`.
+/// that returns a future of a store; with `maybe` before it, of an `Option`, and `None` skips. Needs tokio with `macros` and `rt-multi-thread`.
 #[macro_export]
 macro_rules! results_conformance {
+    ($name:ident, maybe $new_store:expr) => {
+        $crate::results_conformance!(@module $name maybe $new_store);
+    };
     ($name:ident, $new_store:expr) => {
+        $crate::results_conformance!(@module $name always $new_store);
+    };
+    (@module $name:ident $there:ident $new_store:expr) => {
         mod $name {
             use super::*;
 
-            $crate::results_conformance!(@each $new_store;
+            $crate::results_conformance!(@each $there $new_store;
                 a_saved_result_is_found_as_it_was
                 a_later_save_takes_the_place_of_an_earlier_one
                 principals_never_see_each_other
                 pages_are_newest_first_and_complete
                 deleting_forgets_once
                 saving_at_once_loses_nothing
+                what_has_ended_stays_ended
+                retention_forgets_the_oldest_and_no_others
+                a_store_that_works_says_so
             );
         }
     };
-    (@each $new_store:expr; $($property:ident)*) => {
+    (@store always $new_store:expr) => {
+        ($new_store)().await
+    };
+    (@store maybe $new_store:expr) => {
+        match ($new_store)().await {
+            Some(store) => store,
+            None => return,
+        }
+    };
+    (@each $there:ident $new_store:expr; $($property:ident)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $property() {
-                let store: std::sync::Arc<dyn $crate::ResultsStore> = std::sync::Arc::new(($new_store)().await);
+                let store = $crate::results_conformance!(@store $there $new_store);
+                let store: std::sync::Arc<dyn $crate::ResultsStore> = std::sync::Arc::new(store);
                 $crate::conformance::$property(store).await;
             }
         )*
@@ -173,6 +192,70 @@ pub async fn saving_at_once_loses_nothing(store: Store) {
     assert_eq!(
         (page.results.len(), page.unreadable.len(), page.next),
         (50, 0, None)
+    );
+}
+
+/// A late duplicate of a result that was still running changes nothing; a later end does.
+pub async fn what_has_ended_stays_ended(store: Store) {
+    let running = result("ana", 0);
+    let mut ended = running.clone();
+    ended.status = Status::Failed;
+    ended.output = "so far".to_owned();
+    let mut corrected = ended.clone();
+    corrected.status = Status::Ok;
+    let mut queued = running.clone();
+    queued.status = Status::Queued;
+    for (saved, expected) in [
+        (&queued, &queued),
+        (&running, &running),
+        (&ended, &ended),
+        (&running, &ended),
+        (&queued, &ended),
+        (&corrected, &corrected),
+        (&running, &corrected),
+    ] {
+        store.save(saved).await.unwrap();
+        let found = store.find(&saved.principal, saved.id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(expected));
+    }
+}
+
+/// Whosever they are, in steps of any size; a result of the very moment stays.
+pub async fn retention_forgets_the_oldest_and_no_others(store: Store) {
+    for second in 0..6 {
+        store.save(&result("ana", second)).await.unwrap();
+        store.save(&result("eve", second)).await.unwrap();
+    }
+    let limit = result("ana", 4).created_at;
+    assert_eq!(store.expire(limit, 0).await.unwrap(), 0);
+    assert_eq!(store.expire(limit, 3).await.unwrap(), 3);
+    let left = |page: crate::Page| -> Vec<Timestamp> {
+        page.results.iter().map(|result| result.created_at).collect()
+    };
+    let all = PageRequest::newest(100);
+    let (anas, eves) = (principal("ana"), principal("eve"));
+    let oldest = left(store.page(&anas, all).await.unwrap())
+        .into_iter()
+        .chain(left(store.page(&eves, all).await.unwrap()))
+        .min();
+    assert_eq!(oldest, Some(result("ana", 1).created_at));
+    assert_eq!(store.expire(limit, 100).await.unwrap(), 5);
+    assert_eq!(store.expire(limit, 100).await.unwrap(), 0);
+    for principal in [anas, eves] {
+        let expected = [result("ana", 5).created_at, limit];
+        assert_eq!(left(store.page(&principal, all).await.unwrap()), expected);
+    }
+}
+
+/// And changes nothing while it does.
+pub async fn a_store_that_works_says_so(store: Store) {
+    store.check().await.unwrap();
+    let result = result("ana", 0);
+    store.save(&result).await.unwrap();
+    store.check().await.unwrap();
+    assert_eq!(
+        store.find(&result.principal, result.id).await.unwrap(),
+        Some(result)
     );
 }
 

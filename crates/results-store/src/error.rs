@@ -14,6 +14,14 @@ pub enum ResultsError {
     /// The result is there, but cannot be read.
     #[error("the result {} cannot be read: {}", .0.id, .0.reason)]
     Unreadable(Unreadable),
+    /// The store will never take this result, whatever becomes of the store: it is too large for it, or the like.
+    #[error("the result {id} cannot be kept: {reason}")]
+    Rejected {
+        /// Which.
+        id: AnalysisId,
+        /// Why not.
+        reason: String,
+    },
     /// The store cannot be used.
     #[error("the results cannot be reached: {0}")]
     Store(#[from] StorageError),
@@ -27,6 +35,8 @@ pub enum ResultsErrorKind {
     IdTaken,
     /// The result cannot be read.
     Unreadable,
+    /// The store will never take the result.
+    Rejected,
     /// The store cannot be used; its own error says why.
     Store,
 }
@@ -37,6 +47,7 @@ impl ResultsError {
         match self {
             Self::IdTaken(_) => ResultsErrorKind::IdTaken,
             Self::Unreadable(_) => ResultsErrorKind::Unreadable,
+            Self::Rejected { .. } => ResultsErrorKind::Rejected,
             Self::Store(_) => ResultsErrorKind::Store,
         }
     }

@@ -4,9 +4,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use meterbox_core::{AnalysisId, Scope, contract::AnalysisResult};
+use meterbox_core::{AnalysisId, Scope, Timestamp, contract::AnalysisResult};
 
-use crate::{Page, PageRequest, ResultsError, ResultsStore};
+use crate::{Page, PageRequest, ResultsError, ResultsStore, store::has_ended};
 
 /// Results in memory: gone with the process, growing with each.
 #[derive(Debug, Default)]
@@ -30,11 +30,13 @@ impl MemoryResults {
 impl ResultsStore for MemoryResults {
     async fn save(&self, result: &AnalysisResult) -> Result<(), ResultsError> {
         let mut results = self.results();
-        if results
-            .get(&result.id)
-            .is_some_and(|earlier| earlier.principal != result.principal)
-        {
-            return Err(ResultsError::IdTaken(result.id));
+        if let Some(earlier) = results.get(&result.id) {
+            if earlier.principal != result.principal {
+                return Err(ResultsError::IdTaken(result.id));
+            }
+            if has_ended(earlier.status) && !has_ended(result.status) {
+                return Ok(());
+            }
         }
         results.insert(result.id, result.clone());
         Ok(())
@@ -72,5 +74,24 @@ impl ResultsStore for MemoryResults {
             .get(&id)
             .is_some_and(|result| result.principal == *principal);
         Ok(own && results.remove(&id).is_some())
+    }
+
+    async fn expire(&self, before: Timestamp, most: usize) -> Result<usize, ResultsError> {
+        let mut results = self.results();
+        let mut old: Vec<(Timestamp, AnalysisId)> = results
+            .values()
+            .filter(|result| result.created_at < before)
+            .map(|result| (result.created_at, result.id))
+            .collect();
+        old.sort_unstable();
+        old.truncate(most);
+        for (_, id) in &old {
+            results.remove(id);
+        }
+        Ok(old.len())
+    }
+
+    async fn check(&self) -> Result<(), ResultsError> {
+        Ok(())
     }
 }

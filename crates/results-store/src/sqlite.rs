@@ -1,32 +1,30 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use meterbox_core::{
-    AnalysisId, Scope, StorageError, StorageErrorKind,
-    contract::{AnalysisResult, CONTRACT_VERSION},
-};
+use meterbox_core::{AnalysisId, Scope, StorageError, Timestamp, contract::AnalysisResult};
 use meterbox_sqlite::{
     Database, Migration, SqliteError,
-    rusqlite::{OptionalExtension, Row, params},
+    rusqlite::{OptionalExtension, Row, Transaction, params},
 };
 
-use crate::{Page, PageRequest, ResultsError, ResultsStore, Unreadable};
+use crate::{
+    Page, PageRequest, ResultsError, ResultsStore,
+    stored::{Stored, document_of, name_of, page_of},
+};
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    sql: include_str!("../migrations/001_results.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        sql: include_str!("../migrations/sqlite/001_results.sql"),
+    },
+    Migration {
+        sql: include_str!("../migrations/sqlite/002_age.sql"),
+    },
+];
 
 /// Results in a SQLite file. What was answered is on the disk; several processes may share the file.
 #[derive(Debug, Clone)]
 pub struct SqliteResults {
     database: Database,
-}
-
-/// A row whose document nobody has read yet.
-struct Stored {
-    id: AnalysisId,
-    contract_version: u32,
-    document: String,
 }
 
 impl SqliteResults {
@@ -47,13 +45,13 @@ impl SqliteResults {
 #[async_trait]
 impl ResultsStore for SqliteResults {
     async fn save(&self, result: &AnalysisResult) -> Result<(), ResultsError> {
-        let document = serde_json::to_string(result).map_err(unwritable)?;
-        let status = serde_json::to_value(result.status).map_err(unwritable)?;
+        let document = document_of(result)?;
+        let status = name_of(result.status)?;
         let row = (
             result.principal.to_string(),
             result.id.to_string(),
             result.contract_version,
-            status.as_str().unwrap_or_default().to_owned(),
+            status,
             result.created_at.as_micros(),
             document,
         );
@@ -63,12 +61,20 @@ impl ResultsStore for SqliteResults {
                    ON CONFLICT (id) DO UPDATE SET
                        contract_version = excluded.contract_version, status = excluded.status,
                        created_at = excluded.created_at, document = excluded.document
-                   WHERE principal = excluded.principal";
+                   WHERE principal = excluded.principal
+                       AND (status IN ('queued', 'running') OR excluded.status NOT IN ('queued', 'running'))";
+        let is_own = "SELECT 1 FROM results WHERE principal = ?1 AND id = ?2";
         let saved = self
             .database
-            .write(move |results| Ok(results.prepare_cached(sql)?.execute(row)?))
+            .write(move |results| {
+                let saved = results
+                    .prepare_cached(sql)?
+                    .execute(params![row.0, row.1, row.2, row.3, row.4, row.5])?
+                    > 0;
+                Ok(saved || results.prepare_cached(is_own)?.exists((&row.0, &row.1))?)
+            })
             .await?;
-        if saved == 0 {
+        if !saved {
             return Err(ResultsError::IdTaken(result.id));
         }
         Ok(())
@@ -99,7 +105,7 @@ impl ResultsStore for SqliteResults {
         let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
         let sql = "SELECT id, contract_version, document FROM results
                    WHERE principal = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3";
-        let mut rows = self
+        let rows = self
             .database
             .read(move |results| {
                 let mut statement = results.prepare_cached(sql)?;
@@ -111,19 +117,7 @@ impl ResultsStore for SqliteResults {
                 Ok(stored)
             })
             .await?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let mut page = Page {
-            next: rows.last().filter(|_| more).map(|last| last.id),
-            ..Page::default()
-        };
-        for stored in rows {
-            match stored.read() {
-                Ok(result) => page.results.push(result),
-                Err(unreadable) => page.unreadable.push(unreadable),
-            }
-        }
-        Ok(page)
+        Ok(page_of(rows, limit))
     }
 
     async fn delete(&self, principal: &Scope, id: AnalysisId) -> Result<bool, ResultsError> {
@@ -134,6 +128,26 @@ impl ResultsStore for SqliteResults {
             .write(move |results| Ok(results.prepare_cached(sql)?.execute(key)?))
             .await?;
         Ok(deleted > 0)
+    }
+
+    async fn expire(&self, before: Timestamp, most: usize) -> Result<usize, ResultsError> {
+        let bounds = (before.as_micros(), i64::try_from(most).unwrap_or(i64::MAX));
+        let sql = "DELETE FROM results WHERE id IN (
+                       SELECT id FROM results WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)";
+        let expired = self
+            .database
+            .write(move |results| Ok(results.prepare_cached(sql)?.execute(bounds)?))
+            .await?;
+        Ok(expired)
+    }
+
+    async fn check(&self) -> Result<(), ResultsError> {
+        let one = |results: &Transaction<'_>| {
+            let found = results.query_row("SELECT 1 FROM results LIMIT 1", (), |_| Ok(()));
+            Ok(found.optional()?)
+        };
+        self.database.read(one).await?;
+        Ok(())
     }
 }
 
@@ -149,32 +163,4 @@ impl Stored {
             document: row.get(2)?,
         })
     }
-
-    /// Older versions are read by the contract's own defaults; newer ones as far as they fit.
-    fn read(self) -> Result<AnalysisResult, Unreadable> {
-        serde_json::from_str(&self.document).map_err(|error| {
-            let version = self.contract_version;
-            let reason = if version > CONTRACT_VERSION {
-                format!(
-                    "it was written under contract version {version}, newer than {CONTRACT_VERSION} ({error})"
-                )
-            } else {
-                error.to_string()
-            };
-            Unreadable {
-                id: self.id,
-                contract_version: version,
-                reason,
-            }
-        })
-    }
-}
-
-/// No result that the contract's types can hold ends here.
-fn unwritable(error: serde_json::Error) -> StorageError {
-    StorageError::new(
-        StorageErrorKind::Incompatible,
-        "the result cannot be written as JSON",
-    )
-    .caused_by(error)
 }

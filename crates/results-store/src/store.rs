@@ -1,7 +1,10 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use meterbox_core::{AnalysisId, Scope, contract::AnalysisResult};
+use meterbox_core::{
+    AnalysisId, Scope, Timestamp,
+    contract::{AnalysisResult, Status},
+};
 
 use crate::ResultsError;
 
@@ -9,7 +12,8 @@ use crate::ResultsError;
 /// for everybody else it does not exist. Dropping a returned future may leave the step done.
 #[async_trait]
 pub trait ResultsStore: Send + Sync + fmt::Debug + 'static {
-    /// Keeps the result, in place of an earlier one of the same id.
+    /// Keeps the result, in place of an earlier one of the same id. One that is still queued or running never takes
+    /// the place of one that has ended: it is a late duplicate, and saving it changes nothing.
     ///
     /// # Errors
     /// [`ResultsError::IdTaken`] where the id is another principal's; store errors.
@@ -32,6 +36,24 @@ pub trait ResultsStore: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// Store errors.
     async fn delete(&self, principal: &Scope, id: AnalysisId) -> Result<bool, ResultsError>;
+
+    /// Forgets results of all principals that were created before this time, the oldest first and at most so many, and
+    /// says how many they were. For retention: call it until it says less than `most`.
+    ///
+    /// # Errors
+    /// Store errors.
+    async fn expire(&self, before: Timestamp, most: usize) -> Result<usize, ResultsError>;
+
+    /// Makes sure that the store can be reached, and is of this version. Changes nothing.
+    ///
+    /// # Errors
+    /// Store errors.
+    async fn check(&self) -> Result<(), ResultsError>;
+}
+
+/// Can a result of this status still change?
+pub(crate) fn has_ended(status: Status) -> bool {
+    !matches!(status, Status::Queued | Status::Running)
 }
 
 /// Which results to read.
@@ -107,6 +129,14 @@ macro_rules! delegate_results_store {
 
             async fn delete(&self, principal: &Scope, id: AnalysisId) -> Result<bool, ResultsError> {
                 (**self).delete(principal, id).await
+            }
+
+            async fn expire(&self, before: Timestamp, most: usize) -> Result<usize, ResultsError> {
+                (**self).expire(before, most).await
+            }
+
+            async fn check(&self) -> Result<(), ResultsError> {
+                (**self).check().await
             }
         }
     };

@@ -116,3 +116,49 @@ fn files_that_cannot_be_used_are_refused_with_what_to_do() {
         "{error}"
     );
 }
+
+/// What each earlier version wrote is read, and goes on.
+#[tokio::test]
+async fn a_file_of_every_earlier_version_is_brought_forward() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
+    let mut steps: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    steps.sort();
+    for version in 1..steps.len() {
+        let (whole, early) = (new_file(), new_file());
+        SqliteResults::open(&whole).unwrap();
+        let checksums = rusqlite::Connection::open(&whole).unwrap();
+        let connection = rusqlite::Connection::open(&early).unwrap();
+        connection
+            .execute_batch("CREATE TABLE meterbox_migrations (number INTEGER PRIMARY KEY, checksum TEXT NOT NULL) STRICT")
+            .unwrap();
+        for (number, step) in (1..).zip(&steps[..version]) {
+            connection
+                .execute_batch(&fs::read_to_string(step).unwrap())
+                .unwrap();
+            let sql = "SELECT checksum FROM meterbox_migrations WHERE number = ?1";
+            let checksum: String = checksums.query_row(sql, [number], |row| row.get(0)).unwrap();
+            let sql = "INSERT INTO meterbox_migrations VALUES (?1, ?2)";
+            connection.execute(sql, (number, checksum)).unwrap();
+        }
+        let result = result();
+        let document = serde_json::to_string(&result).unwrap();
+        connection
+            .execute(
+                "INSERT INTO results (principal, id, contract_version, status, created_at, document)
+                 VALUES ('user/ana', ?1, 1, 'running', ?2, ?3)",
+                (result.id.to_string(), result.created_at.as_micros(), document),
+            )
+            .unwrap();
+        drop(connection);
+        let store = SqliteResults::open(&early).unwrap();
+        let found = store.find(&result.principal, result.id).await.unwrap();
+        assert_eq!(found, Some(result.clone()), "from version {version}");
+        let later = result
+            .created_at
+            .saturating_add(std::time::Duration::from_secs(1));
+        assert_eq!(store.expire(later, 10).await.unwrap(), 1);
+    }
+}

@@ -1,13 +1,13 @@
 use std::{
     env, fs,
-    io::Write,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use crate::python::cache_folder;
-
-const REQUIRE: &str = "METERBOX_REQUIRE_PEERS";
+use crate::{
+    cache::{cache_folder, fingerprint, required, skipped},
+    debian,
+};
 
 /// A Python that has the packages of this lock (a requirements file with hashes) and no others: installed on first
 /// use, into the user's cache folder. `None` where that is not possible, which is said past the test harness.
@@ -15,7 +15,7 @@ const REQUIRE: &str = "METERBOX_REQUIRE_PEERS";
 /// # Panics
 /// Instead of `None`, where `METERBOX_REQUIRE_PEERS=1`.
 pub fn peer_python(name: &str, lock: &Path) -> Option<PathBuf> {
-    had(name, python_with(name, "python3", lock))
+    required(name, python_with(name, "python3", lock))
 }
 
 /// As [`peer_python`], of this version (such as `3.13`). `None`, whatever is required, where the machine has no such
@@ -25,7 +25,7 @@ pub fn peer_python(name: &str, lock: &Path) -> Option<PathBuf> {
 /// As [`peer_python`].
 pub fn peer_python_of(version: &str, name: &str, lock: &Path) -> Option<PathBuf> {
     match interpreter(version) {
-        Ok(python) => had(name, python_with(&format!("{name}-py{version}"), &python, lock)),
+        Ok(python) => required(name, python_with(&format!("{name}-py{version}"), &python, lock)),
         Err(reason) => {
             skipped(name, &reason);
             None
@@ -40,26 +40,7 @@ pub fn peer_python_of(version: &str, name: &str, lock: &Path) -> Option<PathBuf>
 /// # Panics
 /// Instead of `None`, where `METERBOX_REQUIRE_PEERS=1`.
 pub fn peer_node(name: &str, package: &Path) -> Option<PathBuf> {
-    had(name, node_with(name, package))
-}
-
-fn had(name: &str, peer: Result<PathBuf, String>) -> Option<PathBuf> {
-    match peer {
-        Ok(peer) => Some(peer),
-        Err(reason) => {
-            assert!(
-                env::var(REQUIRE).as_deref() != Ok("1"),
-                "{REQUIRE}=1, but {name} cannot be had: {reason}"
-            );
-            skipped(name, &reason);
-            None
-        }
-    }
-}
-
-/// The harness keeps what a test that passes prints to itself, but not this.
-fn skipped(name: &str, reason: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED, a test of {name}: {reason}");
+    required(name, node_with(name, package))
 }
 
 fn python_with(name: &str, interpreter: &str, lock: &Path) -> Result<PathBuf, String> {
@@ -118,6 +99,9 @@ fn node_with(name: &str, package: &Path) -> Result<PathBuf, String> {
         text.extend(fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?);
     }
     installed_once(name, &text, |place| {
+        if Command::new("npm").arg("--version").output().is_err() {
+            debian::install("npm");
+        }
         fs::create_dir_all(place).map_err(|error| error.to_string())?;
         for file in files {
             fs::copy(package.with_file_name(file), place.join(file)).map_err(|error| error.to_string())?;
@@ -159,11 +143,4 @@ fn run(command: &mut Command) -> Result<(), String> {
         return Ok(());
     }
     Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-}
-
-/// FNV-1a: to tell locks apart, not to trust them.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

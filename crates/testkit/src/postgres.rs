@@ -1,7 +1,11 @@
 use std::{
     env, fs,
     io::Write,
-    os::unix::{fs::chown, process::CommandExt},
+    net::TcpListener,
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
@@ -12,10 +16,12 @@ use std::{
     time::Duration,
 };
 
-use crate::debian;
+use crate::{debian, self_signed_certificate};
 
 const REQUIRE: &str = "METERBOX_REQUIRE_PEERS";
 const SUPERUSER: &str = "meterbox";
+/// Of a server that only its socket is known of, whose name it is a part of.
+const PORT: u16 = 5432;
 const PAUSE: Duration = Duration::from_millis(10);
 const PATIENCE: u32 = 3_000;
 
@@ -56,6 +62,8 @@ pub struct PostgresServer {
     binaries: PathBuf,
     supervisor: Mutex<Supervisor>,
     databases: AtomicU32,
+    /// Of its socket, and of loopback where it speaks TLS.
+    port: u16,
 }
 
 #[derive(Debug)]
@@ -88,7 +96,28 @@ impl PostgresServer {
     /// # Panics
     /// As [`shared`](Self::shared).
     pub fn start_or_skip() -> Option<Self> {
-        required(Self::start(None))
+        required(Self::start(None, false))
+    }
+
+    /// A server for one test, which also listens on `127.0.0.1`, where it speaks TLS with a certificate that nobody trusts
+    /// by itself.
+    ///
+    /// # Panics
+    /// As [`shared`](Self::shared).
+    pub fn with_tls_or_skip() -> Option<Self> {
+        required(Self::start(None, true))
+    }
+
+    /// The address over TLS of a [`database`](Self::database), without `sslmode`; and the file of the certificate.
+    ///
+    /// # Panics
+    /// Where the server was not started with TLS.
+    pub fn tls_address(&self, database: &str) -> (String, PathBuf) {
+        let (_, name) = database.rsplit_once("dbname=").expect("an address of our own");
+        let port = self.port;
+        assert_ne!(port, PORT, "this server speaks no TLS");
+        let url = format!("postgres://{SUPERUSER}@127.0.0.1:{port}/{name}");
+        (url, self.folder.join("data/server.crt"))
     }
 
     /// A server whose [small databases](Self::small_database) have a disk of so many bytes. It takes a mount, so a
@@ -101,10 +130,10 @@ impl PostgresServer {
             skipped("only root can mount a small disk");
             return None;
         }
-        required(Self::start(Some(bytes)))
+        required(Self::start(Some(bytes), false))
     }
 
-    fn start(small_disk: Option<u32>) -> Result<Self, String> {
+    fn start(small_disk: Option<u32>, tls: bool) -> Result<Self, String> {
         let missing = "there is no Postgres server on this machine; install it (Debian's package postgresql)";
         let binaries = binaries().or_else(|| {
             debian::install("postgresql");
@@ -120,6 +149,11 @@ impl PostgresServer {
             chown(folder.path(), Some(user), Some(group)).map_err(|error| error.to_string())?;
         }
         initialise(&binaries, folder.path(), identity)?;
+        let port = if tls {
+            speak_tls(folder.path(), identity)?
+        } else {
+            PORT
+        };
         let folder = folder.keep();
         let mut child = supervisor(&folder, &binaries, identity, small_disk)
             .stdin(Stdio::piped())
@@ -133,6 +167,7 @@ impl PostgresServer {
             binaries,
             supervisor: Mutex::new(Supervisor { child, orders }),
             databases: AtomicU32::new(0),
+            port,
         };
         server.wait_until_ready();
         Ok(server)
@@ -151,7 +186,7 @@ impl PostgresServer {
     /// # Panics
     /// As [`database`](Self::database), and where there is no small disk.
     pub fn small_database(&self) -> String {
-        let address = format!("host={} user={SUPERUSER} dbname=postgres", self.folder.display());
+        let address = self.address_of("postgres");
         let location = self.folder.join("small");
         let sql = format!("CREATE TABLESPACE small LOCATION '{}'", location.display());
         self.sql(&address, &sql).expect("the disk is mounted");
@@ -163,6 +198,7 @@ impl PostgresServer {
         let output = Command::new(self.binaries.join("createdb"))
             .arg("-h")
             .arg(&self.folder)
+            .args(["-p", &self.port.to_string()])
             .args(["-U", SUPERUSER, "-T", "template0", "-D", tablespace, &name])
             .output()
             .expect("createdb lies beside the server");
@@ -171,7 +207,13 @@ impl PostgresServer {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        format!("host={} user={SUPERUSER} dbname={name}", self.folder.display())
+        self.address_of(&name)
+    }
+
+    fn address_of(&self, name: &str) -> String {
+        let folder = self.folder.display();
+        let port = self.port;
+        format!("host={folder} port={port} user={SUPERUSER} dbname={name}")
     }
 
     /// Does this in a database, as its owner.
@@ -237,7 +279,9 @@ impl PostgresServer {
     fn wait_until_ready(&self) {
         wait_for("the server", || {
             let mut command = Command::new(self.binaries.join("pg_isready"));
-            command.arg("-q").arg("-h").arg(&self.folder);
+            command
+                .args(["-q", "-p", &self.port.to_string(), "-h"])
+                .arg(&self.folder);
             command.status().is_ok_and(|status| status.success())
         });
     }
@@ -324,13 +368,38 @@ fn initialise(binaries: &Path, folder: &Path, identity: Option<Identity>) -> Res
             String::from_utf8_lossy(&output.stderr)
         ));
     }
-    let settings = folder.join("data/postgresql.conf");
+    append(&folder.join("data/postgresql.conf"), SETTINGS)
+}
+
+/// Makes the server listen on loopback too, with TLS and nothing else: the port.
+fn speak_tls(folder: &Path, identity: Option<Identity>) -> Result<u16, String> {
+    let data = folder.join("data");
+    let (certificate, key) = self_signed_certificate(&data)?;
+    for file in [certificate, key] {
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(&file, private).map_err(|error| error.to_string())?;
+        if let Some(Identity { user, group }) = identity {
+            chown(&file, Some(user), Some(group)).map_err(|error| error.to_string())?;
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    let port = listener.local_addr().map_err(|error| error.to_string())?.port();
+    let settings = format!("listen_addresses = '127.0.0.1'\nport = {port}\nssl = on\n");
+    append(&data.join("postgresql.conf"), &settings)?;
+    fs::write(
+        data.join("pg_hba.conf"),
+        "local all all trust\nhostssl all all 127.0.0.1/32 trust\n",
+    )
+    .map_err(|error| error.to_string())?;
+    Ok(port)
+}
+
+fn append(file: &Path, text: &str) -> Result<(), String> {
     let mut file = fs::OpenOptions::new()
         .append(true)
-        .open(settings)
+        .open(file)
         .map_err(|error| error.to_string())?;
-    file.write_all(SETTINGS.as_bytes())
-        .map_err(|error| error.to_string())
+    file.write_all(text.as_bytes()).map_err(|error| error.to_string())
 }
 
 fn as_identity(mut command: Command, identity: Option<Identity>) -> Command {

@@ -8,6 +8,8 @@ use std::{fs, process::Command};
 
 use meterbox_local_sandbox::runtime::{InstallOptions, Runtime};
 
+use crate::cache::{cache_folder, set};
+
 /// The Python runtime that all tests of this user share, installed on first use.
 ///
 /// It lives in `METERBOX_TEST_RUNTIME` or, where that is not set, in `meterbox-test/runtime` below the user's
@@ -32,11 +34,6 @@ pub fn test_runtime_folder() -> PathBuf {
         return folder;
     }
     cache_folder().join("meterbox-test/runtime")
-}
-
-pub(crate) fn cache_folder() -> PathBuf {
-    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    cache.expect("METERBOX_TEST_RUNTIME, XDG_CACHE_HOME or HOME says where tests keep Python")
 }
 
 #[cfg(feature = "e2b")]
@@ -91,10 +88,4 @@ fn locate_or_install(folder: &Path) -> Runtime {
         Ok(runtime) => runtime,
         Err(error) => panic!("the tests have no Python: {error}"),
     }
-}
-
-fn set(name: &str) -> Option<PathBuf> {
-    env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
 }

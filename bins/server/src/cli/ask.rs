@@ -4,6 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Args, ValueEnum};
@@ -19,6 +20,9 @@ use crate::{
     settings::Settings,
     wiring::{Meterbox, StartError, local_user},
 };
+
+/// How long a command that is done waits for the store of results.
+const DELIVERY: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(super) struct AskArgs {
@@ -127,6 +131,12 @@ async fn analyse(wish: Wish, args: &AnalysisArgs, settings: &Settings) -> ExitCo
     let followed = follow(running, !args.quiet).await;
     meterbox.analyst.shut_down().await;
     meterbox.notice_thresholds().await;
+    let waiting = meterbox.results.flush(DELIVERY).await;
+    if waiting > 0 && !args.quiet {
+        text::note(&format!(
+            "{waiting} results wait for their store and are delivered later; `meterbox results status` says why."
+        ));
+    }
     let result = match followed {
         Ok(result) => result,
         Err(error) => return exit::interrupted(&error.to_string()),

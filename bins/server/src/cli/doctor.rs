@@ -2,15 +2,19 @@
 
 use std::{fs, process::ExitCode, time::Duration};
 
+use clap::Args;
 use meterbox_access::{KeyRecord, KeyState, Role};
 use meterbox_budget_engine::{BudgetEngine, BudgetError};
 use meterbox_core::{Clock, Scope, SystemClock, Timestamp};
+use meterbox_llm_codegen::chat::ChatModel;
 use meterbox_local_sandbox::{
     LocalSandbox,
     runtime::{Runtime, RuntimeStatus},
 };
 
-use super::{exit, text};
+use meterbox_price_book::Known;
+
+use super::{exit, online, text};
 use crate::{
     settings::Settings,
     wiring::{self, Meterbox},
@@ -19,7 +23,14 @@ use crate::{
 /// Prices change several times a year.
 const OLD_PRICES: Duration = Duration::from_secs(180 * 86_400);
 
-pub(super) async fn doctor(settings: &Settings) -> ExitCode {
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Ask the configured services too, over the network
+    #[arg(long)]
+    online: bool,
+}
+
+pub(super) async fn doctor(args: &DoctorArgs, settings: &Settings) -> ExitCode {
     let mut visit = Visit { ills: 0 };
     visit.data_folder(settings);
     let runtime = visit.runtime(settings);
@@ -30,6 +41,11 @@ pub(super) async fn doctor(settings: &Settings) -> ExitCode {
     visit.keys(settings).await;
     visit.settings(settings);
     visit.prices(settings);
+    visit.model(settings);
+    visit.results(settings);
+    if args.online {
+        visit.services(settings).await;
+    }
     if visit.ills == 0 {
         text::say("All is well.");
         return ExitCode::SUCCESS;
@@ -50,6 +66,11 @@ struct Visit {
 impl Visit {
     fn well(&self, check: &str, found: &str) {
         text::say(&format!("✓ {check:<28} {found}"));
+    }
+
+    /// What works, and should be known.
+    fn warn(&self, check: &str, found: &str) {
+        text::say(&format!("! {check:<28} {found}"));
     }
 
     fn ill(&mut self, check: &str, found: &str, fix: &str) {
@@ -171,6 +192,49 @@ impl Visit {
                 "webhooks",
                 &format!("{}, told by `meterbox serve`", config.webhooks.len()),
             );
+        }
+    }
+
+    fn model(&mut self, settings: &Settings) {
+        let Some(wanted) = &settings.config.model else {
+            return self.well("model", "none; questions are answered by rules");
+        };
+        let model = match wanted.model() {
+            Ok(model) => model,
+            Err(error) => return self.ill("model", &error.to_string(), "see .env.example"),
+        };
+        let card = model.card();
+        if let Err(error) = wanted.priced(settings.model_prices(), card) {
+            return self.ill("model", &error.to_string(), "see `meterbox prices list`");
+        }
+        let found = format!("{} of {} at {}", card.model, card.provider, card.server);
+        match settings.config.deployments.known(&card.model) {
+            Known::Unmapped if card.provider == "azure" => self.warn(
+                "model",
+                &format!("{found}; which model it is is not known yet, so the dearest of Azure counts until it answers"),
+            ),
+            _ => self.well("model", &found),
+        }
+    }
+
+    fn results(&self, settings: &Settings) {
+        match settings.results.warning() {
+            None => self.well("results", &settings.results.to_string()),
+            Some(warning) => self.warn("results", &format!("{}; {warning}", settings.results)),
+        }
+    }
+
+    async fn services(&mut self, settings: &Settings) {
+        let checks = online::checks(settings);
+        if checks.is_empty() {
+            self.well("services", "none configured");
+        }
+        for check in checks {
+            let name = format!("online: {}", check.name);
+            match check.finding().await {
+                online::Finding::Well(found) => self.well(&name, &found),
+                online::Finding::Ill { found, fix } => self.ill(&name, &found, &fix),
+            }
         }
     }
 

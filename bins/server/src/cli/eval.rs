@@ -21,6 +21,7 @@ use meterbox_llm_codegen::{
 
 use super::{exit, runtime, text};
 use crate::{
+    results::ResultsPlace,
     settings::Settings,
     wiring::{Meterbox, StartError},
 };
@@ -89,6 +90,7 @@ async fn measure(
     })?;
     let settings = Settings {
         data_dir: folder.path().to_owned(),
+        results: ResultsPlace::Here,
         ..settings.clone()
     };
     let meterbox = Meterbox::open(&settings, python).await?;

@@ -6,8 +6,10 @@ mod doctor;
 mod eval;
 mod exit;
 mod keys;
+mod online;
 mod prices;
 mod print;
+mod results;
 mod runtime;
 mod serve;
 mod steps;
@@ -44,7 +46,7 @@ enum Command {
     /// Serve the page (what happens without a command)
     Serve(serve::ServeArgs),
     /// Say what this machine can do, and how to fix what it can't
-    Doctor,
+    Doctor(doctor::DoctorArgs),
     /// Install, inspect or remove the Python runtime
     Runtime {
         #[command(subcommand)]
@@ -64,6 +66,11 @@ enum Command {
     Prices {
         #[command(subcommand)]
         command: prices::PricesCommand,
+    },
+    /// Results: where they are kept, what waits to get there, what a Supabase project needs
+    Results {
+        #[command(subcommand)]
+        command: results::ResultsCommand,
     },
     /// Measure the planner on a folder of questions with known answers
     Eval(eval::EvalArgs),
@@ -121,7 +128,7 @@ async fn dispatch(command: Option<Command>, settings: Settings) -> ExitCode {
         Command::Ask(args) => ask::ask(args, &settings).await,
         Command::Run(args) => ask::run(args, &settings).await,
         Command::Serve(args) => serve::serve(args, settings).await,
-        Command::Doctor => doctor::doctor(&settings).await,
+        Command::Doctor(args) => doctor::doctor(&args, &settings).await,
         Command::Runtime { command } => runtime::runtime(command, &settings),
         Command::Budget(args) => budget::budget(args, &settings).await,
         Command::StopAll(args) => budget::stop_all(args, &settings).await,
@@ -129,6 +136,7 @@ async fn dispatch(command: Option<Command>, settings: Settings) -> ExitCode {
         Command::Keys(args) => keys::keys(args, &settings).await,
         Command::Audit(args) => keys::audit(args, &settings).await,
         Command::Prices { command } => prices::prices(command, &settings),
+        Command::Results { command } => results::results(command, &settings).await,
         Command::Eval(args) => eval::eval(args, &settings).await,
     }
 }

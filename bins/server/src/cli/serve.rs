@@ -1,6 +1,6 @@
 //! `meterbox serve`: the page and the API, until Ctrl-C.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Args;
 use meterbox_access::Access;
@@ -17,6 +17,9 @@ use crate::{
     webhooks,
     wiring::{Meterbox, StartError},
 };
+
+/// How long stopping waits for a store that takes results.
+const LAST_DELIVERIES: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default, Args)]
 pub(super) struct ServeArgs {
@@ -70,6 +73,9 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
         &clock,
     );
 
+    let retention = settings
+        .keep_days
+        .map(|days| tokio::spawn(meterbox.results.clone().keep_for(days)));
     tokio::spawn(state.follow_revocations());
     let stop = shutdown.clone();
     tokio::spawn(async move {
@@ -79,8 +85,14 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
     });
     crate::serve::serve(listener, http::router(state), shutdown).await;
     meterbox.analyst.shut_down().await;
-    // What was not told yet waits in the ledger.
-    tellers.iter().for_each(JoinHandle::abort);
+    // What was not told yet waits in the ledger, and what was not delivered in the outbox.
+    tellers.iter().chain(&retention).for_each(JoinHandle::abort);
+    let waiting = meterbox.results.flush(LAST_DELIVERIES).await;
+    if waiting > 0 {
+        text::note(&format!(
+            "{waiting} results wait for their store; the next start delivers them."
+        ));
+    }
     ExitCode::SUCCESS
 }
 
@@ -107,6 +119,7 @@ fn parts(meterbox: &Meterbox, access: Access, address: SocketAddr, settings: &Se
         ),
         access,
         clock,
+        results: meterbox.results.clone(),
         local_user: meterbox.local_user.clone(),
         open_without_key: settings.open_to_others().is_none(),
         hosts: Hosts::new(address, settings.public_urls.clone()),
@@ -116,6 +129,8 @@ fn parts(meterbox: &Meterbox, access: Access, address: SocketAddr, settings: &Se
 async fn open(args: &ServeArgs, settings: &Settings) -> Result<Meterbox, StartError> {
     let python = runtime::ready(settings, true)?;
     let meterbox = Meterbox::open(settings, python).await?;
+    let fit = meterbox.results.refuse_another_version().await;
+    fit.map_err(StartError::Results)?;
     let catalog = meterbox.analyst.catalog();
     if !args.data.is_empty() {
         catalog.add(&args.data)?;

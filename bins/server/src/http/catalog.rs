@@ -18,6 +18,18 @@ use super::{AppState, Problem, body, caller::Caller};
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Datasets {
     datasets: Vec<DatasetView>,
+    /// The model that may be asked, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<ModelView>,
+}
+
+/// Who may be asked to write programs.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ModelView {
+    name: String,
+    server: String,
+    /// Is it on the machine that Meterbox runs on?
+    is_local: bool,
 }
 
 /// A dataset as the page shows it before the first question.
@@ -41,7 +53,12 @@ pub(super) struct DatasetView {
 
 pub(super) async fn datasets(State(state): State<AppState>) -> Result<Json<Datasets>, Problem> {
     let datasets = state.all_datasets()?.iter().map(DatasetView::of).collect();
-    Ok(Json(Datasets { datasets }))
+    let model = state.analyst.model().map(|card| ModelView {
+        name: card.model,
+        server: card.server,
+        is_local: card.is_loopback,
+    });
+    Ok(Json(Datasets { datasets, model }))
 }
 
 /// What is to be so of a dataset from now on.

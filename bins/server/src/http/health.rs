@@ -17,5 +17,6 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<Json<Value>, 
         "status": "ok",
         "sandbox": { "provider": capabilities.sandbox.provider, "tier": capabilities.sandbox.tier },
         "python": capabilities.python,
+        "results": state.results.state().await,
     })))
 }

@@ -268,6 +268,6 @@ async fn find(state: &AppState, caller: &Caller, id: &str) -> Result<AnalysisRes
 fn unreadable(error: ResultsError) -> Problem {
     Problem::unavailable(
         format!("The history cannot be read: {error}."),
-        "Make the data folder readable and writable.",
+        "Run `meterbox doctor --online` on the server.",
     )
 }

@@ -29,7 +29,7 @@ use meterbox_core::Clock;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::administration::Local;
+use crate::{administration::Local, results::Results};
 use caller::Caller;
 pub(crate) use caller::Peer;
 pub(crate) use guard::Hosts;
@@ -44,6 +44,7 @@ pub(crate) struct AppState {
     /// Acts in the name of whoever sits at the machine; [`AppState::administration`] in that of a caller.
     local: Local,
     clock: Arc<dyn Clock>,
+    results: Results,
     /// Who asks, where nobody logs in.
     local_user: Principal,
     /// As long as there are no keys, is whoever reaches us let in?
@@ -62,6 +63,7 @@ pub(crate) struct Parts {
     /// The ledger and the keys of the data folder.
     pub(crate) local: Local,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) results: Results,
     /// Who asks, where nobody logs in.
     pub(crate) local_user: Principal,
     /// Only this machine can reach us, so that as long as there are no keys nobody needs one.
@@ -78,6 +80,7 @@ impl AppState {
             access: parts.access,
             local: parts.local,
             clock: parts.clock,
+            results: parts.results,
             local_user: parts.local_user,
             open_without_key: parts.open_without_key,
             hosts: parts.hosts,

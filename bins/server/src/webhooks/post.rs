@@ -1,11 +1,12 @@
 //! One attempt to tell an endpoint.
 
-use std::{sync::Once, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::{StatusCode, header::RETRY_AFTER, redirect::Policy};
 
 use super::{endpoint::Endpoint, message::Message};
+use crate::tls;
 
 /// From the name's look-up to the reply's head; the specification's receivers have as long.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,9 +42,7 @@ pub(super) struct HttpPost {
 
 impl HttpPost {
     pub(super) fn new() -> Result<Self, reqwest::Error> {
-        static RING: Once = Once::new();
-        // Where somebody chose a provider before, that one is as good.
-        RING.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+        tls::install();
         let client = reqwest::Client::builder()
             .redirect(Policy::none())
             .timeout(TIMEOUT)

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(15 * 60);
-/// An endpoint's own wish is heeded up to this much.
-const LONGEST_WISH: Duration = Duration::from_secs(60 * 60);
+use meterbox_core::Backoff;
+
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(15 * 60),
+    longest_wish: Duration::from_secs(60 * 60),
+};
 /// After so long an event is given up, and the next one is told.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
@@ -33,12 +36,9 @@ impl Attempts {
         if now.saturating_sub(since) >= GIVE_UP_AFTER {
             return Next::GiveUp;
         }
-        let doubled = FIRST.saturating_mul(1 << self.failed.min(16));
+        let wait = BACKOFF.wait(self.failed, wish, jitter);
         self.failed = self.failed.saturating_add(1);
-        let longest = doubled.min(LONGEST);
-        let less = longest.saturating_mul(jitter.into()) / 512;
-        let wait = longest.saturating_sub(less);
-        Next::After(wish.map_or(wait, |wish| wish.min(LONGEST_WISH).max(wait)))
+        Next::After(wait)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -10,12 +9,8 @@ use std::{
 use async_trait::async_trait;
 use meterbox_budget_engine::{Budget, BudgetEngine, HoldRequest, MemoryLedger, Window};
 use meterbox_core::{Clock, Scope, contract::CostLine};
-use meterbox_testkit::ManualClock;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    time::{Instant, sleep},
-};
+use meterbox_testkit::{FaultyServer, Manner, ManualClock};
+use tokio::{net::TcpListener, time::Instant};
 
 use super::{
     delivery::{Delivery, Round},
@@ -28,99 +23,8 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 // === the HTTP side ===
 
-/// What the receiver does with its next connection; what it heard is kept.
-#[derive(Debug, Clone, Copy)]
-enum Manner {
-    Answers(&'static str),
-    /// Reads, and says nothing for ever.
-    Hangs,
-    /// A byte of the head a second.
-    Drips,
-    /// A head, and a body without end.
-    Floods,
-    Closes,
-}
-
-#[derive(Debug)]
-struct Receiver {
-    address: SocketAddr,
-    heard: Arc<Mutex<Vec<String>>>,
-}
-
-impl Receiver {
-    async fn start(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let heard: Arc<Mutex<Vec<String>>> = Arc::default();
-        let kept = Arc::clone(&heard);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, manner, Arc::clone(&kept)));
-            }
-        });
-        Self { address, heard }
-    }
-
-    fn endpoint(&self) -> Endpoint {
-        Endpoint::new(&format!("http://{}/hook?token=t", self.address), SECRET, None).unwrap()
-    }
-
-    fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
-    }
-}
-
-async fn serve(mut stream: TcpStream, manner: Manner, heard: Arc<Mutex<Vec<String>>>) {
-    let request = read_request(&mut stream).await;
-    heard.lock().unwrap().push(request);
-    match manner {
-        Manner::Closes => {}
-        Manner::Answers(reply) => {
-            let reply = format!("HTTP/1.1 {reply}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-            let _ = stream.write_all(reply.as_bytes()).await;
-        }
-        Manner::Hangs => std::future::pending().await,
-        Manner::Drips => {
-            for byte in "HTTP/1.1 200 OK\r\nx-drip: "
-                .bytes()
-                .chain(std::iter::repeat(b'x'))
-            {
-                if stream.write_all(&[byte]).await.is_err() {
-                    return;
-                }
-                sleep(Duration::from_secs(1)).await;
-            }
-        }
-        Manner::Floods => {
-            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-            let _ = stream.write_all(head.as_bytes()).await;
-            let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
-            while stream.write_all(chunk.as_bytes()).await.is_ok() {}
-        }
-    }
-}
-
-/// Head and body, by its content-length.
-async fn read_request(stream: &mut TcpStream) -> String {
-    let mut request = String::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let read = stream.read(&mut buffer).await.unwrap_or(0);
-        request.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
-        let Some((head, body)) = request.split_once("\r\n\r\n") else {
-            if read == 0 {
-                return request;
-            }
-            continue;
-        };
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "));
-        if read == 0 || length.is_some_and(|length| body.len() >= length.parse().unwrap()) {
-            return request;
-        }
-    }
+fn endpoint_of(receiver: &FaultyServer) -> Endpoint {
+    Endpoint::new(&format!("{}/hook?token=t", receiver.url()), SECRET, None).unwrap()
 }
 
 /// Of tests whose time is paused.
@@ -146,11 +50,11 @@ async fn post_to(endpoint: &Endpoint) -> Result<(), Fault> {
 
 #[tokio::test]
 async fn a_message_arrives_whole_and_signed() {
-    let receiver = Receiver::start(Manner::Answers("204 No Content")).await;
-    post_to(&receiver.endpoint()).await.unwrap();
+    let receiver = FaultyServer::start(Manner::answers("204 No Content")).await;
+    post_to(&endpoint_of(&receiver)).await.unwrap();
     let heard = receiver.heard();
     let (head, body) = heard[0].split_once("\r\n\r\n").unwrap();
-    let signature = receiver.endpoint().signature("evt_1", 1_614_265_330, body);
+    let signature = endpoint_of(&receiver).signature("evt_1", 1_614_265_330, body);
     assert_eq!(body, message().body);
     for line in [
         "POST /hook?token=t HTTP/1.1",
@@ -166,22 +70,16 @@ async fn a_message_arrives_whole_and_signed() {
 
 #[tokio::test]
 async fn what_is_no_success_is_a_fault_that_tells_no_secret() {
-    let elsewhere = Receiver::start(Manner::Answers("200 OK")).await;
-    let redirect: &'static str = Box::leak(
-        format!(
-            "307 Temporary Redirect\r\nlocation: http://{}/",
-            elsewhere.address
-        )
-        .into_boxed_str(),
-    );
+    let elsewhere = FaultyServer::start(Manner::answers("200 OK")).await;
+    let redirect = format!("307 Temporary Redirect\r\nlocation: {}/", elsewhere.url());
     for (manner, said) in [
-        (Manner::Answers("500 Internal Server Error"), "it answered 500"),
-        (Manner::Answers("404 Not Found"), "it answered 404"),
-        (Manner::Answers(redirect), "it answered 307"),
+        (Manner::answers("500 Internal Server Error"), "it answered 500"),
+        (Manner::answers("404 Not Found"), "it answered 404"),
+        (Manner::answers(&redirect), "it answered 307"),
         (Manner::Closes, "the connection broke"),
     ] {
-        let receiver = Receiver::start(manner).await;
-        let fault = post_to(&receiver.endpoint()).await.unwrap_err();
+        let receiver = FaultyServer::start(manner).await;
+        let fault = post_to(&endpoint_of(&receiver)).await.unwrap_err();
         assert_eq!(fault.to_string(), said);
         assert!(!format!("{fault:?}").contains("token"));
     }
@@ -205,8 +103,8 @@ async fn an_endpoint_may_ask_for_time_when_it_is_overloaded() {
         ("500 Internal Server Error\r\nretry-after: 9", None),
         ("503 Service Unavailable\r\nretry-after: soon", None),
     ] {
-        let receiver = Receiver::start(Manner::Answers(answer)).await;
-        let Err(Fault::Status { wish, .. }) = post_to(&receiver.endpoint()).await else {
+        let receiver = FaultyServer::start(Manner::answers(answer)).await;
+        let Err(Fault::Status { wish, .. }) = post_to(&endpoint_of(&receiver)).await else {
             panic!("{answer}")
         };
         assert_eq!(wish, expected.map(Duration::from_secs), "{answer}");
@@ -217,10 +115,10 @@ async fn an_endpoint_may_ask_for_time_when_it_is_overloaded() {
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_hangs_or_drips_is_left_in_time() {
     for manner in [Manner::Hangs, Manner::Drips] {
-        let receiver = Receiver::start(manner).await;
+        let receiver = FaultyServer::start(manner).await;
         let begun = virtual_now();
-        let fault = post_to(&receiver.endpoint()).await.unwrap_err();
-        assert_eq!(fault.to_string(), "it did not answer in time", "{manner:?}");
+        let fault = post_to(&endpoint_of(&receiver)).await.unwrap_err();
+        assert_eq!(fault.to_string(), "it did not answer in time");
         assert!(
             begun.elapsed() <= Duration::from_secs(16),
             "{:?}",
@@ -231,8 +129,8 @@ async fn a_receiver_that_hangs_or_drips_is_left_in_time() {
 
 #[tokio::test]
 async fn a_reply_without_end_is_not_read() {
-    let receiver = Receiver::start(Manner::Floods).await;
-    post_to(&receiver.endpoint()).await.unwrap();
+    let receiver = FaultyServer::start(Manner::Floods).await;
+    post_to(&endpoint_of(&receiver)).await.unwrap();
 }
 
 // === the ledger side ===

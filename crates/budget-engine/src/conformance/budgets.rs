@@ -40,7 +40,7 @@ pub async fn without_a_budget_nothing_is_held(store: Store) {
         ..open(&["user/ana"], "1")
     };
     let id = store.open(now(), open).await.unwrap().id;
-    assert!(store.hold(id).await.unwrap().unwrap().claims.is_empty());
+    assert!(store.hold(id).await.unwrap().unwrap().basis.claims.is_empty());
     assert_eq!(store.verify().await.unwrap().open_holds, 1);
 }
 
@@ -199,7 +199,7 @@ pub async fn hostile_names_stay_apart(store: Store) {
         open.request.scopes = vec![user.clone()];
         let record = store.open(now(), open).await.unwrap();
         let kept = store.hold(record.id).await.unwrap().unwrap();
-        assert_eq!(*kept.scopes, *std::slice::from_ref(user));
+        assert_eq!(*kept.basis.scopes, *std::slice::from_ref(user));
         act(&store, record.id, draw("0.25")).await.unwrap();
     }
     for user in users {

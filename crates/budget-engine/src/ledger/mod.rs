@@ -20,7 +20,7 @@ pub use books::{AccountRow, Books, Changes, Defined};
 pub use decide::OpenHold;
 pub use entry::{Account, Entry, EntryKind, EntryPage, HoldFilter, HoldPage, NewEntry, Posting};
 pub use record::{
-    Claim, EventId, HoldId, HoldRecord, HoldState, HoldStatus, IntentId, IntentRecord, IntentState,
+    Basis, Claim, EventId, HoldId, HoldRecord, HoldState, HoldStatus, IntentId, IntentRecord, IntentState,
     Settlement, TopUpId,
 };
 pub use request::HoldRequest;

@@ -7,12 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deadpool_postgres::ClientWrapper;
 use meterbox_core::{Scope, Timestamp};
+use meterbox_postgres::{ClientWrapper, Fault};
 use tokio_postgres::{Row, Statement};
 
 use super::{
-    error::Fault,
     queue::Job,
     rows::{self, parsed},
     write::{Values, Written, write},
@@ -98,7 +97,7 @@ async fn load(client: &ClientWrapper, wanted: Wanted) -> Result<Books, Fault> {
         *since = books.accounts_matter_since(*since, scope);
     }
     for hold in &holds {
-        for scope in &*hold.scopes {
+        for scope in &hold.basis.scopes {
             scopes.entry(scope.clone()).or_insert(Timestamp::MAX);
         }
     }

@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use meterbox_core::Timestamp;
+use meterbox_postgres::Fault;
 use tokio_postgres::Row;
 
-use super::{PostgresLedger, error::Fault, rows};
+use super::{PostgresLedger, rows};
 use crate::{BudgetError, Event, EventLog, EventPage, Happening, ledger::EventId};
 
 const EVENT: &str = "SELECT seq, id::text, at, number, body FROM events";

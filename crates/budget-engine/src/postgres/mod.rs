@@ -1,22 +1,25 @@
 mod batch;
 mod connect;
-mod error;
 mod events;
-mod migration;
 mod queue;
 mod read;
 mod rows;
 mod write;
 
 use async_trait::async_trait;
-use deadpool_postgres::Object;
 use meterbox_core::{Scope, StorageError, Timestamp};
+use meterbox_postgres::{Connection, Fault, Server};
 use tokio_postgres::{
     Socket,
     tls::{MakeTlsConnect, TlsConnect},
 };
 
-use self::{batch::Needs, connect::Connections, error::Fault, queue::Queue, write::RuleChange};
+use self::{
+    batch::Needs,
+    connect::{Connections, KEEPS},
+    queue::Queue,
+    write::RuleChange,
+};
 use crate::{
     Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, HoldPage, LedgerStore, Settlement, Stop,
     TopUp, VerifyReport,
@@ -50,7 +53,7 @@ impl PostgresLedger {
     /// # Errors
     /// A [`StorageError`] that names the server, never the password, and what to do.
     pub async fn connect(url: &str) -> Result<Self, StorageError> {
-        Self::open(Connections::from_url(url)?).await
+        Self::open(&Server::from_url(url, KEEPS)?).await
     }
 
     /// The same over TLS, as the configuration's `sslmode` says.
@@ -64,32 +67,31 @@ impl PostgresLedger {
         T::TlsConnect: Sync + Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        Self::open(Connections::new(config, tls)?).await
+        Self::open(&Server::new(config, tls, KEEPS)).await
     }
 
-    async fn open(connections: Connections) -> Result<Self, StorageError> {
+    async fn open(server: &Server) -> Result<Self, StorageError> {
+        let connections = Connections::new(server)?;
         let begun = async {
-            let mut client = connections.writer().await?;
-            migration::migrate(&mut client).await?;
-            drop(client);
+            connections.migrate().await?;
             Queue::start(connections.clone()).await
         };
         match begun.await {
             Ok(queue) => Ok(Self { connections, queue }),
-            Err(fault) => Err(fault.of(connections.server())),
+            Err(fault) => Err(connections.explain(fault)),
         }
     }
 
     /// Does this with one of the connections for reading.
     async fn read<T>(
         &self,
-        query: impl AsyncFnOnce(&mut Object) -> Result<T, Fault>,
+        query: impl AsyncFnOnce(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, BudgetError> {
         let read = async {
             let mut client = self.connections.reader().await?;
             query(&mut client).await
         };
-        Ok(read.await.map_err(|fault| fault.of(self.connections.server()))?)
+        Ok(read.await.map_err(|fault| self.connections.explain(fault))?)
     }
 }
 

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use meterbox_core::{StorageError, StorageErrorKind, Timestamp};
+use meterbox_postgres::{Connection, Fault, Remedy};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
 };
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::{
     batch::{self, Failed, Needs, Ticket},
     connect::Connections,
-    error::{Fault, Remedy},
     write::RuleChange,
 };
 use crate::{BudgetError, ledger::Books};
@@ -172,7 +173,7 @@ impl Worker {
         while let Some(mut jobs) = batches.pop() {
             match self.keep(&mut jobs).await {
                 Ok(()) => jobs.into_iter().for_each(|job| job.answer(None)),
-                Err(failed) if failed.fault.remedy() == Remedy::None && jobs.len() > 1 => {
+                Err(failed) if remedy_of(&failed.fault) == Remedy::None && jobs.len() > 1 => {
                     batches.extend(jobs.into_iter().rev().map(|job| vec![job]));
                 }
                 Err(failed) => self.refuse(jobs, failed),
@@ -181,8 +182,8 @@ impl Worker {
     }
 
     fn refuse(&self, jobs: Vec<Box<dyn Job>>, failed: Failed) {
-        let in_doubt = failed.in_doubt && failed.fault.remedy() == Remedy::Reconnect;
-        let error = failed.fault.of(self.connections.server());
+        let in_doubt = failed.in_doubt && remedy_of(&failed.fault) == Remedy::Reconnect;
+        let error = self.connections.explain(failed.fault);
         tracing::warn!(%error, steps = jobs.len(), in_doubt, "steps of the ledger could not be kept");
         for job in jobs {
             let message = if in_doubt {
@@ -208,7 +209,7 @@ impl Worker {
             let Err(mut failed) = self.attempt(jobs, attempt > 1).await else {
                 return Ok(());
             };
-            let remedy = failed.fault.remedy();
+            let remedy = remedy_of(&failed.fault);
             if failed.in_doubt && remedy == Remedy::Reconnect {
                 match self.was_kept().await {
                     Some(true) => return Ok(()),
@@ -243,11 +244,11 @@ impl Worker {
             }),
         };
         if let Err(failed) = &done {
-            let is_alive = failed.fault.remedy() != Remedy::Reconnect;
+            let is_alive = remedy_of(&failed.fault) != Remedy::Reconnect;
             let is_clean = is_alive && client.batch_execute("ROLLBACK").await.is_ok();
             if !is_clean {
                 // Closes it; the next one is a new connection.
-                drop(deadpool_postgres::Object::take(client));
+                drop(Connection::take(client));
             }
         }
         done
@@ -285,6 +286,14 @@ impl Worker {
         transaction.commit().await?;
         self.ticket.batch = next;
         Ok(Some(false))
+    }
+}
+
+/// A batch whose ticket is not known divides by zero: others were in its way.
+fn remedy_of(fault: &Fault) -> Remedy {
+    match fault.code() {
+        Some(&SqlState::DIVISION_BY_ZERO) => Remedy::Again,
+        _ => fault.remedy(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Questions, each answered from one consistent view of the database.
 
-use deadpool_postgres::{Object, Transaction};
 use meterbox_core::{Scope, Timestamp};
+use meterbox_postgres::{Connection, Fault, Transaction};
 use tokio_postgres::IsolationLevel;
 
-use super::{error::Fault, rows};
+use super::rows;
 use crate::{
     Budget, BudgetStatus, Entry, EntryPage, HoldFilter, HoldId, HoldPage, Stop, TopUp, VerifyReport,
     audit::Auditor,
@@ -18,7 +18,7 @@ const PAGE: usize = 10_000;
 /// No hold has this id, and all come after it.
 const BEFORE_ALL: &str = "00000000-0000-0000-0000-000000000000";
 
-async fn view(client: &mut Object) -> Read<Transaction<'_>> {
+async fn view(client: &mut Connection) -> Read<Transaction<'_>> {
     let view = client.build_transaction();
     Ok(view
         .isolation_level(IsolationLevel::RepeatableRead)
@@ -27,13 +27,13 @@ async fn view(client: &mut Object) -> Read<Transaction<'_>> {
         .await?)
 }
 
-pub(super) async fn budgets(client: &Object) -> Read<Vec<Budget>> {
+pub(super) async fn budgets(client: &Connection) -> Read<Vec<Budget>> {
     let sql = format!("SELECT {} FROM budgets ORDER BY scope", rows::BUDGET);
     let found = client.query(&client.prepare_cached(&sql).await?, &[]).await?;
     found.iter().map(|row| Ok(rows::to_budget(row)?.budget)).collect()
 }
 
-pub(super) async fn provisions(client: &Object) -> Read<Vec<Budget>> {
+pub(super) async fn provisions(client: &Connection) -> Read<Vec<Budget>> {
     let sql = format!(
         "SELECT {} FROM budgets WHERE setting IS NOT NULL ORDER BY scope",
         rows::BUDGET
@@ -43,7 +43,7 @@ pub(super) async fn provisions(client: &Object) -> Read<Vec<Budget>> {
     Ok(defined.iter().filter_map(Defined::as_set).collect())
 }
 
-pub(super) async fn top_ups(client: &Object, scope: &Scope) -> Read<Vec<TopUp>> {
+pub(super) async fn top_ups(client: &Connection, scope: &Scope) -> Read<Vec<TopUp>> {
     let sql = format!(
         "SELECT {} FROM top_ups WHERE scope = $1 ORDER BY top_ups.id",
         rows::TOP_UP
@@ -53,7 +53,7 @@ pub(super) async fn top_ups(client: &Object, scope: &Scope) -> Read<Vec<TopUp>> 
     found.iter().map(rows::to_top_up).collect()
 }
 
-pub(super) async fn stopped(client: &Object) -> Read<Option<Stop>> {
+pub(super) async fn stopped(client: &Connection) -> Read<Option<Stop>> {
     let statement = client.prepare_cached("SELECT since, reason FROM stop").await?;
     client
         .query_opt(&statement, &[])
@@ -63,13 +63,17 @@ pub(super) async fn stopped(client: &Object) -> Read<Option<Stop>> {
         .transpose()
 }
 
-pub(super) async fn has_expired(client: &Object, now: Timestamp) -> Read<bool> {
+pub(super) async fn has_expired(client: &Connection, now: Timestamp) -> Read<bool> {
     let sql = "SELECT EXISTS (SELECT FROM holds WHERE state = 'open' AND ends_at <= $1)";
     let statement = client.prepare_cached(sql).await?;
     rows::column(&client.query_one(&statement, &[&now.as_micros()]).await?, 0)
 }
 
-pub(super) async fn status(client: &mut Object, now: Timestamp, scope: &Scope) -> Read<Option<BudgetStatus>> {
+pub(super) async fn status(
+    client: &mut Connection,
+    now: Timestamp,
+    scope: &Scope,
+) -> Read<Option<BudgetStatus>> {
     let view = view(client).await?;
     let mut books = Books::default();
     let sql = format!("SELECT {} FROM budgets WHERE scope IN ($1, $2)", rows::BUDGET);
@@ -104,7 +108,7 @@ pub(super) async fn status(client: &mut Object, now: Timestamp, scope: &Scope) -
     Ok(books.status(now, scope))
 }
 
-pub(super) async fn hold(client: &mut Object, id: HoldId) -> Read<Option<HoldRecord>> {
+pub(super) async fn hold(client: &mut Connection, id: HoldId) -> Read<Option<HoldRecord>> {
     let view = view(client).await?;
     let sql = format!("SELECT {} FROM holds WHERE id = $1::text::uuid", rows::HOLD);
     let found = view
@@ -116,7 +120,7 @@ pub(super) async fn hold(client: &mut Object, id: HoldId) -> Read<Option<HoldRec
     Ok(holds.pop())
 }
 
-pub(super) async fn holds(client: &mut Object, page: HoldPage) -> Read<Vec<HoldRecord>> {
+pub(super) async fn holds(client: &mut Connection, page: HoldPage) -> Read<Vec<HoldRecord>> {
     let view = view(client).await?;
     let holds = page_of_holds(&view, page).await?;
     view.commit().await?;
@@ -154,7 +158,7 @@ async fn complete(view: &Transaction<'_>, holds: &mut [HoldRecord]) -> Read<()> 
     rows::complete(holds, &claims, &intents)
 }
 
-pub(super) async fn entries(client: &mut Object, page: EntryPage) -> Read<Vec<Entry>> {
+pub(super) async fn entries(client: &mut Connection, page: EntryPage) -> Read<Vec<Entry>> {
     let view = view(client).await?;
     let entries = page_of_entries(&view, page).await?;
     view.commit().await?;
@@ -172,7 +176,12 @@ async fn page_of_entries(view: &Transaction<'_>, page: EntryPage) -> Read<Vec<En
     found.iter().map(rows::to_entry).collect()
 }
 
-pub(super) async fn spending(client: &Object, scope: &Scope, from: Timestamp, to: Timestamp) -> Read<i64> {
+pub(super) async fn spending(
+    client: &Connection,
+    scope: &Scope,
+    from: Timestamp,
+    to: Timestamp,
+) -> Read<i64> {
     // The index `entries_by_time` finds the first of them: nothing counts later than it was booked.
     let sql = "SELECT coalesce(sum(spent_change), 0)::bigint FROM entries JOIN claims ON claims.hold = entries.hold
         WHERE spent_change <> 0 AND at >= $2 AND coalesce(counts_at, at) >= $2 AND coalesce(counts_at, at) < $3
@@ -182,7 +191,7 @@ pub(super) async fn spending(client: &Object, scope: &Scope, from: Timestamp, to
     rows::column(&client.query_one(&statement, &[&scope, &from, &to]).await?, 0)
 }
 
-pub(super) async fn verify(client: &mut Object) -> Read<VerifyReport> {
+pub(super) async fn verify(client: &mut Connection) -> Read<VerifyReport> {
     let view = view(client).await?;
     let mut auditor = Auditor::default();
     let mut page = HoldPage {

@@ -3,16 +3,16 @@
 use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
 
 use meterbox_core::{
-    Scope, Timestamp, Usd,
+    Timestamp, Usd,
     contract::{CostLine, PriceTag},
 };
 use tokio_postgres::{Row, types::FromSql};
 
-use super::error::Fault;
 use crate::{
     Budget, Entry, EntryKind, HoldId, HoldState, SoftCaps, Stop, TopUp,
-    ledger::{AccountRow, Claim, Defined, HoldRecord, IntentRecord, IntentState, NewEntry},
+    ledger::{AccountRow, Basis, Claim, Defined, HoldRecord, IntentRecord, IntentState, NewEntry},
 };
+use meterbox_postgres::Fault;
 
 type Read<T> = Result<T, Fault>;
 
@@ -84,10 +84,14 @@ pub(super) fn to_hold(row: &Row) -> Read<HoldRecord> {
     let scopes = column::<&str>(row, 1)?
         .split(' ')
         .map(parse)
-        .collect::<Read<Arc<[Scope]>>>()?;
+        .collect::<Read<_>>()?;
+    let basis = Basis {
+        scopes,
+        claims: Box::default(),
+    };
     Ok(HoldRecord {
         id: parsed(row, 0)?,
-        scopes,
+        basis: basis.into(),
         requested: money(row, 2)?,
         at_least: column::<Option<i64>>(row, 3)?.map(dollars).transpose()?,
         amount: money(row, 4)?,
@@ -99,7 +103,6 @@ pub(super) fn to_hold(row: &Row) -> Read<HoldRecord> {
         expires_at: time(row, 10)?,
         grace: Duration::from_micros(quantity(row, 11)?),
         degraded: column(row, 12)?,
-        claims: Arc::default(),
         intents: Vec::new(),
     })
 }
@@ -118,7 +121,7 @@ pub(super) fn complete(holds: &mut [HoldRecord], claims: &[Row], intents: &[Row]
     }
     for (id, claims) in claims_of {
         if let Some(hold) = by_id.get_mut(&id) {
-            hold.claims = claims.into();
+            Arc::make_mut(&mut hold.basis).claims = claims.into();
         }
     }
     for row in intents {

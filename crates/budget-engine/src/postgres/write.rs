@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use deadpool_postgres::ClientWrapper;
 use meterbox_core::{Scope, Timestamp, Usd, contract::PriceTag};
+use meterbox_postgres::{ClientWrapper, Fault};
 use tokio_postgres::{Statement, types::ToSql};
 
-use super::{
-    batch::{Failed, Ticket, prepare},
-    error::Fault,
-};
+use super::batch::{Failed, Ticket, prepare};
 use crate::{
     HoldId, Stop, TopUp,
     ledger::{AccountRow, Books, Changes, Defined, HoldRecord, IntentRecord, NewEntry},
@@ -277,7 +274,7 @@ async fn write_opened(
     let params: Values<'_, _> = [
         &column(holds, |hold| hold.id.to_string()),
         &column(holds, |hold| {
-            let scopes: Vec<String> = hold.scopes.iter().map(Scope::to_string).collect();
+            let scopes: Vec<String> = hold.basis.scopes.iter().map(Scope::to_string).collect();
             scopes.join(" ")
         }),
         &column(holds, |hold| hold.requested.nanos()),
@@ -307,7 +304,7 @@ async fn write_claims(
     for hold in holds {
         claims.extend(
             (0_i16..)
-                .zip(&*hold.claims)
+                .zip(&*hold.basis.claims)
                 .map(|(place, claim)| (hold.id, place, claim)),
         );
     }

@@ -13,7 +13,7 @@ use meterbox_sqlite::{
 
 use crate::{
     Budget, Entry, EntryKind, EntryPage, HoldFilter, HoldId, HoldPage, HoldState, SoftCaps, Stop, TopUp,
-    ledger::{AccountRow, Claim, Defined, HoldRecord, IntentRecord, IntentState, NewEntry},
+    ledger::{AccountRow, Basis, Claim, Defined, HoldRecord, IntentRecord, IntentState, NewEntry},
 };
 
 type Rows<T> = Result<T, SqliteError>;
@@ -282,7 +282,7 @@ pub(super) fn expired_holds(ledger: &Transaction<'_>, now: Timestamp) -> Rows<Ve
 }
 
 pub(super) fn insert_hold(ledger: &Transaction<'_>, record: &HoldRecord) -> Rows<()> {
-    let scopes: Vec<String> = record.scopes.iter().map(Scope::to_string).collect();
+    let scopes: Vec<String> = record.basis.scopes.iter().map(Scope::to_string).collect();
     let id = record.id.to_string();
     ledger
         .prepare_cached(
@@ -306,7 +306,7 @@ pub(super) fn insert_hold(ledger: &Transaction<'_>, record: &HoldRecord) -> Rows
             record.degraded,
             record.ends_at().as_micros(),
         ])?;
-    for (place, claim) in (0_i64..).zip(&*record.claims) {
+    for (place, claim) in (0_i64..).zip(&*record.basis.claims) {
         ledger
             .prepare_cached(
                 "INSERT INTO claims (hold, place, scope, period, spend_limit, ends_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -368,9 +368,13 @@ fn to_hold(ledger: &Transaction<'_>, row: &Row<'_>) -> Rows<HoldRecord> {
     let scopes: String = row.get(1)?;
     let scopes = scopes.split(' ').map(Scope::from_str).collect::<Result<_, _>>();
     let at_least: Option<i64> = row.get(3)?;
+    let basis = Basis {
+        scopes: scopes.map_err(|error| SqliteError::corrupt(error.to_string()))?,
+        claims: claims(ledger, id)?.into(),
+    };
     Ok(HoldRecord {
         id,
-        scopes: scopes.map_err(|error| SqliteError::corrupt(error.to_string()))?,
+        basis: basis.into(),
         requested: money(row.get(2)?)?,
         at_least: at_least.map(money).transpose()?,
         amount: money(row.get(4)?)?,
@@ -382,7 +386,6 @@ fn to_hold(ledger: &Transaction<'_>, row: &Row<'_>) -> Rows<HoldRecord> {
         expires_at: time(row, 10)?,
         grace: Duration::from_micros(quantity(row, 11)?),
         degraded: row.get(12)?,
-        claims: claims(ledger, id)?.into(),
         intents: intents(ledger, id)?,
     })
 }

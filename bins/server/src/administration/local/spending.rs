@@ -49,7 +49,7 @@ pub(super) async fn spending(
             };
             total.add(share);
             by_purpose.entry(hold.purpose.to_string()).or_default().add(share);
-            for scope in hold.scopes.iter().filter(|scope| *scope != everybody) {
+            for scope in hold.basis.scopes.iter().filter(|scope| *scope != everybody) {
                 by_scope.entry(scope.clone()).or_default().add(share);
             }
         }

@@ -351,4 +351,8 @@ async fn it_says_that_it_lives_and_is_ready() {
         ready.json()["sandbox"],
         json!({"provider": "fake", "tier": "none"})
     );
+    assert_eq!(
+        ready.json()["results"],
+        json!({"place": "data_folder", "state": "ok"})
+    );
 }

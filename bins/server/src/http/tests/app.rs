@@ -28,6 +28,7 @@ use tower::ServiceExt;
 use crate::{
     administration::Local,
     http::{AppState, Hosts, Parts, router},
+    results::Results,
 };
 
 pub(super) const HOST: &str = "localhost:3000";
@@ -81,10 +82,11 @@ impl App {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = FakeSandbox::new();
         sandbox.otherwise(|_| FakeRun::replies(ANSWER));
+        let results = Arc::new(MemoryResults::new());
         let analyst = Analyst::builder(
             Arc::new(sandbox.clone()),
             budget.clone(),
-            Arc::new(MemoryResults::new()),
+            results.clone(),
             typed_shop(&folder),
             folder.path().join("artifacts"),
         )
@@ -104,6 +106,7 @@ impl App {
             ),
             access: access.clone(),
             clock: Arc::new(clock.clone()),
+            results: Results::here(results),
             local_user: Principal::user("user/local".parse().unwrap()),
             open_without_key: true,
             hosts: Hosts::new("127.0.0.1:3000".parse().unwrap(), Vec::new()),

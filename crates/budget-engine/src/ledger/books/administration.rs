@@ -2,7 +2,7 @@
 
 use meterbox_core::{Scope, Timestamp, Usd};
 
-use super::{Books, Defined};
+use super::{Books, Defined, Key, Row};
 use crate::{
     Budget, BudgetError, Stop, TopUp,
     ledger::{EntryKind, NewEntry, Setting, check_text, decide::check_redefinition, no_budget},
@@ -74,10 +74,10 @@ impl Books {
         let removed = if scope.is_wildcard() {
             self.wildcards.remove(scope.kind())
         } else {
-            let row = self.rows.get_mut(scope);
+            let row = self.rows.get_mut(&Key::from(scope));
             row.and_then(|row| {
-                row.top_ups.clear();
-                row.own.take().map(|own| *own)
+                row.clear_top_ups();
+                row.take_own()
             })
         };
         let Some(removed) = removed else { return false };
@@ -101,7 +101,7 @@ impl Books {
     }
 
     fn all_defined(&self) -> impl Iterator<Item = &Defined> {
-        let own = self.rows.values().filter_map(|row| row.own.as_deref());
+        let own = self.rows.values().filter_map(Row::own);
         own.chain(self.wildcards.values())
             .map(|in_force| &in_force.defined)
     }
@@ -115,8 +115,8 @@ impl Books {
         if self.applicable(scope).is_none() {
             return Err(no_budget(scope));
         }
-        let row = self.rows.entry(scope.clone()).or_default();
-        if row.top_ups.iter().any(|known| known.id == top_up.id) {
+        let row = self.rows.entry(scope.into()).or_default();
+        if row.top_ups().iter().any(|known| known.id == top_up.id) {
             return Ok(false);
         }
         let note = Some(top_up.note.as_str().into());
@@ -124,13 +124,13 @@ impl Books {
             note,
             ..NewEntry::of_limit(scope.clone(), EntryKind::ToppedUp, top_up.amount)
         });
-        row.top_ups.push(top_up);
+        row.add_top_up(top_up);
         Ok(true)
     }
 
     /// The top-ups of a scope, oldest first.
     pub fn top_ups(&self, scope: &Scope) -> &[TopUp] {
-        self.rows.get(scope).map_or(&[], |row| &row.top_ups)
+        self.rows.get(&Key::from(scope)).map_or(&[], Row::top_ups)
     }
 
     /// Stops all spending for this reason, or lets it go on (`None`); true where that changes anything.

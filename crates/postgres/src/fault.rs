@@ -3,19 +3,23 @@ use tokio_postgres::error::SqlState;
 
 /// What went wrong between us and the server.
 #[derive(Debug)]
-pub(super) enum Fault {
+#[non_exhaustive]
+pub enum Fault {
+    /// The client's or the server's own words.
     Client(tokio_postgres::Error),
     /// No connection could be had in time.
     NoConnection,
     /// No answer came in time.
     NoAnswer,
+    /// A row does not say what it must.
     Corrupt(String),
+    /// The schema is not one of this version's.
     Incompatible(String),
 }
 
 /// How to go on after a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Remedy {
+pub enum Remedy {
     /// Others were in the way: the transaction is undone and may be run again.
     Again,
     /// The connection is gone: what it was told last may have been done.
@@ -25,11 +29,21 @@ pub(super) enum Remedy {
 }
 
 impl Fault {
-    pub(super) fn corrupt(what: impl Into<String>) -> Self {
+    /// A row does not say what it must.
+    pub fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt(what.into())
     }
 
-    pub(super) fn remedy(&self) -> Remedy {
+    /// The server's code, where it said something.
+    pub fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Client(error) => error.code(),
+            _ => None,
+        }
+    }
+
+    /// How to go on.
+    pub fn remedy(&self) -> Remedy {
         let error = match self {
             Self::NoConnection | Self::NoAnswer => return Remedy::Reconnect,
             Self::Corrupt(_) | Self::Incompatible(_) => return Remedy::None,
@@ -45,16 +59,15 @@ impl Fault {
             | &SqlState::T_R_DEADLOCK_DETECTED
             | &SqlState::UNIQUE_VIOLATION
             | &SqlState::LOCK_NOT_AVAILABLE
-            | &SqlState::QUERY_CANCELED
-            // A batch whose ticket is not known.
-            | &SqlState::DIVISION_BY_ZERO => Remedy::Again,
+            | &SqlState::QUERY_CANCELED => Remedy::Again,
             code if is_going_down(code) => Remedy::Reconnect,
             _ => Remedy::None,
         }
     }
 
-    /// The same fault in the words all stores share. `server` says which one, without its password.
-    pub(super) fn of(self, server: &str) -> StorageError {
+    /// The same fault in the words all stores share: `kept`, such as "the ledger", on `server`, which says which one
+    /// without its password.
+    pub(crate) fn explain(self, kept: &str, server: &str) -> StorageError {
         let error = match self {
             Self::NoConnection => {
                 let message = format!(
@@ -67,11 +80,11 @@ impl Fault {
                 return StorageError::new(StorageErrorKind::Unavailable, message);
             }
             Self::Corrupt(what) => {
-                let message = format!("the ledger on {server} is damaged: {what}");
+                let message = format!("{kept} on {server} is damaged: {what}");
                 return StorageError::new(StorageErrorKind::Corrupt, message);
             }
             Self::Incompatible(what) => {
-                let message = format!("the ledger on {server} {what}");
+                let message = format!("{kept} on {server} {what}");
                 return StorageError::new(StorageErrorKind::Incompatible, message);
             }
             Self::Client(error) => error,

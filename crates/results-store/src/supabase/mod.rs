@@ -1,0 +1,418 @@
+//! Results in a Supabase project, over its API.
+
+mod schema;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use meterbox_core::{
+    AnalysisId, Clock, Scope, StorageError, StorageErrorKind, Timestamp, contract::AnalysisResult,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+pub use self::schema::{Tenancy, schema_sql};
+use crate::{
+    Page, PageRequest, ResultsError, ResultsStore,
+    postgrest::{
+        Credentials, Filter, OnConflict, Order, Postgrest, PostgrestError, PostgrestErrorKind, Query,
+        UserToken,
+    },
+    stored::{Stored, document_of, name_of, page_of},
+};
+
+const TABLE: &str = "meterbox_results";
+const MIGRATIONS: &str = "meterbox_migrations";
+const COLUMNS: &[&str] = &["id", "contract_version", "document"];
+/// A user's token is made for each request.
+const TOKEN_LIFE: Duration = Duration::from_secs(300);
+/// So many rows are asked for at a time, less where they are too large together.
+const ROWS: usize = 50;
+
+/// How a project is opened. Keys are of its settings, under API.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum SupabaseAuth {
+    /// Only the anonymous (publishable) key: every holder of it sees all results. The project needs the script of
+    /// [`Tenancy::Single`].
+    Anonymous {
+        /// The key.
+        anon_key: String,
+    },
+    /// The service-role (secret) key: row-level security does not apply to it, and this store keeps principals apart.
+    Service {
+        /// The key.
+        service_role_key: String,
+    },
+    /// The anonymous key, and a token of each user signed with the project's JWT secret: row-level security keeps
+    /// principals apart.
+    Users {
+        /// The key.
+        anon_key: String,
+        /// The project's secret for HS256.
+        jwt_secret: String,
+    },
+}
+
+impl SupabaseAuth {
+    /// [`Anonymous`](Self::Anonymous).
+    pub fn anonymous(anon_key: impl Into<String>) -> Self {
+        Self::Anonymous {
+            anon_key: anon_key.into(),
+        }
+    }
+
+    /// [`Service`](Self::Service).
+    pub fn service(service_role_key: impl Into<String>) -> Self {
+        Self::Service {
+            service_role_key: service_role_key.into(),
+        }
+    }
+
+    /// [`Users`](Self::Users).
+    pub fn users(anon_key: impl Into<String>, jwt_secret: impl Into<String>) -> Self {
+        Self::Users {
+            anon_key: anon_key.into(),
+            jwt_secret: jwt_secret.into(),
+        }
+    }
+}
+
+/// Results in a Supabase project, for as many replicas as like. It needs the tables of [`schema_sql`].
+///
+/// Requests have 30 seconds, replies 64 MiB. Saving, finding and reading pages twice is doing it once.
+#[derive(Clone)]
+pub struct SupabaseResults {
+    client: Postgrest,
+    signer: Option<Arc<Signer>>,
+}
+
+struct Signer {
+    secret: String,
+    clock: Arc<dyn Clock>,
+}
+
+/// What is sent.
+#[derive(Serialize)]
+struct Row {
+    principal: String,
+    id: String,
+    contract_version: u32,
+    status: String,
+    created_at: String,
+    document: String,
+}
+
+/// What comes back.
+#[derive(Deserialize)]
+struct Found {
+    id: AnalysisId,
+    contract_version: u32,
+    document: String,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    number: usize,
+    checksum: String,
+}
+
+impl SupabaseResults {
+    /// Results in the project at this address, such as `https://PROJECT.supabase.co`. Nothing is sent yet;
+    /// [`check`](ResultsStore::check) finds out whether it works. `http` follows no redirects:
+    /// [`http_client`](crate::postgrest::http_client) makes such a client.
+    ///
+    /// # Errors
+    /// [`PostgrestError::Unusable`] where an address or a key cannot be one.
+    pub fn new(
+        http: reqwest::Client,
+        project_url: &str,
+        auth: SupabaseAuth,
+        clock: impl Clock,
+    ) -> Result<Self, PostgrestError> {
+        let url = format!("{}/rest/v1", project_url.trim().trim_end_matches('/'));
+        Self::at(http, &url, auth, clock)
+    }
+
+    /// Results behind a PostgREST server of one's own, at its full address.
+    ///
+    /// # Errors
+    /// As of [`new`](Self::new).
+    pub fn at(
+        http: reqwest::Client,
+        postgrest_url: &str,
+        auth: SupabaseAuth,
+        clock: impl Clock,
+    ) -> Result<Self, PostgrestError> {
+        let (key, secret) = match auth {
+            SupabaseAuth::Anonymous { anon_key } => (anon_key, None),
+            SupabaseAuth::Service { service_role_key } => (service_role_key, None),
+            SupabaseAuth::Users { anon_key, jwt_secret } => (anon_key, Some(jwt_secret)),
+        };
+        if secret.as_ref().is_some_and(|secret| secret.trim().is_empty()) {
+            return Err(PostgrestError::Unusable {
+                what: "the JWT secret",
+                reason: "it is empty".to_owned(),
+            });
+        }
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        let signer = secret.map(|secret| Arc::new(Signer { secret, clock }));
+        let client = Postgrest::builder(http, postgrest_url, Credentials::key(key)).build()?;
+        Ok(Self { client, signer })
+    }
+
+    /// A token that names the principal, where users are kept apart by tokens.
+    fn token_of(&self, principal: &Scope) -> Option<UserToken> {
+        let principal = principal.to_string();
+        self.token(json!({
+            "aud": "authenticated",
+            "role": "authenticated",
+            "sub": principal,
+            "meterbox_principal": principal,
+        }))
+    }
+
+    /// A token for what concerns all principals.
+    fn token_of_service(&self) -> Option<UserToken> {
+        self.token(json!({ "role": "service_role" }))
+    }
+
+    fn token(&self, claims: Value) -> Option<UserToken> {
+        let signer = self.signer.as_ref()?;
+        let claims: Map<String, Value> = match claims {
+            Value::Object(claims) => claims,
+            _ => Map::new(),
+        };
+        let secret = signer.secret.trim().as_bytes();
+        Some(UserToken::sign(&claims, secret, signer.clock.now(), TOKEN_LIFE))
+    }
+
+    /// The principal's rows. The filter keeps principals apart where the key opens all of them.
+    fn rows<'a>(&'a self, principal: &Scope, user: Option<&'a UserToken>) -> Query<'a> {
+        self.client
+            .table(TABLE)
+            .as_user(user)
+            .filter("principal", &Filter::Eq(principal.to_string()))
+    }
+
+    /// At most so many rows of the principal, older than `before`. Fewer come at a time where they are too large together.
+    async fn read(
+        &self,
+        principal: &Scope,
+        before: Option<AnalysisId>,
+        wanted: usize,
+    ) -> Result<Vec<Stored>, ResultsError> {
+        let mut rows: Vec<Stored> = Vec::new();
+        let mut at_once = ROWS;
+        while rows.len() < wanted {
+            let limit = at_once.min(wanted.saturating_sub(rows.len()));
+            let user = self.token_of(principal);
+            let mut query = self.rows(principal, user.as_ref()).select(COLUMNS);
+            if let Some(before) = rows.last().map(|row| row.id).or(before) {
+                query = query.filter("id", &Filter::Lt(before.to_string()));
+            }
+            let query = query.order("id", Order::Descending).limit(limit);
+            let found: Vec<Found> = match query.fetch().await {
+                Err(error) if error.kind() == PostgrestErrorKind::TooLarge && limit > 1 => {
+                    at_once = (limit / 2).max(1);
+                    continue;
+                }
+                found => found.map_err(|error| storage_error(&error))?,
+            };
+            let is_last = found.len() < limit;
+            rows.extend(found.into_iter().map(Stored::from));
+            if is_last {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn check_schema(&self) -> Result<(), ResultsError> {
+        let steps: Vec<Step> = self
+            .client
+            .table(MIGRATIONS)
+            .select(&["number", "checksum"])
+            .order("number", Order::Ascending)
+            .fetch()
+            .await
+            .map_err(|error| storage_error(&error))?;
+        let incompatible = |message: &str| {
+            Err(ResultsError::Store(StorageError::new(
+                StorageErrorKind::Incompatible,
+                message,
+            )))
+        };
+        let known: Vec<String> = schema::MIGRATIONS
+            .iter()
+            .map(|sql| schema::checksum(sql))
+            .collect();
+        let is_known = |step: &Step| {
+            let index = step.number.checked_sub(1);
+            index.and_then(|index| known.get(index)) == Some(&step.checksum)
+        };
+        if steps.iter().any(|step| step.number > known.len()) {
+            return incompatible(
+                "the tables on Supabase were made by a newer version of Meterbox; use that version",
+            );
+        }
+        if !steps.iter().all(is_known) {
+            return incompatible(
+                "the tables on Supabase are of another version of Meterbox; use the version that made them",
+            );
+        }
+        if steps.len() < known.len() {
+            return incompatible(
+                "the tables on Supabase are of an earlier version; run the script of `meterbox results schema` there",
+            );
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ResultsStore for SupabaseResults {
+    async fn save(&self, result: &AnalysisResult) -> Result<(), ResultsError> {
+        let row = Row {
+            principal: result.principal.to_string(),
+            id: result.id.to_string(),
+            contract_version: result.contract_version,
+            status: name_of(result.status)?,
+            created_at: result.created_at.to_string(),
+            document: document_of(result)?,
+        };
+        let user = self.token_of(&result.principal);
+        let saved = self
+            .client
+            .table(TABLE)
+            .as_user(user.as_ref())
+            .upsert(&[row], &["principal", "id"], OnConflict::Merge)
+            .await;
+        saved.map_err(|error| match &error {
+            PostgrestError::Conflict { .. } => ResultsError::IdTaken(result.id),
+            PostgrestError::Refused { refusal, .. }
+                if is_about_the_row(refusal.status, refusal.sqlstate()) =>
+            {
+                ResultsError::Rejected {
+                    id: result.id,
+                    reason: error.to_string(),
+                }
+            }
+            error => storage_error(error),
+        })
+    }
+
+    async fn find(&self, principal: &Scope, id: AnalysisId) -> Result<Option<AnalysisResult>, ResultsError> {
+        let user = self.token_of(principal);
+        let found: Vec<Found> = self
+            .rows(principal, user.as_ref())
+            .select(COLUMNS)
+            .filter("id", &Filter::Eq(id.to_string()))
+            .limit(1)
+            .fetch()
+            .await
+            .map_err(|error| storage_error(&error))?;
+        let stored = found.into_iter().next().map(Stored::from);
+        stored
+            .map(|stored| stored.read().map_err(ResultsError::Unreadable))
+            .transpose()
+    }
+
+    async fn page(&self, principal: &Scope, request: PageRequest) -> Result<Page, ResultsError> {
+        let limit = request.clamped_limit();
+        let rows = self
+            .read(principal, request.before, limit.saturating_add(1))
+            .await?;
+        Ok(page_of(rows, limit))
+    }
+
+    async fn delete(&self, principal: &Scope, id: AnalysisId) -> Result<bool, ResultsError> {
+        let user = self.token_of(principal);
+        let deleted = self
+            .rows(principal, user.as_ref())
+            .select(&["id"])
+            .filter("id", &Filter::Eq(id.to_string()))
+            .delete()
+            .await
+            .map_err(|error| storage_error(&error))?;
+        Ok(deleted > 0)
+    }
+
+    async fn expire(&self, before: Timestamp, most: usize) -> Result<usize, ResultsError> {
+        let service = self.token_of_service();
+        let arguments = json!({ "before": before.to_string(), "most": most });
+        self.client
+            .call("meterbox_expire_results", &arguments, service.as_ref())
+            .await
+            .map_err(|error| storage_error(&error))
+    }
+
+    async fn check(&self) -> Result<(), ResultsError> {
+        self.check_schema().await?;
+        // Nobody's: whether the key opens the table at all.
+        let Ok(nobody) = Scope::new("service", "check") else {
+            return Ok(());
+        };
+        self.read(&nobody, None, 1).await.map(drop)
+    }
+}
+
+impl fmt::Debug for SupabaseResults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SupabaseResults")
+            .field("client", &self.client)
+            .field("signs_tokens", &self.signer.is_some())
+            .finish()
+    }
+}
+
+/// Without the keys.
+impl fmt::Debug for SupabaseAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous { .. } => "Anonymous",
+            Self::Service { .. } => "Service",
+            Self::Users { .. } => "Users",
+        })
+    }
+}
+
+impl From<Found> for Stored {
+    fn from(found: Found) -> Self {
+        Self {
+            id: found.id,
+            contract_version: found.contract_version,
+            document: found.document,
+        }
+    }
+}
+
+/// Too large, or a value that its column does not take.
+fn is_about_the_row(status: u16, sqlstate: Option<&str>) -> bool {
+    status == 413 || sqlstate.is_some_and(|code| ["22", "23", "54"].contains(&&code[..2]))
+}
+
+/// The same in the words all stores share.
+fn storage_error(error: &PostgrestError) -> ResultsError {
+    let (kind, advice) = match error.kind() {
+        PostgrestErrorKind::Forbidden => (
+            StorageErrorKind::ReadOnly,
+            "; check the Supabase keys, and that the script of `meterbox results schema` was run for this kind of key",
+        ),
+        PostgrestErrorKind::Missing => (
+            StorageErrorKind::Incompatible,
+            "; run the script of `meterbox results schema` in the project's SQL editor",
+        ),
+        PostgrestErrorKind::Busy => (StorageErrorKind::Busy, ""),
+        PostgrestErrorKind::Unreachable
+        | PostgrestErrorKind::Broken
+        | PostgrestErrorKind::TimedOut
+        | PostgrestErrorKind::Refused => (StorageErrorKind::Unavailable, ""),
+        _ => (StorageErrorKind::Incompatible, ""),
+    };
+    let mut storage = StorageError::new(kind, format!("Supabase: {error}{advice}"));
+    if let Some(wish) = error.retry_after() {
+        storage = storage.with_retry_after(wish);
+    }
+    ResultsError::Store(storage)
+}
