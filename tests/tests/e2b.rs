@@ -323,3 +323,38 @@ fn binary(folder: &Path) -> Command {
         .stderr(log("killed.err"));
     command
 }
+
+#[test]
+fn doctor_asks_e2b_whether_it_takes_the_key_and_makes_nothing() {
+    let world = World::new();
+    let doctor = |key: &str| {
+        let url = world.double.url();
+        let settings = [
+            ("METERBOX_SANDBOX", "e2b"),
+            ("E2B_API_KEY", key),
+            ("E2B_API_URL", &*url),
+        ];
+        world.terminal.run_with(&["doctor", "--online"], &settings)
+    };
+    let well = doctor(E2B_KEY);
+    assert!(
+        well.stdout
+            .contains("E2B, template code-interpreter-v1, 2 processors"),
+        "{well:?}"
+    );
+    assert!(
+        well.stdout.contains("the key works; 0 sandboxes there now"),
+        "{well:?}"
+    );
+    let ill = doctor("e2b_of_somebody_else");
+    assert!(ill.stdout.contains("E2B does not accept the API key"), "{ill:?}");
+    assert!(ill.stdout.contains("fix: set E2B_API_KEY"), "{ill:?}");
+    for ended in [well, ill] {
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(
+            !said.contains(E2B_KEY) && !said.contains("somebody_else"),
+            "{said}"
+        );
+    }
+    assert!(world.double.running().is_empty() && world.double.kills() == 0);
+}
