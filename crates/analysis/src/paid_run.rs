@@ -36,6 +36,7 @@ pub(crate) enum Run {
     Look,
     Portable,
     Program,
+    Comparison,
     Chart,
 }
 
@@ -47,6 +48,7 @@ impl Run {
             Self::Look => "look at the sandbox",
             Self::Portable => "import as CSV",
             Self::Program => "program",
+            Self::Comparison => "comparison",
             Self::Chart => "chart",
         }
     }

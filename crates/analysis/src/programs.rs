@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use meterbox_budget_engine::Hold;
 use meterbox_core::contract::{
-    AnswerDocument, ArtifactRef, Failure, FailureKind, PrivacyLevel, Source, Status, Step, TableProfile,
+    Answer, AnswerDocument, ArtifactRef, Failure, FailureKind, PrivacyLevel, Source, Status, Step,
+    TableProfile,
 };
 use meterbox_datasets::TypedDataset;
 use meterbox_llm_codegen::{FailedProgram, GenerateError, GenerateRequest, Generated, Prefer};
@@ -83,6 +84,9 @@ impl Analysis {
         let is_a_models = matches!(generated.source, Source::Model | Source::Saved);
         match checked {
             Ok(document) => {
+                if is_a_models {
+                    self.compare(hold, request, data).await;
+                }
                 if self.result.status == Status::Ok {
                     self.parts.generator.keep(request, &generated).await;
                 }
@@ -96,6 +100,33 @@ impl Analysis {
                 Err(Trouble::Program(failed, failure))
             }
             Err(failure) => Err(Trouble::Final(failure)),
+        }
+    }
+
+    /// Where a model's answer is one figure and rules are certain of theirs, both have to be the same.
+    async fn compare(&mut self, hold: &Hold, request: &GenerateRequest, data: &TypedDataset) {
+        let Some(figure) = self.result.answer.as_ref().and_then(single_figure) else {
+            return;
+        };
+        let Some(other) = self.parts.generator.second_opinion(request) else {
+            return;
+        };
+        let job = self.program_job(&other.code, data);
+        // An answer without its comparison is still an answer.
+        let Ok((outcome, limits)) = self.run_in_sandbox(hold, Run::Comparison, job).await else {
+            return;
+        };
+        let reply = reply_of(&outcome, &limits).ok();
+        let document = reply.and_then(|reply| prelude::read_answer(&reply).ok());
+        let Some(theirs) = document.and_then(|document| single_figure(&document.answer?)) else {
+            return;
+        };
+        if !is_the_same(figure, theirs) {
+            self.result.status = Status::Unverified;
+            self.result.warnings.push(format!(
+                "the model comes to {figure}; rules read the question as \u{201c}{}\u{201d} and come to {theirs}",
+                other.reading.text
+            ));
         }
     }
 
@@ -211,22 +242,27 @@ impl Analysis {
     ) -> Result<Box<RawValue>, Failure> {
         let artifacts_into = self.parts.artifacts.join(self.result.id.to_string());
         create_folder(&artifacts_into)?;
-        let portable_tables = self.portable_tables(hold, data).await?;
         let job = Job {
-            inputs: input_files(data.files.iter().chain(&data.originals).cloned()),
-            tables: data.table_paths.clone(),
-            portable_tables,
-            as_of: data.as_of,
-            limits: self.parts.program_limits.clone(),
+            portable_tables: self.portable_tables(hold, data).await?,
             artifacts_into: Some(artifacts_into),
-            ..Job::new(Program::Analysis {
-                code: code.to_owned(),
-            })
+            ..self.program_job(code, data)
         };
         let (outcome, limits) = self.run_in_sandbox(hold, Run::Program, job).await?;
         self.result.warnings.extend(data_warnings(code, &data.tables));
         self.keep_output(&outcome);
         reply_of(&outcome, &limits)
+    }
+
+    fn program_job(&self, code: &str, data: &TypedDataset) -> Job {
+        Job {
+            inputs: input_files(data.files.iter().chain(&data.originals).cloned()),
+            tables: data.table_paths.clone(),
+            as_of: data.as_of,
+            limits: self.parts.program_limits.clone(),
+            ..Job::new(Program::Analysis {
+                code: code.to_owned(),
+            })
+        }
     }
 
     fn keep_output(&mut self, outcome: &Outcome) {
@@ -280,6 +316,27 @@ fn is_the_programs(kind: FailureKind) -> bool {
             | FailureKind::LimitMemory
             | FailureKind::LimitOutput
     )
+}
+
+/// The one number of an answer that is nothing else.
+fn single_figure(answer: &Answer) -> Option<f64> {
+    match answer {
+        Answer::Scalar { value, .. } => value.as_f64(),
+        Answer::Table { rows, .. } => match rows.as_slice() {
+            [row] => match row.as_slice() {
+                [cell] => cell.as_f64(),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// But for the last digits, which depend on the order of adding up.
+fn is_the_same(one: f64, other: f64) -> bool {
+    const RELATIVE: f64 = 1e-9;
+    (one - other).abs() <= RELATIVE * one.abs().max(other.abs())
 }
 
 /// What is known to be wrong with the tables this program reads.

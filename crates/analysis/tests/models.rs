@@ -408,6 +408,30 @@ async fn a_program_that_answered_is_used_again_without_a_call() {
 }
 
 #[tokio::test]
+async fn a_figure_that_rules_do_not_come_to_is_flagged_with_both() {
+    let figure =
+        |value: f64| format!(r#"{{"answer": {{"kind": "scalar", "value": {value}, "type": "number"}}}}"#);
+    for (ours, theirs, status) in [(14.0, 14.0, Status::Ok), (14.0, 28.0, Status::Unverified)] {
+        let house = house("10").await;
+        house.ask(HARD).await; // types the data
+        house.model.next(FakeTurn::says(GOOD));
+        house.sandbox.next(FakeRun::replies(&figure(ours)));
+        house.sandbox.next(FakeRun::replies(&figure(theirs)));
+        let result = house.ask("total revenue").await;
+        assert_eq!(
+            (result.status, result.source),
+            (status, Some(Source::Model)),
+            "{result:?}"
+        );
+        let told = result
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("come to 28"));
+        assert_eq!(told, status == Status::Unverified, "{:?}", result.warnings);
+    }
+}
+
+#[tokio::test]
 async fn who_writes_can_be_chosen() {
     let house = house_of("10", card(), Trust::Always).await;
     house.model.otherwise(|_| FakeTurn::says(GOOD));

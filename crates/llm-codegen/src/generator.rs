@@ -41,6 +41,12 @@ pub trait CodeGenerator: Send + Sync + fmt::Debug + 'static {
         None
     }
 
+    /// A program of other means that should come to the same figure, to compare; `None` where none is certain enough.
+    fn second_opinion(&self, request: &GenerateRequest) -> Option<Generated> {
+        let _ = request;
+        None
+    }
+
     /// Told that a program ran and answered: it may be used again for the same question.
     async fn keep(&self, request: &GenerateRequest, generated: &Generated) {
         let _ = (request, generated);
@@ -126,6 +132,7 @@ pub struct Generated {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<G: CodeGenerator + ?Sized> CodeGenerator for Arc<G> {
     async fn generate(
         &self,
@@ -143,12 +150,17 @@ impl<G: CodeGenerator + ?Sized> CodeGenerator for Arc<G> {
         (**self).fallback(request, why)
     }
 
+    fn second_opinion(&self, request: &GenerateRequest) -> Option<Generated> {
+        (**self).second_opinion(request)
+    }
+
     async fn keep(&self, request: &GenerateRequest, generated: &Generated) {
         (**self).keep(request, generated).await;
     }
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<G: CodeGenerator + ?Sized> CodeGenerator for Box<G> {
     async fn generate(
         &self,
@@ -164,6 +176,10 @@ impl<G: CodeGenerator + ?Sized> CodeGenerator for Box<G> {
 
     fn fallback(&self, request: &GenerateRequest, why: &str) -> Option<Generated> {
         (**self).fallback(request, why)
+    }
+
+    fn second_opinion(&self, request: &GenerateRequest) -> Option<Generated> {
+        (**self).second_opinion(request)
     }
 
     async fn keep(&self, request: &GenerateRequest, generated: &Generated) {

@@ -1,5 +1,4 @@
 //! TLS to a real server: only with a certificate that is trusted, and never less than was asked for.
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use meterbox_core::StorageErrorKind;
 use meterbox_postgres::Server;

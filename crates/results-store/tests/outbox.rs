@@ -334,6 +334,14 @@ async fn what_is_never_taken_is_set_aside_and_others_go_on() {
         .await
         .unwrap();
     assert_eq!(page.results, [next, poison.clone()]);
+    // It may be tried again, by hand or because it has changed.
+    store.meets([Manner::Rejects]);
+    outbox.reconsider().await.unwrap();
+    time.until_delivered(&outbox).await;
+    assert_eq!(outbox.health().await.unwrap().set_aside, 1);
+    outbox.save(&poison).await.unwrap();
+    time.until_delivered(&outbox).await;
+    assert_eq!(store.taken()[1..], [poison.id]);
     assert!(outbox.delete(&poison.principal, poison.id).await.unwrap());
     assert_eq!(outbox.health().await.unwrap().set_aside, 0);
 }

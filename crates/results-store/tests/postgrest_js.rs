@@ -1,5 +1,4 @@
 //! The official JavaScript client sends what ours does.
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 #[path = "common/requests.rs"]
 #[allow(unreachable_pub, missing_docs, reason = "shared with another package")]

@@ -212,6 +212,31 @@ async fn what_a_project_lacks_is_said_with_what_to_do() {
     assert_eq!(kind(error), StorageErrorKind::Incompatible);
 }
 
+/// A project may be set to give few rows at a time.
+#[tokio::test]
+async fn a_page_is_complete_whatever_a_project_gives_at_a_time() {
+    let Some(postgres) = PostgresServer::shared() else {
+        return;
+    };
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let database = postgres.supabase_project();
+    postgres.sql(&database, &schema_sql(Tenancy::Apart)).unwrap();
+    let Some(server) = PostgrestServer::with_max_rows_or_skip(&database, SECRET, 2) else {
+        return;
+    };
+    let http = http_client().unwrap();
+    let store = SupabaseResults::at(http, &server.url(), users(), ManualClock::at(now())).unwrap();
+    for second in 0..7 {
+        store.save(&result("user/ana", second)).await.unwrap();
+    }
+    let ana: Scope = "user/ana".parse().unwrap();
+    let page = store.page(&ana, PageRequest::newest(100)).await.unwrap();
+    assert_eq!((page.results.len(), page.next), (7, None));
+    let page = store.page(&ana, PageRequest::newest(3)).await.unwrap();
+    assert_eq!(page.results.len(), 3);
+    assert_eq!(page.next, Some(page.results[2].id));
+}
+
 #[tokio::test]
 async fn two_replicas_write_and_forget_together() {
     let Some(project) = Project::new(Tenancy::Apart) else {

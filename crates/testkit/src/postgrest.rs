@@ -63,10 +63,19 @@ impl PostgrestServer {
     /// Instead of `None`, where `METERBOX_REQUIRE_PEERS=1`.
     pub fn start_or_skip(database: &str, jwt_secret: &str) -> Option<Self> {
         let binary = required("PostgREST", installed())?;
-        Some(Self::start(&binary, database, jwt_secret))
+        Some(Self::start(&binary, database, jwt_secret, None))
     }
 
-    fn start(binary: &Path, database: &str, jwt_secret: &str) -> Self {
+    /// The same, which gives at most so many rows at a time.
+    ///
+    /// # Panics
+    /// As [`start_or_skip`](Self::start_or_skip).
+    pub fn with_max_rows_or_skip(database: &str, jwt_secret: &str, rows: u32) -> Option<Self> {
+        let binary = required("PostgREST", installed())?;
+        Some(Self::start(&binary, database, jwt_secret, Some(rows)))
+    }
+
+    fn start(binary: &Path, database: &str, jwt_secret: &str, max_rows: Option<u32>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         drop(listener);
@@ -91,6 +100,7 @@ impl PostgrestServer {
             .env("PGRST_COMPAT_MODE", "true")
             .env("PGRST_SERVER_HOST", "127.0.0.1")
             .env("PGRST_SERVER_PORT", address.port().to_string())
+            .envs(max_rows.map(|rows| ("PGRST_DB_MAX_ROWS", rows.to_string())))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

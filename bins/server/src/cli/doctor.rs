@@ -6,10 +6,13 @@ use clap::Args;
 use meterbox_access::{KeyRecord, KeyState, Role};
 use meterbox_budget_engine::{BudgetEngine, BudgetError};
 use meterbox_core::{Clock, Scope, SystemClock, Timestamp};
+use meterbox_llm_codegen::chat::ChatModel;
 use meterbox_local_sandbox::{
     LocalSandbox,
     runtime::{Runtime, RuntimeStatus},
 };
+
+use meterbox_price_book::Known;
 
 use super::{exit, online, text};
 use crate::{
@@ -38,6 +41,7 @@ pub(super) async fn doctor(args: &DoctorArgs, settings: &Settings) -> ExitCode {
     visit.keys(settings).await;
     visit.settings(settings);
     visit.prices(settings);
+    visit.model(settings);
     visit.results(settings);
     if args.online {
         visit.services(settings).await;
@@ -188,6 +192,28 @@ impl Visit {
                 "webhooks",
                 &format!("{}, told by `meterbox serve`", config.webhooks.len()),
             );
+        }
+    }
+
+    fn model(&mut self, settings: &Settings) {
+        let Some(wanted) = &settings.config.model else {
+            return self.well("model", "none; questions are answered by rules");
+        };
+        let model = match wanted.model() {
+            Ok(model) => model,
+            Err(error) => return self.ill("model", &error.to_string(), "see .env.example"),
+        };
+        let card = model.card();
+        if let Err(error) = wanted.priced(settings.model_prices(), card) {
+            return self.ill("model", &error.to_string(), "see `meterbox prices list`");
+        }
+        let found = format!("{} of {} at {}", card.model, card.provider, card.server);
+        match settings.config.deployments.known(&card.model) {
+            Known::Unmapped if card.provider == "azure" => self.warn(
+                "model",
+                &format!("{found}; which model it is is not known yet, so the dearest of Azure counts until it answers"),
+            ),
+            _ => self.well("model", &found),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{results::Results, settings::Settings};
 pub(super) enum ResultsCommand {
     /// Where results are kept, and what waits to be delivered there
     Status,
-    /// Deliver now what waits
+    /// Deliver now what waits, and try once more what the store would not take
     Deliver(DeliverArgs),
     /// The SQL that a Supabase project needs: tables, indexes, row-level security; for its SQL editor, or psql
     Schema(SchemaArgs),
@@ -47,6 +47,9 @@ pub(super) async fn results(command: ResultsCommand, settings: &Settings) -> Exi
         ResultsCommand::Deliver(args) => {
             let within = Duration::from_secs(args.within);
             with_results(settings, async move |results| {
+                if let Err(error) = results.reconsider().await {
+                    text::complain(&error.to_string());
+                }
                 match results.flush(within).await {
                     0 => text::say("Nothing waits."),
                     waiting => text::complain(&format!("{waiting} results still wait for their store.")),

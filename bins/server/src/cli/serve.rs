@@ -73,9 +73,14 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
         &clock,
     );
 
-    let retention = settings
-        .keep_days
-        .map(|days| tokio::spawn(meterbox.results.clone().keep_for(days)));
+    let retention = settings.keep_days.map(|days| {
+        tokio::spawn(
+            meterbox
+                .results
+                .clone()
+                .keep_for(days, settings.data_dir.join("artifacts")),
+        )
+    });
     tokio::spawn(state.follow_revocations());
     let stop = shutdown.clone();
     tokio::spawn(async move {

@@ -3,9 +3,14 @@
 
 mod place;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use meterbox_core::{Clock, StorageError, StorageErrorKind, SystemClock, Timestamp};
+use meterbox_core::{AnalysisId, Clock, StorageError, StorageErrorKind, SystemClock, Timestamp};
 use meterbox_results_store::{
     Outbox, OutboxHealth, OutboxLimits, PostgresResults, ResultsError, ResultsStore, SqliteResults,
     SupabaseResults, postgrest,
@@ -13,6 +18,7 @@ use meterbox_results_store::{
 use serde_json::{Value, json};
 use tokio::{
     sync::Mutex,
+    task::spawn_blocking,
     time::{sleep, timeout},
 };
 
@@ -120,6 +126,14 @@ impl Results {
         }
     }
 
+    /// Tries once more to deliver what the store would not take.
+    pub(crate) async fn reconsider(&self) -> Result<(), StorageError> {
+        match &self.outbox {
+            Some(outbox) => outbox.reconsider().await,
+            None => Ok(()),
+        }
+    }
+
     /// Waits until nothing waits any more, for so long at most; how many results still wait.
     pub(crate) async fn flush(&self, patience: Duration) -> u64 {
         let Some(outbox) = &self.outbox else { return 0 };
@@ -148,8 +162,8 @@ impl Results {
         described
     }
 
-    /// Forgets what is older than so many days, now and once a day. Runs for ever.
-    pub(crate) async fn keep_for(self, days: u32) {
+    /// Forgets what is older than so many days, now and once a day, and the files it left in this folder. Runs for ever.
+    pub(crate) async fn keep_for(self, days: u32, artifacts: PathBuf) {
         loop {
             let age = DAY.saturating_mul(days);
             let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
@@ -160,6 +174,8 @@ impl Results {
                     Ok(forgotten) => tracing::info!(forgotten, days, "old results were forgotten"),
                     Err(error) => tracing::warn!(%error, "old results could not be forgotten"),
                 }
+                let folder = artifacts.clone();
+                let _ = spawn_blocking(move || remove_files_of_older(&folder, before)).await;
             }
             sleep(DAY).await;
         }
@@ -192,9 +208,23 @@ impl Results {
     }
 }
 
+/// Ids sort by time, so an id of that time parts what is older from what is not.
+fn remove_files_of_older(artifacts: &Path, before: Timestamp) {
+    let limit = AnalysisId::new(before);
+    for folder in fs::read_dir(artifacts).into_iter().flatten().flatten() {
+        let name = folder.file_name();
+        let id: Option<AnalysisId> = name.to_str().and_then(|name| name.parse().ok());
+        if id.is_some_and(|id| id < limit)
+            && let Err(error) = fs::remove_dir_all(folder.path())
+        {
+            tracing::warn!(%error, "files of an old result could not be removed");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use meterbox_core::{AnalysisId, contract::AnalysisResult};
+    use meterbox_core::contract::AnalysisResult;
     use meterbox_results_store::{MemoryResults, PageRequest};
 
     use super::*;
@@ -202,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_too_old_is_forgotten_in_as_many_steps_as_it_takes() {
         let store = Arc::new(MemoryResults::new());
-        let results = Results::here(store.clone());
+        let results = Results::here(Arc::<MemoryResults>::clone(&store));
         let limit: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
         for second in 0..1_203_i64 {
             let at = Timestamp::from_micros(limit.as_micros() + (second - 1_200) * 1_000_000).unwrap();
@@ -210,6 +240,16 @@ mod tests {
             store.save(&result).await.unwrap();
         }
         assert_eq!(results.forget(limit).await.unwrap(), 1_200);
+        let folder = tempfile::tempdir().unwrap();
+        let named = |at: Timestamp| folder.path().join(AnalysisId::new(at).to_string());
+        let (old, new) = (named(Timestamp::UNIX_EPOCH), named(limit.saturating_add(DAY)));
+        for path in [&old, &new, &folder.path().join("something else")] {
+            fs::create_dir(path).unwrap();
+        }
+        fs::write(old.join("chart.png"), "").unwrap();
+        remove_files_of_older(folder.path(), limit);
+        assert!(!old.exists() && new.exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         let left = store
             .page(&"user/ana".parse().unwrap(), PageRequest::newest(500))
             .await

@@ -178,6 +178,10 @@ impl<G: CodeGenerator> CodeGenerator for Cached<G> {
         self.generator.fallback(request, why)
     }
 
+    fn second_opinion(&self, request: &GenerateRequest) -> Option<Generated> {
+        self.generator.second_opinion(request)
+    }
+
     async fn keep(&self, request: &GenerateRequest, generated: &Generated) {
         if generated.source == Source::Model {
             let program = KeptProgram {

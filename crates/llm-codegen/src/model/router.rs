@@ -120,6 +120,11 @@ impl<G: CodeGenerator> CodeGenerator for Router<G> {
         Some(labelled(planned, why))
     }
 
+    fn second_opinion(&self, request: &GenerateRequest) -> Option<Generated> {
+        let planned = self.planner.write(request).ok()?;
+        certain_kind(&planned).is_some().then_some(planned)
+    }
+
     async fn keep(&self, request: &GenerateRequest, generated: &Generated) {
         self.model.keep(request, generated).await;
     }

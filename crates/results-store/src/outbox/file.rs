@@ -71,7 +71,8 @@ impl OutboxFile {
                     }
                 }
                 let again =
-                    "UPDATE waiting SET document = ?2, ended = ?3, bytes = ?4, revision = revision + 1
+                    "UPDATE waiting SET
+                                 document = ?2, ended = ?3, bytes = ?4, revision = revision + 1, set_aside = NULL
                              WHERE id = ?1";
                 let mut again = outbox.prepare_cached(again)?;
                 if again.execute(params![id, document, ended, bytes])? > 0 {
@@ -195,6 +196,14 @@ impl OutboxFile {
         let sql = "UPDATE waiting SET set_aside = ?2 WHERE seq = ?1";
         self.database
             .write(move |outbox| Ok(outbox.execute(sql, (seq, reason)).map(drop)?))
+            .await
+    }
+
+    /// What was set aside waits again.
+    pub(super) async fn reconsider(&self) -> Result<(), StorageError> {
+        let sql = "UPDATE waiting SET set_aside = NULL, attempts = 0 WHERE set_aside IS NOT NULL";
+        self.database
+            .write(move |outbox| Ok(outbox.execute(sql, ()).map(drop)?))
             .await
     }
 

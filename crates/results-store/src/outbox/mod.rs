@@ -115,6 +115,16 @@ impl Outbox {
         })
     }
 
+    /// Tries once more to deliver what was set aside, where the store may take it now.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub async fn reconsider(&self) -> Result<(), StorageError> {
+        self.delivery.file.reconsider().await?;
+        self.delivery.wake();
+        Ok(())
+    }
+
     /// Waits until nothing waits any more, for so long at most; true where that is so.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ pub use self::schema::{Tenancy, schema_sql};
 use crate::{
     Page, PageRequest, ResultsError, ResultsStore,
     postgrest::{
-        Credentials, Filter, OnConflict, Order, Postgrest, PostgrestError, PostgrestErrorKind, Query,
+        Credentials, Filter, OnConflict, Order, Postgrest, PostgrestError, PostgrestErrorKind, Query, Rows,
         UserToken,
     },
     stored::{Stored, document_of, name_of, page_of},
@@ -212,15 +212,16 @@ impl SupabaseResults {
                 query = query.filter("id", &Filter::Lt(before.to_string()));
             }
             let query = query.order("id", Order::Descending).limit(limit);
-            let found: Vec<Found> = match query.fetch().await {
+            let found: Rows<Found> = match query.fetch_counted().await {
                 Err(error) if error.kind() == PostgrestErrorKind::TooLarge && limit > 1 => {
                     at_once = (limit / 2).max(1);
                     continue;
                 }
                 found => found.map_err(|error| storage_error(&error))?,
             };
-            let is_last = found.len() < limit;
-            rows.extend(found.into_iter().map(Stored::from));
+            // The count and not the limit says where the end is: a project may give fewer rows at a time than asked for.
+            let is_last = found.rows.is_empty() || found.total <= found.rows.len() as u64;
+            rows.extend(found.rows.into_iter().map(Stored::from));
             if is_last {
                 break;
             }
@@ -340,6 +341,7 @@ impl ResultsStore for SupabaseResults {
 
     async fn expire(&self, before: Timestamp, most: usize) -> Result<usize, ResultsError> {
         let service = self.token_of_service();
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
         let arguments = json!({ "before": before.to_string(), "most": most });
         self.client
             .call("meterbox_expire_results", &arguments, service.as_ref())

@@ -86,7 +86,7 @@ impl App {
         let analyst = Analyst::builder(
             Arc::new(sandbox.clone()),
             budget.clone(),
-            results.clone(),
+            Arc::<MemoryResults>::clone(&results),
             typed_shop(&folder),
             folder.path().join("artifacts"),
         )
