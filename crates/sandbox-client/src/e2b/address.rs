@@ -25,11 +25,11 @@ impl E2bClient {
             .request(method, url)
             .header("E2b-Sandbox-Id", sandbox.id.as_str())
             .header("E2b-Sandbox-Port", port);
-        if let Some(token) = sandbox.envd_token.as_ref().and_then(|token| token.header()) {
+        if let Some(token) = sandbox.envd_token.as_ref().and_then(|token| token.header("")) {
             request = request.header("X-Access-Token", token);
         }
         let traffic = sandbox.traffic_token.as_ref().filter(|_| port != ENVD);
-        if let Some(token) = traffic.and_then(|token| token.header()) {
+        if let Some(token) = traffic.and_then(|token| token.header("")) {
             request = request.header("E2B-Traffic-Access-Token", token);
         }
         Ok(request)

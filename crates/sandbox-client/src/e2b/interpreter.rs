@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use meterbox_http_client::deadline_after;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,7 +15,6 @@ use super::{
     E2bClient, E2bError,
     address::CODE_INTERPRETER,
     control::{SandboxAccess, built},
-    deadline::deadline_after,
     transport::Reply,
 };
 

@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use meterbox_http_client::deadline_after;
 use reqwest::{Body, Method, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncWriteExt, time::Instant};
@@ -11,7 +12,6 @@ use crate::e2b::{
     E2bClient, E2bError,
     address::ENVD,
     control::{SandboxAccess, built},
-    deadline::deadline_after,
     transport::Reply,
 };
 

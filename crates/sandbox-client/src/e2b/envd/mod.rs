@@ -5,6 +5,7 @@ mod processes;
 
 use std::time::Duration;
 
+use meterbox_http_client::{deadline_after, now};
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::sleep;
@@ -18,7 +19,6 @@ use super::{
     address::ENVD,
     connect::ConnectError,
     control::{SandboxAccess, built},
-    deadline::{deadline_after, now},
 };
 
 /// Time for a service to come up in a new machine.

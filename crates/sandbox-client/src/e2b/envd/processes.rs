@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use meterbox_http_client::{deadline_after, shown};
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +13,7 @@ use crate::e2b::{
     address::ENVD,
     connect::{Frame, Frames, framed},
     control::{SandboxAccess, built},
-    deadline::deadline_after,
-    transport::{Reply, shown},
+    transport::Reply,
 };
 
 const STARTING: &str = "starting a process";

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use meterbox_http_client::deadline_after;
 use tokio::time::sleep_until;
 
 use crate::{
     Job, Limits, OutputSink, OutputStream, Verdict,
-    e2b::{E2bError, Process, ProcessEnd, ProcessEvent, deadline::deadline_after},
+    e2b::{E2bError, Process, ProcessEnd, ProcessEvent},
 };
 
 /// Why a program was ended, or how it ended itself.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use meterbox_http_client::now;
 use tokio::{runtime::Handle, time::Instant};
 
-use crate::e2b::{E2bClient, E2bError, NewSandbox, SandboxAccess, deadline::now};
+use crate::e2b::{E2bClient, E2bError, NewSandbox, SandboxAccess};
 
 /// Holds a machine from its creation on; dropping it ends the machine, in the background.
 #[derive(Debug)]
