@@ -1,12 +1,13 @@
 //! Where what tests install stays, and what becomes of a test whose peer cannot be had.
 
-use std::{env, io::Write, path::PathBuf};
+#[cfg(any(feature = "node", feature = "postgrest", feature = "python"))]
+use std::path::PathBuf;
+use std::{env, io::Write};
 
 const REQUIRE: &str = "METERBOX_REQUIRE_PEERS";
 
 /// The peer, or `None` where it cannot be had: which is said past the test harness, and a panic where
 /// `METERBOX_REQUIRE_PEERS=1`.
-#[cfg(any(feature = "python", feature = "postgrest", feature = "node"))]
 pub(crate) fn required<T>(name: &str, peer: Result<T, String>) -> Option<T> {
     match peer {
         Ok(peer) => Some(peer),
@@ -23,11 +24,13 @@ pub(crate) fn required<T>(name: &str, peer: Result<T, String>) -> Option<T> {
 }
 
 /// The user's cache folder.
+#[cfg(any(feature = "node", feature = "postgrest", feature = "python"))]
 pub(crate) fn cache_folder() -> PathBuf {
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     cache.expect("XDG_CACHE_HOME or HOME says where tests keep what they install")
 }
 
+#[cfg(any(feature = "node", feature = "postgrest", feature = "python"))]
 pub(crate) fn set(name: &str) -> Option<PathBuf> {
     env::var_os(name)
         .filter(|value| !value.is_empty())

@@ -1,6 +1,6 @@
 //! Test doubles with state and a manual clock. A development dependency only.
 
-#[cfg(any(feature = "node", feature = "postgrest", feature = "python"))]
+#[cfg(any(feature = "node", feature = "postgres", feature = "python"))]
 mod cache;
 #[cfg(feature = "postgres")]
 mod certificate;

@@ -1,5 +1,5 @@
 use std::{
-    env, fs,
+    fs,
     io::Write,
     net::TcpListener,
     os::unix::{
@@ -16,9 +16,8 @@ use std::{
     time::Duration,
 };
 
-use crate::{debian, self_signed_certificate};
+use crate::{cache::required, debian, self_signed_certificate};
 
-const REQUIRE: &str = "METERBOX_REQUIRE_PEERS";
 const SUPERUSER: &str = "meterbox";
 /// Of a server that only its socket is known of, whose name it is a part of.
 const PORT: u16 = 5432;
@@ -96,7 +95,7 @@ impl PostgresServer {
     /// # Panics
     /// As [`shared`](Self::shared).
     pub fn start_or_skip() -> Option<Self> {
-        required(Self::start(None, false))
+        required("Postgres", Self::start(None, false))
     }
 
     /// A server for one test, which also listens on `127.0.0.1`, where it speaks TLS with a certificate that nobody trusts
@@ -105,7 +104,7 @@ impl PostgresServer {
     /// # Panics
     /// As [`shared`](Self::shared).
     pub fn with_tls_or_skip() -> Option<Self> {
-        required(Self::start(None, true))
+        required("Postgres", Self::start(None, true))
     }
 
     /// The address over TLS of a [`database`](Self::database), without `sslmode`; and the file of the certificate.
@@ -130,7 +129,7 @@ impl PostgresServer {
             skipped("only root can mount a small disk");
             return None;
         }
-        required(Self::start(Some(bytes), false))
+        required("Postgres", Self::start(Some(bytes), false))
     }
 
     fn start(small_disk: Option<u32>, tls: bool) -> Result<Self, String> {
@@ -293,19 +292,6 @@ impl Drop for PostgresServer {
         drop(supervisor.orders.take());
         let _ = supervisor.child.wait();
     }
-}
-
-fn required(server: Result<PostgresServer, String>) -> Option<PostgresServer> {
-    let reason = match server {
-        Ok(server) => return Some(server),
-        Err(reason) => reason,
-    };
-    assert!(
-        env::var(REQUIRE).as_deref() != Ok("1"),
-        "{REQUIRE}=1, but {reason}"
-    );
-    skipped(&reason);
-    None
 }
 
 /// The harness keeps what a test that passes prints to itself, but not this.
