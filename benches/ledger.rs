@@ -1,6 +1,6 @@
 //! Hold and settle: in memory over many keys and much history, and durably for many clients at once.
 //!
-//! `cargo bench -p meterbox-benches --bench ledger [memory|durable|postgres|peers]`. Beside the memory ledger stands a counter in a
+//! `cargo bench -p meterbox-benches --bench ledger [memory|durable|postgres|peers|profile KEYS SCOPES PAIRS]`. Beside the memory ledger stands a counter in a
 //! mutex, which is what people write who have no ledger; beside the durable one a table with a reserved column and one
 //! transaction for each operation (otari's idea), and what the disk takes for one `fdatasync`. `peers` is a thousand
 //! callers who ask ten dollars for a dollar each, here and of floe-guard, which is Python.
@@ -37,6 +37,16 @@ fn main() {
         .skip(1)
         .filter(|word| !word.starts_with('-'))
         .collect();
+    if let [mode, numbers @ ..] = wanted.as_slice()
+        && mode == "profile"
+    {
+        return profile(
+            &numbers
+                .iter()
+                .map(|number| number.parse().unwrap())
+                .collect::<Vec<_>>(),
+        );
+    }
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
     let threads = tokio::runtime::Runtime::new().unwrap();
     println!("load {} at the start", load());
@@ -131,6 +141,26 @@ async fn pair(engine: &BudgetEngine, scopes: Vec<Scope>, amount: Usd) {
         .await
         .unwrap();
     hold.settle().await.unwrap();
+}
+
+/// Nothing but pairs, for a profiler: so many keys, scopes and pairs. Two counts of instructions that differ in the
+/// pairs alone give those of a pair, whatever else the machine does.
+fn profile(numbers: &[usize]) {
+    let &[keys, scopes_each, pairs] = numbers else {
+        panic!("profile KEYS SCOPES PAIRS")
+    };
+    let thread = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    thread.block_on(async {
+        let engine = engine(MemoryLedger::new()).await;
+        let amount: Usd = "0.01".parse().unwrap();
+        let sets = scopes(keys, scopes_each);
+        for set in sets.iter().cycle().take(pairs) {
+            pair(&engine, set.clone(), amount).await;
+        }
+    });
 }
 
 /// At least this many entries in the ledger.

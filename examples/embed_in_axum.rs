@@ -43,12 +43,13 @@ async fn ask(
     question: String,
 ) -> Result<Json<AnalysisResult>, (StatusCode, String)> {
     let request = Request {
-        ask: Ask::Question(question),
-        dataset: service.shop,
-        // Your service knows who asks; a header of the client's never should say.
-        principal: Principal::user("user/ana".parse().map_err(internal)?),
         max_cost: Some("0.05".parse().map_err(internal)?),
-        chart_png: false,
+        // Your service knows who asks; a header of the client's never should say.
+        ..Request::new(
+            Ask::Question(question),
+            service.shop,
+            Principal::user("user/ana".parse().map_err(internal)?),
+        )
     };
     let running = service
         .analyst

@@ -89,12 +89,14 @@ def make_first_key(page):
     page.open("/admin")
     page.wait("it says that there are no keys", lambda: "There are no keys" in page.text("#keys"))
     page.screenshot("admin-fresh-1280")
+    page.check_accessible("administration without keys")
     page.fill({"key-name": "the boss", "key-scopes": "user/boss org/acme"})
     page.submit("key-form")
     page.wait("the key is shown", lambda: page.all("#new-key-secret"))
     key = page.text("#new-key-secret")
     assert key.startswith("mbx_") and len(key) == 66, key
     page.screenshot("admin-new-key-1280")
+    page.check_accessible("a new key")
     assert call("GET", "/api/session")[0] == 401, "from the first key on, one is needed"
     status, who = call("GET", "/api/session", key)
     assert (status, who["principal"], who["role"]) == (200, "user/boss", "admin"), who
@@ -137,7 +139,11 @@ def check_budgets(page, key):
     page.press("team/gone", "Remove")
     page.confirm()
     page.wait("it is gone", lambda: "team/gone" not in page.text("#budgets table"))
-    assert "DEFAULT_BUDGET_LIMIT" in page.text("#budgets table"), "settings say so"
+    assert "as DEFAULT_BUDGET_LIMIT says" in page.text("#budgets table"), "settings say so"
+    page.press("user/*", "Edit")
+    page.fill({"limit": "12"})
+    page.submit("budget-form")
+    page.wait("an edit of a setting's budget says so", lambda: "edited; DEFAULT_BUDGET_LIMIT says $10.00" in page.text("#budgets table"))
 
 
 def check_spending(page, key):
@@ -161,6 +167,7 @@ def check_kill_switch(page, key):
     page.wait("it says that all is stopped", lambda: "All spending is stopped" in page.text("#stop"))
     assert call("POST", "/api/execute", key, {"query": "top 5 products by revenue"})[0] == 402
     page.screenshot("admin-stopped-1280")
+    page.check_accessible("all is stopped")
     page.one("#resume").send_keys(Keys.ENTER)
     page.confirm()
     page.wait("spending goes on", lambda: page.all("#stop-form"))
@@ -180,8 +187,10 @@ def check_roles(page, boss, viewer):
     page.js("[...document.querySelectorAll('#who button')].at(-1).click()")
     page.wait("it asks for a key", lambda: page.all("#sign-in #key"))
     page.screenshot("sign-in-1280")
+    page.check_accessible("sign-in")
     page.one("#key").send_keys("mbx_wrong", Keys.ENTER)
     page.wait("it says what is wrong", lambda: "no key of Meterbox" in page.text("#key-error"))
+    page.check_accessible("sign-in with a wrong key")
     page.one("#key").clear()
     page.one("#key").send_keys(viewer, Keys.ENTER)
     page.wait("a viewer sees the page", lambda: page.one("main").is_displayed() and page.all("#data .peek"))
@@ -210,9 +219,33 @@ def check_replacing(page, key):
     page.wait("the new key is shown", lambda: page.all("#new-key-secret"))
     new = page.text("#new-key-secret")
     assert call("GET", "/api/session", new)[1]["principal"] == "user/robot"
+    check_grace(page, key, new)
     page.press("the boss", "Revoke")
     page.confirm()
     page.wait("the last one is kept", lambda: "last key that may administer" in page.text("#new-key"))
+
+
+def check_grace(page, boss, old):
+    """Replaced with time to spare, the old key goes on for as long as was chosen."""
+    call("POST", "/api/keys", boss, {"name": "rover", "role": "viewer", "scopes": ["user/rover"]})
+    page.open("/admin")
+    page.wait("the rover is listed", lambda: "rover" in page.text("#keys"))
+    page.press("rover", "Replace")
+    page.wait("it asks how long", lambda: page.all("dialog[open] #grace"))
+    page.screenshot("admin-replace-1280")
+    page.check_accessible("replacing a key")
+    assert page.one("#grace").get_attribute("value") == "0", "at once, unless somebody chooses otherwise"
+    page.js("document.querySelector('#grace').value = '86400'")
+    page.confirm()
+    page.wait("the new key is shown", lambda: page.all("#new-key-secret"))
+    new = page.text("#new-key-secret")
+    assert call("GET", "/api/session", new)[1]["principal"] == "user/rover"
+    keys = [key for key in call("GET", "/api/keys", boss)[1]["keys"] if key["name"] == "rover"]
+    replaced = next(key for key in keys if key["replaced_by"])
+    assert replaced["state"] == "active" and replaced["replaced_by"] == new[4:16], keys
+    assert replaced["expires_at"] < next(key for key in keys if not key["replaced_by"])["expires_at"], keys
+    page.wait("the table says so", lambda: f"replaced by mbx_{new[4:16]}" in page.text("#keys table"))
+    assert call("GET", "/api/session", old)[0] == 200
 
 
 def check_audit(page):
@@ -232,6 +265,11 @@ def check_looks(page):
             page.js("arguments[0].open = true", details)
         time.sleep(0.2)
         page.screenshot(f"admin-{width}{'-dark' if dark else ''}")
+        page.check_accessible(f"administration at {width}, {'dark' if dark else 'light'}")
+        page.press("org/acme", "Top up")
+        page.wait("it asks how much", lambda: page.all("dialog[open] #top-up-amount"))
+        page.check_accessible(f"a dialog at {width}, {'dark' if dark else 'light'}")
+        page.one("dialog[open] > button").send_keys(Keys.ENTER)
         # Not innerWidth: a phone zooms out until everything fits.
         wide = page.js("return document.documentElement.scrollWidth")
         assert wide <= width, f"{wide} px wide at {width}"
@@ -266,6 +304,7 @@ def main():
             except Exception:
                 page.screenshot("failed-admin")
                 raise
+            print(f"without a fault of WCAG 2.2 AA that axe finds: {', '.join(page.accessible) or 'SKIPPED, there is no axe'}")
     print(f"the administrator's page is as it should be; screenshots are in {SCREENSHOTS}")
 
 

@@ -259,12 +259,14 @@ def check_narrow(page):
         page.show(width, 740, dark)
         page.open()
         page.screenshot(f"idle-{width}{'-dark' if dark else ''}")
+        page.check_accessible(f"idle at {width}, {'dark' if dark else 'light'}")
         assert not page.scrolls_sideways(width), f"the page scrolls sideways at {width} px"
         ask_by_keyboard(page, QUESTION)
         for details in page.all("details"):
             page.js("arguments[0].open = true", details)
         time.sleep(0.3)
         page.screenshot(f"answer-{width}{'-dark' if dark else ''}")
+        page.check_accessible(f"an open answer at {width}, {'dark' if dark else 'light'}")
         assert not page.scrolls_sideways(width), f"the open answer scrolls sideways at {width} px"
         small = page.js("""
             return [...document.querySelectorAll("button, select, input, summary, .entry")]
@@ -315,6 +317,7 @@ def main():
             except Exception:
                 page.screenshot("failed")
                 raise
+            print(f"without a fault of WCAG 2.2 AA that axe finds: {', '.join(page.accessible) or 'SKIPPED, there is no axe'}")
     print(f"the page is as it should be; screenshots are in {SCREENSHOTS}")
 
 
@@ -322,8 +325,11 @@ def look(page):
     page.show(1280, 900)
     page.open()
     page.screenshot("idle-1280")
+    page.check_that_axe_finds_something()
+    page.check_accessible("idle")
     ask_by_keyboard(page, QUESTION)
     page.screenshot("answer-1280")
+    page.check_accessible("an answer")
     result = check_table(page)
     check_budget(page)
     check_chart(page, result)
@@ -337,6 +343,10 @@ def look(page):
     page.show(1280, 900, dark=True)
     page.open()
     page.screenshot("idle-1280-dark")
+    page.check_accessible("idle, dark")
+    ask_by_keyboard(page, QUESTION)
+    page.check_accessible("an answer, dark")
+    page.open()
     check_examples(page)
     check_complaints(page)
     check_without_script(page)

@@ -10,6 +10,8 @@ use std::{
 use meterbox_testkit::test_runtime;
 use tempfile::TempDir;
 
+use crate::settings::without_services;
+
 const LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -59,6 +61,19 @@ impl Terminal {
         self.folder.path()
     }
 
+    /// `meterbox` with these arguments and settings, not started yet.
+    pub fn command<A: AsRef<OsStr>>(&self, arguments: &[A], settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(crate::meterbox());
+        without_services(&mut command)
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("METERBOX_RUNTIME_DIR", meterbox_testkit::test_runtime_folder())
+            .env("METERBOX_DATA_DIR", self.folder.path().join("kept"))
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Runs `meterbox` with these arguments.
     ///
     /// # Panics
@@ -74,13 +89,8 @@ impl Terminal {
     pub fn run_with<A: AsRef<OsStr>>(&self, arguments: &[A], settings: &[(&str, &str)]) -> Ended {
         let [stdout, stderr] = ["stdout.log", "stderr.log"].map(|name| self.folder.path().join(name));
         let create = |path| fs::File::create(path).expect("the log can be written");
-        let mut process = Command::new(crate::meterbox())
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env("METERBOX_RUNTIME_DIR", meterbox_testkit::test_runtime_folder())
-            .env("METERBOX_DATA_DIR", self.folder.path().join("kept"))
-            .envs(settings.iter().copied())
-            .stdin(Stdio::null())
+        let mut process = self
+            .command(arguments, settings)
             .stdout(create(&stdout))
             .stderr(create(&stderr))
             .spawn()

@@ -2,12 +2,15 @@
 
 mod binary;
 mod browser;
+mod calls;
 mod command;
 mod packages;
 mod server;
+mod settings;
 
 pub use binary::{meterbox, repository};
 pub use browser::{Browser, NoBrowser};
+pub use calls::lose_calls;
 pub use command::{Ended, Terminal};
 pub use packages::python_packages;
 pub use server::Server;

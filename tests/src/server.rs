@@ -11,6 +11,8 @@ use std::{
 use meterbox_testkit::test_runtime_folder;
 use serde_json::Value;
 
+use crate::settings::without_services;
+
 const START: Duration = Duration::from_secs(240);
 const STOP: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(100);
@@ -41,7 +43,7 @@ impl Server {
         let address = free_address();
         let log = data_dir.join("server.log");
         let output = File::create(&log).expect("the log can be written");
-        let process = Command::new(crate::meterbox())
+        let process = without_services(&mut Command::new(crate::meterbox()))
             .arg("serve")
             .arg("--data")
             .arg(data)

@@ -5,28 +5,12 @@
     reason = "a test whose world cannot be set up has failed"
 )]
 
-use meterbox_budget_engine::{BudgetEngine, HoldRequest, SqliteLedger};
-use meterbox_core::{Scope, SystemClock, Usd, contract::CostLine};
-use meterbox_tests::{Ended, Terminal};
+use meterbox_core::Usd;
+use meterbox_tests::{Ended, Terminal, lose_calls};
 use serde_json::Value;
 
 fn usd(text: &str) -> Usd {
     text.parse().unwrap()
-}
-
-fn scope(text: &str) -> Scope {
-    text.parse().unwrap()
-}
-
-fn line(amount: &str) -> CostLine {
-    CostLine {
-        item: "output".into(),
-        quantity: 900,
-        unit: "tokens".into(),
-        amount: usd(amount),
-        estimated: false,
-        price: None,
-    }
 }
 
 /// A terminal in whose data folder two scripts were run.
@@ -39,21 +23,6 @@ fn used() -> Terminal {
         assert_eq!(ran.code, Some(0), "{ran:?}");
     }
     terminal
-}
-
-/// Calls whose use nobody knows, as a crash leaves them.
-fn lose_calls(terminal: &Terminal, references: &[&str]) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let ledger = SqliteLedger::open(terminal.folder().join("kept/ledger.sqlite3")).unwrap();
-        let engine = BudgetEngine::new(ledger, SystemClock::default());
-        let request = HoldRequest::new([scope("user/local")], usd("3"), "=a call");
-        let hold = engine.hold(request).await.unwrap();
-        for reference in references {
-            let _ = hold.intend_known_as(*reference, line("1")).await.unwrap();
-        }
-        hold.settle().await.unwrap();
-    });
 }
 
 fn well(terminal: &Terminal, arguments: &[&str]) -> Ended {
@@ -141,6 +110,71 @@ fn budgets_are_defined_listed_and_topped_up() {
     );
     well(&terminal, &["budget", "remove", "org/acme"]);
     assert_eq!(terminal.run(&["budget", "status", "org/acme"]).code, Some(2));
+}
+
+/// What an administrator makes of a budget of a setting lasts over starts, until the setting changes as well.
+#[test]
+fn an_edit_counts_until_the_setting_changes() {
+    let terminal = used();
+    let limit_of = |scope: &str| {
+        let list = json(&terminal, &["budget", "list"]);
+        let found = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|budget| budget["scope"] == scope);
+        let budget = found.unwrap();
+        (dollars(&budget["limit"]), budget["setting"]["edited"].clone())
+    };
+    let run = |settings: &[(&str, &str)]| {
+        let ran = terminal.run_with(&["run", "sum.py", "--data", "sales.csv", "--quiet"], settings);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    };
+    assert_eq!(limit_of("user/*"), (usd("10"), false.into()));
+
+    well(&terminal, &["budget", "set", "user/*", "20"]);
+    well(
+        &terminal,
+        &["budget", "set", "global/all", "50", "--warn-percent", "40"],
+    );
+    // Starts with the settings as they were leave it alone, and so does a look with others.
+    run(&[]);
+    let other = [("DEFAULT_BUDGET_LIMIT", "7")];
+    let looked = terminal.run_with(&["budget", "list"], &other);
+    assert_eq!(looked.code, Some(0), "{looked:?}");
+    assert_eq!(limit_of("user/*"), (usd("20"), true.into()));
+    assert_eq!(limit_of("global/all"), (usd("50"), true.into()));
+    let list = terminal.run(&["budget", "list"]);
+    assert!(
+        list.stderr
+            .contains("user/* was set by an administrator; DEFAULT_BUDGET_LIMIT says $10"),
+        "{list:?}"
+    );
+    let doctor = terminal.run(&["doctor"]);
+    assert!(
+        doctor
+            .stdout
+            .contains("$20, as an administrator set it; DEFAULT_BUDGET_LIMIT says $10"),
+        "{doctor:?}"
+    );
+
+    // The setting of the one changes, and counts again; the edit of the other stays.
+    run(&other);
+    assert_eq!(limit_of("user/*"), (usd("7"), false.into()));
+    assert_eq!(limit_of("global/all"), (usd("50"), true.into()));
+    let list = well(&terminal, &["budget", "list"]).stdout;
+    assert!(
+        list.contains("DEFAULT_BUDGET_LIMIT") && list.contains("administrator"),
+        "{list}"
+    );
+
+    // Zero stops all spending, whatever was kept for degraded requests, and lasts.
+    well(&terminal, &["budget", "set", "user/*", "0"]);
+    for _ in 0..2 {
+        let ran = terminal.run_with(&["run", "sum.py", "--data", "sales.csv", "--quiet"], &other);
+        assert_eq!(ran.code, Some(5), "{ran:?}");
+    }
+    well(&terminal, &["budget", "verify"]);
 }
 
 /// Every format is written from real data, read again, and agrees with the balance.
@@ -373,9 +407,9 @@ fn what_is_wrong_is_said_with_what_to_do() {
         (&["status", "user"][..], "kind/id"),
         (&["status", "user/*"], "name one of them"),
         (&["status", "team/ops"], "meterbox budget set team/ops 10"),
-        (&["set", "user/*", "20"], "DEFAULT_BUDGET_LIMIT"),
-        (&["set", "global/all", "20"], "GLOBAL_BUDGET_LIMIT"),
         (&["remove", "global/all"], "GLOBAL_BUDGET_LIMIT"),
+        (&["remove", "user/*"], "set its limit instead"),
+        (&["set", "user/*", "5", "--window", "day UTC"], "month UTC"),
         (&["set", "org/acme", "-5"], "-5"),
         (&["set", "org/acme", "5", "--window", "fortnight"], "is no window"),
         (

@@ -2,10 +2,14 @@
 
 use std::process::Command;
 
-use meterbox_testkit::test_runtime_folder;
+use meterbox_testkit::{E2B_KEY, E2bDouble, test_runtime_folder};
 use meterbox_tests::repository;
 
 fn run(example: &str) -> String {
+    run_with(example, &[])
+}
+
+fn run_with(example: &str, settings: &[(&str, &str)]) -> String {
     let output = Command::new(env!("CARGO"))
         .args([
             "run",
@@ -17,6 +21,8 @@ fn run(example: &str) -> String {
             example,
         ])
         .current_dir(repository())
+        .env_remove("E2B_API_KEY")
+        .envs(settings.iter().copied())
         .env("METERBOX_RUNTIME_DIR", test_runtime_folder())
         .output()
         .expect("cargo can be started");
@@ -54,6 +60,41 @@ fn the_pipeline_answers_inside_another_service() {
     let said = run("embed_in_axum");
     assert!(
         said.contains("Electric Grinder") && said.contains("set aside"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_run_in_e2b_has_a_price_before_it_is_made_and_runs_against_a_double() {
+    let said = run("e2b_sandbox");
+    assert!(
+        said.contains("may cost $0.00777") && said.contains("Set E2B_API_KEY"),
+        "{said}"
+    );
+
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    let double = runtime.block_on(E2bDouble::start());
+    let url = double.url();
+    let said = run_with(
+        "e2b_sandbox",
+        &[
+            ("E2B_API_KEY", E2B_KEY),
+            ("E2B_API_URL", &url),
+            ("E2B_SANDBOX_URL", &url),
+        ],
+    );
+    assert!(
+        said.contains("says 42") && said.contains("Exited { code: 0 }"),
+        "{said}"
+    );
+    assert!(double.running().is_empty());
+}
+
+#[test]
+fn a_model_is_called_again_and_each_call_has_its_cost() {
+    let said = run("call_a_model");
+    assert!(
+        said.contains("cost: nothing") && said.contains("result = sum") && said.contains("output tokens"),
         "{said}"
     );
 }

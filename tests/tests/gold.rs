@@ -175,13 +175,11 @@ impl House {
     }
 
     async fn ask(&self, data: &str, question: &str) -> AnalysisResult {
-        let request = Request {
-            ask: Ask::Question(question.to_owned()),
-            dataset: self.data[data].clone(),
-            principal: Principal::user("user/owner".parse().unwrap()),
-            max_cost: None,
-            chart_png: false,
-        };
+        let request = Request::new(
+            Ask::Question(question.to_owned()),
+            self.data[data].clone(),
+            Principal::user("user/owner".parse().unwrap()),
+        );
         self.analyst.start(request).unwrap().result().await.unwrap()
     }
 }

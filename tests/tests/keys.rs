@@ -1,6 +1,6 @@
 //! `meterbox keys`, `audit`, and administration of a server, from the outside.
 
-use meterbox_tests::{Ended, Server, Terminal};
+use meterbox_tests::{Ended, Server, Terminal, lose_calls};
 use serde_json::{Value, json};
 
 /// A terminal, a server over its data folder, and the key of an administrator.
@@ -202,6 +202,124 @@ fn a_server_says_what_its_data_folder_says() {
 }
 
 #[test]
+fn a_server_tries_and_corrects_its_ledger_as_its_data_folder_does() {
+    let world = World::new();
+    let terminal = &world.terminal;
+    lose_calls(terminal, &["req-1", "i1abc"]);
+    terminal.write(
+        "same.toml",
+        "[[budget]]\nscope = 'user/*'\nlimit = 10\nwindow = 'month UTC'\n",
+    );
+    terminal.write(
+        "tight.toml",
+        "[[budget]]\nscope = 'user/*'\nlimit = 0.000000001\nwindow = 'month UTC'\n",
+    );
+    terminal.write(
+        "fortnight.toml",
+        "[[budget]]\nscope = 'user/*'\nlimit = 1\nwindow = 'fortnight'\n",
+    );
+    terminal.write(
+        "dearer.toml",
+        "units = [{ unit = 'sandbox/local/vcpu_second', prices = [{ price = 0.000028 }] }]\n",
+    );
+    terminal.write("broken.json", "{");
+    let header = "reference,item,quantity,unit,amount\n";
+    terminal.write("usage.csv", format!("{header}req-1,output,5,tokens,0.25\n"));
+    terminal.write("bad.csv", format!("{header}req-1,output,many,tokens,1\n"));
+    terminal.write(
+        "events.json",
+        r#"[{"id":"e1","type":"sandbox.lifecycle.killed","sandbox_id":"i1abc","event_data":{"execution":
+            {"vcpu_count":2,"memory_mb":2048,"execution_time":1000}}},
+            {"id":"e2","type":"sandbox.lifecycle.paused","sandbox_id":"i2","event_data":{"execution":
+            {"vcpu_count":2,"memory_mb":2048,"execution_time":1000}}}]"#,
+    );
+    world.at_the_folder(&["stop-all", "a test"]);
+    world.at_the_folder(&["resume"]);
+    for arguments in [
+        &["replay", "same.toml"][..],
+        &["replay", "tight.toml", "--json"],
+        &["replay", "tight.toml", "--until", "2020-01-01"],
+        &["replay", "fortnight.toml"],
+        &["rerate"],
+        &["rerate", "dearer.toml", "--json"],
+        &["rerate", "dearer.toml", "--since", "2999-01-01"],
+        &["rerate", "broken.json"],
+        &["events"],
+        &["events", "--json", "--after", "1"],
+        &["events", "--limit", "0"],
+        &["reconcile", "bad.csv"],
+        &["reconcile", "usage.csv", "--dry-run"],
+        &[
+            "reconcile",
+            "events.json",
+            "--format",
+            "e2b",
+            "--dry-run",
+            "--json",
+        ],
+    ] {
+        let arguments = [&["budget"], arguments].concat();
+        let (here, there) = (world.at_the_folder(&arguments), world.at_the_server(&arguments));
+        assert_eq!(
+            (here.code, &here.stdout),
+            (there.code, &there.stdout),
+            "{arguments:?}: {there:?}"
+        );
+        assert_eq!(
+            here.stdout.is_empty(),
+            here.code != Some(0),
+            "{arguments:?}: {here:?}"
+        );
+    }
+    let wrong = world.at_the_server(&["budget", "reconcile", "bad.csv"]);
+    assert!(
+        wrong
+            .stderr
+            .contains("ine 2, quantity: \"many\" is no whole number"),
+        "{wrong:?}"
+    );
+
+    let spent =
+        || json_of(&world.at_the_folder(&["budget", "status", "user/local", "--json"]))["spent"].clone();
+    let before = spent();
+    let done = world.at_the_server(&["budget", "reconcile", "usage.csv"]);
+    assert!(
+        done.code == Some(0) && done.stdout.contains("1 corrected"),
+        "{done:?}"
+    );
+    assert_ne!(spent(), before);
+    let paused = world.at_the_server(&["budget", "reconcile", "events.json", "--format", "e2b"]);
+    assert!(paused.stderr.contains("i2 was paused"), "{paused:?}");
+    let known = world.at_the_folder(&["budget", "reconcile", "usage.csv", "--json"]);
+    assert_eq!(json_of(&known)["already_known"], json!(["req-1"]));
+    let log = json_of(&world.at_the_folder(&["audit", "--json"]));
+    let corrections: Vec<[Value; 3]> = log
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry["act"] == "ledger.reconcile")
+        .map(|entry| ["actor", "target", "outcome"].map(|member| entry[member].clone()))
+        .collect();
+    assert_eq!(
+        corrections[1..],
+        [
+            [json!("user/boss (boss)"), json!("events.json"), json!("done")],
+            [json!("user/boss (boss)"), json!("usage.csv"), json!("done")],
+        ]
+    );
+
+    let too_large = terminal.folder().join("large.csv");
+    std::fs::write(&too_large, "\n".repeat((16 << 20) + 1)).expect("the file can be written");
+    let refused = world.at_the_server(&["budget", "reconcile", "large.csv"]);
+    assert!(
+        refused.code == Some(2) && refused.stderr.contains("16777216 at most; split it"),
+        "{refused:?}"
+    );
+    let clean = world.at_the_folder(&["budget", "verify"]);
+    assert_eq!(clean.code, Some(0), "{clean:?}");
+}
+
+#[test]
 fn what_is_done_at_the_server_is_so_in_its_folder_and_the_other_way_round() {
     let world = World::new();
     let stopped = world.at_the_server(&["stop-all", "a test"]);
@@ -250,11 +368,6 @@ fn what_is_done_at_the_server_is_so_in_its_folder_and_the_other_way_round() {
     assert!(
         last.code == Some(4) && last.stderr.contains("last key that may administer"),
         "{last:?}"
-    );
-    let only_here = world.at_the_server(&["budget", "replay", "policy.toml"]);
-    assert!(
-        only_here.code == Some(2) && only_here.stderr.contains("data folder itself"),
-        "{only_here:?}"
     );
     let clean = world.at_the_folder(&["budget", "verify"]);
     assert_eq!(clean.code, Some(0), "{clean:?}");

@@ -121,7 +121,9 @@ fn prices_are_listed_and_a_wrong_book_is_explained() {
 fn soft_caps_are_settings_and_the_state_follows_the_ladder() {
     let terminal = used();
     let caps = [("SOFT_CAPS", "50,60,70,80")];
-    let list = json(&terminal.run_with(&["budget", "list", "--json"], &caps));
+    let ran = terminal.run_with(&["run", "sum.py", "--data", "sales.csv", "--quiet"], &caps);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let list = json(&terminal.run(&["budget", "list", "--json"]));
     let everybody = list
         .as_array()
         .unwrap()

@@ -21,13 +21,15 @@ export async function showBudgets(place_, refresh) {
 
 function row(budget, forecast, refresh) {
   const { scope, limit, window, status, setting } = budget;
-  const name = [h("code", {}, scope), h("span", { class: "quiet small block" }, scope.endsWith("/*") ? `each of them, ${window}` : window)];
-  const change = setting
-    ? h("span", { class: "quiet small" }, "follows ", h("code", {}, setting))
-    : h("span", { class: "row-tools" },
-      rowButton("Edit", scope, () => edit(budget)),
-      status && rowButton("Top up", scope, () => topUp(scope, refresh)),
-      rowButton("Remove", scope, () => remove(scope, refresh)));
+  const name = [h("code", {}, scope), h("span", { class: "quiet small block" }, scope.endsWith("/*") ? `each of them, ${window}` : window),
+    setting && h("span", { class: "quiet small block" }, setting.edited
+      ? ["edited; ", h("code", {}, setting.name), ` says ${money(setting.limit)}`]
+      : ["as ", h("code", {}, setting.name), " says"])];
+  const change = h("span", { class: "row-tools" },
+    rowButton("Edit", scope, () => edit(budget)),
+    status && rowButton("Top up", scope, () => topUp(scope, refresh)),
+    // What a setting makes would be there again at the next start.
+    !setting && rowButton("Remove", scope, () => remove(scope, refresh)));
   if (!status) return [name, money(limit), "–", "–", "–", "–", "–", "–", "–", change];
   return [
     name, money(status.limit), money(status.spent), money(status.held), money(status.remaining), bar(status),

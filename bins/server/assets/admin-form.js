@@ -62,17 +62,21 @@ export function rowButton(verb, about, act) {
   return h("button", { type: "button", class: "small", onclick: act }, verb, h("span", { class: "unseen" }, ` ${about}`));
 }
 
-/** Asks before something that cannot be undone; resolves with true where it is to be done. */
-export function confirmed(question, verb) {
+/**
+ * Asks before something that cannot be undone; resolves with the values of the fields, which may be none, where it is
+ * to be done, and else with undefined.
+ */
+export function confirmed(question, verb, ...fields) {
   return new Promise((resolve) => {
-    const dialog = h("dialog", { class: "card", "aria-labelledby": "confirm-question" },
-      h("p", { id: "confirm-question" }, question),
-      h("form", { method: "dialog", class: "tools" },
+    const answer = h("form", { method: "dialog" }, fields,
+      h("p", { class: "tools" },
         h("button", { value: "no", autofocus: true }, "Leave it"),
         h("button", { value: "yes", class: "danger" }, verb)));
+    const dialog = h("dialog", { class: "card", "aria-labelledby": "confirm-question" },
+      h("p", { id: "confirm-question" }, question), answer);
     dialog.addEventListener("close", () => {
       dialog.remove();
-      resolve(dialog.returnValue === "yes");
+      resolve(dialog.returnValue === "yes" ? Object.fromEntries(new FormData(answer)) : undefined);
     });
     document.body.append(dialog);
     dialog.showModal();

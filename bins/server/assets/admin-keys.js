@@ -8,6 +8,7 @@ import { signedIn } from "./session.js";
 
 const COLUMNS = ["Name", "Role", "Whose budgets pay", "State", "Expires", "Last used", "Change"];
 const ROLES = [["viewer", "viewer: reads"], ["analyst", "analyst: also asks"], ["admin", "admin: also administers"]];
+const GRACES = [["0", "not at all"], ["3600", "for an hour"], ["86400", "for a day"], ["604800", "for a week"], ["2592000", "for 30 days"]];
 const TIMES = [["30", "30 days"], ["90", "90 days"], ["365", "a year"], ["", "never"]];
 
 export async function showKeys(place_, refresh) {
@@ -21,12 +22,14 @@ export async function showKeys(place_, refresh) {
 }
 
 function row(key, refresh) {
-  const { id, name, role, scopes, state, expires_at: expires, last_used_at: used } = key;
+  const { id, name, role, scopes, state, expires_at: expires, last_used_at: used, replaced_by: replacement } = key;
   const change = state === "revoked" ? "–" : h("span", { class: "row-tools" },
     rowButton("Replace", name, () => rotate(key, refresh)), rowButton("Revoke", name, () => revoke(key, refresh)));
   return [
     [name, h("code", { class: "block quiet" }, `mbx_${id}_…`)], role, scopes.map((scope) => h("code", { class: "block" }, scope)),
-    h("span", { class: `state ${state}` }, state), expires ? calendarDay(expires) : "never", used ? `about ${moment(used)}` : "not yet", change,
+    [h("span", { class: `state ${state}` }, state), replacement && h("span", { class: "quiet small block" }, `replaced by mbx_${replacement}_…`)],
+    // The end of a grace period may be an hour away.
+    expires ? (replacement && state === "active" ? moment(expires) : calendarDay(expires)) : "never", used ? `about ${moment(used)}` : "not yet", change,
   ];
 }
 
@@ -74,8 +77,10 @@ function showOnce({ secret, key }) {
 }
 
 async function rotate({ id, name }, refresh) {
-  if (!(await confirmed(`Replace the key ${name}? The old one opens nothing from now on.`, "Replace it"))) return;
-  await attempt(async () => showOnce(await api.rotateKey(id)));
+  const chosen = await confirmed(`Replace the key ${name} by a new one of the same rights?`, "Replace it",
+    choice("The old key still works", "grace", GRACES, "0"));
+  if (!chosen) return;
+  await attempt(async () => showOnce(await api.rotateKey(id, Number(chosen.grace))));
   refresh();
 }
 

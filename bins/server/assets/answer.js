@@ -15,7 +15,7 @@ const SOURCES = {
   code: ["Your program", "Written by you."],
 };
 
-/** Cards for a finished analysis. `actions`: `ask(question)`, `again()`, `run(code)`. */
+/** Cards for a finished analysis. `actions`: `ask(question)`, `again()`, `run(code)`, and `askModel(question)` where there is one. */
 export function answerCards(result, actions) {
   const failed = result.failure && result.status !== "ok" && result.status !== "unverified";
   return [
@@ -35,9 +35,11 @@ function card(result, actions, failed) {
       "A check could not confirm this answer; look at the warnings before you rely on it."),
     answer && !failed && figures(answer, heading, result.charts ?? []),
     readingNotes(result),
+    otherWriter(result, actions),
     drawings(result),
     program(result, actions),
     printed(result.output),
+    sent(result.egress),
     bill(result));
 }
 
@@ -97,6 +99,13 @@ function readingNotes({ reading, warnings = [] }) {
   return notes.length > 0 && h("dl", { class: "reading" }, notes);
 }
 
+/** Rules may have misread a question that a model reads rightly. */
+function otherWriter({ source, question }, { askModel }) {
+  if (!askModel || !question || source !== "rules") return false;
+  return h("p", { class: "small" }, h("button", { type: "button", onclick: () => askModel(question) }, "Ask the model instead"),
+    h("span", { class: "quiet" }, " It is paid from your budget."));
+}
+
 /** Files the program left; pictures are shown. */
 function drawings({ id, artifacts = [], charts = [] }) {
   if (artifacts.length === 0) return false;
@@ -140,6 +149,24 @@ async function copyText(text, button) {
 
 function printed(output) {
   return output && h("details", {}, h("summary", {}, "What the program printed"), h("pre", { tabindex: "0" }, output));
+}
+
+/** The exact words that went to another server, or to a model here. */
+function sent(egress = []) {
+  if (egress.length === 0) return false;
+  return h("details", { class: "sent" }, h("summary", {}, `What was sent: ${plural(egress.length, "message")}`),
+    egress.map(({ to, purpose, bytes: size, sha256, body }) => h("div", {},
+      h("p", { class: "small" }, `${sentence(purpose)}: ${bytes(size)} to `, h("code", {}, to), h("span", { class: "quiet" }, ` · SHA-256 ${sha256.slice(0, 16)}…`)),
+      body && h("pre", { tabindex: "0" }, readable(body)))));
+}
+
+/** The body of a request, a member a line and with its line breaks, for reading; what is no JSON stays as it is. */
+function readable(body) {
+  try {
+    return JSON.stringify(JSON.parse(body), null, 1).replaceAll("\\n", "\n");
+  } catch {
+    return body;
+  }
 }
 
 function bill(result) {

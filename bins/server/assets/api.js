@@ -67,7 +67,7 @@ export const stopAll = (reason) => read("/api/stop", json("PUT", { reason }));
 export const resume = () => read("/api/stop", { method: "DELETE" });
 export const keys = () => read("/api/keys");
 export const createKey = (key) => read("/api/keys", json("POST", key));
-export const rotateKey = (id) => read(`/api/keys/${segment(id)}/rotate`, json("POST", {}));
+export const rotateKey = (id, grace) => read(`/api/keys/${segment(id)}/rotate`, json("POST", { grace_seconds: grace }));
 export const revokeKey = (id) => read(`/api/keys/${segment(id)}`, { method: "DELETE" });
 export const audit = (before, limit = 20) => read(`/api/audit?limit=${limit}${before ? `&before=${before}` : ""}`);
 

@@ -11,7 +11,12 @@ const ROLES = {
   identifier: "identifier", measure: "measure", dimension: "grouping", time: "time", currency: "currency", free_text: "free text",
 };
 
-export function showDataset(dataset) {
+const PRIVACY = [
+  "nothing of this data", "its columns, types and ranges, and no text of any cell",
+  "its columns, types and ranges, and frequent values that do not look personal", "its columns, frequent values and sample rows",
+];
+
+export function showDataset(dataset, model) {
   const { tables } = dataset;
   if (!dataset.typed) {
     place(byId("data"), h("p", {}, h("strong", {}, dataset.name), " is being read for the first time, which takes a moment; then its tables stand here. You can ask already."));
@@ -24,8 +29,19 @@ export function showDataset(dataset) {
     h("p", {}, h("strong", {}, dataset.name), `: ${plural(tables.length, "table")}, ${plural(rows, "row")}`,
       span && `, ${day(span[0])} to ${day(span[1])}`, ".",
       dataset.as_of && h("span", { class: "quiet" }, ` “Today” means ${day(dataset.as_of)}, the data's last day.`)),
+    model && modelNote(dataset, model),
     warnings.length > 0 && warningList(warnings),
     h("div", { class: "tables" }, tables.map(tablePeek)));
+}
+
+/** Who may write programs, and what of the data it is told. */
+function modelNote({ privacy }, model) {
+  const level = privacy ?? (model.is_local ? 2 : 1);
+  const where = model.is_local ? "on this machine" : `at ${model.server}`;
+  if (level === 0 && !model.is_local) {
+    return h("p", { class: "small" }, "Questions are answered by rules alone: nothing of this data may leave the machine.");
+  }
+  return h("p", { class: "small" }, "What rules cannot answer for certain is asked of ", h("strong", {}, model.name), ` ${where}, which is told ${PRIVACY[Math.max(level, 1)]}.`);
 }
 
 /** The data's time: the smallest and largest date, leaving out dates of what is due later. */

@@ -21,6 +21,7 @@ const progress = new Progress();
 const known = new Map();
 let looksAtData = 0;
 let running;
+let model;
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -60,6 +61,10 @@ function ask(text) {
     return;
   }
   execute({ query: text }, { words: "Working on it", again: () => ask(text), question: text });
+}
+
+function askModel(text) {
+  execute({ query: text, by: "model" }, { words: "Asking the model", again: () => askModel(text), question: text });
 }
 
 function runCode(code) {
@@ -110,7 +115,7 @@ async function cancelRunning() {
 }
 
 function show(result, again) {
-  byId("answer").replaceChildren(...answerCards(result, { ask, again, run: runCode }));
+  byId("answer").replaceChildren(...answerCards(result, { ask, again, run: runCode, askModel: model && askModel }));
   if (result.status === "ok" || result.status === "unverified") say(spoken(result));
   history.replaceState(null, "", `#a=${result.id}`);
   settleFocus();
@@ -156,7 +161,8 @@ function openFromAddress() {
 
 async function refreshDatasets() {
   try {
-    const { datasets } = await api.datasets();
+    const { datasets, model: writer } = await api.datasets();
+    model = writer;
     datasets.forEach((dataset) => known.set(dataset.version, dataset));
     const picked = picker.value;
     picker.replaceChildren(...datasets.map(({ name, version }) => h("option", { value: version }, nameOf(name, version, datasets))));
@@ -182,7 +188,7 @@ function nameOf(name, version, datasets) {
 
 function chooseDataset(version) {
   const dataset = known.get(version);
-  showDataset(dataset);
+  showDataset(dataset, model);
   byId("examples").hidden = dataset.examples.length === 0;
   byId("example-list").replaceChildren(...dataset.examples.map((example) =>
     h("li", {}, h("button", { type: "button", class: "chip", onclick: () => ask(example) }, example))));

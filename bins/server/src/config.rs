@@ -1,6 +1,8 @@
 //! `meterbox.toml` in the data folder: what is too long for a variable. Variables of the environment win over it.
 //!
 //! ```toml
+//! sandbox = "e2b"               # where programs run: see the module `cloud`
+//!
 //! [prices]
 //! book = "prices.toml"          # laid over the shipped prices; beside this file
 //!
@@ -19,6 +21,10 @@
 //! url = "https://example.org/meterbox"
 //! secret = "whsec_..."
 //! events = ["cap_reached", "stopped", "resumed", "spike"]   # all where left out
+//!
+//! [model]                       # see the module `model`
+//!
+//! [e2b]                         # see the module `cloud`
 //! ```
 
 use std::{
@@ -31,14 +37,19 @@ use meterbox_budget_engine::SoftCaps;
 use meterbox_price_book::{AzureDeployments, BookError, Deployment, PriceBook};
 use serde::Deserialize;
 
-use crate::webhooks::{Endpoint, EndpointError};
+use crate::{
+    cloud::{CloudError, CloudSettings, WrittenE2b},
+    model::{ModelError, ModelSettings, WrittenModel},
+    variables::Variables,
+    webhooks::{Endpoint, EndpointError},
+};
 
 const FILE: &str = "meterbox.toml";
 const PRICE_BOOK: &str = "PRICE_BOOK";
 const SOFT_CAPS: &str = "SOFT_CAPS";
 const WEBHOOK_URL: &str = "WEBHOOK_URL";
 const WEBHOOK_SECRET: &str = "WEBHOOK_SECRET";
-const LEARNT: &str = "azure-deployments.json";
+pub(crate) const LEARNT: &str = "azure-deployments.json";
 
 /// What the file and the environment say, put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +62,10 @@ pub(crate) struct Config {
     pub(crate) soft_caps: SoftCaps,
     /// Who is told of events.
     pub(crate) webhooks: Vec<Endpoint>,
+    /// Who writes programs, where it is a model.
+    pub(crate) model: Option<ModelSettings>,
+    /// Where programs run, where it is a cloud.
+    pub(crate) cloud: Option<CloudSettings>,
 }
 
 /// What is wrong with it.
@@ -64,6 +79,10 @@ pub(crate) enum ConfigError {
     Prices(#[from] BookError),
     #[error("{place} {message}. Fix: set rising percentages, such as {SOFT_CAPS}=80,95,97,98.")]
     SoftCaps { place: String, message: String },
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
     #[error("{place}: {source}")]
     Webhook { place: String, source: EndpointError },
 }
@@ -78,6 +97,11 @@ struct Written {
     soft_caps: Option<WrittenCaps>,
     #[serde(default)]
     webhook: Vec<WrittenWebhook>,
+    #[serde(default)]
+    model: WrittenModel,
+    sandbox: Option<String>,
+    #[serde(default)]
+    e2b: WrittenE2b,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -127,22 +151,29 @@ impl Default for Config {
             deployments: AzureDeployments::default(),
             soft_caps: SoftCaps::default(),
             webhooks: Vec::new(),
+            model: None,
+            cloud: None,
         }
     }
 }
 
 impl Config {
     /// Reads the file of this data folder, if there is one, and the environment.
-    pub(crate) fn load(data_dir: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn load(data_dir: &Path, model: &Variables, cloud: &Variables) -> Result<Self, ConfigError> {
         let named =
             [PRICE_BOOK, SOFT_CAPS, WEBHOOK_URL, WEBHOOK_SECRET].map(|name| (name, std::env::var(name)));
         let set = named
             .into_iter()
             .filter_map(|(name, value)| Some((name, value.ok()?)));
-        Self::from_parts(data_dir, &set.collect())
+        Self::from_parts(data_dir, &set.collect(), model, cloud)
     }
 
-    fn from_parts(data_dir: &Path, environment: &HashMap<&str, String>) -> Result<Self, ConfigError> {
+    fn from_parts(
+        data_dir: &Path,
+        environment: &HashMap<&str, String>,
+        model: &Variables,
+        cloud: &Variables,
+    ) -> Result<Self, ConfigError> {
         let path = data_dir.join(FILE);
         let written = match fs::read_to_string(&path) {
             Ok(text) => parse(&path, &text)?,
@@ -187,6 +218,8 @@ impl Config {
             deployments,
             soft_caps,
             webhooks,
+            model: ModelSettings::read(model, &written.model)?,
+            cloud: CloudSettings::read(cloud, written.sandbox.as_deref(), &written.e2b)?,
         })
     }
 }
@@ -274,13 +307,24 @@ mod tests {
         let set = environment
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()));
-        Config::from_parts(folder.path(), &set.collect())
+        Config::from_parts(
+            folder.path(),
+            &set.collect(),
+            &Variables::default(),
+            &Variables::default(),
+        )
     }
 
     #[test]
     fn without_a_file_all_is_as_shipped() {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config::from_parts(folder.path(), &HashMap::new()).unwrap();
+        let config = Config::from_parts(
+            folder.path(),
+            &HashMap::new(),
+            &Variables::default(),
+            &Variables::default(),
+        )
+        .unwrap();
         assert_eq!(config, Config::default());
     }
 

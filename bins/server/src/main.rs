@@ -3,17 +3,21 @@
 
 mod administration;
 mod cli;
+mod cloud;
 mod config;
 mod http;
+mod model;
 mod results;
 mod serve;
 mod settings;
 mod tls;
+mod variables;
 mod webhooks;
 mod wiring;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    tls::install();
     cli::main()
 }

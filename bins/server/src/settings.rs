@@ -1,17 +1,21 @@
 //! What can be set, from where, in rising order: `.env`, `.env.local`, the environment. Flags come on top.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
+use meterbox_analysis::ModelPrices;
 use meterbox_core::{MoneyError, Usd};
 
 use crate::{
+    cloud,
     config::{Config, ConfigError},
+    model,
     results::{InvalidPlace, ResultsPlace},
+    variables::Variables,
 };
 
 const DATA_DIR: &str = "METERBOX_DATA_DIR";
@@ -54,11 +58,15 @@ pub(crate) struct Settings {
     pub(crate) global_limit: Usd,
     /// How much of each user's limit is kept for answers without a model.
     pub(crate) degraded_allowance: Usd,
+    /// What is set of models outside of `meterbox.toml`.
+    pub(crate) model: Variables,
+    /// What is set of a cloud sandbox outside of `meterbox.toml`.
+    pub(crate) cloud: Variables,
     /// Where results are kept.
     pub(crate) results: ResultsPlace,
     /// For how many days results are kept; for ever where not set.
     pub(crate) keep_days: Option<u32>,
-    /// Prices, soft caps, webhooks: see [`Config`].
+    /// Prices, soft caps, webhooks, the model, the sandbox: see [`Config`].
     pub(crate) config: Config,
 }
 
@@ -98,25 +106,31 @@ impl Settings {
     /// Reads the settings of this process, started in `folder`.
     pub(crate) fn load(folder: &Path) -> Result<Self, SettingsError> {
         let mut names = HashMap::new();
+        // A file that came with somebody's data must not choose the ledger or the interpreter.
+        let may_set = |name: &str| {
+            let lists = [&IN_FILES[..], &model::VARIABLES, &cloud::VARIABLES];
+            lists.iter().any(|names| names.contains(&name))
+        };
         for file in [".env", ".env.local"] {
             let settings = env_file(&folder.join(file))?;
-            // A file that came with somebody's data must not choose the ledger or the interpreter.
-            names.extend(
-                settings
-                    .into_iter()
-                    .filter(|(name, _)| IN_FILES.contains(&name.as_str())),
-            );
+            names.extend(settings.into_iter().filter(|(name, _)| may_set(name)));
         }
-        names.extend(
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-        );
-        Self::from_names(&names)
+        let mut in_files: HashSet<String> = names.keys().cloned().collect();
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        for (name, value) in environment {
+            in_files.remove(&name);
+            names.insert(name, value);
+        }
+        let mut settings = Self::from_names(&names)?;
+        settings.model = Variables::of(&model::VARIABLES, &names, &in_files);
+        settings.cloud = Variables::of(&cloud::VARIABLES, &names, &in_files);
+        Ok(settings)
     }
 
     /// Reads `meterbox.toml` of the data folder, once that is known.
     pub(crate) fn read_config(&mut self) -> Result<(), SettingsError> {
-        self.config = Config::load(&self.data_dir)?;
+        self.config = Config::load(&self.data_dir, &self.model, &self.cloud)?;
         Ok(())
     }
 
@@ -183,10 +197,19 @@ impl Settings {
                 DEGRADED_ALLOWANCE,
                 Usd::from_nanos(50_000_000).unwrap_or(Usd::ZERO),
             )?,
+            model: Variables::default(),
+            cloud: Variables::default(),
             results: ResultsPlace::from_names(set)?,
             keep_days,
             config: Config::default(),
         })
+    }
+
+    /// What calls of models cost; which models Azure's deployments are is remembered in the data folder.
+    pub(crate) fn model_prices(&self) -> ModelPrices {
+        let learnt_in = self.data_dir.join(crate::config::LEARNT);
+        ModelPrices::new(self.config.prices.clone())
+            .deployments(self.config.deployments.clone(), Some(learnt_in))
     }
 
     /// Where others could reach the service: directly, or through what stands in front of it under a public address.

@@ -14,6 +14,7 @@ use meterbox_core::{
     contract::{Failure, FailureKind},
 };
 use meterbox_datasets::{Catalog, DatasetError};
+use meterbox_llm_codegen::{chat::ChatModel, model::SqlitePrograms};
 use meterbox_local_sandbox::{
     LocalSandbox,
     runtime::{Runtime, RuntimeError},
@@ -21,7 +22,12 @@ use meterbox_local_sandbox::{
 use meterbox_price_book::PriceError;
 use meterbox_sandbox_client::SandboxError;
 
-use crate::{results::Results, settings::Settings};
+use crate::{
+    cloud::{Cloud, CloudError},
+    model::ModelError,
+    results::Results,
+    settings::Settings,
+};
 
 /// Everything `meterbox` needs to answer questions on this machine.
 #[derive(Debug)]
@@ -50,6 +56,10 @@ pub(crate) enum StartError {
     Storage(#[from] StorageError),
     #[error("results cannot be kept: {0}")]
     Results(StorageError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
     #[error(transparent)]
     Scope(#[from] InvalidScope),
     #[error("{0}. Fix: add it to your price book.")]
@@ -85,7 +95,7 @@ impl StartError {
             Self::Sandbox(SandboxError::Unavailable { fix, .. }) => {
                 (FailureKind::SandboxUnavailable, fix.clone())
             }
-            Self::Sandbox(_) => (
+            Self::Sandbox(_) | Self::Cloud(_) => (
                 FailureKind::SandboxUnavailable,
                 "Run `meterbox doctor`.".to_owned(),
             ),
@@ -106,13 +116,14 @@ impl Meterbox {
             folder: folder.clone(),
             source,
         })?;
-        let budget = Self::open_budget(settings).await?;
+        let budget = Self::open_ledger(settings).await?;
+        apply_limits(&budget, settings).await?;
         let catalog = Catalog::open(&folder.join("datasets"))?;
         let results = Results::open(&settings.results, folder).map_err(StartError::Results)?;
         let sandbox = LocalSandbox::builder(python)
             .inputs_root(catalog.folder())
             .build()?;
-        let analyst = Analyst::builder(
+        let mut analyst = Analyst::builder(
             Arc::new(sandbox),
             budget.clone(),
             results.store(),
@@ -121,8 +132,22 @@ impl Meterbox {
         )
         .prices(settings.config.prices.clone(), "local")?
         .max_cost(settings.max_cost)
-        .global_scope(everybody()?)
-        .build();
+        .global_scope(everybody()?);
+        if let Some(wanted) = &settings.config.model {
+            let model = wanted.model()?;
+            let prices = wanted.priced(settings.model_prices(), model.card())?;
+            let programs = SqlitePrograms::open(folder.join("programs.sqlite3"))?;
+            analyst = analyst
+                .model_prices(prices)
+                .generator(wanted.generator(model, Arc::new(programs)));
+        }
+        if let Some(wanted) = &settings.config.cloud {
+            let cloud = Arc::new(wanted.open(folder)?);
+            tidy_up(Arc::clone(&cloud));
+            let prices = settings.config.prices.clone();
+            analyst = analyst.programs_in(cloud, prices, wanted.place())?;
+        }
+        let analyst = analyst.build();
         Ok(Self {
             analyst,
             budget,
@@ -134,9 +159,10 @@ impl Meterbox {
     /// Raises the events of thresholds that were reached just now, for a process that ends here; a server on the same
     /// data folder tells the webhooks.
     pub(crate) async fn notice_thresholds(&self) {
-        let Some(mut watcher) = self.budget.watcher() else {
+        let Some(watcher) = self.budget.watcher() else {
             return;
         };
+        let mut watcher = watcher.least_request(self.analyst.least_cost());
         let scopes = self.local_user.scopes().into_iter().chain(everybody());
         if let Err(error) = watcher.look_at(scopes).await {
             tracing::warn!(%error, "thresholds were not looked at");
@@ -156,37 +182,74 @@ impl Meterbox {
         )?)
     }
 
-    /// Opens the ledger for whoever needs nothing else, and makes the data folder if there is none.
+    /// Opens the ledger, and makes the data folder and the budgets of the settings if there are none. Budgets that are
+    /// there stay as they are, whatever the settings of whoever looks at them.
     pub(crate) async fn open_ledger(settings: &Settings) -> Result<BudgetEngine, StartError> {
         let folder = &settings.data_dir;
         make_private(folder).map_err(|source| StartError::Folder {
             folder: folder.clone(),
             source,
         })?;
-        Self::open_budget(settings).await
-    }
-
-    /// Opens the ledger and defines what each user, and all of them together, may spend a month.
-    pub(crate) async fn open_budget(settings: &Settings) -> Result<BudgetEngine, StartError> {
-        let ledger = SqliteLedger::open(settings.data_dir.join("ledger.sqlite3"))?;
+        let ledger = SqliteLedger::open(folder.join("ledger.sqlite3"))?;
         let budget = BudgetEngine::new(ledger, SystemClock::default());
-        let month = Window::month("UTC")?;
-        let kept = settings.degraded_allowance.min(settings.monthly_limit);
-        let each = Budget::new(local_user()?.wildcard(), settings.monthly_limit, month.clone());
         let known = budget.budgets().await?;
-        for mut wanted in [
-            each.with_degraded_allowance(kept),
-            Budget::new(everybody()?, settings.global_limit, month),
-        ] {
-            wanted.soft_caps = settings.config.soft_caps;
-            // Each definition is an entry of the ledger; what is so already needs none.
-            if !known.contains(&wanted) {
-                budget.define(wanted).await?;
+        for wanted in limits(settings)? {
+            if !known.iter().any(|budget| budget.scope == wanted.scope) {
+                budget.provision(wanted).await?;
             }
         }
         budget.expire().await?;
         Ok(budget)
     }
+}
+
+/// Ends machines in the cloud that an earlier process on this data folder left behind when it died, beside whatever goes on.
+/// They would end by themselves some minutes later, so what fails here is only told.
+fn tidy_up(cloud: Arc<Cloud>) {
+    tokio::spawn(async move {
+        match cloud.reap().await {
+            Ok(0) => {}
+            Ok(ended) => tracing::info!(ended, "sandboxes that were left behind have been ended"),
+            Err(error) => tracing::warn!(%error, "sandboxes that were left behind were not looked for"),
+        }
+    });
+}
+
+/// Puts the settings in force, for whoever is going to spend. What an administrator changed since stays until a
+/// setting changes as well.
+async fn apply_limits(budget: &BudgetEngine, settings: &Settings) -> Result<(), StartError> {
+    let in_force = budget.provisions().await?;
+    for wanted in limits(settings)? {
+        // What is so already needs no step of the ledger.
+        if !in_force.contains(&wanted) {
+            budget.provision(wanted).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What each user, and all of them together, may spend a month, as the settings have it.
+fn limits(settings: &Settings) -> Result<[Budget; 2], StartError> {
+    let month = Window::month("UTC")?;
+    let kept = settings.degraded_allowance.min(settings.monthly_limit);
+    let each = Budget::new(local_user()?.wildcard(), settings.monthly_limit, month.clone());
+    let mut limits = [
+        each.with_degraded_allowance(kept),
+        Budget::new(everybody()?, settings.global_limit, month),
+    ];
+    for limit in &mut limits {
+        limit.soft_caps = settings.config.soft_caps;
+    }
+    Ok(limits)
+}
+
+/// The setting that defines the budget of this scope, if one does.
+pub(crate) fn setting_of(scope: &Scope) -> Option<&'static str> {
+    let is = |known: Result<Scope, InvalidScope>| known.is_ok_and(|known| known == *scope);
+    if is(local_user().map(|user| user.wildcard())) {
+        return Some("DEFAULT_BUDGET_LIMIT");
+    }
+    is(everybody()).then_some("GLOBAL_BUDGET_LIMIT")
 }
 
 /// The name of whoever sits at this machine.

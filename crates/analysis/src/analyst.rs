@@ -7,15 +7,20 @@ use meterbox_core::{
     contract::{AnalysisResult, Failure},
 };
 use meterbox_datasets::{Catalog, Dataset, TypedDataset};
-use meterbox_llm_codegen::{CodeGenerator, Planner};
+use meterbox_llm_codegen::{CodeGenerator, GenerateRequest, Planner, chat::ModelCard};
 use meterbox_price_book::{PriceBook, PriceError};
 use meterbox_results_store::{Page, PageRequest, ResultsError, ResultsStore};
 use meterbox_sandbox_client::{Capabilities, Limits, Sandbox, SandboxError};
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Mutex, OnceCell, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Ask, Principal, Request, RequestError, Running, failure, pipeline, price::ComputePrices, squeeze::Squeeze,
+    Ask, ModelPrices, Principal, Request, RequestError, Running, failure,
+    paid_run::Run,
+    pipeline,
+    places::{Place, Places},
+    price::ComputePrices,
+    squeeze::Squeeze,
 };
 
 /// The place whose prices count where none is named.
@@ -30,14 +35,14 @@ pub struct Analyst {
 }
 
 pub(crate) struct Parts {
-    pub(crate) sandbox: Arc<dyn Sandbox>,
+    pub(crate) places: Places,
     pub(crate) generator: Arc<dyn CodeGenerator>,
     pub(crate) budget: BudgetEngine,
     pub(crate) breaker: Breaker,
     pub(crate) results: Arc<dyn ResultsStore>,
     pub(crate) catalog: Catalog,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) prices: ComputePrices,
+    pub(crate) model_prices: ModelPrices,
     pub(crate) squeeze: Squeeze,
     pub(crate) max_cost: Usd,
     pub(crate) global: Option<Scope>,
@@ -50,14 +55,15 @@ pub(crate) struct Parts {
 impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parts")
-            .field("sandbox", &self.sandbox)
+            .field("places", &self.places)
             .field("generator", &self.generator)
             .finish_non_exhaustive()
     }
 }
 
 impl Analyst {
-    /// Starts to put an analyst together from the parts that have no default.
+    /// Starts to put an analyst together from the parts that have no default. Everything runs in this sandbox, unless
+    /// [`programs_in`](AnalystBuilder::programs_in) names another for programs.
     pub fn builder(
         sandbox: Arc<dyn Sandbox>,
         budget: BudgetEngine,
@@ -75,6 +81,8 @@ impl Analyst {
             breaker: None,
             clock: Arc::new(SystemClock::default()),
             prices: None,
+            model_prices: None,
+            programs: None,
             max_cost: Usd::from_dollars(5),
             global: None,
             program_limits: Limits::default(),
@@ -128,13 +136,7 @@ impl Analyst {
         }
         let id = AnalysisId::new(self.parts.clock.now());
         let nothing_asked = Ask::Code(String::new());
-        let request = Request {
-            ask: nothing_asked,
-            dataset,
-            principal,
-            max_cost: None,
-            chart_png: false,
-        };
+        let request = Request::new(nothing_asked, dataset, principal);
         let typing = pipeline::prepare(Arc::clone(&self.parts), id, request, self.shutdown.child_token());
         self.tasks
             .spawn(typing)
@@ -147,6 +149,13 @@ impl Analyst {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// The least that an analysis needs: one program, of one second, at the prices of now. A budget with less than this
+    /// left pays for nothing any more.
+    pub fn least_cost(&self) -> Usd {
+        let prices = self.parts.places.at(self.parts.clock.now());
+        prices.of(Run::Program).least(&self.parts.program_limits)
     }
 
     /// The state of the tightest budget of this principal.
@@ -182,12 +191,19 @@ impl Analyst {
         self.parts.artifacts.join(id.to_string())
     }
 
-    /// What the sandbox offers; prepares it if it is not ready.
+    /// The model that may be asked, where there is one.
+    pub fn model(&self) -> Option<ModelCard> {
+        let anything = GenerateRequest::new("", Arc::default(), None);
+        let call = self.parts.generator.planned_call(&anything);
+        call.map(|call| call.card.clone())
+    }
+
+    /// What the sandbox offers that data is typed in; prepares it if it is not ready.
     ///
     /// # Errors
     /// Where no sandbox can be had.
     pub async fn sandbox(&self) -> Result<Capabilities, SandboxError> {
-        self.parts.sandbox.capabilities().await
+        self.parts.places.own.sandbox.capabilities().await
     }
 
     /// The datasets there are.
@@ -208,6 +224,8 @@ pub struct AnalystBuilder {
     breaker: Option<Breaker>,
     clock: Arc<dyn Clock>,
     prices: Option<ComputePrices>,
+    model_prices: Option<ModelPrices>,
+    programs: Option<Place>,
     max_cost: Usd,
     global: Option<Scope>,
     program_limits: Limits,
@@ -243,6 +261,33 @@ impl AnalystBuilder {
     /// [`PriceError`] where the book has none now.
     pub fn prices(mut self, book: PriceBook, place: &str) -> Result<Self, PriceError> {
         self.prices = Some(ComputePrices::new(book, place, self.clock.now())?);
+        Ok(self)
+    }
+
+    /// What calls of models cost. The shipped book's prices where not set.
+    #[must_use]
+    pub fn model_prices(mut self, prices: ModelPrices) -> Self {
+        self.model_prices = Some(prices);
+        self
+    }
+
+    /// Runs programs in this sandbox, at the book's prices for this place (`e2b`). Data is still typed, and pictures
+    /// are drawn, in the analyst's own. Set the clock before.
+    ///
+    /// # Errors
+    /// [`PriceError`] where the book has no price there now.
+    pub fn programs_in(
+        mut self,
+        sandbox: Arc<dyn Sandbox>,
+        book: PriceBook,
+        place: &str,
+    ) -> Result<Self, PriceError> {
+        let prices = ComputePrices::new(book, place, self.clock.now())?;
+        self.programs = Some(Place {
+            sandbox,
+            prices,
+            looked: OnceCell::new(),
+        });
         Ok(self)
     }
 
@@ -283,15 +328,25 @@ impl AnalystBuilder {
             ComputePrices::new(PriceBook::shipped(), LOCAL, self.clock.now())
                 .expect("the shipped book has a price of computing here")
         });
+        let places = Places {
+            own: Place {
+                sandbox: self.sandbox,
+                prices,
+                looked: OnceCell::new(),
+            },
+            programs: self.programs,
+        };
         let parts = Parts {
-            sandbox: self.sandbox,
+            places,
             generator: self.generator.unwrap_or_else(|| Arc::new(Planner::default())),
             budget: self.budget,
             breaker,
             results: self.results,
             catalog: self.catalog,
             clock: self.clock,
-            prices,
+            model_prices: self
+                .model_prices
+                .unwrap_or_else(|| ModelPrices::new(PriceBook::shipped())),
             squeeze: Squeeze::default(),
             max_cost: self.max_cost,
             global: self.global,

@@ -4,10 +4,13 @@ use meterbox_budget_engine::BudgetError;
 use meterbox_circuit_breaker::{CircuitOpen, FaultClass};
 use meterbox_core::{
     Usd,
-    contract::{Failure, FailureKind, ShortBudget},
+    contract::{Failure, FailureKind, PrivacyLevel, ShortBudget},
 };
 use meterbox_datasets::{DatasetError, DatasetErrorKind};
-use meterbox_llm_codegen::GenerateError;
+use meterbox_llm_codegen::{
+    GenerateError,
+    chat::{ChatError, ChatErrorKind, Declined, DeclinedKind},
+};
 use meterbox_results_store::ResultsError;
 use meterbox_sandbox_client::{
     Limits, Outcome, ProgramError, Reply, SandboxError, SandboxErrorKind, Verdict, prelude::BadAnswer,
@@ -127,12 +130,73 @@ pub(crate) fn no_program(error: &GenerateError) -> Failure {
             failure.suggestions.clone_from(suggestions);
             failure
         }
+        GenerateError::Declined(declined) => declined_call(declined),
+        GenerateError::Model(error) => no_reply(error),
+        GenerateError::Rejected { problem, .. } => rejected_program(problem),
         other => Failure::new(
             FailureKind::BadRequest,
             other.to_string(),
             "Change the question and ask again.",
         ),
     }
+}
+
+/// A model's program that was not run.
+pub(crate) fn rejected_program(problem: &str) -> Failure {
+    Failure::new(
+        FailureKind::ProgramError,
+        format!("the model's program was not run: {problem}"),
+        "Put the question differently, in the words of the data's columns.",
+    )
+}
+
+fn declined_call(declined: &Declined) -> Failure {
+    let (kind, hint) = match declined.kind {
+        DeclinedKind::Money => (
+            FailureKind::Budget,
+            "Allow a higher cost, or wait until the budget starts afresh.",
+        ),
+        DeclinedKind::Paused => (FailureKind::BreakerOpen, "Wait, then ask again."),
+        DeclinedKind::Unpriced => (
+            FailureKind::BadRequest,
+            "Add the model to your price book, or say which model it costs as much as.",
+        ),
+        _ => (
+            FailureKind::LedgerUnavailable,
+            "Make the data folder writable and try again.",
+        ),
+    };
+    Failure::new(kind, &declined.message, hint).retry_after(declined.retry_after)
+}
+
+fn no_reply(error: &ChatError) -> Failure {
+    let (kind, hint) = match error.kind() {
+        ChatErrorKind::Auth => (
+            FailureKind::ProviderAuth,
+            "Set the provider's key anew; `meterbox doctor --online` checks it.",
+        ),
+        ChatErrorKind::DeploymentMissing => (
+            FailureKind::ProviderAuth,
+            "Set the name of a model or deployment that the provider has.",
+        ),
+        ChatErrorKind::Rate => (FailureKind::ProviderRate, "Wait, then ask again."),
+        ChatErrorKind::Quota => (
+            FailureKind::ProviderQuota,
+            "Raise the account's limit with the provider.",
+        ),
+        ChatErrorKind::ContentFilter => (
+            FailureKind::ContentFilter,
+            "Put the question differently; the provider's content filter stopped it.",
+        ),
+        ChatErrorKind::ContextTooLong => (FailureKind::ContextTooLong, "Ask on fewer files at once."),
+        ChatErrorKind::Truncated => (
+            FailureKind::Truncated,
+            "Allow a higher cost, so that the reply may be longer, or ask for less at once.",
+        ),
+        ChatErrorKind::Refusal => (FailureKind::CannotAnswer, "Put the question differently."),
+        _ => (FailureKind::ProviderDown, "Wait, then ask again."),
+    };
+    Failure::new(kind, error.to_string(), hint).retry_after(error.retry_after())
 }
 
 pub(crate) fn no_sandbox(error: &SandboxError) -> Failure {
@@ -147,6 +211,18 @@ pub(crate) fn no_sandbox(error: &SandboxError) -> Failure {
         _ => FailureKind::SandboxUnavailable,
     };
     Failure::new(kind, error.to_string(), hint).retry_after(error.retry_after())
+}
+
+/// A cloud sandbox is given the files, and this data's are to stay.
+pub(crate) fn may_not_leave(dataset: &str, level: PrivacyLevel) -> Failure {
+    Failure::new(
+        FailureKind::BadRequest,
+        format!(
+            "programs run in a cloud sandbox, which is given the files, and {dataset} is at privacy level {level}: they \
+             stay here"
+        ),
+        "Allow it for this data (privacy level 3), or run programs on this machine (METERBOX_SANDBOX=local).",
+    )
 }
 
 /// Which failures of the sandbox are its own, and so count against its circuit.

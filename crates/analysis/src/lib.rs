@@ -6,14 +6,22 @@
 
 mod analyst;
 mod failure;
+mod look;
+mod model_calls;
+mod model_price;
 mod paid_run;
 mod pipeline;
+mod places;
+mod portable;
 mod price;
+mod programs;
 mod request;
 mod running;
 mod squeeze;
 
 pub use analyst::{Analyst, AnalystBuilder};
+pub use meterbox_llm_codegen::Prefer;
+pub use model_price::ModelPrices;
 pub use price::ComputePrice;
 pub use request::{Ask, MAX_CODE_BYTES, MAX_QUESTION_CHARS, Principal, Request, RequestError};
 pub use running::{Event, Interrupted, Running};

@@ -3,25 +3,28 @@
 //! Before it begins its worst case is durable; while it goes on what it has used so far is drawn; when it ends that
 //! is replaced by what it used in all. Wherever this breaks off, the ledger has what may have been used.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use meterbox_budget_engine::{BudgetError, Hold, Intent};
 use meterbox_core::{
     Retryability, Usd,
-    contract::{CostLine, Failure, Usage},
+    contract::{CostLine, Egress, Failure, Usage},
 };
-use meterbox_sandbox_client::{Job, Limits, Outcome, OutputSink, OutputStream, SandboxError, Verdict};
+use meterbox_sandbox_client::{Job, Limits, Outcome, OutputSink, OutputStream, SandboxError, Sent, Verdict};
 use tokio::sync::{mpsc::UnboundedSender, watch};
 
 use crate::{
-    ComputePrice, Event,
+    Event,
     failure::{self, cancelled, no_sandbox},
+    model_calls::CallsMade,
     pipeline::Analysis,
-    price::total,
+    price::{RunPrice, total},
 };
 
-/// The circuit that guards the sandbox.
-const SANDBOX_CIRCUIT: &str = "sandbox";
 /// How often a bill is written again where the ledger could not be reached, and the first pause between.
 const BILLING_RETRIES: u32 = 3;
 const BILLING_PAUSE: Duration = Duration::from_millis(50);
@@ -30,7 +33,10 @@ const BILLING_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Run {
     Import,
+    Look,
+    Portable,
     Program,
+    Comparison,
     Chart,
 }
 
@@ -39,7 +45,10 @@ impl Run {
     fn name(self) -> &'static str {
         match self {
             Self::Import => "import",
+            Self::Look => "look at the sandbox",
+            Self::Portable => "import as CSV",
             Self::Program => "program",
+            Self::Comparison => "comparison",
             Self::Chart => "chart",
         }
     }
@@ -53,8 +62,8 @@ impl Analysis {
         run: Run,
         job: Job,
     ) -> Result<(Outcome, Limits), Failure> {
-        let limits = self
-            .price
+        let price = self.price.of(run).clone();
+        let limits = price
             .limits_within(&job.limits, self.money_for(hold, run))
             .ok_or_else(|| failure::hold_spent(run.name(), hold.amount()))?;
         // Waiting for a turn comes before the breaker's permit, so that nobody holds a probe while queueing.
@@ -66,15 +75,15 @@ impl Analysis {
         let permit = self
             .parts
             .breaker
-            .permit(SANDBOX_CIRCUIT)
+            .permit(self.price.circuit(run))
             .map_err(|open| failure::breaker_open(&open))?;
-        let worst_case = self.price.worst_case_line(run.name(), &limits);
+        let worst_case = price.worst_case_line(run.name(), &limits);
         let intent = hold
             .intend(worst_case)
             .await
             .map_err(|error| failure::no_money(&error))?;
 
-        let (used, meter) = Meter::new(&intent, run, self.price.clone(), limits.clone());
+        let (used, meter) = Meter::new(&intent, run, price.clone(), limits.clone());
         // Whoever cancels the analysis cancels the run; so does the meter, when all spending is stopped.
         let stop = self.cancel.child_token();
         let job = Job {
@@ -82,12 +91,14 @@ impl Analysis {
             cancel: stop.clone(),
             ..job
         };
+        let sent = Arc::<Mutex<Vec<Egress>>>::default();
         let output = Arc::new(Listener {
             events: self.events.clone(),
             used,
+            sent: Arc::clone(&sent),
         });
         let ran = {
-            let mut ran = pin!(self.parts.sandbox.run(job, output));
+            let mut ran = pin!(price.sandbox.run(job, output));
             tokio::select! {
                 biased;
                 ran = &mut ran => ran,
@@ -97,6 +108,9 @@ impl Analysis {
                 }
             }
         };
+        self.result
+            .egress
+            .append(&mut sent.lock().unwrap_or_else(PoisonError::into_inner));
         let outcome = match ran {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -113,10 +127,13 @@ impl Analysis {
             Verdict::Cancelled => permit.ignore(),
             _ => permit.succeed(),
         }
-        let lines = self.price.bounded_lines(run.name(), &outcome.usage, &limits);
+        let lines = price.bounded_lines(run.name(), &outcome.usage, &limits);
         self.bill(intent, lines).await;
         self.result.usage = added(self.result.usage, outcome.usage);
-        self.result.sandbox = Some(outcome.sandbox.clone());
+        // That of the program counts; a picture may have been drawn elsewhere.
+        if run <= Run::Program || self.result.sandbox.is_none() {
+            self.result.sandbox = Some(outcome.sandbox.clone());
+        }
         if outcome.verdict == Verdict::Cancelled && !self.cancel.is_cancelled() {
             return Err(self.stopped().await);
         }
@@ -127,12 +144,33 @@ impl Analysis {
     fn money_for(&self, hold: &Hold, run: Run) -> Usd {
         let planned = self.planned_runs();
         let later = self.least_of(planned.iter().filter(|(later, _)| *later > run));
-        let left = hold.amount().saturating_sub(self.result.cost);
-        left.saturating_sub(later)
+        self.left_of(hold).saturating_sub(later)
+    }
+
+    /// What calls of models may cost: what is left of the hold, less the least that the runs after them need.
+    pub(crate) fn money_for_models(&self, hold: &Hold) -> Usd {
+        let planned = self.planned_runs();
+        let later = self.least_of(planned.iter().filter(|(later, _)| *later >= Run::Program));
+        self.left_of(hold).saturating_sub(later)
+    }
+
+    fn left_of(&self, hold: &Hold) -> Usd {
+        hold.amount()
+            .saturating_sub(self.result.cost)
+            .saturating_sub(self.unresolved)
+    }
+
+    /// Puts calls of a model on the bill.
+    pub(crate) fn count(&mut self, made: CallsMade) {
+        self.result.cost = self.result.cost.saturating_add(total(&made.lines));
+        self.result.cost_lines.extend(made.lines);
+        self.result.egress.extend(made.egress);
+        self.result.warnings.extend(made.warnings);
+        self.unresolved = self.unresolved.saturating_add(made.unresolved);
     }
 
     /// Why the run was stopped though nobody cancelled it.
-    async fn stopped(&self) -> Failure {
+    pub(crate) async fn stopped(&self) -> Failure {
         match self.parts.budget.stopped().await {
             Ok(Some(stop)) => failure::no_money(&BudgetError::Stopped(stop)),
             _ => cancelled(),
@@ -142,9 +180,11 @@ impl Analysis {
     /// Bills a run that the sandbox failed: nothing before its program began, what was measured where it was, and
     /// else the worst case, which stands for an intent that nobody resolves.
     async fn bill_failed_run(&mut self, intent: Intent<'_>, run: Run, error: &SandboxError, limits: &Limits) {
-        let price = &self.price;
+        let price = self.price.of(run);
         match error {
-            SandboxError::Lost { usage: None, .. } => {}
+            SandboxError::Lost { usage: None, .. } => {
+                self.unresolved = self.unresolved.saturating_add(price.worst_case(limits));
+            }
             SandboxError::Lost {
                 usage: Some(usage), ..
             } => {
@@ -178,7 +218,7 @@ impl Analysis {
 struct Meter<'intent> {
     intent: &'intent Intent<'intent>,
     run: Run,
-    price: ComputePrice,
+    price: RunPrice,
     limits: Limits,
     used: watch::Receiver<Usage>,
 }
@@ -187,7 +227,7 @@ impl<'intent> Meter<'intent> {
     fn new(
         intent: &'intent Intent<'intent>,
         run: Run,
-        price: ComputePrice,
+        price: RunPrice,
         limits: Limits,
     ) -> (watch::Sender<Usage>, Self) {
         let (tell, used) = watch::channel(Usage::default());
@@ -237,7 +277,7 @@ fn beyond(lines: &[CostLine], booked: &[CostLine]) -> Vec<CostLine> {
 }
 
 /// Writes a bill, again where the ledger could not be reached: an intent is resolved once, however often.
-async fn resolve(intent: &Intent<'_>, lines: &[CostLine]) -> Result<(), BudgetError> {
+pub(crate) async fn resolve(intent: &Intent<'_>, lines: &[CostLine]) -> Result<(), BudgetError> {
     let mut pause = BILLING_PAUSE;
     for _ in 0..BILLING_RETRIES {
         match intent.resolve(lines.to_vec()).await {
@@ -253,6 +293,7 @@ async fn resolve(intent: &Intent<'_>, lines: &[CostLine]) -> Result<(), BudgetEr
 struct Listener {
     events: UnboundedSender<Event>,
     used: watch::Sender<Usage>,
+    sent: Arc<Mutex<Vec<Egress>>>,
 }
 
 impl OutputSink for Listener {
@@ -265,6 +306,18 @@ impl OutputSink for Listener {
 
     fn used(&self, usage: Usage) {
         self.used.send_replace(usage);
+    }
+
+    fn sent(&self, sent: Sent) {
+        let egress = Egress {
+            to: sent.to,
+            purpose: sent.name,
+            bytes: sent.bytes,
+            sha256: sent.sha256,
+            body: sent.body,
+        };
+        let mut all = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(egress);
     }
 }
 

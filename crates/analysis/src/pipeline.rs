@@ -10,22 +10,23 @@ use meterbox_budget_engine::{BudgetError, Hold, HoldRequest, Offer};
 use meterbox_core::{
     AnalysisId, Scope, Usd,
     contract::{
-        AnalysisResult, AnswerDocument, ArtifactRef, DatasetRef, Failure, FailureKind, Source, Status, Step,
-        StepEvent, StepState, StepTiming, TableProfile,
+        AnalysisResult, AnswerDocument, ArtifactRef, DatasetRef, Failure, FailureKind, PrivacyLevel, Source,
+        Status, Step, StepEvent, StepState, StepTiming,
     },
 };
 use meterbox_datasets::TypedDataset;
-use meterbox_llm_codegen::GenerateRequest;
-use meterbox_sandbox_client::{InputFile, Job, Limits, Outcome, Program, prelude};
-use serde_json::value::RawValue;
+use meterbox_llm_codegen::{GenerateRequest, Prefer, chat::PlannedCall};
+use meterbox_sandbox_client::{InputFile, Job, Limits, Program, prelude};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Ask, ComputePrice, Event, Request,
+    Ask, Event, Request,
     analyst::Parts,
-    failure::{self, cancelled, no_program, reply_of},
+    failure::{self, cancelled, reply_of},
     paid_run::Run,
+    places::RunPrices,
+    programs::REPAIRS,
     squeeze::Turn,
 };
 
@@ -38,6 +39,9 @@ pub(crate) async fn follow(
     cancel: CancellationToken,
 ) -> AnalysisResult {
     let mut analysis = Analysis::begin(parts, id, request, events, cancel);
+    if let Err(refusal) = analysis.may_leave() {
+        return analysis.refuse(refusal);
+    }
     let held = match analysis.hold().await {
         Ok(hold) => hold,
         Err(refusal) => return analysis.refuse(refusal),
@@ -71,28 +75,26 @@ pub(crate) struct Analysis {
     pub(crate) events: UnboundedSender<Event>,
     pub(crate) cancel: CancellationToken,
     /// What computing costs; the same from beginning to end.
-    pub(crate) price: ComputePrice,
+    pub(crate) price: RunPrices,
     /// As long as budgets are so nearly spent that only a few go on at once.
     turn: Turn,
     without_chart: bool,
+    /// Budgets are so nearly spent that no model is asked any more.
+    without_model: bool,
+    /// Worst cases of what nobody knows the cost of.
+    pub(crate) unresolved: Usd,
 }
 
-/// A program and what it will run on.
-struct Plan {
-    code: String,
-    data: TypedDataset,
-}
-
-struct Timer {
+pub(crate) struct Timer {
     step: Step,
     started: Duration,
 }
 
 /// What a step says about itself when it ends.
 #[derive(Default)]
-struct Note {
-    detail: Option<String>,
-    cost: Option<Usd>,
+pub(crate) struct Note {
+    pub(crate) detail: Option<String>,
+    pub(crate) cost: Option<Usd>,
 }
 
 impl Analysis {
@@ -116,15 +118,26 @@ impl Analysis {
             }
         }
         Self {
-            price: parts.prices.at(result.created_at),
+            price: parts.places.at(result.created_at),
             turn: Turn::default(),
             without_chart: false,
+            without_model: false,
+            unresolved: Usd::ZERO,
             parts,
             request,
             result,
             events,
             cancel,
         }
+    }
+
+    /// Programs elsewhere are given the files, which the data's owner has to have allowed.
+    fn may_leave(&self) -> Result<(), Failure> {
+        let level = self.request.dataset.privacy().unwrap_or_default();
+        if self.price.are_elsewhere() && level < PrivacyLevel::Samples {
+            return Err(failure::may_not_leave(self.request.dataset.name(), level));
+        }
+        Ok(())
     }
 
     /// Sets the worst case aside, or as much of it as there is.
@@ -155,6 +168,9 @@ impl Analysis {
                 return Ok(());
             }
         };
+        if advice.swapped {
+            self.leave_the_model_out("the budget is nearly spent, so this was answered without a model");
+        }
         if advice.features_off && self.wants_chart() {
             self.leave_the_picture_out();
             // Checked again: with less to do there may be room for more at once.
@@ -169,6 +185,13 @@ impl Analysis {
         Ok(())
     }
 
+    fn leave_the_model_out(&mut self, told: &str) {
+        if self.planned_call().is_some() {
+            self.without_model = true;
+            self.result.warnings.push(told.to_owned());
+        }
+    }
+
     fn leave_the_picture_out(&mut self) {
         if self.wants_chart() {
             self.without_chart = true;
@@ -177,23 +200,72 @@ impl Analysis {
         }
     }
 
-    /// The ways to answer: with the whole worst case set aside, or with the least that is worth beginning.
-    fn ways(&self) -> [Offer; 2] {
+    /// The ways to answer: with a model where there is one, by rules, or with the least that is worth beginning; the
+    /// worst case of each is what would be set aside.
+    fn ways(&self) -> Vec<Offer> {
         let runs = self.planned_runs();
         let way = |name: &str, worst_case| Offer {
             name: name.to_owned(),
             cost: worst_case,
             worst_case,
         };
-        [
-            way("all", self.worst_case_of(&runs).min(self.cap())),
-            way("the least", self.least_of(&runs)),
-        ]
+        let mut ways = Vec::new();
+        if let Some((name, calls)) = self.worst_case_of_calls() {
+            let worst_case = self.worst_case_of(&self.tried_again(&runs)).saturating_add(calls);
+            ways.push(way(&name, worst_case.min(self.cap())));
+        }
+        ways.push(way("rules", self.worst_case_of(&runs).min(self.cap())));
+        ways.push(way("the least", self.least_of(&runs)));
+        ways
+    }
+
+    /// Who should write the program, as far as money lets it be chosen.
+    pub(crate) fn prefer(&self) -> Prefer {
+        if self.without_model {
+            Prefer::Rules
+        } else {
+            self.request.prefer
+        }
+    }
+
+    /// The dearest call of a model for this question, with the tables as far as they are known.
+    pub(crate) fn planned_call(&self) -> Option<PlannedCall<'_>> {
+        let Ask::Question(question) = &self.request.ask else {
+            return None;
+        };
+        if self.prefer() == Prefer::Rules {
+            return None;
+        }
+        let typed = self.request.dataset.typed();
+        let tables = typed.map(|typed| typed.tables).unwrap_or_default();
+        self.parts
+            .generator
+            .planned_call(&GenerateRequest::new(question, tables.into(), None))
+    }
+
+    /// The model, and what its calls cost at most: one for the program and one for each repair.
+    fn worst_case_of_calls(&self) -> Option<(String, Usd)> {
+        let call = self.planned_call()?;
+        let price = self
+            .parts
+            .model_prices
+            .of(call.card, self.result.created_at)
+            .ok()?;
+        let one = price.worst_case(call.input_tokens, call.wanted_output).ok()?;
+        let all = (0..=REPAIRS).fold(Usd::ZERO, |sum, _| sum.saturating_add(one));
+        Some((call.card.model.clone(), all))
+    }
+
+    /// The runs, with the program's once more for each repair.
+    fn tried_again(&self, runs: &[(Run, Limits)]) -> Vec<(Run, Limits)> {
+        let programs = runs.iter().filter(|(run, _)| *run == Run::Program);
+        let again = programs.cycle().take(REPAIRS).cloned();
+        runs.iter().cloned().chain(again).collect()
     }
 
     fn worst_case_of(&self, runs: &[(Run, Limits)]) -> Usd {
-        runs.iter().fold(Usd::ZERO, |sum, (_, limits)| {
-            sum.saturating_add(self.price.worst_case(limits))
+        runs.iter().fold(Usd::ZERO, |sum, (run, limits)| {
+            sum.saturating_add(self.price.of(*run).worst_case(limits))
         })
     }
 
@@ -203,7 +275,7 @@ impl Analysis {
         self.request.max_cost.map_or(most, |asked| asked.min(most))
     }
 
-    fn scopes(&self) -> Vec<Scope> {
+    pub(crate) fn scopes(&self) -> Vec<Scope> {
         let scopes = self.request.principal.scopes().into_iter();
         scopes.chain(self.parts.global.clone()).collect()
     }
@@ -211,7 +283,10 @@ impl Analysis {
     async fn place_hold(&mut self) -> Result<Hold, Failure> {
         self.heed_soft_caps().await?;
         let runs = self.planned_runs();
-        let worst_case = self.worst_case_of(&runs);
+        let worst_case = match self.worst_case_of_calls() {
+            Some((_, calls)) => self.worst_case_of(&self.tried_again(&runs)).saturating_add(calls),
+            None => self.worst_case_of(&runs),
+        };
         let least = self.least_of(&runs);
         let cap = self.cap();
         if cap < least {
@@ -227,6 +302,7 @@ impl Analysis {
             Err(BudgetError::Refused { .. }) if self.request.ask.is_cheap() => {
                 let held = budget.hold(request.degraded()).await;
                 if held.is_ok() {
+                    self.without_model = true;
                     let told =
                         "the budget is spent; this answer is paid from the part kept for cheap answers";
                     self.result.warnings.push(told.to_owned());
@@ -246,6 +322,12 @@ impl Analysis {
         if self.request.dataset.typed().is_none() {
             runs.push((Run::Import, Limits::for_import()));
         }
+        if self.needs_look() {
+            runs.push((Run::Look, Self::limits_of_a_look()));
+        }
+        if self.needs_portable_tables() {
+            runs.push((Run::Portable, Limits::for_import()));
+        }
         runs.push((Run::Program, self.parts.program_limits.clone()));
         if self.wants_chart() {
             runs.push((Run::Chart, self.parts.program_limits.clone()));
@@ -253,23 +335,20 @@ impl Analysis {
         runs
     }
 
-    fn wants_chart(&self) -> bool {
+    pub(crate) fn wants_chart(&self) -> bool {
         self.request.chart_png && !self.without_chart
     }
 
     /// The money without which these runs are not worth starting.
     pub(crate) fn least_of<'a>(&self, runs: impl IntoIterator<Item = &'a (Run, Limits)>) -> Usd {
-        let price = &self.price;
-        runs.into_iter().fold(Usd::ZERO, |sum, (_, limits)| {
-            sum.saturating_add(price.least(limits))
+        runs.into_iter().fold(Usd::ZERO, |sum, (run, limits)| {
+            sum.saturating_add(self.price.of(*run).least(limits))
         })
     }
 
     async fn answer(&mut self, hold: &Hold) -> Result<(), Failure> {
         let data = self.typed_data(hold).await?;
-        let plan = self.program(data).await?;
-        let reply = self.run(hold, &plan).await?;
-        let document = self.check(&reply)?;
+        let document = self.answered(hold, &data).await?;
         if self.wants_chart() && !document.charts.is_empty() {
             self.chart(hold, &document).await;
         }
@@ -277,7 +356,7 @@ impl Analysis {
     }
 
     /// The dataset as typed tables; typed now, in the sandbox, if this version of it never was.
-    async fn typed_data(&mut self, hold: &Hold) -> Result<TypedDataset, Failure> {
+    pub(crate) async fn typed_data(&mut self, hold: &Hold) -> Result<TypedDataset, Failure> {
         if let Some(typed) = self.request.dataset.typed() {
             return Ok(typed);
         }
@@ -338,124 +417,8 @@ impl Analysis {
             .map_err(|error| failure::bad_data(&error))
     }
 
-    /// The program: the caller's, or the generator's.
-    async fn program(&mut self, data: TypedDataset) -> Result<Plan, Failure> {
-        let question = match &self.request.ask {
-            Ask::Code(code) => {
-                return Ok(Plan {
-                    code: code.clone(),
-                    data,
-                });
-            }
-            Ask::Question(question) => question.clone(),
-        };
-        let timer = self.start(Step::Program);
-        let tables: Arc<[TableProfile]> = data.tables.clone().into();
-        let request = GenerateRequest {
-            question,
-            tables,
-            as_of: data.as_of,
-        };
-        self.result.attempts += 1;
-        let generated = self
-            .parts
-            .generator
-            .generate(&request)
-            .await
-            .map_err(|error| no_program(&error));
-        let note = Note {
-            detail: generated
-                .as_ref()
-                .ok()
-                .map(|generated| generated.reading.text.clone()),
-            cost: None,
-        };
-        let generated = self.end(timer, note, generated)?;
-        self.result.source = Some(generated.source);
-        self.result.generator = Some(generated.generator);
-        self.result.reading = Some(generated.reading);
-        self.result.plan = generated.plan;
-        self.result.code = Some(generated.code.clone());
-        Ok(Plan {
-            code: generated.code,
-            data,
-        })
-    }
-
-    async fn run(&mut self, hold: &Hold, plan: &Plan) -> Result<Box<RawValue>, Failure> {
-        let timer = self.start(Step::Run);
-        let before = self.result.cost;
-        let replied = self.run_program(hold, plan).await;
-        let note = Note {
-            detail: None,
-            cost: Some(self.result.cost.saturating_sub(before)),
-        };
-        self.end(timer, note, replied)
-    }
-
-    async fn run_program(&mut self, hold: &Hold, plan: &Plan) -> Result<Box<RawValue>, Failure> {
-        let artifacts_into = self.parts.artifacts.join(self.result.id.to_string());
-        create_folder(&artifacts_into)?;
-        let data = &plan.data;
-        let job = Job {
-            inputs: input_files(data.files.iter().chain(&data.originals).cloned()),
-            tables: data.table_paths.clone(),
-            as_of: data.as_of,
-            limits: self.parts.program_limits.clone(),
-            artifacts_into: Some(artifacts_into),
-            ..Job::new(Program::Analysis {
-                code: plan.code.clone(),
-            })
-        };
-        let (outcome, limits) = self.run_in_sandbox(hold, Run::Program, job).await?;
-        self.result
-            .warnings
-            .extend(data_warnings(&plan.code, &data.tables));
-        self.keep_output(&outcome);
-        reply_of(&outcome, &limits)
-    }
-
-    fn keep_output(&mut self, outcome: &Outcome) {
-        self.result.output = match (outcome.stdout.is_empty(), outcome.stderr.is_empty()) {
-            (_, true) => outcome.stdout.clone(),
-            (true, false) => outcome.stderr.clone(),
-            (false, false) => format!("{}\n{}", outcome.stdout, outcome.stderr),
-        };
-        self.result.artifacts = outcome
-            .artifacts
-            .iter()
-            .map(|artifact| ArtifactRef {
-                name: artifact.name.clone(),
-                bytes: artifact.bytes,
-                media_type: media_type(&artifact.name).to_owned(),
-            })
-            .collect();
-        let rejected = outcome
-            .rejected
-            .iter()
-            .map(|file| format!("file {} was not kept: {}", file.name, file.reason));
-        self.result.warnings.extend(rejected);
-    }
-
-    fn check(&mut self, reply: &RawValue) -> Result<AnswerDocument, Failure> {
-        let timer = self.start(Step::Check);
-        let checked = prelude::read_answer(reply).map_err(|error| failure::bad_answer(&error));
-        let document = self.end(timer, Note::default(), checked)?;
-        let doubts = prelude::verify(&document);
-        self.result.status = if doubts.is_empty() {
-            Status::Ok
-        } else {
-            Status::Unverified
-        };
-        self.result.warnings.extend(document.warnings.iter().cloned());
-        self.result.warnings.extend(doubts);
-        self.result.answer.clone_from(&document.answer);
-        self.result.charts.clone_from(&document.charts);
-        Ok(document)
-    }
-
     /// Draws the first chart. An answer without its picture is still an answer, so nothing fails here.
-    async fn chart(&mut self, hold: &Hold, document: &AnswerDocument) {
+    pub(crate) async fn chart(&mut self, hold: &Hold, document: &AnswerDocument) {
         let timer = self.start(Step::Chart);
         let before = self.result.cost;
         let drawn = self.draw_chart(hold, document).await;
@@ -574,7 +537,7 @@ impl Analysis {
         }
     }
 
-    fn start(&mut self, step: Step) -> Timer {
+    pub(crate) fn start(&mut self, step: Step) -> Timer {
         self.tell(StepEvent {
             step,
             state: StepState::Started,
@@ -588,7 +551,12 @@ impl Analysis {
         }
     }
 
-    fn end<T>(&mut self, timer: Timer, note: Note, outcome: Result<T, Failure>) -> Result<T, Failure> {
+    pub(crate) fn end<T>(
+        &mut self,
+        timer: Timer,
+        note: Note,
+        outcome: Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let elapsed = self.parts.clock.monotonic().saturating_sub(timer.started);
         let elapsed_ms = elapsed.as_secs_f64() * 1e3;
         self.result.timings.push(StepTiming {
@@ -616,29 +584,14 @@ impl Analysis {
     }
 }
 
-fn input_files(files: impl IntoIterator<Item = (std::path::PathBuf, String)>) -> Vec<InputFile> {
+pub(crate) fn input_files(files: impl IntoIterator<Item = (std::path::PathBuf, String)>) -> Vec<InputFile> {
     files
         .into_iter()
         .map(|(source, path)| InputFile { source, path })
         .collect()
 }
 
-/// What is known to be wrong with the tables this program reads.
-fn data_warnings(code: &str, tables: &[TableProfile]) -> Vec<String> {
-    let words: std::collections::HashSet<&str> = code
-        .split(|character: char| !character.is_alphanumeric() && character != '_')
-        .collect();
-    let is_read = |table: &&TableProfile| words.contains(table.name.as_str());
-    let messages = tables.iter().filter(is_read).flat_map(|table| {
-        table
-            .warnings
-            .iter()
-            .map(move |warning| format!("{}: {}", table.name, warning.message))
-    });
-    messages.collect()
-}
-
-fn create_folder(path: &Path) -> Result<(), Failure> {
+pub(crate) fn create_folder(path: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(path).map_err(|error| not_kept(&error))
 }
 
@@ -650,7 +603,7 @@ fn not_kept(error: &std::io::Error) -> Failure {
     )
 }
 
-fn media_type(name: &str) -> &'static str {
+pub(crate) fn media_type(name: &str) -> &'static str {
     match name.rsplit_once('.').map(|(_, ending)| ending) {
         Some("png") => "image/png",
         Some("csv") => "text/csv",

@@ -1,17 +1,15 @@
 //! What running programs costs, and what a sum of money lets a program use.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use meterbox_core::{
     Timestamp, Usd,
     contract::{CostLine, PriceTag, Usage},
 };
 use meterbox_price_book::{PriceBook, PriceError, UnitRate};
-use meterbox_sandbox_client::Limits;
+use meterbox_sandbox_client::{Limits, Sandbox};
 
 const BYTES_PER_GIB: u128 = 1 << 30;
-/// A limit is enforced within this much; the hold covers it.
-const GRACE: Duration = Duration::from_secs(1);
 /// Less than this is not worth starting.
 const SHORTEST: Duration = Duration::from_secs(1);
 
@@ -74,23 +72,36 @@ impl ComputePrice {
             line(format!("{purpose}: memory"), gib, "GiB-µs", &self.gib),
         ]
     }
+}
 
-    /// The bill for a run under these limits: time spent on ending it beyond the grace is on the house, so that no
-    /// run costs more than its worst case.
+/// The price of runs in one sandbox, at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct RunPrice {
+    pub(crate) sandbox: Arc<dyn Sandbox>,
+    compute: ComputePrice,
+}
+
+impl RunPrice {
+    pub(crate) fn new(sandbox: Arc<dyn Sandbox>, compute: ComputePrice) -> Self {
+        Self { sandbox, compute }
+    }
+
+    /// The bill for a run under these limits: what it used beyond the worst case, such as time spent on ending it,
+    /// is on the house.
     pub(crate) fn bounded_lines(&self, purpose: &str, usage: &Usage, limits: &Limits) -> Vec<CostLine> {
-        let most = worst_usage(limits);
+        let most = self.sandbox.worst_usage(limits);
         let bounded = Usage {
             wall_ms: usage.wall_ms.min(most.wall_ms),
             cpu_ms: usage.cpu_ms.min(most.cpu_ms),
             peak_memory_bytes: usage.peak_memory_bytes.min(most.peak_memory_bytes),
             output_bytes: usage.output_bytes,
         };
-        self.lines(purpose, &bounded)
+        self.compute.lines(purpose, &bounded)
     }
 
     /// The most a run under these limits can cost.
-    pub fn worst_case(&self, limits: &Limits) -> Usd {
-        total(&self.lines("", &worst_usage(limits)))
+    pub(crate) fn worst_case(&self, limits: &Limits) -> Usd {
+        total(&self.compute.lines("", &self.sandbox.worst_usage(limits)))
     }
 
     /// The line that stands for a run until its use is known.
@@ -101,7 +112,7 @@ impl ComputePrice {
             unit: "run".to_owned(),
             amount: self.worst_case(limits),
             estimated: true,
-            price: Some(self.worst_case.clone()),
+            price: Some(self.compute.worst_case.clone()),
         }
     }
 
@@ -115,7 +126,7 @@ impl ComputePrice {
     }
 
     /// These limits, with time cut to what the money covers; `None` where it does not cover one second.
-    pub fn limits_within(&self, limits: &Limits, money: Usd) -> Option<Limits> {
+    pub(crate) fn limits_within(&self, limits: &Limits, money: Usd) -> Option<Limits> {
         if self.worst_case(limits) <= money {
             return Some(limits.clone());
         }
@@ -145,15 +156,6 @@ impl ComputePrice {
     }
 }
 
-fn worst_usage(limits: &Limits) -> Usage {
-    Usage {
-        wall_ms: millis(limits.wall.saturating_add(GRACE)),
-        cpu_ms: millis(limits.cpu.saturating_add(GRACE)),
-        peak_memory_bytes: limits.memory_bytes,
-        output_bytes: 0,
-    }
-}
-
 /// The sum of a bill's lines.
 pub(crate) fn total(lines: &[CostLine]) -> Usd {
     lines
@@ -178,12 +180,10 @@ fn gib_microseconds(bytes: u64, wall: Duration) -> u64 {
     u64::try_from(byte_micros.div_ceil(BYTES_PER_GIB)).unwrap_or(u64::MAX)
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use meterbox_sandbox_client::FakeSandbox;
+
     use super::*;
 
     fn usd(text: &str) -> Usd {
@@ -193,6 +193,26 @@ mod tests {
     fn price() -> ComputePrice {
         let now = "2026-11-26T12:00:00Z".parse().unwrap();
         ComputePrice::of(&PriceBook::shipped(), "local", now).unwrap()
+    }
+
+    /// Of a sandbox that bills what a program uses.
+    fn metered() -> RunPrice {
+        RunPrice::new(Arc::new(FakeSandbox::new()), price())
+    }
+
+    /// Of a sandbox that bills two processors and 2 GiB for two minutes more than the program may take.
+    fn by_the_machine() -> RunPrice {
+        let sandbox = FakeSandbox::new();
+        sandbox.bills_at_most(|limits| {
+            let millis = u64::try_from((limits.wall + Duration::from_secs(120)).as_millis()).unwrap();
+            Usage {
+                wall_ms: millis,
+                cpu_ms: 2 * millis,
+                peak_memory_bytes: 2 << 30,
+                output_bytes: limits.output_bytes,
+            }
+        });
+        RunPrice::new(Arc::new(sandbox), price())
     }
 
     #[test]
@@ -216,38 +236,52 @@ mod tests {
 
     #[test]
     fn limits_shrink_to_what_the_money_covers() {
-        let (price, limits) = (price(), Limits::default());
-        let full = price.worst_case(&limits);
-        assert_eq!(price.limits_within(&limits, full), Some(limits.clone()));
+        for price in [metered(), by_the_machine()] {
+            let limits = Limits::default();
+            let full = price.worst_case(&limits);
+            assert_eq!(price.limits_within(&limits, full), Some(limits.clone()));
 
-        for nanos in (0..full.nanos().unsigned_abs()).step_by(9_973) {
-            let money = Usd::from_nanos(nanos).unwrap();
-            let Some(fitting) = price.limits_within(&limits, money) else {
-                let second = Limits {
-                    wall: SHORTEST,
-                    cpu: SHORTEST,
-                    ..limits.clone()
-                };
-                assert!(price.worst_case(&second) > money);
-                continue;
-            };
-            assert!(price.worst_case(&fitting) <= money, "{money} buys {fitting:?}");
+            for nanos in (0..full.nanos().unsigned_abs()).step_by(9_973) {
+                let money = Usd::from_nanos(nanos).unwrap();
+                match price.limits_within(&limits, money) {
+                    Some(fitting) => assert!(price.worst_case(&fitting) <= money, "{money} buys {fitting:?}"),
+                    None => assert!(price.least(&limits) > money),
+                }
+            }
         }
     }
 
     #[test]
+    fn a_machine_is_held_for_all_of_its_life() {
+        let limits = Limits::default();
+        // 150 s of two processors and two GiB at E2B's list price.
+        assert_eq!(by_the_machine().worst_case(&limits), usd("0.00555"));
+        assert_eq!(by_the_machine().least(&limits), usd("0.004477"));
+        let used = Usage {
+            wall_ms: 10_000,
+            cpu_ms: 20_000,
+            peak_memory_bytes: 2 << 30,
+            output_bytes: 0,
+        };
+        let lines = by_the_machine().bounded_lines("program", &used, &limits);
+        assert_eq!(total(&lines), usd("0.00037"));
+    }
+
+    #[test]
     fn no_run_costs_more_than_its_worst_case() {
-        let (price, limits) = (price(), Limits::default());
+        let limits = Limits::default();
         let usage = Usage {
             wall_ms: 999_999,
             cpu_ms: 999_999,
             peak_memory_bytes: 1 << 40,
             output_bytes: 0,
         };
-        assert_eq!(
-            total(&price.bounded_lines("program", &usage, &limits)),
-            price.worst_case(&limits)
-        );
+        for price in [metered(), by_the_machine()] {
+            assert_eq!(
+                total(&price.bounded_lines("program", &usage, &limits)),
+                price.worst_case(&limits)
+            );
+        }
     }
 
     #[test]

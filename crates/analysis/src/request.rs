@@ -1,5 +1,6 @@
 use meterbox_core::{Scope, Usd};
 use meterbox_datasets::Dataset;
+use meterbox_llm_codegen::Prefer;
 
 /// The longest question that is read, in characters.
 pub const MAX_QUESTION_CHARS: usize = 2_000;
@@ -19,6 +20,22 @@ pub struct Request {
     pub max_cost: Option<Usd>,
     /// Also draw the first chart as a PNG file.
     pub chart_png: bool,
+    /// Who should write the program for a question.
+    pub prefer: Prefer,
+}
+
+impl Request {
+    /// This, as far as the analyst's own cap reaches, without a picture, whoever writes the program.
+    pub fn new(ask: Ask, dataset: Dataset, principal: Principal) -> Self {
+        Self {
+            ask,
+            dataset,
+            principal,
+            max_cost: None,
+            chart_png: false,
+            prefer: Prefer::default(),
+        }
+    }
 }
 
 /// What is asked.

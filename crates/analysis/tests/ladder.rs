@@ -122,11 +122,12 @@ impl House {
 
     fn request(&self) -> Request {
         Request {
-            ask: Ask::Code("result = 1".into()),
-            dataset: self.data.clone(),
-            principal: Principal::user(ana()),
-            max_cost: None,
             chart_png: true,
+            ..Request::new(
+                Ask::Code("result = 1".into()),
+                self.data.clone(),
+                Principal::user(ana()),
+            )
         }
     }
 

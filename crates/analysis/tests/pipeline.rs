@@ -97,13 +97,7 @@ fn program_of_ours(job: &Job) -> FakeRun {
 impl House {
     fn request(&self, ask: Ask) -> Request {
         let principal = Principal::user(ana());
-        Request {
-            ask,
-            dataset: self.data.clone(),
-            principal,
-            max_cost: None,
-            chart_png: false,
-        }
+        Request::new(ask, self.data.clone(), principal)
     }
 
     async fn ask(&self, question: &str) -> AnalysisResult {

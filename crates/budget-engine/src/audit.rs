@@ -110,8 +110,8 @@ impl Auditor {
             }
             _ => {}
         }
-        let claims = Arc::clone(&fold.record.claims);
-        for claim in &*claims {
+        let basis = Arc::clone(&fold.record.basis);
+        for claim in &basis.claims {
             let used = self.book(claim, entry);
             // Only a new hold must respect the limit: what was really spent is booked whatever the limit.
             if body.kind == EntryKind::Held && used > i128::from(claim.limit.nanos()) {

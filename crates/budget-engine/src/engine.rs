@@ -81,6 +81,29 @@ impl BudgetEngine {
         self.store().define(self.now(), budget).await
     }
 
+    /// Defines a budget as a setting has it, for a program that does so whenever it starts; false where that changes
+    /// nothing.
+    ///
+    /// The setting makes the budget where there is none. Of one that there is, only that is changed which the setting
+    /// says otherwise than last time: what [`define`](Self::define) changed since stays until the setting changes as
+    /// well. A [removed](Self::remove) budget is made anew.
+    ///
+    /// # Errors
+    /// As of [`define`](Self::define).
+    pub async fn provision(&self, budget: Budget) -> Result<bool, BudgetError> {
+        budget.check()?;
+        self.store().provision(self.now(), budget).await
+    }
+
+    /// Of the budgets that a setting [began](Self::provision), what it last said, by scope. Where a budget is otherwise
+    /// now, that was an edit.
+    ///
+    /// # Errors
+    /// Store errors.
+    pub async fn provisions(&self) -> Result<Vec<Budget>, BudgetError> {
+        self.store().provisions().await
+    }
+
     /// Removes a budget and its top-ups; false if there was none. What was spent stays in the ledger.
     ///
     /// # Errors

@@ -29,7 +29,8 @@ pub struct Event {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Happening {
-    /// Spending reached a rung of the ladder, for the first time in its period.
+    /// Spending reached a rung of the ladder, for the first time in its period. A stop may come a little before the
+    /// limit: see [`Watcher::least_request`](crate::Watcher::least_request).
     CapReached {
         /// Whose.
         scope: Scope,

@@ -64,7 +64,11 @@ impl Hold {
             request,
             unbudgeted,
         };
-        let opened = guard.engine.store().open(now, open).await;
+        let store = guard.engine.store();
+        let opened = match store.at_once() {
+            Some(store) => store.open(now, open),
+            None => store.open(now, open).await,
+        };
         let record = match opened {
             Ok(record) => record,
             Err(error) => {
@@ -225,7 +229,11 @@ impl Hold {
     async fn act(&self, action: HoldAction) -> Result<HoldStatus, BudgetError> {
         let engine = &self.guard.engine;
         let may_spend = !matches!(action, HoldAction::Extend { .. } | HoldAction::Intend { .. });
-        let status = engine.store().act(engine.now(), self.guard.id, action).await?;
+        let (store, now) = (engine.store(), engine.now());
+        let status = match store.at_once() {
+            Some(store) => store.act(now, self.guard.id, action)?,
+            None => store.act(now, self.guard.id, action).await?,
+        };
         if may_spend {
             self.guard.bell.ring(engine);
         }

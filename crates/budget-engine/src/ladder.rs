@@ -9,7 +9,7 @@ use crate::{BudgetError, BudgetStatus};
 
 /// From which share of the limit, in whole percent of spending, what happens. 100 for something that shall not
 /// happen before the limit itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SoftCaps {
     /// From here on the state is [`BudgetState::Warned`].
     pub warn_percent: u8,
@@ -51,7 +51,8 @@ pub enum Rung {
     FeaturesOff,
     /// Only a few requests go on at once.
     Squeeze,
-    /// Nothing goes on.
+    /// Nothing goes on: the limit is reached, or what is left of it does not pay for the least request any more, where
+    /// whoever watches [knows what that costs](crate::Watcher::least_request).
     Stop,
 }
 
@@ -164,16 +165,20 @@ impl Rung {
     /// A rung is told of once a period. Only where the limit was raised since, so far that spending fell below the
     /// rung again, it is told of once more when spending gets there. A limit that moves a little (what was carried
     /// over changes with late bills) is no news.
-    pub(crate) fn is_news(self, status: &BudgetStatus, told: Option<Told>) -> bool {
+    pub(crate) fn is_news(self, status: &BudgetStatus, told: Option<Told>, least: Usd) -> bool {
         let Some(percent) = status.soft_caps.percent(self) else {
             return false;
         };
-        if !has_reached(status.spent, status.limit, percent) {
+        let reached = |spent| self.is_reached(spent, status.limit, percent, least);
+        if !reached(status.spent) {
             return false;
         }
-        let is_new =
-            |told: Told| told.limit < status.limit && !has_reached(told.spent, status.limit, percent);
-        told.is_none_or(is_new)
+        told.is_none_or(|told| told.limit < status.limit && !reached(told.spent))
+    }
+
+    /// What is set aside may become free again, so only what is spent counts.
+    fn is_reached(self, spent: Usd, limit: Usd, percent: u8, least: Usd) -> bool {
+        has_reached(spent, limit, percent) || self == Self::Stop && limit.saturating_sub(spent) < least
     }
 }
 

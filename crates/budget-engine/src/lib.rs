@@ -84,6 +84,6 @@ pub use report::{
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteLedger;
-pub use store::LedgerStore;
+pub use store::{AtOnce, LedgerStore};
 pub use watch::Watcher;
 pub use window::{Period, Unit, Window, Zone};

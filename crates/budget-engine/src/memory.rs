@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use meterbox_core::{Scope, Timestamp, Usd};
 
 use crate::{
-    Budget, BudgetError, BudgetStatus, Entry, EntryKind, EntryPage, HoldId, HoldPage, LedgerStore,
+    AtOnce, Budget, BudgetError, BudgetStatus, Entry, EntryKind, EntryPage, HoldId, HoldPage, LedgerStore,
     Settlement, Stop, TopUp, VerifyReport,
     audit::Auditor,
     ledger::{Books, HoldAction, HoldRecord, HoldStatus, NewEntry, OpenHold},
@@ -133,6 +133,14 @@ impl LedgerStore for MemoryLedger {
         self.step(now, |books| books.define(now, budget).map(drop))
     }
 
+    async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError> {
+        self.step(now, |books| Ok(books.provision(now, budget)?.is_some()))
+    }
+
+    async fn provisions(&self) -> Result<Vec<Budget>, BudgetError> {
+        Ok(self.kept().books.provisions())
+    }
+
     async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError> {
         self.step(now, |books| Ok(books.remove(scope)))
     }
@@ -158,11 +166,15 @@ impl LedgerStore for MemoryLedger {
     }
 
     async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
-        self.step(now, |books| books.open(now, open))
+        AtOnce::open(self, now, open)
     }
 
     async fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
-        self.step(now, |books| books.act(now, hold, action))
+        AtOnce::act(self, now, hold, action)
+    }
+
+    fn at_once(&self) -> Option<&dyn AtOnce> {
+        Some(self)
     }
 
     async fn expire(&self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
@@ -198,7 +210,9 @@ impl LedgerStore for MemoryLedger {
             let at = entry.body.counts_at.unwrap_or(entry.at);
             let in_time = entry.body.spent_change != 0 && from <= at && at < to;
             let hold = entry.body.hold.filter(|_| in_time);
-            let claims = hold.and_then(|id| kept.books.hold(id)).map(|hold| &hold.claims);
+            let claims = hold
+                .and_then(|id| kept.books.hold(id))
+                .map(|hold| &hold.basis.claims);
             claims.is_some_and(|claims| claims.iter().any(|claim| claim.scope == *scope))
         });
         Ok(counts.fold(0, |sum: i64, entry| sum.saturating_add(entry.body.spent_change)))
@@ -211,6 +225,16 @@ impl LedgerStore for MemoryLedger {
         kept.entries(0).for_each(|entry| auditor.entry(&entry));
         kept.books.accounts().for_each(|account| auditor.balance(account));
         Ok(auditor.finish())
+    }
+}
+
+impl AtOnce for MemoryLedger {
+    fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
+        self.step(now, |books| books.open(now, open))
+    }
+
+    fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
+        self.step(now, |books| books.act(now, hold, action))
     }
 }
 

@@ -19,6 +19,13 @@ pub trait LedgerStore: EventLog {
     /// Defines a budget, or changes its limit and keeps what was spent.
     async fn define(&self, now: Timestamp, budget: Budget) -> Result<(), BudgetError>;
 
+    /// Defines a budget as a setting has it; of one that exists, changes only what the setting says otherwise than last
+    /// time. False where it says what it said.
+    async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError>;
+
+    /// Of the budgets that a setting began, what it last said, by scope.
+    async fn provisions(&self) -> Result<Vec<Budget>, BudgetError>;
+
     /// Removes a budget and its top-ups; false if there was none. Balances stay.
     async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError>;
 
@@ -66,6 +73,27 @@ pub trait LedgerStore: EventLog {
 
     /// Adds up the whole ledger anew and compares.
     async fn verify(&self) -> Result<VerifyReport, BudgetError>;
+
+    /// This store, where its steps are done at once: whoever opens and acts through that saves the cost of a future a
+    /// step. `None` where a step may wait, for a disk, a server, or a decorator's leave.
+    fn at_once(&self) -> Option<&dyn AtOnce> {
+        None
+    }
+}
+
+/// The steps that every request takes, of a store that does them at once. They are those of [`LedgerStore`].
+pub trait AtOnce: Send + Sync {
+    /// [`LedgerStore::open`].
+    ///
+    /// # Errors
+    /// As there.
+    fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError>;
+
+    /// [`LedgerStore::act`].
+    ///
+    /// # Errors
+    /// As there.
+    fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError>;
 }
 
 /// Passes each method on as it is, to whatever the pointer points to.
@@ -81,11 +109,17 @@ macro_rules! delegate_ledger_store {
                     (**self).$method($($name),*).await
                 }
             )*
+
+            fn at_once(&self) -> Option<&dyn AtOnce> {
+                (**self).at_once()
+            }
         }
     };
 }
 delegate_ledger_store!(Arc Box => {
     define(now: Timestamp, budget: Budget) -> ();
+    provision(now: Timestamp, budget: Budget) -> bool;
+    provisions() -> Vec<Budget>;
     remove(now: Timestamp, scope: &Scope) -> bool;
     budgets() -> Vec<Budget>;
     top_up(now: Timestamp, top_up: TopUp) -> bool;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use meterbox_core::{Scope, Timestamp};
+use meterbox_core::{Scope, Timestamp, Usd};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval},
@@ -72,6 +72,7 @@ pub struct Watcher {
     spent: mpsc::Receiver<Arc<[Scope]>>,
     missed: Arc<AtomicBool>,
     spikes: ForecastOptions,
+    least: Usd,
     /// What was told of last, by subject; saves asking.
     told: HashMap<String, Event>,
     swept_until: Option<Timestamp>,
@@ -92,6 +93,7 @@ impl BudgetEngine {
             spent,
             missed,
             spikes: ForecastOptions::default(),
+            least: Usd::ZERO,
             told: HashMap::new(),
             swept_until: None,
         })
@@ -103,6 +105,15 @@ impl Watcher {
     #[must_use]
     pub fn spikes(mut self, options: ForecastOptions) -> Self {
         self.spikes = options;
+        self
+    }
+
+    /// What the least request costs: a budget that has less than this left of its limit is as good as spent, and its
+    /// [stop](Rung::Stop) is told of, once in the period as ever. Nothing where not set: then a stop is told of at the
+    /// limit itself.
+    #[must_use]
+    pub fn least_request(mut self, cost: Usd) -> Self {
+        self.least = cost;
         self
     }
 
@@ -171,7 +182,7 @@ impl Watcher {
 
     async fn tell(&mut self, status: &BudgetStatus, rung: Rung) -> Result<(), BudgetError> {
         // Most of the time the rung is not even reached.
-        if !rung.is_news(status, None) {
+        if !rung.is_news(status, None, self.least) {
             return Ok(());
         }
         let Some(percent) = status.soft_caps.percent(rung) else {
@@ -184,7 +195,7 @@ impl Watcher {
         }
         let now = self.engine.now();
         let in_force = last.as_ref().filter(|event| still_counts(event, status, now));
-        if !rung.is_news(status, in_force.and_then(Event::told)) {
+        if !rung.is_news(status, in_force.and_then(Event::told), self.least) {
             self.remember(subject, last);
             return Ok(());
         }
@@ -254,7 +265,7 @@ impl Watcher {
                 return Ok(active);
             };
             page.after = Some(last.id);
-            active.extend(holds.iter().flat_map(|hold| hold.scopes.iter().cloned()));
+            active.extend(holds.iter().flat_map(|hold| hold.basis.scopes.iter().cloned()));
         }
     }
 }

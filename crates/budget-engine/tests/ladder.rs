@@ -145,6 +145,53 @@ async fn many_rungs_reached_at_once_are_told_of_one_by_one() {
     assert_eq!(told(&engine, 0).await, all);
 }
 
+/// A budget with less left than the least request costs is as good as spent. That is told once, and again only where
+/// the limit rose so far that there was something to spend in between.
+#[tokio::test]
+async fn a_remainder_that_pays_for_nothing_is_a_stop() {
+    let (engine, _clock, watcher) = ten_dollars(month()).await;
+    let mut watcher = watcher.least_request(usd("0.5"));
+    let mut heard = 0;
+    for (step, news) in [
+        // Exactly the least is left: one more request can be paid.
+        (
+            Step::Spend("9.5"),
+            vec![Rung::Warn, Rung::CheaperModel, Rung::FeaturesOff, Rung::Squeeze],
+        ),
+        (Step::Spend("0.2"), vec![Rung::Stop]),
+        (Step::Spend("0.2"), vec![]),
+        // Too little for a request changes nothing; with more there is something to spend, and an end to it again.
+        (Step::Limit("10.1"), vec![]),
+        (Step::Limit("11"), vec![]),
+        (Step::Spend("0.7"), vec![Rung::Stop]),
+        (Step::Spend("0.4"), vec![]),
+    ] {
+        match &step {
+            Step::Spend(amount) => spend(&engine, amount).await,
+            Step::Limit(amount) => limit(&engine, amount, month()).await,
+            other => panic!("{other:?}"),
+        }
+        watcher.look_at([ana()]).await.unwrap();
+        let told = told(&engine, heard).await;
+        heard += told.len();
+        assert_eq!(told, news, "{step:?}");
+    }
+}
+
+/// What is set aside is not spent yet, and may become free.
+#[tokio::test]
+async fn what_is_set_aside_stops_nothing() {
+    let (engine, _clock, watcher) = ten_dollars(month()).await;
+    let mut watcher = watcher.least_request(usd("0.5"));
+    let hold = engine
+        .hold(HoldRequest::new([ana()], usd("10"), "all of it"))
+        .await
+        .unwrap();
+    watcher.look_at([ana()]).await.unwrap();
+    assert_eq!(told(&engine, 0).await, []);
+    hold.settle().await.unwrap();
+}
+
 /// A limit that follows late bills by a little does not make old thresholds new.
 #[tokio::test]
 async fn a_limit_that_moves_a_little_is_no_news() {

@@ -10,6 +10,7 @@ mod retry;
 mod scope;
 mod storage;
 mod time;
+mod tokens;
 
 pub use id::{AnalysisId, InvalidId};
 pub use money::{MoneyError, UnitPrice, Usd};
@@ -17,6 +18,7 @@ pub use retry::{Backoff, Retryability};
 pub use scope::{InvalidScope, Scope};
 pub use storage::{StorageError, StorageErrorKind};
 pub use time::{Clock, InvalidTimestamp, SystemClock, Timestamp};
+pub use tokens::TokenUsage;
 
 /// A civil date without a time zone, as business data has them.
 pub use jiff::civil::Date;

@@ -55,6 +55,7 @@ impl Usd {
     pub const MAX: Self = Self(i64::MAX);
 
     /// Whole dollars.
+    #[inline]
     pub const fn from_dollars(dollars: u32) -> Self {
         Self(dollars as i64 * NANOS_PER_USD)
     }
@@ -63,36 +64,43 @@ impl Usd {
     ///
     /// # Errors
     /// [`MoneyError::TooLarge`] above [`Usd::MAX`].
+    #[inline]
     pub fn from_nanos(nanos: u64) -> Result<Self, MoneyError> {
         i64::try_from(nanos).map(Self).map_err(|_| MoneyError::TooLarge)
     }
 
     /// The amount in nano-dollars; never negative.
+    #[inline]
     pub const fn nanos(self) -> i64 {
         self.0
     }
 
     /// True for no money at all.
+    #[inline]
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
 
     /// The sum, or `None` above [`Usd::MAX`].
+    #[inline]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
 
     /// The difference, or `None` where it would be negative.
+    #[inline]
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.0.checked_sub(other.0).filter(|nanos| *nanos >= 0).map(Self)
     }
 
     /// The difference, or no money where it would be negative.
+    #[inline]
     pub fn saturating_sub(self, other: Self) -> Self {
         self.checked_sub(other).unwrap_or(Self::ZERO)
     }
 
     /// The sum, or [`Usd::MAX`] where it would be larger. For display and totals, never for charging.
+    #[inline]
     pub fn saturating_add(self, other: Self) -> Self {
         self.checked_add(other).unwrap_or(Self::MAX)
     }

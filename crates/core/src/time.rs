@@ -33,18 +33,25 @@ impl Timestamp {
     }
 
     /// Microseconds since 1970.
+    #[inline]
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
     /// This point moved later, stopping at the end of the year 9999.
     #[must_use]
+    #[inline]
     pub fn saturating_add(self, duration: Duration) -> Self {
-        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        // Whole seconds and the rest apart: a product of 64 bits is enough of a time that can be represented.
+        let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        let micros = seconds
+            .saturating_mul(1_000_000)
+            .saturating_add(i64::from(duration.subsec_micros()));
         Self(self.0.saturating_add(micros).min(Self::MAX.0))
     }
 
     /// How long after `earlier` this point is; zero where it is not after it.
+    #[inline]
     pub fn duration_since(self, earlier: Self) -> Duration {
         let micros = self.0.saturating_sub(earlier.0).max(0);
         Duration::from_micros(micros.unsigned_abs())

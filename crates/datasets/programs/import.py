@@ -25,6 +25,7 @@ MAX_COLUMNS = 1_000
 MAX_NAME = 120
 MAX_VALUES = 200
 MAX_VALUE_CHARS = 200
+MAX_SAMPLES = 3
 SAMPLE_BYTES = 256 * 1024
 # A type is accepted where at least this share of the values reads as it.
 ENOUGH = 0.98
@@ -383,7 +384,18 @@ def column(name, raw, warnings):
     if counts is not None and distinct <= MAX_VALUES:
         ordered = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
         profile["values"] = [{"value": str(v)[:MAX_VALUE_CHARS], "count": int(n)} for v, n in ordered]
+    profile["samples"] = [sample(cell, kind) for cell in values.head(MAX_SAMPLES)]
     return values, profile
+
+
+def sample(cell, kind):
+    if pd.isna(cell):
+        return None
+    if kind in ("date", "datetime"):
+        return cell.isoformat()[: 10 if kind == "date" else 19]
+    if kind in ("integer", "decimal", "number"):
+        return str(number(cell))
+    return str(cell)[:MAX_VALUE_CHARS]
 
 
 NOUNS = {"integer": "whole numbers", "decimal": "amounts", "number": "numbers", "date": "dates", "datetime": "times", "boolean": "yes or no", "text": "text"}

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use meterbox_core::contract::PrivacyLevel;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempDir};
@@ -115,6 +116,14 @@ impl Catalog {
         }
         datasets.sort_by(|left, right| (left.name(), left.version()).cmp(&(right.name(), right.version())));
         Ok(datasets)
+    }
+
+    /// Writes down what of this version of a dataset may leave this machine. Another version of the data starts anew.
+    ///
+    /// # Errors
+    /// [`DatasetError::Io`]; what was written before then still holds.
+    pub fn set_privacy(&self, dataset: &Dataset, level: PrivacyLevel) -> Result<(), DatasetError> {
+        write_atomically(&dataset.privacy_file(), level.to_string().as_bytes())
     }
 
     /// How to type this dataset.
@@ -335,7 +344,7 @@ fn make_folder(path: &Path) -> Result<(), DatasetError> {
     allow(path, 0o755)
 }
 
-fn allow(path: &Path, mode: u32) -> Result<(), DatasetError> {
+pub(crate) fn allow(path: &Path, mode: u32) -> Result<(), DatasetError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(DatasetError::io(path))
 }
 

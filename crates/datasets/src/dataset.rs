@@ -4,7 +4,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use meterbox_core::{Date, contract::TableProfile};
+use meterbox_core::{
+    Date,
+    contract::{PrivacyLevel, TableProfile},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -128,6 +131,24 @@ impl Dataset {
             originals,
             table_paths,
         })
+    }
+
+    /// What of it may leave this machine, if anybody said so for this version. What cannot be read means nothing may.
+    pub fn privacy(&self) -> Option<PrivacyLevel> {
+        let text = match fs::read_to_string(self.privacy_file()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(_) => return Some(PrivacyLevel::Nothing),
+        };
+        let level = text.trim().parse::<u8>().ok();
+        let level = level.and_then(|level| PrivacyLevel::try_from(level).ok());
+        Some(level.unwrap_or(PrivacyLevel::Nothing))
+    }
+
+    pub(crate) fn privacy_file(&self) -> PathBuf {
+        self.folder
+            .join("datasets")
+            .join(format!("{}.privacy", self.record.version))
     }
 
     pub(crate) fn typed_folder(&self) -> PathBuf {

@@ -10,11 +10,15 @@
 mod catalog;
 mod dataset;
 mod error;
+mod portable;
 mod reply;
 
 pub use catalog::{Catalog, ImportRequest};
 pub use dataset::{Dataset, TypedDataset};
 pub use error::{DatasetError, DatasetErrorKind};
+pub use portable::PortableFiles;
 
 /// The program that types files: Python, for a sandbox that offers `parameters` and `reply`.
 pub const IMPORT_PROGRAM: &str = include_str!("../programs/import.py");
+/// The program that writes typed tables as CSV, for a sandbox whose Python cannot read Parquet.
+pub const PORTABLE_PROGRAM: &str = include_str!("../programs/portable.py");

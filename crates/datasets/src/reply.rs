@@ -97,7 +97,11 @@ fn check_table(table: &TableProfile) -> Result<(), &'static str> {
         if column.name.is_empty() || column.name.len() > MAX_NAME_BYTES || !names.insert(&column.name) {
             return Err("a column's name is empty, too long, or taken");
         }
-        if column.values.len() > 200 || column.nulls > table.rows || column.distinct > table.rows {
+        if column.values.len() > 200
+            || column.samples.len() > 10
+            || column.nulls > table.rows
+            || column.distinct > table.rows
+        {
             return Err("a column's counts contradict the table's");
         }
     }

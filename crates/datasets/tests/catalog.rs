@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use meterbox_core::contract::PrivacyLevel;
 use meterbox_datasets::{Catalog, Dataset, DatasetError, DatasetErrorKind};
 use serde_json::value::RawValue;
 
@@ -61,6 +62,32 @@ fn the_same_files_are_the_same_dataset_and_other_bytes_are_another_version() {
         .map(|dataset| dataset.version().to_owned())
         .collect();
     assert_eq!(names.len(), 2);
+}
+
+#[test]
+fn what_may_leave_is_written_down_for_a_version_and_fails_closed() {
+    let house = house();
+    let sales = house.sales();
+    assert_eq!(sales.privacy(), None);
+    house.catalog.set_privacy(&sales, PrivacyLevel::Values).unwrap();
+    assert_eq!(house.sales().privacy(), Some(PrivacyLevel::Values));
+    assert_eq!(
+        house.catalog.list().unwrap().len(),
+        1,
+        "it is no dataset of its own"
+    );
+
+    let changed = house.file("sales.csv", b"a,b\n1,3\n");
+    assert_eq!(house.catalog.add(&[changed]).unwrap().privacy(), None);
+
+    let written = house
+        .catalog
+        .folder()
+        .join(format!("datasets/{}.privacy", sales.version()));
+    for damaged in ["", "7", "3 3", "\u{ff13}"] {
+        fs::write(&written, damaged).unwrap();
+        assert_eq!(sales.privacy(), Some(PrivacyLevel::Nothing), "{damaged:?}");
+    }
 }
 
 #[test]

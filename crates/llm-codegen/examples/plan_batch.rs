@@ -30,11 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for line in fs::read_to_string(questions)?.lines() {
         let line: Line = serde_json::from_str(line)?;
         let tables = profiles.get(&line.tables).ok_or("no such tables")?;
-        let request = GenerateRequest {
-            question: line.question,
-            tables: Arc::clone(tables),
-            as_of: line.as_of,
-        };
+        let request = GenerateRequest::new(line.question, Arc::clone(tables), line.as_of);
         let outcome = match planner.write(&request) {
             Ok(written) => serde_json::json!({
                 "code": written.code, "confidence": written.confidence, "reading": written.reading, "plan": written.plan,

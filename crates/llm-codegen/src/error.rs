@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use meterbox_core::Retryability;
 
+use crate::chat::{ChatError, Declined};
+
 /// Why there is no program.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerateError {
     /// The question could not be mapped to the data.
@@ -30,6 +32,22 @@ pub enum GenerateError {
         /// What is wrong and what to do, in a sentence.
         message: String,
     },
+    /// A model wrote something that is no program to run. Ask again with it in [`GenerateRequest::failed`].
+    ///
+    /// [`GenerateRequest::failed`]: crate::GenerateRequest::failed
+    #[error("the model's program was not run: {problem}")]
+    Rejected {
+        /// The program; or the reply, where no program was found in it.
+        code: String,
+        /// What is wrong with it, in sentences.
+        problem: String,
+    },
+    /// A call of a model was not admitted.
+    #[error(transparent)]
+    Declined(#[from] Declined),
+    /// The model gave no usable reply.
+    #[error(transparent)]
+    Model(#[from] ChatError),
 }
 
 impl GenerateError {
@@ -39,11 +57,18 @@ impl GenerateError {
             Self::CannotAnswer { .. } | Self::Ambiguous { .. } | Self::BadQuestion { .. } => {
                 Retryability::Never
             }
+            Self::Rejected { .. } => Retryability::Safe,
+            Self::Declined(declined) => declined.retryability,
+            Self::Model(error) => error.retryability(),
         }
     }
 
     /// How long to wait first, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
-        None
+        match self {
+            Self::Declined(declined) => declined.retry_after,
+            Self::Model(error) => error.retry_after(),
+            _ => None,
+        }
     }
 }

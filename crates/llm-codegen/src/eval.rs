@@ -13,7 +13,7 @@ use meterbox_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{CodeGenerator, GenerateRequest, Generated};
+use crate::{CodeGenerator, GenerateRequest, Generated, chat::Unmetered, planner::Plan};
 
 /// A question and what is known of its answer.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -72,7 +72,7 @@ pub fn parse(text: &str) -> Result<Vec<Question>, InvalidQuestion> {
 }
 
 /// What became of a question.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     /// The generator said that it cannot answer.
     Declined,
@@ -82,6 +82,9 @@ pub enum Verdict {
         right: bool,
         /// How sure the generator was, from 0 to 1.
         confidence: f64,
+        /// The kind of plan behind the answer, where there is one that leaves nothing of the question out and assumes
+        /// nothing.
+        kind: Option<String>,
     },
 }
 
@@ -102,25 +105,33 @@ where
     let mut report = EvalReport::default();
     for question in questions {
         let (tables, as_of) = tables(question);
-        let request = GenerateRequest {
-            question: question.question.clone(),
-            tables,
-            as_of,
-        };
-        let verdict = match generator.generate(&request).await {
+        let request = GenerateRequest::new(&question.question, tables, as_of);
+        let verdict = match generator.generate(&request, &Unmetered).await {
             Err(_) => Verdict::Declined,
             Ok(generated) => {
                 let answer = run(question, &generated).await;
+                let kind = certain_kind(&generated);
                 let right = answer.is_some_and(|answer| matches(&answer, &question.gold));
                 Verdict::Answered {
                     right,
                     confidence: generated.confidence,
+                    kind,
                 }
             }
         };
-        report.record(question, verdict);
+        report.record(question, &verdict);
     }
     report
+}
+
+/// The kind of the plan behind a program, where the plan accounts for the whole question and assumes nothing.
+pub(crate) fn certain_kind(generated: &Generated) -> Option<String> {
+    let reading = &generated.reading;
+    let is_certain =
+        generated.confidence >= 1.0 && reading.assumptions.is_empty() && reading.ignored.is_empty();
+    let plan = generated.plan.as_ref().filter(|_| is_certain)?;
+    let plan: Plan = serde_json::from_value(plan.clone()).ok()?;
+    Some(plan.kind())
 }
 
 /// Is this the known answer? Rows are compared as a multiset and columns in whatever order makes them equal:
@@ -284,11 +295,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn record(&mut self, verdict: Verdict) {
+    fn record(&mut self, verdict: &Verdict) {
         self.asked += 1;
         if let Verdict::Answered { right, .. } = verdict {
             self.answered += 1;
-            self.right += u32::from(right);
+            self.right += u32::from(*right);
         }
     }
 
@@ -339,11 +350,13 @@ pub struct EvalReport {
     pub by_table: BTreeMap<String, Tally>,
     /// The answers that account for every word of their question.
     pub sure: Tally,
+    /// The answers that assume nothing besides, by the kind of their plan.
+    pub certain_by_kind: BTreeMap<String, Tally>,
 }
 
 impl EvalReport {
     /// Counts a verdict in.
-    pub fn record(&mut self, question: &Question, verdict: Verdict) {
+    pub fn record(&mut self, question: &Question, verdict: &Verdict) {
         self.overall.record(verdict);
         self.by_hardness
             .entry(question.hardness.clone())
@@ -353,8 +366,14 @@ impl EvalReport {
             .entry(question.file.clone())
             .or_default()
             .record(verdict);
-        if matches!(verdict, Verdict::Answered { confidence, .. } if confidence >= 1.0) {
+        if matches!(verdict, Verdict::Answered { confidence, .. } if *confidence >= 1.0) {
             self.sure.record(verdict);
+        }
+        if let Verdict::Answered { kind: Some(kind), .. } = verdict {
+            self.certain_by_kind
+                .entry(kind.clone())
+                .or_default()
+                .record(verdict);
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use meterbox_core::contract::{Answer, AnswerColumn, Cell, ColumnType, Reading, Source, TableProfile};
 use meterbox_llm_codegen::{
     CodeGenerator, GenerateError, GenerateRequest, Generated,
+    chat::CallGate,
     eval::{self, Verdict},
 };
 
@@ -153,7 +154,11 @@ struct Scripted;
 
 #[async_trait::async_trait]
 impl CodeGenerator for Scripted {
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generated, GenerateError> {
+    async fn generate(
+        &self,
+        request: &GenerateRequest,
+        _: &dyn CallGate,
+    ) -> Result<Generated, GenerateError> {
         let confidence = match request.question.as_str() {
             "declined" => {
                 return Err(GenerateError::BadQuestion {
@@ -175,6 +180,7 @@ impl CodeGenerator for Scripted {
             },
             plan: None,
             confidence,
+            warnings: vec![],
         })
     }
 }
@@ -225,7 +231,7 @@ fn a_report_without_questions_is_all_zero() {
     assert_eq!(report.precision_when_sure(), 0.0);
     assert_eq!(report.macro_by_table(), [0.0; 3]);
     let mut report = report;
-    report.record(&questions(REGIONS)[0], Verdict::Declined);
+    report.record(&questions(REGIONS)[0], &Verdict::Declined);
     assert_eq!(report.overall.precision(), 0.0);
 }
 

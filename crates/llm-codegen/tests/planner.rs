@@ -7,7 +7,7 @@ mod shop;
 use std::{sync::Arc, time::Duration};
 
 use meterbox_core::contract::TableProfile;
-use meterbox_llm_codegen::{CodeGenerator, GenerateError, GenerateRequest, Planner};
+use meterbox_llm_codegen::{CodeGenerator, GenerateError, GenerateRequest, Planner, chat::Unmetered};
 use shop::{ask, column, shop, table, transcript};
 
 #[test]
@@ -163,11 +163,7 @@ fn programs_name_no_date_the_question_does_not() {
 
 #[test]
 fn a_relative_date_needs_to_know_today() {
-    let request = GenerateRequest {
-        question: "revenue last month".to_owned(),
-        tables: shop(),
-        as_of: None,
-    };
+    let request = GenerateRequest::new("revenue last month", shop(), None);
     assert!(matches!(
         Planner::new().write(&request),
         Err(GenerateError::CannotAnswer { .. })
@@ -223,16 +219,12 @@ fn a_join_that_would_repeat_numbers_is_refused() {
 
 #[tokio::test]
 async fn the_planner_is_a_generator() {
-    let request = GenerateRequest {
-        question: "revenue by category".to_owned(),
-        tables: shop(),
-        as_of: None,
-    };
-    let generated = Planner::new().generate(&request).await.unwrap();
+    let request = GenerateRequest::new("revenue by category", shop(), None);
+    let generated = Planner::new().generate(&request, &Unmetered).await.unwrap();
     assert_eq!(generated.generator, "planner/1");
     assert_eq!(
         generated,
-        Planner::new().generate(&request).await.unwrap(),
+        Planner::new().generate(&request, &Unmetered).await.unwrap(),
         "the same every time"
     );
 }

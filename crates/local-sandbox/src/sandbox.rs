@@ -6,8 +6,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use meterbox_core::{Clock, SystemClock, contract::SandboxReport};
-use meterbox_sandbox_client::{Capabilities, Job, Outcome, OutputSink, Sandbox, SandboxError, Verdict};
+use meterbox_core::{
+    Clock, SystemClock,
+    contract::{SandboxReport, Usage},
+};
+use meterbox_sandbox_client::{
+    Capabilities, Job, Limits, Outcome, OutputSink, Sandbox, SandboxError, Verdict,
+};
 
 use crate::{
     diagnosis::{self, Diagnosis},
@@ -140,6 +145,10 @@ impl Sandbox for LocalSandbox {
             done => done,
         }
         .map_err(NotSealed::error)
+    }
+
+    fn worst_usage(&self, limits: &Limits) -> Usage {
+        limits.worst_usage()
     }
 }
 

@@ -33,11 +33,10 @@ mod document;
 mod error;
 mod model;
 mod rate;
-mod usage;
 
 pub use azure::{AzureDeployments, Deployment, Known};
 pub use book::{PriceBook, UnitRate};
 pub use error::{BookError, PriceError, PriceErrorKind};
+pub use meterbox_core::TokenUsage;
 pub use model::ModelPrice;
 pub use rate::{Component, Terms};
-pub use usage::TokenUsage;

@@ -15,6 +15,7 @@ import decimal
 import json
 import math
 import os
+import re
 import sys
 import traceback
 
@@ -231,7 +232,48 @@ def _read(path):
         import pyarrow.parquet
 
         return pyarrow.parquet.read_table(path, use_threads=False).to_pandas(use_threads=False)
+    types = path[: -len("csv")] + "types.json"
+    if path.endswith(".csv") and os.path.exists(types):
+        with open(types, encoding="utf-8") as file:
+            return _read_typed(path, json.load(file)["columns"])
     return pandas.read_csv(path)
+
+
+def _read_typed(path, columns):
+    """A table as it was in Parquet, from a CSV and the description of its columns."""
+    import numpy
+    import pandas
+
+    as_text = {"O", "M"}
+    kinds = {column["name"]: pandas.api.types.pandas_dtype(column["dtype"]) for column in columns}
+    frame = pandas.read_csv(
+        path,
+        dtype={name: object if kind.kind in as_text else kind for name, kind in kinds.items()},
+        na_values={column["name"]: [column["missing"]] for column in columns},
+        keep_default_na=False,
+        skip_blank_lines=False,
+        float_precision="round_trip",
+        encoding="utf-8",
+    )
+    for column in columns:
+        name, kind = column["name"], kinds[column["name"]]
+        if kind.kind not in as_text:
+            continue
+        texts = frame[name]
+        if kind.kind == "M":
+            # Not pandas' own reading: it knows fewer years.
+            stamps = texts.fillna("NaT").to_numpy(dtype=str).astype(kind)
+            frame[name] = pandas.Series(stamps, index=frame.index)
+            continue
+        if column.get("escaped"):
+            texts = texts.map(_unescaped, na_action="ignore")
+        frame[name] = texts.astype(object).where(texts.notna(), None)
+    return frame
+
+
+def _unescaped(text):
+    marks = {"\\": "\\", "0": "\0", "r": "\r"}
+    return re.sub(r"\\(.)", lambda found: marks[found.group(1)], text)
 
 
 # === the answer ===

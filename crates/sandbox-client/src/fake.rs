@@ -9,7 +9,8 @@ use meterbox_core::contract::{SandboxReport, Usage};
 use serde_json::value::RawValue;
 
 use crate::{
-    Capabilities, Job, Outcome, OutputSink, OutputStream, ProgramError, Reply, Sandbox, SandboxError, Verdict,
+    Capabilities, Job, Limits, Outcome, OutputSink, OutputStream, ProgramError, Reply, Sandbox, SandboxError,
+    Sent, Verdict,
 };
 
 /// A sandbox that runs nothing: it does what it was told to do next, and remembers what it was asked.
@@ -32,9 +33,11 @@ struct State {
     killed: usize,
     under_way: Vec<Arc<dyn OutputSink>>,
     handler: Option<Handler>,
+    worst_usage: Option<WorstUsage>,
 }
 
 type Handler = Arc<dyn Fn(&Job) -> FakeRun + Send + Sync>;
+type WorstUsage = Arc<dyn Fn(&Limits) -> Usage + Send + Sync>;
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,6 +54,7 @@ pub struct FakeRun {
     end: End,
     prints: String,
     meanwhile: Vec<Usage>,
+    sends: Vec<Sent>,
     usage: Usage,
     artifacts: Vec<(String, Vec<u8>)>,
 }
@@ -117,6 +121,7 @@ impl FakeRun {
             end,
             prints: String::new(),
             meanwhile: Vec::new(),
+            sends: Vec::new(),
             usage,
             artifacts: Vec::new(),
         }
@@ -142,6 +147,13 @@ impl FakeRun {
     #[must_use]
     pub fn using_meanwhile(mut self, usage: Usage) -> Self {
         self.meanwhile.push(usage);
+        self
+    }
+
+    /// It is sent this, in another machine.
+    #[must_use]
+    pub fn sent(mut self, sent: Sent) -> Self {
+        self.sends.push(sent);
         self
     }
 
@@ -174,6 +186,12 @@ impl FakeSandbox {
     /// What to do with jobs the script does not cover.
     pub fn otherwise(&self, handler: impl Fn(&Job) -> FakeRun + Send + Sync + 'static) {
         self.lock().handler = Some(Arc::new(handler));
+    }
+
+    /// Bills like another back end: at most this much for a run under given limits, instead of
+    /// [`Limits::worst_usage`].
+    pub fn bills_at_most(&self, worst_usage: impl Fn(&Limits) -> Usage + Send + Sync + 'static) {
+        self.lock().worst_usage = Some(Arc::new(worst_usage));
     }
 
     /// The jobs it was given, oldest first.
@@ -245,11 +263,19 @@ impl Sandbox for FakeSandbox {
         for usage in &run.meanwhile {
             output.used(*usage);
         }
+        for sent in &run.sends {
+            output.sent(sent.clone());
+        }
         self.lock().under_way.push(Arc::clone(&output));
         let ended = self.end(run, &job).await;
         self.lock().under_way.retain(|sink| !Arc::ptr_eq(sink, &output));
         alive.0 = None;
         ended
+    }
+
+    fn worst_usage(&self, limits: &Limits) -> Usage {
+        let ordered = self.lock().worst_usage.clone();
+        ordered.map_or_else(|| limits.worst_usage(), |worst_usage| worst_usage(limits))
     }
 }
 

@@ -24,8 +24,8 @@ pub use artifact_name::{ArtifactNames, printable};
 pub use error::{SandboxError, SandboxErrorKind};
 #[cfg(feature = "fake")]
 pub use fake::{FakeRun, FakeSandbox};
-pub use job::{InputFile, Job, Program};
+pub use job::{InputFile, Job, PortableTable, Program};
 pub use limits::Limits;
 pub use outcome::{Artifact, Outcome, ProgramError, RejectedArtifact, Reply, Verdict};
 pub use reply::parse_reply;
-pub use sandbox::{Capabilities, OutputSink, OutputStream, Sandbox};
+pub use sandbox::{Capabilities, OutputSink, OutputStream, Sandbox, Sent};

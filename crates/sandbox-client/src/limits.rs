@@ -1,7 +1,11 @@
 use std::time::Duration;
 
+use meterbox_core::contract::Usage;
+
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
+/// A limit is enforced within this much.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What one run may use. Exceeding a limit ends the run with that limit's verdict, or makes the call that
 /// would exceed it fail inside the program.
@@ -70,6 +74,18 @@ impl Limits {
             artifact_bytes: gib,
             artifacts_total_bytes: gib,
             ..Self::default()
+        }
+    }
+
+    /// The most that a program under these limits uses of processor time and memory, with a second for each limit to
+    /// be enforced in.
+    pub fn worst_usage(&self) -> Usage {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Usage {
+            wall_ms: millis(self.wall.saturating_add(GRACE)),
+            cpu_ms: millis(self.cpu.saturating_add(GRACE)),
+            peak_memory_bytes: self.memory_bytes,
+            output_bytes: self.output_bytes,
         }
     }
 }

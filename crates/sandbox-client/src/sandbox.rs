@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use async_trait::async_trait;
 use meterbox_core::contract::{SandboxReport, Usage};
 
-use crate::{Job, Outcome, SandboxError};
+use crate::{Job, Limits, Outcome, SandboxError};
 
 /// A place to run programs nobody trusts.
 #[async_trait]
@@ -25,6 +25,13 @@ pub trait Sandbox: Send + Sync + fmt::Debug + 'static {
     /// Dropping the future kills the program; its usage is then unknown. To learn it, cancel
     /// [`Job::cancel`] and await the outcome.
     async fn run(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError>;
+
+    /// The most that a run under these limits can be billed, whatever becomes of it: what has to be set aside before.
+    ///
+    /// A back end that bills what a program itself uses answers [`Limits::worst_usage`]. One that bills a machine
+    /// answers with all of that machine, from its creation to the moment at which it ends though everybody forgot it.
+    /// More time is never less usage. What a run uses beyond this is not billed.
+    fn worst_usage(&self, limits: &Limits) -> Usage;
 }
 
 /// What programs find in a sandbox.
@@ -48,6 +55,26 @@ pub trait OutputSink: Send + Sync + 'static {
     fn used(&self, usage: Usage) {
         let _ = usage;
     }
+
+    /// Something left this machine, or as much of it as was sent before it broke off. Must not block.
+    fn sent(&self, sent: Sent) {
+        let _ = sent;
+    }
+}
+
+/// Something that a back end sent to another machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Where to: a host.
+    pub to: String,
+    /// What it is: a path under the data folder, or `job`.
+    pub name: String,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Their SHA-256, in hexadecimal digits.
+    pub sha256: String,
+    /// The bytes, where they are text that we made; absent for files.
+    pub body: Option<String>,
 }
 
 /// Where text was printed to.
@@ -73,6 +100,10 @@ impl<S: Sandbox + ?Sized> Sandbox for Arc<S> {
     async fn run(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError> {
         (**self).run(job, output).await
     }
+
+    fn worst_usage(&self, limits: &Limits) -> Usage {
+        (**self).worst_usage(limits)
+    }
 }
 
 #[async_trait]
@@ -83,5 +114,9 @@ impl<S: Sandbox + ?Sized> Sandbox for Box<S> {
 
     async fn run(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError> {
         (**self).run(job, output).await
+    }
+
+    fn worst_usage(&self, limits: &Limits) -> Usage {
+        (**self).worst_usage(limits)
     }
 }

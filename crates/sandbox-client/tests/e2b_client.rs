@@ -325,7 +325,7 @@ async fn a_wrong_setting_is_named_without_the_key() {
     for (builder, setting) in [
         (builder(""), "E2B_API_KEY"),
         (builder("e2b_s3cr3t\n"), "E2B_API_KEY"),
-        (builder("e2b_s3cr3t").api_url("api.e2b.app"), "E2B_API_URL"),
+        (builder("e2b_s3cr3t").api_url("ftp://api.e2b.app"), "E2B_API_URL"),
         (builder("e2b_s3cr3t").api_url("http://api.e2b.app"), "E2B_API_URL"),
         (
             builder("e2b_s3cr3t").sandbox_url("https://u:s3cr3t@host"),

@@ -1,24 +1,45 @@
-//! The double is right if the official SDK, unmodified, works with it.
+//! The double is right if the official SDKs, unmodified, work with it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use meterbox_testkit::{E2B_KEY, E2bDouble, peer_python};
+use meterbox_testkit::{E2B_KEY, E2bDouble, peer_node, peer_python};
+
+fn peers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_python_sdk_works_with_the_double() {
-    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers");
-    let Some(python) = peer_python("e2b-sdk", &peers.join("e2b-sdk.txt")) else {
+    let Some(python) = peer_python("e2b-sdk", &peers().join("e2b-sdk.txt")) else {
         return;
     };
+    let mut command = tokio::process::Command::new(python);
+    command.arg(peers().join("e2b_sdk.py"));
+    all_as_expected(command).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_javascript_sdk_works_with_the_double() {
+    let Some(packages) = peer_node("e2b-sdk-js", &peers().join("e2b-sdk-js/package.json")) else {
+        return;
+    };
+    // Packages are looked for from where a script lies.
+    let script = packages.join("e2b_sdk.mjs");
+    std::fs::copy(peers().join("e2b_sdk.mjs"), &script).expect("the cache folder can be written");
+    let mut command = tokio::process::Command::new("node");
+    command.arg(script);
+    all_as_expected(command).await;
+}
+
+async fn all_as_expected(mut program: tokio::process::Command) {
     let double = E2bDouble::start().await;
-    let output = tokio::process::Command::new(python)
-        .arg(peers.join("e2b_sdk.py"))
+    let output = program
         .env("E2B_API_KEY", E2B_KEY)
         .env("E2B_API_URL", double.url())
         .env("E2B_SANDBOX_URL", double.url())
         .output()
         .await
-        .unwrap();
+        .expect("it starts");
     let said = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -26,4 +47,5 @@ async fn the_official_python_sdk_works_with_the_double() {
         "{said}\n{complained}\n{:#?}",
         double.requests()
     );
+    assert!(double.running().is_empty(), "it ends what it made");
 }

@@ -1,14 +1,17 @@
 //! The E2B sandbox does what every sandbox does, ends every machine it made, and bills what E2B bills.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
-use std::{sync::Arc, time::Duration};
-
-use meterbox_core::Timestamp;
-use meterbox_sandbox_client::{
-    InputFile, Job, Limits, Program, Reply, Sandbox, SandboxError, Verdict, conformance,
-    e2b::{E2bClient, E2bSandbox, http_client},
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
-use meterbox_testkit::{E2B_KEY, E2bDouble, E2bFault};
+
+use meterbox_sandbox_client::{
+    InputFile, Job, Limits, PortableTable, Program, Reply, Sandbox, SandboxError, Verdict, conformance,
+    e2b::{E2bClient, E2bSandbox, MachineSize, NewSandbox, http_client},
+};
+use meterbox_testkit::{E2B_KEY, E2bDouble, E2bFault, peer_python, peer_python_of};
 
 fn sandbox(double: &E2bDouble) -> E2bSandbox {
     // An error means that another test was first.
@@ -116,7 +119,7 @@ async fn the_whole_machine_is_billed_from_its_creation_on() {
     assert!(outcome.usage.wall_ms >= 1_000);
     assert_eq!(outcome.usage.cpu_ms, 2 * outcome.usage.wall_ms, "two processors");
     assert_eq!(outcome.usage.peak_memory_bytes, 2048 << 20);
-    let most = sandbox.worst_usage(&Limits::default()).await.unwrap();
+    let most = sandbox.worst_usage(&Limits::default());
     assert!(most.wall_ms > outcome.usage.wall_ms && most.cpu_ms == 2 * most.wall_ms);
 }
 
@@ -164,31 +167,192 @@ async fn a_machine_that_is_lost_midway_is_billed_and_said_to_be_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_left_behind_are_reaped_and_no_others() {
     let double = E2bDouble::start().await;
-    let mine = sandbox(&double);
-    let other = E2bClient::builder(http_client().unwrap(), E2B_KEY)
+    let mine = sandbox(&double).owned_by("me");
+    let client = E2bClient::builder(http_client().unwrap(), E2B_KEY)
         .api_url(double.url())
         .sandbox_url(double.url())
         .build()
         .unwrap();
-    let mut forgotten = meterbox_sandbox_client::e2b::NewSandbox::new("code-interpreter-v1");
-    forgotten.metadata = [("made-by", "meterbox"), ("installation", "test")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-    let left = other.create(&forgotten).await.unwrap();
-    let foreign = other
-        .create(&meterbox_sandbox_client::e2b::NewSandbox::new(
-            "code-interpreter-v1",
-        ))
-        .await
-        .unwrap();
-    let started = other.get(&left.id).await.unwrap().started_at;
-    let limits = Limits::default();
+    let machine = async |metadata: &[(&str, &str)]| {
+        let mut new = NewSandbox::new("code-interpreter-v1");
+        let metadata = metadata.iter();
+        new.metadata = metadata
+            .map(|(name, value)| (String::from(*name), String::from(*value)))
+            .collect();
+        client.create(&new).await.unwrap().id.to_string()
+    };
+    let ours = ("made-by", "meterbox");
+    let here = ("installation", "test");
+    machine(&[ours, here, ("owner", "dead")]).await;
+    let mut kept = vec![
+        machine(&[ours, here, ("owner", "alive")]).await,
+        machine(&[ours, here, ("owner", "me")]).await,
+        machine(&[ours, here]).await,
+        machine(&[ours, ("installation", "another"), ("owner", "dead")]).await,
+        machine(&[("owner", "dead")]).await,
+    ];
+    let is_gone = |owner: &str| owner != "alive";
+    assert_eq!(mine.reap(is_gone).await.unwrap(), 1);
+    assert_eq!(mine.reap(is_gone).await.unwrap(), 0);
+    kept.sort();
+    assert_eq!(double.running(), kept);
+}
+
+/// What a machine costs is known before it is made; one that turns out dearer is not used.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_larger_than_it_was_said_to_be_is_ended_and_billed_as_it_is() {
+    let double = E2bDouble::start().await;
+    let small = sandbox(&double).with_size(MachineSize {
+        processors: 1,
+        memory_mib: 512,
+    });
+    let most = small.worst_usage(&Limits::default());
+    assert_eq!((most.cpu_ms, most.peak_memory_bytes), (most.wall_ms, 512 << 20));
+    let error = small.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+    let SandboxError::Lost {
+        usage: Some(usage),
+        message,
+        ..
+    } = &error
+    else {
+        panic!("{error:?}")
+    };
     assert_eq!(
-        mine.reap(started, &limits).await.unwrap(),
-        0,
-        "it may still be at work"
+        (usage.cpu_ms, usage.peak_memory_bytes),
+        (2 * usage.wall_ms, 2048 << 20)
     );
-    let later: Timestamp = started.saturating_add(E2bSandbox::longest_life(&limits));
-    assert_eq!(mine.reap(later, &limits).await.unwrap(), 1);
-    assert_eq!(double.running(), [foreign.id.as_str()]);
+    assert!(message.contains("2 processors and 2048 MiB"), "{message}");
+    assert!(double.running().is_empty());
+}
+
+/// Where E2B does not say that nothing was made, something may have been.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_of_unknown_outcome_is_lost_and_one_that_made_nothing_is_free() {
+    let double = E2bDouble::start().await;
+    let sandbox = sandbox(&double);
+    let said = |status, code: &str| {
+        let body = format!(r#"{{"code": {status}, "message": "as ordered", "error_code": "{code}"}}"#);
+        E2bFault::Status(status, vec![("should-retry", "false".to_owned())], body)
+    };
+    for (fault, may_have_made_one) in [
+        (said(500, "sandbox_create_failed"), false),
+        (said(503, "sandbox_capacity_unavailable"), false),
+        (said(400, ""), false),
+        (said(429, ""), false),
+        (said(500, "internal_server_error"), true),
+        (said(504, "sandbox_placement_timeout"), true),
+        (said(409, "idempotency_outcome_unknown"), true),
+        (E2bFault::HugeBody, true),
+        (E2bFault::CutBody, true),
+    ] {
+        // The retries of a broken connection meet it too.
+        for _ in 0..4 {
+            double.fail_next("POST /v2/sandboxes", fault.clone());
+        }
+        let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+        let is_lost = matches!(error, SandboxError::Lost { usage: None, .. });
+        assert_eq!(is_lost, may_have_made_one, "{fault:?}: {error:?}");
+        double.forget_faults();
+    }
+    all_machines_are_gone(&double).await;
+}
+
+/// A machine whose end is not confirmed costs until its own time-out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_could_not_be_ended_is_billed_for_all_its_life() {
+    let double = E2bDouble::start().await;
+    let sandbox = sandbox(&double);
+    let refused = E2bFault::Status(500, Vec::new(), "no".to_owned());
+    double.fail_next("DELETE /sandboxes", refused);
+    let job = service("reply(1)");
+    let most = sandbox.worst_usage(&job.limits);
+    let outcome = run(&sandbox, job).await;
+    assert_eq!(
+        (outcome.usage.wall_ms, outcome.usage.cpu_ms),
+        (most.wall_ms, most.cpu_ms)
+    );
+    // Tried again in the background.
+    all_machines_are_gone(&double).await;
+}
+
+/// With the packages of our own template.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_see_and_answer_what_they_should() {
+    let double = E2bDouble::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    conformance::programs::all(&sandbox(&double), folder.path()).await;
+}
+
+fn stock_pins() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/e2b-stock.txt")
+}
+
+/// With those of E2B's stock template: pandas 2.2.3, no DuckDB, no pyarrow.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_answer_the_same_with_the_packages_of_the_stock_template() {
+    let Some(python) = peer_python("e2b-stock", &stock_pins()) else {
+        return;
+    };
+    programs_answer_the_same_with(&python, None).await;
+}
+
+/// The stock template's own Python, where the machine has one.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_answer_the_same_with_the_python_of_the_stock_template() {
+    let Some(python) = peer_python_of("3.13", "e2b-stock", &stock_pins()) else {
+        return;
+    };
+    programs_answer_the_same_with(&python, Some("3.13.")).await;
+}
+
+async fn programs_answer_the_same_with(python: &Path, version: Option<&str>) {
+    let double = E2bDouble::start().await;
+    double.has_python(python);
+    let sandbox = sandbox(&double);
+    let found = sandbox.capabilities().await.unwrap();
+    assert_eq!(found.packages["pandas"], "2.2.3");
+    assert!(!found.packages.contains_key("pyarrow") && !found.packages.contains_key("duckdb"));
+    assert!(
+        version.is_none_or(|version| found.python.starts_with(version)),
+        "{}",
+        found.python
+    );
+    let folder = tempfile::tempdir().unwrap();
+    conformance::programs::all(&sandbox, folder.path()).await;
+
+    // A table that it cannot read is said to be one, and costs what its machine cost.
+    let table = folder.path().join("sales.parquet");
+    std::fs::write(&table, "PAR1").unwrap();
+    let mut job = Job::new(Program::Analysis {
+        code: "result = len(tables['sales'])".to_owned(),
+    });
+    job.inputs = vec![InputFile {
+        source: table,
+        path: "typed/sales.parquet".to_owned(),
+    }];
+    job.tables
+        .insert("sales".to_owned(), "typed/sales.parquet".to_owned());
+    let error = sandbox.run(job.clone(), Arc::new(())).await.unwrap_err();
+    assert!(
+        matches!(&error, SandboxError::Lost { usage: Some(_), message, .. } if message.contains("without pyarrow")),
+        "{error:?}"
+    );
+    // As CSV it can.
+    let [csv, types] = ["sales.csv", "sales.types.json"].map(|name| folder.path().join(name));
+    std::fs::write(&csv, "\"n\"\n\"1\"\n\"\"\n").unwrap();
+    std::fs::write(
+        &types,
+        r#"{"columns": [{"name": "n", "dtype": "Int64", "missing": ""}]}"#,
+    )
+    .unwrap();
+    job.program = Program::Analysis {
+        code: "table = tables['sales']\nresult = f'{table.n.dtype} {table.n.sum()} {len(table)}'".to_owned(),
+    };
+    job.portable_tables
+        .insert("sales".to_owned(), PortableTable { csv, types });
+    let outcome = run(&sandbox, job).await;
+    let Some(Reply::Value(value)) = &outcome.reply else {
+        panic!("{outcome:?}")
+    };
+    assert!(value.get().contains("Int64 1 2"), "{}", value.get());
 }

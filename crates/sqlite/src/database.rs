@@ -8,10 +8,14 @@ use std::{
 };
 
 use meterbox_core::{StorageError, StorageErrorKind};
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use crate::{Migration, SqliteError, migration::migrate};
+use crate::{
+    Migration, SqliteError,
+    migration::migrate,
+    readers::{Readers, view},
+};
 
 /// A writer waits for writers of other processes: this often, this long each time, ten seconds in all.
 const BUSY_ATTEMPTS: i32 = 5_000;
@@ -25,10 +29,15 @@ const BATCH: usize = 256;
 /// Where the last commit had company, more is likely on its way, and worth waiting for this long.
 const COMPANY: Duration = Duration::from_micros(100);
 
-/// A handle to one open file. Clones share the connection, which closes with the last of them.
+/// As many connections read at once as there are processors, and no more than this: what is read is in memory most of the
+/// time.
+const MOST_READERS: usize = 4;
+
+/// A handle to one open file. Clones share the connections, which close with the last of them.
 #[derive(Clone)]
 pub struct Database {
-    queue: mpsc::Sender<Work>,
+    writer: mpsc::Sender<Box<dyn Job>>,
+    readers: Arc<Readers>,
     path: Arc<PathBuf>,
 }
 
@@ -37,12 +46,6 @@ pub struct Database {
 pub struct Writing<'batch> {
     transaction: &'batch Transaction<'batch>,
     continues: bool,
-}
-
-/// Something to do with the connection.
-enum Work {
-    Read(Box<dyn FnOnce(&mut Connection) + Send>),
-    Write(Box<dyn Job>),
 }
 
 /// A write, which may be answered only when it is known whether it is on the disk.
@@ -69,7 +72,11 @@ impl Database {
     pub fn open(path: &Path, migrations: &[Migration]) -> Result<Self, StorageError> {
         let mut connection = connect(path).map_err(|error| error.of_file(path))?;
         migrate(&mut connection, migrations).map_err(|error| error.of_file(path))?;
-        let (queue, work) = mpsc::channel();
+        let readers = (0..readers())
+            .map(|_| connect_to_read(path))
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.of_file(path))?;
+        let (writer, work) = mpsc::channel();
         let path = Arc::new(path.to_owned());
         let worker = Worker {
             connection,
@@ -85,10 +92,15 @@ impl Database {
                 StorageError::new(StorageErrorKind::Unavailable, "no thread could be started")
                     .caused_by(error)
             })?;
-        Ok(Self { queue, path })
+        Ok(Self {
+            writer,
+            readers: Arc::new(Readers::new(readers)),
+            path,
+        })
     }
 
-    /// Runs `work` on one consistent view of the file.
+    /// Runs `work` on one consistent view of the file, which has every write that was answered before. It does not wait
+    /// for writers; several run at once. `work` cannot write.
     ///
     /// # Errors
     /// What `work` fails with, or SQLite itself.
@@ -99,12 +111,11 @@ impl Database {
     {
         let (answer, answered) = oneshot::channel();
         let path = Arc::clone(&self.path);
-        let read = Box::new(move |connection: &mut Connection| {
+        self.readers.ask(Box::new(move |connection| {
             let done = view(connection, work).map_err(|error| error.of_file(&path));
             // Nobody may be waiting any more.
             drop(answer.send(done));
-        });
-        self.queue.send(Work::Read(read)).map_err(|_| self.stopped())?;
+        }));
         answered.await.map_err(|_| self.stopped())?
     }
 
@@ -126,7 +137,7 @@ impl Database {
             answer,
             path: Arc::clone(&self.path),
         });
-        self.queue.send(Work::Write(job)).map_err(|_| self.stopped())?;
+        self.writer.send(job).map_err(|_| self.stopped())?;
         answered.await.map_err(|_| self.stopped())?
     }
 
@@ -193,10 +204,10 @@ where
     }
 }
 
-/// The thread that owns the connection.
+/// The thread that owns the connection that writes.
 struct Worker {
     connection: Connection,
-    work: mpsc::Receiver<Work>,
+    work: mpsc::Receiver<Box<dyn Job>>,
     path: Arc<PathBuf>,
     /// The file's version after the last batch, where all of that was kept.
     last_version: Option<i64>,
@@ -206,38 +217,24 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
-        let mut next = self.work.recv().ok();
-        while let Some(work) = next {
-            let waiting = match work {
-                Work::Read(read) => {
-                    read(&mut self.connection);
-                    None
-                }
-                Work::Write(job) => self.batch(job),
-            };
-            next = waiting.or_else(|| self.work.recv().ok());
+        while let Ok(job) = self.work.recv() {
+            self.batch(job);
         }
     }
 
-    /// Does this write and those that wait behind it in one transaction; returns what waits behind them.
-    fn batch(&mut self, first: Box<dyn Job>) -> Option<Work> {
+    /// Does this write and those that wait behind it in one transaction.
+    fn batch(&mut self, first: Box<dyn Job>) {
         let mut jobs = vec![first];
-        let mut waiting = None;
         let committed = self
-            .transact(&mut jobs, &mut waiting)
+            .transact(&mut jobs)
             .map_err(|error| error.of_file(&self.path));
         self.company = jobs.len();
         for job in jobs {
             job.answer(committed.as_ref().copied());
         }
-        waiting
     }
 
-    fn transact(
-        &mut self,
-        jobs: &mut Vec<Box<dyn Job>>,
-        waiting: &mut Option<Work>,
-    ) -> Result<(), SqliteError> {
+    fn transact(&mut self, jobs: &mut Vec<Box<dyn Job>>) -> Result<(), SqliteError> {
         let last_version = self.last_version.take();
         let transaction = self
             .connection
@@ -249,12 +246,9 @@ impl Worker {
             if jobs.len() >= BATCH {
                 break;
             }
-            match next_work(&self.work, jobs.len() < self.company) {
-                Some(Work::Write(job)) => jobs.push(job),
-                other => {
-                    *waiting = other;
-                    break;
-                }
+            match next_job(&self.work, jobs.len() < self.company) {
+                Some(job) => jobs.push(job),
+                None => break,
             }
         }
         transaction.commit()?;
@@ -285,7 +279,7 @@ fn in_savepoint(
     Ok(is_done)
 }
 
-fn next_work(work: &mpsc::Receiver<Work>, expects_company: bool) -> Option<Work> {
+fn next_job(work: &mpsc::Receiver<Box<dyn Job>>, expects_company: bool) -> Option<Box<dyn Job>> {
     match work.try_recv() {
         Ok(next) => Some(next),
         Err(_) if expects_company => work.recv_timeout(COMPANY).ok(),
@@ -299,22 +293,28 @@ fn data_version(transaction: &Transaction<'_>) -> Result<i64, SqliteError> {
     Ok(statement.query_row((), |row| row.get(0))?)
 }
 
-fn view<T>(
-    connection: &mut Connection,
-    work: impl FnOnce(&Transaction<'_>) -> Result<T, SqliteError>,
-) -> Result<T, SqliteError> {
-    let transaction = connection.transaction()?;
-    let value = work(&transaction)?;
-    transaction.commit()?;
-    Ok(value)
-}
-
 fn connect(path: &Path) -> Result<Connection, SqliteError> {
     let mut connection = Connection::open(path)?;
     connection.busy_handler(Some(wait_for_other_writers))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     use_wal(&connection)?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    Ok(connection)
+}
+
+fn readers() -> usize {
+    thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MOST_READERS)
+}
+
+/// The file is there and in WAL mode by then.
+fn connect_to_read(path: &Path) -> Result<Connection, SqliteError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_handler(Some(wait_for_other_writers))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    connection.execute_batch("PRAGMA query_only = ON;")?;
     Ok(connection)
 }
 

@@ -1,6 +1,6 @@
 //! Where what tests install stays, and what becomes of a test whose peer cannot be had.
 
-#[cfg(any(feature = "node", feature = "postgrest", feature = "python"))]
+#[cfg(any(feature = "peers", feature = "postgrest"))]
 use std::path::PathBuf;
 use std::{env, io::Write};
 
@@ -16,21 +16,25 @@ pub(crate) fn required<T>(name: &str, peer: Result<T, String>) -> Option<T> {
                 env::var(REQUIRE).as_deref() != Ok("1"),
                 "{REQUIRE}=1, but {name} cannot be had: {reason}"
             );
-            // The harness keeps what a test that passes prints to itself, but not this.
-            let _ = writeln!(std::io::stderr(), "SKIPPED, a test of {name}: {reason}");
+            skipped(name, &reason);
             None
         }
     }
 }
 
+/// The harness keeps what a test that passes prints to itself, but not this.
+pub(crate) fn skipped(name: &str, reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED, a test of {name}: {reason}");
+}
+
 /// The user's cache folder.
-#[cfg(any(feature = "node", feature = "postgrest", feature = "python"))]
+#[cfg(any(feature = "peers", feature = "postgrest"))]
 pub(crate) fn cache_folder() -> PathBuf {
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     cache.expect("XDG_CACHE_HOME or HOME says where tests keep what they install")
 }
 
-#[cfg(any(feature = "node", feature = "postgrest", feature = "python"))]
+#[cfg(any(feature = "peers", feature = "postgrest"))]
 pub(crate) fn set(name: &str) -> Option<PathBuf> {
     env::var_os(name)
         .filter(|value| !value.is_empty())
@@ -38,7 +42,7 @@ pub(crate) fn set(name: &str) -> Option<PathBuf> {
 }
 
 /// FNV-1a: to tell locks apart, not to trust them.
-#[cfg(any(feature = "python", feature = "node"))]
+#[cfg(feature = "peers")]
 pub(crate) fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

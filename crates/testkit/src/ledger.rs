@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use meterbox_budget_engine::{
-    Budget, BudgetError, BudgetStatus, Entry, EntryPage, Event, EventLog, EventPage, Happening, HoldId,
-    HoldPage, LedgerStore, Settlement, Stop, TopUp, VerifyReport,
+    AtOnce, Budget, BudgetError, BudgetStatus, Entry, EntryPage, Event, EventLog, EventPage, Happening,
+    HoldId, HoldPage, LedgerStore, Settlement, Stop, TopUp, VerifyReport,
     ledger::{HoldAction, HoldRecord, HoldStatus, OpenHold},
 };
 use meterbox_core::{Scope, StorageError, StorageErrorKind, Timestamp};
@@ -77,6 +77,14 @@ impl LedgerStore for FaultyLedger {
         self.inner.define(now, budget).await
     }
 
+    async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError> {
+        self.inner.provision(now, budget).await
+    }
+
+    async fn provisions(&self) -> Result<Vec<Budget>, BudgetError> {
+        self.inner.provisions().await
+    }
+
     async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError> {
         self.inner.remove(now, scope).await
     }
@@ -131,6 +139,11 @@ impl LedgerStore for FaultyLedger {
 
     async fn spending(&self, scope: &Scope, from: Timestamp, to: Timestamp) -> Result<i64, BudgetError> {
         self.inner.spending(scope, from, to).await
+    }
+
+    /// Faults come with the steps that may wait.
+    fn at_once(&self) -> Option<&dyn AtOnce> {
+        None
     }
 
     async fn verify(&self) -> Result<VerifyReport, BudgetError> {

@@ -1,11 +1,11 @@
 //! Test doubles with state and a manual clock. A development dependency only.
 
-#[cfg(any(feature = "node", feature = "postgres", feature = "python"))]
+#[cfg(any(feature = "peers", feature = "postgres"))]
 mod cache;
-#[cfg(feature = "postgres")]
+#[cfg(all(unix, feature = "postgres"))]
 mod certificate;
 mod clock;
-#[cfg(any(feature = "e2b", feature = "node", feature = "postgres"))]
+#[cfg(any(feature = "peers", feature = "postgres"))]
 mod debian;
 #[cfg(feature = "e2b")]
 mod e2b;
@@ -15,9 +15,9 @@ mod faulty;
 mod gateway;
 #[cfg(feature = "ledger")]
 mod ledger;
-#[cfg(feature = "node")]
-mod node;
-#[cfg(feature = "python")]
+#[cfg(feature = "models")]
+mod models;
+#[cfg(feature = "peers")]
 mod peer;
 #[cfg(all(unix, feature = "postgres"))]
 mod postgres;
@@ -25,23 +25,32 @@ mod postgres;
 mod postgrest;
 #[cfg(feature = "python")]
 mod python;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(any(feature = "e2b", feature = "models"))]
+mod wire_fault;
 
-#[cfg(feature = "postgres")]
-pub use certificate::self_signed_certificate;
 pub use clock::ManualClock;
 #[cfg(feature = "e2b")]
-pub use e2b::{E2B_KEY, E2bDouble, E2bFault};
+pub use e2b::{E2B_KEY, E2bDouble};
 #[cfg(feature = "faulty")]
 pub use faulty::{FaultyServer, Manner};
 #[cfg(feature = "ledger")]
 pub use ledger::{FaultyLedger, Moment};
-#[cfg(feature = "node")]
-pub use node::peer_node;
-#[cfg(feature = "python")]
-pub use peer::peer_python;
+#[cfg(feature = "models")]
+pub use models::{MODEL_KEY, ModelAnswer, ModelCall, ModelDouble, ModelFault, ModelKind};
+#[cfg(feature = "peers")]
+pub use peer::{peer_node, peer_python, peer_python_of};
 #[cfg(all(unix, feature = "postgres"))]
 pub use postgres::PostgresServer;
 #[cfg(all(unix, feature = "postgrest"))]
 pub use postgrest::PostgrestServer;
 #[cfg(feature = "python")]
 pub use python::{test_runtime, test_runtime_folder};
+#[cfg(feature = "tls")]
+pub use tls::{TlsCertificate, TlsFront};
+#[cfg(any(feature = "e2b", feature = "models"))]
+pub use wire_fault::WireFault;
+/// A [`WireFault`] that the double of E2B meets a request with.
+#[cfg(feature = "e2b")]
+pub use wire_fault::WireFault as E2bFault;

@@ -37,8 +37,8 @@ pub fn test_runtime_folder() -> PathBuf {
 }
 
 #[cfg(feature = "e2b")]
-/// The shared runtime's interpreter, as a program of another sandbox than ours needs it.
-#[derive(Debug)]
+/// An interpreter, as a program of another sandbox than ours needs it.
+#[derive(Debug, Clone)]
 pub(crate) struct TestPython {
     /// Where `python3` is.
     pub(crate) folder: PathBuf,
@@ -58,14 +58,22 @@ pub(crate) fn test_python() -> &'static TestPython {
             .map(|runtime| runtime.path().join("venv/bin"))
             .find(|folder| folder.join("python3").exists())
             .expect("a runtime has a Python");
+        TestPython::at(&folder.join("python3"))
+    })
+}
+
+#[cfg(feature = "e2b")]
+impl TestPython {
+    /// That of this path.
+    pub(crate) fn at(python: &Path) -> Self {
         let script = "import sys; print(sys.prefix); print(sys.base_prefix)";
-        let said = Command::new(folder.join("python3")).args(["-c", script]).output();
+        let said = Command::new(python).args(["-c", script]).output();
         let said = String::from_utf8(said.expect("Python runs").stdout).expect("paths are UTF-8");
-        TestPython {
-            folder,
+        Self {
+            folder: python.parent().expect("it lies in a folder").to_owned(),
             visible: said.lines().map(PathBuf::from).collect(),
         }
-    })
+    }
 }
 
 fn locate_or_install(folder: &Path) -> Runtime {

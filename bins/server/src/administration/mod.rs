@@ -3,10 +3,9 @@
 //! [`Administration`] is what an administrator can do. The HTTP routes are [`Local`] behind a role check; the command
 //! line takes either, and so says the same of both.
 
-mod export;
 mod local;
 mod remote;
-mod spending;
+mod usage;
 pub(crate) mod wire;
 
 use std::{fmt, time::Duration};
@@ -15,18 +14,28 @@ use async_trait::async_trait;
 use meterbox_access::{AccessError, Actor, KeyId};
 use meterbox_budget_engine::{BudgetError, ExportFormat};
 use meterbox_core::{InvalidScope, Scope};
+use meterbox_datasets::DatasetError;
 
 pub(crate) use local::Local;
 pub(crate) use remote::{Remote, RemoteError, RemoteProblem};
 use wire::{
     AuditLog, AuditQuery, BudgetChange, BudgetView, Budgets, CheckReply, CheckRequest, CreatedKeyView,
-    ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery, SpendingView, Standing,
-    StopReply, TopUpView, VerifyView,
+    Events, EventsQuery, ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery,
+    ReconcileRequest, ReconcileView, ReplayRequest, ReplayView, RerateRequest, RerateView, SpendingView,
+    Standing, StopReply, TopUpView, VerifyView,
 };
 
 /// What an administrator can do. Every act, and no question, leaves a line in the audit log.
+pub(crate) trait Administration:
+    BudgetAdministration + LedgerAdministration + KeyAdministration
+{
+}
+
+impl<T: BudgetAdministration + LedgerAdministration + KeyAdministration> Administration for T {}
+
+/// Budgets, top-ups and the kill switch.
 #[async_trait]
-pub(crate) trait Administration: Send + Sync + fmt::Debug {
+pub(crate) trait BudgetAdministration: Send + Sync + fmt::Debug {
     async fn budgets(&self) -> Result<Budgets, AdminError>;
     async fn standing(&self, scope: &Scope) -> Result<Standing, AdminError>;
     async fn set_budget(&self, change: BudgetChange) -> Result<BudgetView, AdminError>;
@@ -35,17 +44,37 @@ pub(crate) trait Administration: Send + Sync + fmt::Debug {
     async fn check(&self, request: CheckRequest) -> Result<CheckReply, AdminError>;
     async fn forecast(&self, scope: &Scope, query: ForecastQuery) -> Result<ForecastView, AdminError>;
     async fn spending(&self, range: RangeQuery) -> Result<SpendingView, AdminError>;
+    async fn stop_all(&self, reason: String) -> Result<StopReply, AdminError>;
+    async fn resume(&self) -> Result<StopReply, AdminError>;
+}
+
+/// The ledger read, tried under other rules, and corrected.
+#[async_trait]
+pub(crate) trait LedgerAdministration: Send + Sync + fmt::Debug {
     async fn verify(&self) -> Result<VerifyView, AdminError>;
     /// The ledger, a piece at a time.
     async fn export(&self, format: ExportFormat, range: RangeQuery) -> Result<Box<dyn Export>, AdminError>;
-    async fn stop_all(&self, reason: String) -> Result<StopReply, AdminError>;
-    async fn resume(&self) -> Result<StopReply, AdminError>;
+    async fn events(&self, query: EventsQuery) -> Result<Events, AdminError>;
+    /// What it would have been under another policy.
+    async fn replay(&self, request: ReplayRequest) -> Result<ReplayView, AdminError>;
+    /// What was spent, at other prices.
+    async fn rerate(&self, request: RerateRequest) -> Result<RerateView, AdminError>;
+    /// Corrects worst cases by what was really used.
+    async fn reconcile(&self, request: ReconcileRequest) -> Result<ReconcileView, AdminError>;
+}
+
+/// API keys and the audit log.
+#[async_trait]
+pub(crate) trait KeyAdministration: Send + Sync + fmt::Debug {
     async fn keys(&self) -> Result<Keys, AdminError>;
     async fn create_key(&self, key: NewKey) -> Result<CreatedKeyView, AdminError>;
     async fn revoke_key(&self, id: &KeyId) -> Result<KeyView, AdminError>;
     async fn rotate_key(&self, id: &KeyId, grace: Duration) -> Result<CreatedKeyView, AdminError>;
     async fn audit(&self, query: AuditQuery) -> Result<AuditLog, AdminError>;
 }
+
+/// The longest file that a server is sent, and takes.
+pub(crate) const MAX_UPLOAD_BYTES: usize = 16 * 1024 * 1024;
 
 /// A ledger on its way out.
 #[async_trait]
@@ -62,14 +91,15 @@ pub(crate) enum AdminError {
     #[error(transparent)]
     Access(#[from] AccessError),
     #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    #[error(transparent)]
     Scope(#[from] InvalidScope),
-    /// The budget is a setting, and would be set back at the next start.
-    #[error("the budget of {scope} follows the setting {setting}; change the setting, or {instead}")]
-    FollowsSetting {
-        scope: Scope,
-        setting: &'static str,
-        instead: &'static str,
-    },
+    /// It would be there again at the next start.
+    #[error(
+        "the budget of {scope} is made anew by the setting {setting} whenever Meterbox starts; \
+         set its limit instead, and to 0 to stop what it pays for"
+    )]
+    MadeBySetting { scope: Scope, setting: &'static str },
     /// A member of the request is wrong.
     #[error("{message}")]
     Invalid { field: &'static str, message: String },

@@ -11,10 +11,11 @@ use reqwest::{Client, Method, RequestBuilder, Response, Url, redirect};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    AdminError, Administration, Export,
+    AdminError, BudgetAdministration, Export, KeyAdministration, LedgerAdministration, MAX_UPLOAD_BYTES,
     wire::{
         AuditLog, AuditQuery, BudgetChange, BudgetView, Budgets, CheckReply, CheckRequest, CreatedKeyView,
-        ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery, RotateRequest,
+        Events, EventsQuery, ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery,
+        ReconcileRequest, ReconcileView, ReplayRequest, ReplayView, RerateRequest, RerateView, RotateRequest,
         SpendingView, Standing, StopReply, StopRequest, TopUpView, VerifyView,
     },
 };
@@ -37,6 +38,10 @@ pub(crate) enum RemoteError {
     Address(String),
     #[error("the server at {address} cannot be reached: {source}")]
     Unreachable { address: Url, source: reqwest::Error },
+    #[error(
+        "the file has {0} bytes, and a server takes {MAX_UPLOAD_BYTES} at most; split it, or run this on the data folder"
+    )]
+    TooLarge(usize),
     #[error("{}", .0.words())]
     Refused(RemoteProblem),
     #[error("{address} answered, but not as a Meterbox server of this version does: {reason}")]
@@ -177,6 +182,14 @@ impl Remote {
     }
 }
 
+/// A server would hang up in the middle of a longer file, and then its answer would be lost.
+fn fits(bytes: usize) -> Result<(), RemoteError> {
+    if bytes > MAX_UPLOAD_BYTES {
+        return Err(RemoteError::TooLarge(bytes));
+    }
+    Ok(())
+}
+
 /// A scope as one segment of a path.
 fn segment(scope: &Scope) -> String {
     utf8_percent_encode(&scope.to_string(), NON_ALPHANUMERIC).to_string()
@@ -191,7 +204,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 #[async_trait]
-impl Administration for Remote {
+impl BudgetAdministration for Remote {
     async fn budgets(&self) -> Result<Budgets, AdminError> {
         self.get("/api/budget", &()).await
     }
@@ -232,6 +245,18 @@ impl Administration for Remote {
         self.get("/api/spending", &range).await
     }
 
+    async fn stop_all(&self, reason: String) -> Result<StopReply, AdminError> {
+        let request = self.request(Method::PUT, "/api/stop");
+        self.ask(request.json(&StopRequest { reason })).await
+    }
+
+    async fn resume(&self) -> Result<StopReply, AdminError> {
+        self.ask(self.request(Method::DELETE, "/api/stop")).await
+    }
+}
+
+#[async_trait]
+impl LedgerAdministration for Remote {
     async fn verify(&self) -> Result<VerifyView, AdminError> {
         self.get("/api/ledger/verify", &()).await
     }
@@ -248,15 +273,30 @@ impl Administration for Remote {
         }))
     }
 
-    async fn stop_all(&self, reason: String) -> Result<StopReply, AdminError> {
-        let request = self.request(Method::PUT, "/api/stop");
-        self.ask(request.json(&StopRequest { reason })).await
+    async fn events(&self, query: EventsQuery) -> Result<Events, AdminError> {
+        self.get("/api/events", &query).await
     }
 
-    async fn resume(&self) -> Result<StopReply, AdminError> {
-        self.ask(self.request(Method::DELETE, "/api/stop")).await
+    async fn replay(&self, request: ReplayRequest) -> Result<ReplayView, AdminError> {
+        self.ask(self.request(Method::POST, "/api/ledger/replay").json(&request))
+            .await
     }
 
+    async fn rerate(&self, request: RerateRequest) -> Result<RerateView, AdminError> {
+        fits(request.book.as_ref().map_or(0, |book| book.text.len()))?;
+        self.ask(self.request(Method::POST, "/api/ledger/rerate").json(&request))
+            .await
+    }
+
+    async fn reconcile(&self, request: ReconcileRequest) -> Result<ReconcileView, AdminError> {
+        fits(request.content.len())?;
+        self.ask(self.request(Method::POST, "/api/ledger/reconcile").json(&request))
+            .await
+    }
+}
+
+#[async_trait]
+impl KeyAdministration for Remote {
     async fn keys(&self) -> Result<Keys, AdminError> {
         self.get("/api/keys", &()).await
     }

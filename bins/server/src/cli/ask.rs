@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
-use meterbox_analysis::{Ask, Event, Interrupted, Request, Running};
+use clap::{Args, ValueEnum};
+use meterbox_analysis::{Ask, Event, Interrupted, Prefer, Request, Running};
 use meterbox_core::{
     AnalysisId, Clock, SystemClock, Usd,
-    contract::{AnalysisResult, Answer, Failure, Source, Status},
+    contract::{AnalysisResult, Answer, Failure, PrivacyLevel, Source, Status},
 };
 use meterbox_datasets::Dataset;
 
@@ -29,6 +29,15 @@ pub(super) struct AskArgs {
     /// The question, such as "top 5 products by revenue"
     question: String,
 
+    /// Who writes the program: whoever is known to be right at the least cost, rules alone, or a model
+    #[arg(long, value_enum, default_value_t, value_name = "WHO")]
+    by: Writer,
+
+    /// What of this data may leave the machine, from now on: 0 nothing, 1 its shape, 2 also frequent values that are not
+    /// personal, 3 also sample rows
+    #[arg(long, value_name = "LEVEL", value_parser = privacy_level)]
+    privacy: Option<PrivacyLevel>,
+
     #[command(flatten)]
     analysis: AnalysisArgs,
 }
@@ -42,30 +51,78 @@ pub(super) struct RunArgs {
     analysis: AnalysisArgs,
 }
 
+/// Who writes a program.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Writer {
+    #[default]
+    Any,
+    Rules,
+    Model,
+}
+
+impl From<Writer> for Prefer {
+    fn from(writer: Writer) -> Self {
+        match writer {
+            Writer::Any => Self::Any,
+            Writer::Rules => Self::Rules,
+            Writer::Model => Self::Model,
+        }
+    }
+}
+
+fn privacy_level(text: &str) -> Result<PrivacyLevel, String> {
+    let number: u8 = text.parse().map_err(|_| "0, 1, 2 and 3 are levels".to_owned())?;
+    PrivacyLevel::try_from(number).map_err(|error| error.to_string())
+}
+
 pub(super) async fn ask(args: AskArgs, settings: &Settings) -> ExitCode {
-    analyse(Ask::Question(args.question), &args.analysis, settings).await
+    if matches!(args.by, Writer::Model) && settings.config.model.is_none() {
+        return exit::usage("--by model needs a model; set OPENAI_API_KEY or the like, see .env.example");
+    }
+    let wish = Wish {
+        ask: Ask::Question(args.question),
+        prefer: args.by.into(),
+        privacy: args.privacy,
+    };
+    analyse(wish, &args.analysis, settings).await
 }
 
 pub(super) async fn run(args: RunArgs, settings: &Settings) -> ExitCode {
     let script = args.script.display();
     match std::fs::read(&args.script).map(String::from_utf8) {
-        Ok(Ok(code)) => analyse(Ask::Code(code), &args.analysis, settings).await,
+        Ok(Ok(code)) => {
+            let wish = Wish {
+                ask: Ask::Code(code),
+                prefer: Prefer::default(),
+                privacy: None,
+            };
+            analyse(wish, &args.analysis, settings).await
+        }
         Ok(Err(_)) => exit::usage(&format!("{script} is not UTF-8 text; save it as UTF-8")),
         Err(error) => exit::usage(&format!("{script} cannot be read: {error}; check the path")),
     }
 }
 
-async fn analyse(ask: Ask, args: &AnalysisArgs, settings: &Settings) -> ExitCode {
-    let (meterbox, dataset) = match open(args, settings).await {
+/// What is wanted, and how.
+struct Wish {
+    ask: Ask,
+    prefer: Prefer,
+    privacy: Option<PrivacyLevel>,
+}
+
+async fn analyse(wish: Wish, args: &AnalysisArgs, settings: &Settings) -> ExitCode {
+    let (meterbox, dataset) = match open(args, wish.privacy, settings).await {
         Ok(opened) => opened,
-        Err(error) => return not_begun(&ask, args, &error),
+        Err(error) => return not_begun(&wish.ask, args, &error),
     };
+    let Wish { ask, prefer, .. } = wish;
     let request = Request {
         ask,
         dataset,
         principal: meterbox.local_user.clone(),
         max_cost: args.max_cost,
         chart_png: true,
+        prefer,
     };
     let running = match meterbox.analyst.start(request) {
         Ok(running) => running,
@@ -87,10 +144,18 @@ async fn analyse(ask: Ask, args: &AnalysisArgs, settings: &Settings) -> ExitCode
     show(&result, args, &meterbox.analyst.artifacts_of(result.id))
 }
 
-async fn open(args: &AnalysisArgs, settings: &Settings) -> Result<(Meterbox, Dataset), StartError> {
+async fn open(
+    args: &AnalysisArgs,
+    privacy: Option<PrivacyLevel>,
+    settings: &Settings,
+) -> Result<(Meterbox, Dataset), StartError> {
     let python = runtime::ready(settings, !args.quiet)?;
     let meterbox = Meterbox::open(settings, python).await?;
-    let dataset = meterbox.analyst.catalog().add(&args.data)?;
+    let catalog = meterbox.analyst.catalog();
+    let dataset = catalog.add(&args.data)?;
+    if let Some(level) = privacy {
+        catalog.set_privacy(&dataset, level)?;
+    }
     Ok((meterbox, dataset))
 }
 
@@ -209,6 +274,12 @@ fn show_provenance(result: &AnalysisResult, artifacts: &Path) {
             "File"
         };
         text::note(&format!("{label:<9} {}", path.display()));
+    }
+    for sent in &result.egress {
+        text::note(&format!(
+            "Sent      {} bytes to {} ({})",
+            sent.bytes, sent.to, sent.purpose
+        ));
     }
     if let Some(source) = result.source {
         let generator = result

@@ -4,14 +4,21 @@ use std::{fs, process::ExitCode, time::Duration};
 
 use clap::Args;
 use meterbox_access::{KeyRecord, KeyState, Role};
-use meterbox_core::{Clock, SystemClock, Timestamp};
+use meterbox_budget_engine::{BudgetEngine, BudgetError};
+use meterbox_core::{Clock, Scope, SystemClock, Timestamp};
+use meterbox_llm_codegen::chat::ChatModel;
 use meterbox_local_sandbox::{
     LocalSandbox,
     runtime::{Runtime, RuntimeStatus},
 };
 
+use meterbox_price_book::Known;
+
 use super::{exit, online, text};
-use crate::{settings::Settings, wiring::Meterbox};
+use crate::{
+    settings::Settings,
+    wiring::{self, Meterbox},
+};
 
 /// Prices change several times a year.
 const OLD_PRICES: Duration = Duration::from_secs(180 * 86_400);
@@ -34,6 +41,7 @@ pub(super) async fn doctor(args: &DoctorArgs, settings: &Settings) -> ExitCode {
     visit.keys(settings).await;
     visit.settings(settings);
     visit.prices(settings);
+    visit.model(settings);
     visit.results(settings);
     if args.online {
         visit.services(settings).await;
@@ -129,7 +137,7 @@ impl Visit {
 
     async fn ledger(&mut self, settings: &Settings) {
         const FIX: &str = "keep a copy of ledger.sqlite3, and move it away to begin a new one";
-        let budget = match Meterbox::open_budget(settings).await {
+        let budget = match Meterbox::open_ledger(settings).await {
             Ok(budget) => budget,
             Err(error) => return self.ill("ledger", &error.to_string(), FIX),
         };
@@ -137,6 +145,12 @@ impl Visit {
             Ok(report) if report.is_clean() => self.well("ledger", "every balance is the sum of its entries"),
             Ok(report) => self.ill("ledger", &format!("{report:?}"), FIX),
             Err(error) => self.ill("ledger", &error.to_string(), FIX),
+        }
+        match edited(&budget).await {
+            Ok(edited) => edited.iter().for_each(|(scope, found)| {
+                self.well(&format!("budget of {scope}"), found);
+            }),
+            Err(error) => self.ill("budgets", &error.to_string(), FIX),
         }
     }
 
@@ -178,6 +192,28 @@ impl Visit {
                 "webhooks",
                 &format!("{}, told by `meterbox serve`", config.webhooks.len()),
             );
+        }
+    }
+
+    fn model(&mut self, settings: &Settings) {
+        let Some(wanted) = &settings.config.model else {
+            return self.well("model", "none; questions are answered by rules");
+        };
+        let model = match wanted.model() {
+            Ok(model) => model,
+            Err(error) => return self.ill("model", &error.to_string(), "see .env.example"),
+        };
+        let card = model.card();
+        if let Err(error) = wanted.priced(settings.model_prices(), card) {
+            return self.ill("model", &error.to_string(), "see `meterbox prices list`");
+        }
+        let found = format!("{} of {} at {}", card.model, card.provider, card.server);
+        match settings.config.deployments.known(&card.model) {
+            Known::Unmapped if card.provider == "azure" => self.warn(
+                "model",
+                &format!("{found}; which model it is is not known yet, so the dearest of Azure counts until it answers"),
+            ),
+            _ => self.well("model", &found),
         }
     }
 
@@ -237,6 +273,26 @@ impl Visit {
             settings.max_cost, settings.monthly_limit
         );
         self.well("budget", &found);
+        if let Some(cloud) = &settings.config.cloud {
+            let found = format!("{cloud}; for data at privacy level 3");
+            self.well("programs run in", &found);
+        }
         self.well("model", "none configured; the built-in planner answers");
     }
+}
+
+/// Budgets that are not as their settings say, because somebody changed them.
+async fn edited(budget: &BudgetEngine) -> Result<Vec<(Scope, String)>, BudgetError> {
+    let as_set = budget.provisions().await?;
+    let known = budget.budgets().await?.into_iter();
+    let edited = known.filter_map(|budget| {
+        let set = as_set.iter().find(|set| set.scope == budget.scope)?;
+        let name = wiring::setting_of(&budget.scope).unwrap_or("its setting");
+        let found = format!(
+            "{}, as an administrator set it; {name} says {}, and counts again when it changes",
+            budget.limit, set.limit
+        );
+        (*set != budget).then_some((budget.scope, found))
+    });
+    Ok(edited.collect())
 }

@@ -16,6 +16,7 @@ use meterbox_datasets::{Dataset, TypedDataset};
 use meterbox_llm_codegen::{
     Generated, Planner,
     eval::{self, EvalReport, Question},
+    model::Proof,
 };
 
 use super::{exit, runtime, text};
@@ -37,6 +38,10 @@ pub(super) struct EvalArgs {
     /// Write what was answered wrongly to this file, a JSON object a line
     #[arg(long, value_name = "FILE")]
     misses: Option<PathBuf>,
+
+    /// Write how often each kind of plan was right to this file
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
 
     /// Ask only this many questions, spread evenly over the file
     #[arg(long, value_name = "N")]
@@ -123,8 +128,10 @@ async fn measure(
         },
     )
     .await;
-    if let Some(path) = &args.misses {
-        fs::write(path, misses.concat()).map_err(|source| StartError::Folder {
+    let proof = Proof::from(&report).to_string();
+    for (path, text) in [(&args.misses, misses.concat()), (&args.proof, proof)] {
+        let Some(path) = path else { continue };
+        fs::write(path, text).map_err(|source| StartError::Folder {
             folder: path.clone(),
             source,
         })?;
@@ -173,13 +180,7 @@ impl Bench {
     }
 
     async fn run(&self, dataset: &Dataset, code: &str) -> Option<Answer> {
-        let request = Request {
-            ask: Ask::Code(code.to_owned()),
-            dataset: dataset.clone(),
-            principal: self.user.clone(),
-            max_cost: None,
-            chart_png: false,
-        };
+        let request = Request::new(Ask::Code(code.to_owned()), dataset.clone(), self.user.clone());
         self.analyst.start(request).ok()?.result().await.ok()?.answer
     }
 }

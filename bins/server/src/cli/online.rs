@@ -2,6 +2,7 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
+use meterbox_llm_codegen::chat::{ChatModel, http::Listing};
 use meterbox_results_store::ResultsStore;
 use tokio::time::timeout;
 
@@ -46,7 +47,47 @@ impl Check {
 
 /// The checks of the services that are configured.
 pub(super) fn checks(settings: &Settings) -> Vec<Check> {
-    [results(settings)].into_iter().flatten().collect()
+    [model(settings), sandbox(settings), results(settings)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// The model, by its provider's list of models: nothing is generated, and nothing paid.
+fn model(settings: &Settings) -> Option<Check> {
+    let wanted = settings.config.model.clone()?;
+    Some(Check::new("model", async move {
+        let fix = "set the provider's key and address anew; see .env.example".to_owned();
+        let model = match wanted.model() {
+            Ok(model) => model,
+            Err(error) => {
+                let found = error.to_string();
+                return Finding::Ill { found, fix };
+            }
+        };
+        let card = model.card().clone();
+        let name = format!("{} at {}", card.model, card.server);
+        match model.look_up(PATIENCE).await {
+            Ok(Listing::Listed) => Finding::Well(format!("{name} is there")),
+            // A deployment or a gateway's name need not be on a list.
+            Ok(Listing::NotListed) => Finding::Well(format!("{name}: the key works; the name is on no list")),
+            Err(error) => Finding::Ill {
+                found: format!("{name}: {error}"),
+                fix,
+            },
+        }
+    }))
+}
+
+/// The cloud sandbox, by its list of machines.
+fn sandbox(settings: &Settings) -> Option<Check> {
+    let cloud = settings.config.cloud.clone()?;
+    Some(Check::new("sandbox", async move {
+        match cloud.check().await {
+            Ok(found) => Finding::Well(found),
+            Err((found, fix)) => Finding::Ill { found, fix },
+        }
+    }))
 }
 
 /// Where results are kept, if that is not the data folder.

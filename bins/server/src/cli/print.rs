@@ -50,7 +50,6 @@ impl From<NoTarget> for Failed {
         match error {
             NoTarget::Start(error) => Self::Start(error),
             NoTarget::Admin(error) => error.into(),
-            NoTarget::OnlyAtTheFolder => Self::Usage(error.to_string()),
         }
     }
 }
@@ -116,7 +115,7 @@ fn of_administration(error: &AdminError) -> ExitCode {
         AdminError::Remote(RemoteError::Unreachable { .. } | RemoteError::Strange { .. }) => {
             ExitCode::from(exit::NO_SANDBOX)
         }
-        AdminError::Output(_) | AdminError::Interrupted => ExitCode::FAILURE,
+        AdminError::Output(_) | AdminError::Interrupted | AdminError::Dataset(_) => ExitCode::FAILURE,
         _ => exit::code_of_usage(),
     }
 }

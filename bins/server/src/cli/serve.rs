@@ -66,7 +66,12 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
     text::note(&format!("Meterbox is at http://{address} (Ctrl-C stops it)"));
     tokio::spawn(warm_up(meterbox.analyst.clone(), meterbox.local_user.clone()));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let tellers = webhooks::start(&meterbox.budget, &settings.config.webhooks, &clock);
+    let tellers = webhooks::start(
+        &meterbox.budget,
+        meterbox.analyst.least_cost(),
+        &settings.config.webhooks,
+        &clock,
+    );
 
     let retention = settings.keep_days.map(|days| {
         tokio::spawn(
@@ -113,6 +118,7 @@ fn parts(meterbox: &Meterbox, access: Access, address: SocketAddr, settings: &Se
         local: Local::new(
             budget,
             access.clone(),
+            settings.config.prices.clone(),
             Arc::clone(&clock),
             administration::at_the_machine(),
         ),

@@ -37,8 +37,6 @@ pub(super) enum NoTarget {
     Start(#[from] StartError),
     #[error(transparent)]
     Admin(#[from] AdminError),
-    #[error("this works on the data folder itself. Fix: run it there, without --server and METERBOX_SERVER")]
-    OnlyAtTheFolder,
 }
 
 impl TargetArgs {
@@ -55,14 +53,6 @@ impl TargetArgs {
         Ok(Box::new(remote))
     }
 
-    /// The data folder, for what a server does not do.
-    pub(super) async fn folder(&self, settings: &Settings) -> Result<Local, NoTarget> {
-        if self.server().is_some() {
-            return Err(NoTarget::OnlyAtTheFolder);
-        }
-        Ok(open_folder(settings).await?)
-    }
-
     fn server(&self) -> Option<&str> {
         self.server
             .as_deref()
@@ -75,5 +65,6 @@ async fn open_folder(settings: &Settings) -> Result<Local, StartError> {
     let engine = Meterbox::open_ledger(settings).await?;
     let access = Meterbox::open_access(settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    Ok(Local::new(engine, access, clock, at_the_machine()))
+    let prices = settings.config.prices.clone();
+    Ok(Local::new(engine, access, prices, clock, at_the_machine()))
 }

@@ -1,22 +1,18 @@
-//! Budgets and the ledger, administered over HTTP.
+//! Budgets, administered over HTTP.
 
 use axum::{
     Json,
-    body::{Body, Bytes},
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{StatusCode, Uri, header},
-    response::{IntoResponse, Response},
+    http::{StatusCode, Uri},
 };
-use futures_util::stream;
-use meterbox_budget_engine::ExportFormat;
 use meterbox_core::Scope;
 
 use super::{AppState, Problem, body, caller::Caller};
 use crate::administration::{
-    Administration, Export,
+    BudgetAdministration,
     wire::{
         BudgetChange, BudgetView, Budgets, CheckReply, CheckRequest, ForecastQuery, ForecastView, NewTopUp,
-        RangeQuery, SpendingView, StopReply, StopRequest, TopUpView, VerifyView,
+        RangeQuery, SpendingView, StopReply, StopRequest, TopUpView,
     },
 };
 
@@ -85,13 +81,6 @@ pub(super) async fn spending(
     Ok(Json(state.administration(&caller).spending(range).await?))
 }
 
-pub(super) async fn verify(
-    State(state): State<AppState>,
-    caller: Caller,
-) -> Result<Json<VerifyView>, Problem> {
-    Ok(Json(state.administration(&caller).verify().await?))
-}
-
 pub(super) async fn stop(
     State(state): State<AppState>,
     caller: Caller,
@@ -106,69 +95,6 @@ pub(super) async fn resume(
     caller: Caller,
 ) -> Result<Json<StopReply>, Problem> {
     Ok(Json(state.administration(&caller).resume().await?))
-}
-
-pub(super) async fn export_csv(
-    State(state): State<AppState>,
-    caller: Caller,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    export(
-        &state,
-        &caller,
-        &uri,
-        ExportFormat::Csv,
-        "text/csv; charset=utf-8",
-    )
-    .await
-}
-
-pub(super) async fn export_json_lines(
-    State(state): State<AppState>,
-    caller: Caller,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    export(
-        &state,
-        &caller,
-        &uri,
-        ExportFormat::JsonLines,
-        "application/jsonl",
-    )
-    .await
-}
-
-async fn export(
-    state: &AppState,
-    caller: &Caller,
-    uri: &Uri,
-    format: ExportFormat,
-    media_type: &'static str,
-) -> Result<Response, Problem> {
-    let range: RangeQuery = body::query(uri)?;
-    let mut export = state.administration(caller).export(format, range).await?;
-    // What cannot be read at all is a problem document; what breaks off later is a broken reply.
-    let first = export.next().await?;
-    let rest = stream::unfold(
-        (first, export),
-        async |(first, mut export): (_, Box<dyn Export>)| {
-            let piece = match first {
-                Some(first) => Ok(Some(first)),
-                None => export.next().await,
-            };
-            let piece = piece.transpose()?.map(Bytes::from);
-            Some((piece, (None, export)))
-        },
-    );
-    let name = match format {
-        ExportFormat::Csv => "attachment; filename=\"ledger.csv\"",
-        _ => "attachment; filename=\"ledger.jsonl\"",
-    };
-    let headers = [
-        (header::CONTENT_TYPE, media_type),
-        (header::CONTENT_DISPOSITION, name),
-    ];
-    Ok((headers, Body::from_stream(rest)).into_response())
 }
 
 /// The scope that a segment of the path names, percent-encoded.

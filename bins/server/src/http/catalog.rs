@@ -1,27 +1,46 @@
 //! What data there is, and what can be asked of it.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{Path, Request, State, rejection::PathRejection},
+};
 use meterbox_core::{
     Date,
-    contract::{ColumnProfile, TableProfile},
+    contract::{ColumnProfile, PrivacyLevel, TableProfile},
 };
 use meterbox_datasets::Dataset;
 use meterbox_llm_codegen::Planner;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{AppState, Problem};
+use super::{AppState, Problem, body, caller::Caller};
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Datasets {
     datasets: Vec<DatasetView>,
+    /// The model that may be asked, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<ModelView>,
+}
+
+/// Who may be asked to write programs.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ModelView {
+    name: String,
+    server: String,
+    /// Is it on the machine that Meterbox runs on?
+    is_local: bool,
 }
 
 /// A dataset as the page shows it before the first question.
 #[derive(Debug, Serialize, JsonSchema)]
-struct DatasetView {
+pub(super) struct DatasetView {
     name: String,
     version: String,
+    /// What of it may leave this machine, if somebody said so: 0 nothing, 1 its shape, 2 also frequent values that are
+    /// not personal, 3 also sample rows. Otherwise 1, and 2 for a model on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    privacy: Option<PrivacyLevel>,
     /// False until the first question typed this version of the data; the tables are unknown so far.
     typed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,16 +53,55 @@ struct DatasetView {
 
 pub(super) async fn datasets(State(state): State<AppState>) -> Result<Json<Datasets>, Problem> {
     let datasets = state.all_datasets()?.iter().map(DatasetView::of).collect();
-    Ok(Json(Datasets { datasets }))
+    let model = state.analyst.model().map(|card| ModelView {
+        name: card.model,
+        server: card.server,
+        is_local: card.is_loopback,
+    });
+    Ok(Json(Datasets { datasets, model }))
+}
+
+/// What is to be so of a dataset from now on.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DatasetChange {
+    /// What of this version of it may leave this machine.
+    privacy: PrivacyLevel,
+}
+
+pub(super) async fn change(
+    State(state): State<AppState>,
+    caller: Caller,
+    version: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Json<DatasetView>, Problem> {
+    let change: DatasetChange = body::json(request).await?;
+    let version = version.map(|Path(version)| version).unwrap_or_default();
+    let datasets = state.all_datasets()?;
+    let dataset = datasets.iter().find(|dataset| dataset.version() == version);
+    let dataset = dataset.ok_or_else(|| {
+        Problem::not_found(
+            "There is no dataset of this version.",
+            "GET /api/datasets lists those there are.",
+        )
+    })?;
+    let catalog = state.analyst.catalog();
+    let administration = state.administration(&caller);
+    administration
+        .set_privacy(catalog, dataset, change.privacy)
+        .await?;
+    Ok(Json(DatasetView::of(dataset)))
 }
 
 impl DatasetView {
     fn of(dataset: &Dataset) -> Self {
         let (name, version) = (dataset.name().to_owned(), dataset.version().to_owned());
+        let privacy = dataset.privacy();
         let Some(typed) = dataset.typed() else {
             return Self {
                 name,
                 version,
+                privacy,
                 typed: false,
                 as_of: None,
                 tables: Vec::new(),
@@ -55,6 +113,7 @@ impl DatasetView {
         Self {
             name,
             version,
+            privacy,
             typed: true,
             as_of: typed.as_of,
             tables,
@@ -70,6 +129,7 @@ fn without_values(table: TableProfile) -> TableProfile {
         .into_iter()
         .map(|column| ColumnProfile {
             values: Vec::new(),
+            samples: Vec::new(),
             ..column
         })
         .collect();

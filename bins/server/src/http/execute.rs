@@ -12,7 +12,7 @@ use axum::{
     },
 };
 use futures_util::{Stream, stream};
-use meterbox_analysis::{Ask, Event as Happening};
+use meterbox_analysis::{Ask, Event as Happening, Prefer};
 use meterbox_core::{AnalysisId, Usd};
 use meterbox_sandbox_client::OutputStream;
 use schemars::JsonSchema;
@@ -40,6 +40,30 @@ pub(super) struct ExecuteRequest {
     datasets: Option<Vec<String>>,
     /// The most this may cost.
     max_cost: Option<Usd>,
+    /// Who writes the program for a question; `any` where left out.
+    by: Option<Writer>,
+}
+
+/// Who writes a program.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Writer {
+    /// Whoever is known to be right at the least cost.
+    Any,
+    /// Rules alone.
+    Rules,
+    /// A model, also where rules have an answer.
+    Model,
+}
+
+impl From<Writer> for Prefer {
+    fn from(writer: Writer) -> Self {
+        match writer {
+            Writer::Any => Self::Any,
+            Writer::Rules => Self::Rules,
+            Writer::Model => Self::Model,
+        }
+    }
 }
 
 pub(super) async fn execute(
@@ -58,6 +82,7 @@ pub(super) async fn execute(
         max_cost: asked.max_cost,
         // The page draws the spec itself.
         chart_png: false,
+        prefer: asked.by.map(Prefer::from).unwrap_or_default(),
     })?;
     let location = content_location(running.id());
     let news = state.live.follow(running, &caller, state.shutdown.clone());

@@ -21,7 +21,7 @@ use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
 use super::{AppState, Problem, body, caller::Caller};
-use crate::administration::{AdminError, Administration, wire::Standing};
+use crate::administration::{AdminError, BudgetAdministration, wire::Standing};
 
 const DEFAULT_PAGE: usize = 20;
 const LARGEST_PAGE: usize = 100;

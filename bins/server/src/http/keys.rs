@@ -11,7 +11,7 @@ use meterbox_access::KeyId;
 
 use super::{AppState, Problem, body, caller::Caller};
 use crate::administration::{
-    Administration,
+    KeyAdministration,
     wire::{AuditLog, AuditQuery, CreatedKeyView, KeyView, Keys, NewKey, RotateRequest},
 };
 

@@ -10,6 +10,7 @@ mod guard;
 mod health;
 mod history;
 mod keys;
+mod ledger;
 mod live;
 mod openapi;
 mod problem;

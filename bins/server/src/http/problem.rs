@@ -176,8 +176,7 @@ impl Problem {
         )
     }
 
-    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
-        let hint = "Send less: Meterbox reads data from its datasets, not from requests.";
+    pub(crate) fn too_large(detail: impl Into<String>, hint: &'static str) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too-large",

@@ -4,7 +4,10 @@ use meterbox_access::{AccessError, AccessErrorKind};
 use meterbox_analysis::RequestError;
 use meterbox_budget_engine::{BudgetError, BudgetErrorKind};
 
-use super::{Problem, body::SEE_DOCUMENT};
+use super::{
+    Problem,
+    body::{NO_DATA, SEE_DOCUMENT},
+};
 use crate::administration::AdminError;
 
 impl From<RequestError> for Problem {
@@ -14,7 +17,7 @@ impl From<RequestError> for Problem {
             RequestError::EmptyQuestion | RequestError::LongQuestion { .. } => {
                 Self::bad_request("query", detail, "Ask one question in a sentence or a few words.")
             }
-            RequestError::LongCode { .. } => Self::too_large(detail),
+            RequestError::LongCode { .. } => Self::too_large(detail, NO_DATA),
             RequestError::EmptyCode | RequestError::BinaryCode => {
                 Self::bad_request("code", detail, "Send the source of a Python program.")
             }
@@ -66,9 +69,7 @@ impl From<AdminError> for Problem {
             AdminError::Budget(error) => error.into(),
             AdminError::Access(error) => error.into(),
             AdminError::Invalid { field, .. } => Self::bad_request(field, detail, SEE_DOCUMENT),
-            AdminError::FollowsSetting { .. } => {
-                Self::conflict(detail, "Settings are read when Meterbox starts.")
-            }
+            AdminError::MadeBySetting { .. } => Self::conflict(detail, "PUT /api/budget sets the limit."),
             _ => Self::unavailable(detail, "Try again."),
         }
     }

@@ -11,11 +11,12 @@ use meterbox_access::Role;
 use meterbox_core::contract::AnalysisResult;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{AppState, budgets, caller, catalog, execute, health, history, keys, openapi, session};
+use super::{AppState, budgets, caller, catalog, execute, health, history, keys, ledger, openapi, session};
 use crate::administration::wire::{
     AuditLog, AuditQuery, BudgetChange, BudgetView, Budgets, CheckReply, CheckRequest, CreatedKeyView,
-    ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery, RotateRequest, SpendingView,
-    Standing, StopReply, StopRequest, TopUpView, VerifyView,
+    Events, EventsQuery, ForecastQuery, ForecastView, KeyView, Keys, NewKey, NewTopUp, RangeQuery,
+    ReconcileRequest, ReconcileView, ReplayRequest, ReplayView, RerateRequest, RerateView, RotateRequest,
+    SpendingView, Standing, StopReply, StopRequest, TopUpView, VerifyView,
 };
 
 const JSON: &str = "application/json";
@@ -67,6 +68,8 @@ pub(super) fn all() -> Vec<Endpoint> {
             .replies_as(200, "application/octet-stream").or_as("image/png"),
         get("/api/datasets", catalog::datasets, "What data there is, and what can be asked of it").needs(Viewer)
             .replies::<catalog::Datasets>(200),
+        patch("/api/datasets/{version}", catalog::change, "Change what of a dataset may leave this machine").needs(Admin)
+            .takes::<catalog::DatasetChange>().replies::<catalog::DatasetView>(200),
         get("/api/metrics", history::metrics, "What may still be spent: the tightest budget of the caller").needs(Viewer)
             .header("x-budget-scope-key", "Another scope to look at, such as team/ops: one of the caller's own, or any for an admin")
             .replies::<Standing>(200),
@@ -83,11 +86,19 @@ pub(super) fn all() -> Vec<Endpoint> {
             .takes::<CheckRequest>().replies::<CheckReply>(200),
         get("/api/spending", budgets::spending, "Who spent how much, and what for").needs(Admin)
             .query::<RangeQuery>().replies::<SpendingView>(200),
-        get("/api/ledger/verify", budgets::verify, "Add up the whole ledger anew").needs(Admin).replies::<VerifyView>(200),
-        get("/api/ledger/export.csv", budgets::export_csv, "The ledger, one posting a row").needs(Admin)
+        get("/api/ledger/verify", ledger::verify, "Add up the whole ledger anew").needs(Admin).replies::<VerifyView>(200),
+        get("/api/ledger/export.csv", ledger::export_csv, "The ledger, one posting a row").needs(Admin)
             .query::<RangeQuery>().replies_as(200, "text/csv"),
-        get("/api/ledger/export.jsonl", budgets::export_json_lines, "The ledger, one posting a line").needs(Admin)
+        get("/api/ledger/export.jsonl", ledger::export_json_lines, "The ledger, one posting a line").needs(Admin)
             .query::<RangeQuery>().replies_as(200, "application/jsonl"),
+        post("/api/ledger/replay", ledger::replay, "What the ledger would have been under another policy; nothing is written")
+            .needs(Admin).takes::<ReplayRequest>().replies::<ReplayView>(200),
+        post("/api/ledger/rerate", ledger::rerate, "What the spending would have cost at other prices; nothing is written")
+            .needs(Admin).takes::<RerateRequest>().replies::<RerateView>(200),
+        post("/api/ledger/reconcile", ledger::reconcile, "Correct calls booked at their worst case by a usage export")
+            .needs(Admin).takes::<ReconcileRequest>().replies::<ReconcileView>(200),
+        get("/api/events", ledger::events, "Thresholds reached, spikes and stops, each once, oldest first").needs(Admin)
+            .query::<EventsQuery>().replies::<Events>(200),
         put("/api/stop", budgets::stop, "The kill switch: stop all spending, in every process").needs(Admin)
             .takes::<StopRequest>().replies::<StopReply>(200),
         delete("/api/stop", budgets::resume, "Let spending go on").needs(Admin).replies::<StopReply>(200),
@@ -117,6 +128,7 @@ impl Endpoint {
             Method::PUT => MethodFilter::PUT,
             Method::POST => MethodFilter::POST,
             Method::DELETE => MethodFilter::DELETE,
+            Method::PATCH => MethodFilter::PATCH,
             // HEAD goes with it.
             _ => MethodFilter::GET,
         };
@@ -209,6 +221,14 @@ fn post<H: Handler<T, AppState>, T: 'static>(
     summary: &'static str,
 ) -> Endpoint {
     Endpoint::new(Method::POST, path, handler, summary)
+}
+
+fn patch<H: Handler<T, AppState>, T: 'static>(
+    path: &'static str,
+    handler: H,
+    summary: &'static str,
+) -> Endpoint {
+    Endpoint::new(Method::PATCH, path, handler, summary)
 }
 
 fn delete<H: Handler<T, AppState>, T: 'static>(

@@ -16,22 +16,24 @@ mod tests;
 use std::sync::Arc;
 
 use meterbox_budget_engine::BudgetEngine;
-use meterbox_core::Clock;
+use meterbox_core::{Clock, Usd};
 use tokio::task::JoinHandle;
 
 pub(crate) use endpoint::{Endpoint, EndpointError};
 
 use self::{delivery::Delivery, post::HttpPost};
 
-/// Starts to watch the ledger and to tell these endpoints, until the tasks are aborted.
+/// Starts to watch the ledger and to tell these endpoints, until the tasks are aborted. A budget with less left than the
+/// least request costs is at its end.
 pub(crate) fn start(
     engine: &BudgetEngine,
+    least_request: Usd,
     endpoints: &[Endpoint],
     clock: &Arc<dyn Clock>,
 ) -> Vec<JoinHandle<()>> {
     let mut tasks: Vec<JoinHandle<()>> = Vec::new();
     if let Some(watcher) = engine.watcher() {
-        tasks.push(tokio::spawn(watcher.run()));
+        tasks.push(tokio::spawn(watcher.least_request(least_request).run()));
     }
     if endpoints.is_empty() {
         return tasks;

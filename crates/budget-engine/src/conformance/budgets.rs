@@ -40,7 +40,7 @@ pub async fn without_a_budget_nothing_is_held(store: Store) {
         ..open(&["user/ana"], "1")
     };
     let id = store.open(now(), open).await.unwrap().id;
-    assert!(store.hold(id).await.unwrap().unwrap().claims.is_empty());
+    assert!(store.hold(id).await.unwrap().unwrap().basis.claims.is_empty());
     assert_eq!(store.verify().await.unwrap().open_holds, 1);
 }
 
@@ -78,6 +78,103 @@ pub async fn limits_change_live_and_keep_what_was_spent(store: Store) {
     );
 }
 
+/// A setting makes a budget where there is none; what was edited since counts, part by part, until the setting says
+/// something else.
+pub async fn an_edit_stays_until_the_setting_changes(store: Store) {
+    let month = || Window::month("UTC").unwrap();
+    let of_limit = |limit: &str| Budget::new(scope("user/*"), usd(limit), month());
+    let only = async || {
+        let mut budgets = store.budgets().await.unwrap();
+        assert_eq!(budgets.len(), 1);
+        budgets.remove(0)
+    };
+    let set = of_limit("10").with_degraded_allowance(usd("1"));
+    assert!(store.provision(now(), set.clone()).await.unwrap());
+    assert!(!store.provision(now(), set.clone()).await.unwrap());
+    assert_eq!(
+        (only().await, store.provisions().await.unwrap()),
+        (set.clone(), vec![set.clone()])
+    );
+    hold(&store, &["user/ana"], "4").await.unwrap();
+
+    // Edited, it stays so through starts with the same setting, and it is known what the setting said.
+    let edited = Budget {
+        limit: usd("20"),
+        ..set.clone()
+    };
+    store.define(now(), edited.clone()).await.unwrap();
+    assert!(!store.provision(now(), set.clone()).await.unwrap());
+    assert_eq!(
+        (only().await, store.provisions().await.unwrap()),
+        (edited.clone(), vec![set.clone()])
+    );
+    hold(&store, &["user/ana"], "10").await.unwrap();
+
+    // Another part of the setting changes that part alone.
+    let mut other = set.clone();
+    other.soft_caps.warn_percent = 50;
+    assert!(store.provision(now(), other.clone()).await.unwrap());
+    let merged = Budget {
+        soft_caps: other.soft_caps,
+        ..edited
+    };
+    assert_eq!(only().await, merged);
+
+    // The limit of the setting, once changed, counts again, and keeps what was spent and held.
+    let lower = Budget {
+        limit: usd("0.5"),
+        degraded_allowance: usd("0.5"),
+        ..other.clone()
+    };
+    assert!(store.provision(now(), lower.clone()).await.unwrap());
+    assert_eq!(
+        (only().await, store.provisions().await.unwrap()),
+        (lower.clone(), vec![lower.clone()])
+    );
+    assert_eq!(held(&store, "user/ana").await, usd("14"));
+
+    // What is kept for degraded requests follows a limit that was edited down.
+    store
+        .define(
+            now(),
+            Budget {
+                limit: usd("0.25"),
+                degraded_allowance: usd("0.25"),
+                ..lower.clone()
+            },
+        )
+        .await
+        .unwrap();
+    assert!(
+        store
+            .provision(
+                now(),
+                Budget {
+                    degraded_allowance: usd("0.4"),
+                    ..lower.clone()
+                }
+            )
+            .await
+            .unwrap()
+    );
+    assert_eq!(only().await.degraded_allowance, usd("0.25"));
+
+    let daily = Budget::new(scope("user/*"), usd("6"), Window::day("UTC").unwrap());
+    assert_eq!(
+        kind(store.provision(now(), daily).await),
+        Some(BudgetErrorKind::Invalid)
+    );
+    // A budget that no setting began is taken over by one as it is said, and one that was removed is made anew.
+    define(&store, "org/acme", "3").await;
+    assert_eq!(store.provisions().await.unwrap().len(), 1);
+    let acme = Budget::new(scope("org/acme"), usd("7"), month());
+    assert!(store.provision(now(), acme.clone()).await.unwrap());
+    assert!(store.budgets().await.unwrap().contains(&acme));
+    assert!(store.remove(now(), &acme.scope).await.unwrap());
+    assert!(store.provision(now(), acme.clone()).await.unwrap());
+    assert!(store.budgets().await.unwrap().contains(&acme));
+}
+
 /// Separators, spaces, wildcards and quotes in names make no two scopes one.
 pub async fn hostile_names_stay_apart(store: Store) {
     define(&store, "user/*", "1").await;
@@ -102,7 +199,7 @@ pub async fn hostile_names_stay_apart(store: Store) {
         open.request.scopes = vec![user.clone()];
         let record = store.open(now(), open).await.unwrap();
         let kept = store.hold(record.id).await.unwrap().unwrap();
-        assert_eq!(*kept.scopes, *std::slice::from_ref(user));
+        assert_eq!(*kept.basis.scopes, *std::slice::from_ref(user));
         act(&store, record.id, draw("0.25")).await.unwrap();
     }
     for user in users {

@@ -51,6 +51,7 @@ macro_rules! ledger_conformance {
                 unknown_use_is_booked_at_its_worst_case
                 retries_with_a_key_happen_once
                 limits_change_live_and_keep_what_was_spent
+                an_edit_stays_until_the_setting_changes
                 a_new_period_starts_afresh
                 the_smallest_remainder_may_be_taken
                 unknown_holds_are_refused

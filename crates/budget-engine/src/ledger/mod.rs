@@ -13,16 +13,18 @@ mod extra;
 mod rebook;
 mod record;
 mod request;
+mod setting;
 
 pub use action::HoldAction;
 pub use books::{AccountRow, Books, Changes, Defined};
 pub use decide::OpenHold;
 pub use entry::{Account, Entry, EntryKind, EntryPage, HoldFilter, HoldPage, NewEntry, Posting};
 pub use record::{
-    Claim, EventId, HoldId, HoldRecord, HoldState, HoldStatus, IntentId, IntentRecord, IntentState,
+    Basis, Claim, EventId, HoldId, HoldRecord, HoldState, HoldStatus, IntentId, IntentRecord, IntentState,
     Settlement, TopUpId,
 };
 pub use request::HoldRequest;
+pub use setting::Setting;
 
 pub(crate) use decide::{Room, amount_to_hold, no_budget, refusal};
 pub(crate) use request::{check_line, check_text, check_ttl};

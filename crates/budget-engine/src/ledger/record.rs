@@ -39,8 +39,8 @@ pub struct EventId(Uuid);
 pub struct HoldRecord {
     /// Its name.
     pub id: HoldId,
-    /// What was asked for, scopes sorted.
-    pub scopes: Arc<[Scope]>,
+    /// What it counts against.
+    pub basis: Arc<Basis>,
     /// How much was asked for.
     pub requested: Usd,
     /// The least that would have done.
@@ -63,10 +63,18 @@ pub struct HoldRecord {
     pub grace: Duration,
     /// May it have what is kept for degraded requests?
     pub degraded: bool,
-    /// The balances it counts against.
-    pub claims: Arc<[Claim]>,
     /// Paid calls begun.
     pub intents: Vec<IntentRecord>,
+}
+
+/// What a hold counts against. Most often it is what it was for the hold before, and then they share it:
+/// memory is what a ledger without a disk runs out of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Basis {
+    /// What was asked for, sorted.
+    pub scopes: Box<[Scope]>,
+    /// The balances it counts against.
+    pub claims: Box<[Claim]>,
 }
 
 /// One balance a hold counts against, and the limit it was admitted under.
@@ -259,7 +267,7 @@ impl HoldRecord {
             request.degraded,
         );
         let mine = (
-            &*self.scopes,
+            &*self.basis.scopes,
             self.requested,
             self.at_least,
             &*self.purpose,

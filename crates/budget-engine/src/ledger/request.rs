@@ -90,8 +90,10 @@ impl HoldRequest {
     /// # Errors
     /// [`BudgetError::Invalid`] names what is wrong.
     pub(crate) fn checked(mut self) -> Result<Self, BudgetError> {
-        self.scopes.sort();
-        self.scopes.dedup();
+        if !self.scopes.is_sorted_by(|one, next| one < next) {
+            self.scopes.sort();
+            self.scopes.dedup();
+        }
         let invalid = |message: String| Err(BudgetError::Invalid(message));
         if self.scopes.is_empty() || self.scopes.len() > MAX_SCOPES {
             return invalid(format!(

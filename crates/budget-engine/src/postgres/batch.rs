@@ -97,7 +97,7 @@ async fn load(client: &ClientWrapper, wanted: Wanted) -> Result<Books, Fault> {
         *since = books.accounts_matter_since(*since, scope);
     }
     for hold in &holds {
-        for scope in &*hold.scopes {
+        for scope in &hold.basis.scopes {
             scopes.entry(scope.clone()).or_insert(Timestamp::MAX);
         }
     }

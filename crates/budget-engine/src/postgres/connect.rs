@@ -11,6 +11,7 @@ pub(super) const SCHEMA: Schema = Schema {
     migrations: &[
         include_str!("../../migrations/postgres/001_ledger.sql"),
         include_str!("../../migrations/postgres/002_prices_and_events.sql"),
+        include_str!("../../migrations/postgres/003_settings.sql"),
     ],
 };
 

@@ -110,6 +110,25 @@ impl LedgerStore for PostgresLedger {
         self.queue.step(now, needs, step).await
     }
 
+    async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError> {
+        let needs = Needs {
+            scopes: vec![budget.scope.clone()],
+            changes_rules: true,
+            ..Needs::default()
+        };
+        let step = move |books: &mut Books, rules: &mut Vec<RuleChange>| {
+            let defined = books.provision(now, budget.clone())?;
+            let is_new = defined.is_some();
+            rules.extend(defined.map(RuleChange::Budget));
+            Ok(is_new)
+        };
+        self.queue.step(now, needs, step).await
+    }
+
+    async fn provisions(&self) -> Result<Vec<Budget>, BudgetError> {
+        self.read(async |client| read::provisions(client).await).await
+    }
+
     async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError> {
         let scope = scope.clone();
         let needs = Needs {

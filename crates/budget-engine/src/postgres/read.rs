@@ -8,7 +8,7 @@ use super::rows;
 use crate::{
     Budget, BudgetStatus, Entry, EntryPage, HoldFilter, HoldId, HoldPage, Stop, TopUp, VerifyReport,
     audit::Auditor,
-    ledger::{Books, HoldRecord},
+    ledger::{Books, Defined, HoldRecord},
 };
 
 type Read<T> = Result<T, Fault>;
@@ -31,6 +31,16 @@ pub(super) async fn budgets(client: &Connection) -> Read<Vec<Budget>> {
     let sql = format!("SELECT {} FROM budgets ORDER BY scope", rows::BUDGET);
     let found = client.query(&client.prepare_cached(&sql).await?, &[]).await?;
     found.iter().map(|row| Ok(rows::to_budget(row)?.budget)).collect()
+}
+
+pub(super) async fn provisions(client: &Connection) -> Read<Vec<Budget>> {
+    let sql = format!(
+        "SELECT {} FROM budgets WHERE setting IS NOT NULL ORDER BY scope",
+        rows::BUDGET
+    );
+    let found = client.query(&client.prepare_cached(&sql).await?, &[]).await?;
+    let defined = found.iter().map(rows::to_budget).collect::<Read<Vec<_>>>()?;
+    Ok(defined.iter().filter_map(Defined::as_set).collect())
 }
 
 pub(super) async fn top_ups(client: &Connection, scope: &Scope) -> Read<Vec<TopUp>> {

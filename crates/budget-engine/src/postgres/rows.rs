@@ -3,21 +3,21 @@
 use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
 
 use meterbox_core::{
-    Scope, Timestamp, Usd,
+    Timestamp, Usd,
     contract::{CostLine, PriceTag},
 };
 use tokio_postgres::{Row, types::FromSql};
 
 use crate::{
     Budget, Entry, EntryKind, HoldId, HoldState, SoftCaps, Stop, TopUp,
-    ledger::{AccountRow, Claim, Defined, HoldRecord, IntentRecord, IntentState, NewEntry},
+    ledger::{AccountRow, Basis, Claim, Defined, HoldRecord, IntentRecord, IntentState, NewEntry},
 };
 use meterbox_postgres::Fault;
 
 type Read<T> = Result<T, Fault>;
 
 pub(super) const BUDGET: &str = "scope, spend_limit, time_window, warn_percent, degrade_percent, carry_over, degraded_allowance, since, \
-     features_off_percent, squeeze_percent, squeeze_to";
+     features_off_percent, squeeze_percent, squeeze_to, setting";
 
 pub(super) fn to_budget(row: &Row) -> Read<Defined> {
     let soft_caps = SoftCaps {
@@ -34,9 +34,12 @@ pub(super) fn to_budget(row: &Row) -> Read<Defined> {
         degraded_allowance: money(row, 6)?,
         ..Budget::new(parsed(row, 0)?, money(row, 1)?, parsed(row, 2)?)
     };
+    let setting: Option<String> = column(row, 11)?;
+    let setting = setting.map(|json| serde_json::from_str(&json)).transpose();
     Ok(Defined {
         budget,
         since: time(row, 7)?,
+        setting: setting.map_err(|error| Fault::corrupt(format!("a setting cannot be read: {error}")))?,
     })
 }
 
@@ -81,10 +84,14 @@ pub(super) fn to_hold(row: &Row) -> Read<HoldRecord> {
     let scopes = column::<&str>(row, 1)?
         .split(' ')
         .map(parse)
-        .collect::<Read<Arc<[Scope]>>>()?;
+        .collect::<Read<_>>()?;
+    let basis = Basis {
+        scopes,
+        claims: Box::default(),
+    };
     Ok(HoldRecord {
         id: parsed(row, 0)?,
-        scopes,
+        basis: basis.into(),
         requested: money(row, 2)?,
         at_least: column::<Option<i64>>(row, 3)?.map(dollars).transpose()?,
         amount: money(row, 4)?,
@@ -96,7 +103,6 @@ pub(super) fn to_hold(row: &Row) -> Read<HoldRecord> {
         expires_at: time(row, 10)?,
         grace: Duration::from_micros(quantity(row, 11)?),
         degraded: column(row, 12)?,
-        claims: Arc::default(),
         intents: Vec::new(),
     })
 }
@@ -115,7 +121,7 @@ pub(super) fn complete(holds: &mut [HoldRecord], claims: &[Row], intents: &[Row]
     }
     for (id, claims) in claims_of {
         if let Some(hold) = by_id.get_mut(&id) {
-            hold.claims = claims.into();
+            Arc::make_mut(&mut hold.basis).claims = claims.into();
         }
     }
     for row in intents {

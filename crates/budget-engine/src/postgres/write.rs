@@ -196,16 +196,25 @@ pub(super) async fn write(client: &ClientWrapper, ticket: &Ticket, written: &Wri
 async fn write_rules(client: &ClientWrapper, changes: &[RuleChange]) -> Result<(), Fault> {
     for change in changes {
         match change {
-            RuleChange::Budget(Defined { budget, since }) => {
+            RuleChange::Budget(Defined {
+                budget,
+                since,
+                setting,
+            }) => {
+                let setting = setting.as_ref().map(serde_json::to_string).transpose();
+                let setting = setting
+                    .map_err(|error| Fault::corrupt(format!("a setting cannot be written: {error}")))?;
                 let sql = "INSERT INTO budgets (scope, spend_limit, time_window, warn_percent, degrade_percent,
-                        carry_over, degraded_allowance, since, features_off_percent, squeeze_percent, squeeze_to)
-                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                        carry_over, degraded_allowance, since, features_off_percent, squeeze_percent, squeeze_to,
+                        setting)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
                     ON CONFLICT (scope) DO UPDATE SET spend_limit = excluded.spend_limit,
                         time_window = excluded.time_window, warn_percent = excluded.warn_percent,
                         degrade_percent = excluded.degrade_percent, carry_over = excluded.carry_over,
                         degraded_allowance = excluded.degraded_allowance, since = excluded.since,
                         features_off_percent = excluded.features_off_percent,
-                        squeeze_percent = excluded.squeeze_percent, squeeze_to = excluded.squeeze_to";
+                        squeeze_percent = excluded.squeeze_percent, squeeze_to = excluded.squeeze_to,
+                        setting = excluded.setting";
                 let params: Values<'_, _> = [
                     &budget.scope.to_string(),
                     &budget.limit.nanos(),
@@ -218,6 +227,7 @@ async fn write_rules(client: &ClientWrapper, changes: &[RuleChange]) -> Result<(
                     &i16::from(budget.soft_caps.features_off_percent),
                     &i16::from(budget.soft_caps.squeeze_percent),
                     &i32::from(budget.soft_caps.squeeze_to),
+                    &setting,
                 ];
                 client.execute(sql, &params).await?;
             }
@@ -264,7 +274,7 @@ async fn write_opened(
     let params: Values<'_, _> = [
         &column(holds, |hold| hold.id.to_string()),
         &column(holds, |hold| {
-            let scopes: Vec<String> = hold.scopes.iter().map(Scope::to_string).collect();
+            let scopes: Vec<String> = hold.basis.scopes.iter().map(Scope::to_string).collect();
             scopes.join(" ")
         }),
         &column(holds, |hold| hold.requested.nanos()),
@@ -294,7 +304,7 @@ async fn write_claims(
     for hold in holds {
         claims.extend(
             (0_i16..)
-                .zip(&*hold.claims)
+                .zip(&*hold.basis.claims)
                 .map(|(place, claim)| (hold.id, place, claim)),
         );
     }

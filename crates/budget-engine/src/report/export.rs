@@ -82,7 +82,7 @@ impl Export {
 
 fn add_rows(entry: &Entry, hold: Option<&HoldRecord>, rows: &mut Vec<ExportRow>) {
     let postings = entry.body.postings();
-    let claims = hold.map(|hold| &*hold.claims).unwrap_or_default();
+    let claims = hold.map(|hold| &*hold.basis.claims).unwrap_or_default();
     if postings.is_empty() {
         rows.push(row(entry, hold, None, None));
     } else if claims.is_empty() {

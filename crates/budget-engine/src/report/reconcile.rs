@@ -62,6 +62,13 @@ pub struct Correction {
     pub to: Usd,
 }
 
+/// All that the records say of a call.
+#[derive(Debug, Clone, Default)]
+struct CallUsage {
+    lines: Vec<CostLine>,
+    total: Usd,
+}
+
 /// A call of the ledger that a record may mean.
 #[derive(Debug, Clone)]
 struct Match {
@@ -89,7 +96,7 @@ impl BudgetEngine {
         let matches = self.matches(&usage).await?;
         let mut report = Reconciliation::default();
         let mut done: BTreeSet<IntentId> = BTreeSet::new();
-        for (call, lines) in usage {
+        for (call, CallUsage { lines, total }) in usage {
             let found = matches.get(&call).map(Vec::as_slice).unwrap_or_default();
             let [only] = found else {
                 let list = if found.is_empty() {
@@ -110,7 +117,7 @@ impl BudgetEngine {
                         call: call.to_string(),
                         hold: only.hold,
                         from: only.booked,
-                        to: total(&lines)?,
+                        to: total,
                     });
                     if !dry_run {
                         let resolve = HoldAction::Resolve {
@@ -131,7 +138,7 @@ impl BudgetEngine {
     /// is ambiguous also where one of the two is settled.
     async fn matches(
         &self,
-        usage: &BTreeMap<Call, Vec<CostLine>>,
+        usage: &BTreeMap<Call, CallUsage>,
     ) -> Result<BTreeMap<Call, Vec<Match>>, BudgetError> {
         let mut matches: BTreeMap<Call, Vec<Match>> = BTreeMap::new();
         let mut page = HoldPage {
@@ -167,29 +174,30 @@ fn names(intent: &IntentRecord) -> [Option<Call>; 2] {
     [reference, Some(Call::Intent(intent.id))]
 }
 
-fn by_call(
-    records: impl IntoIterator<Item = UsageRecord>,
-) -> Result<BTreeMap<Call, Vec<CostLine>>, BudgetError> {
-    let mut usage: BTreeMap<Call, Vec<CostLine>> = BTreeMap::new();
+/// All that is said of each call, added up as it comes: one call may have a great many lines.
+fn by_call(records: impl IntoIterator<Item = UsageRecord>) -> Result<BTreeMap<Call, CallUsage>, BudgetError> {
+    let mut usage: BTreeMap<Call, CallUsage> = BTreeMap::new();
     for record in records {
-        record.lines.iter().try_for_each(check_line)?;
         let of_call = usage.entry(record.call).or_default();
-        of_call.extend(record.lines.into_iter().map(|line| CostLine {
-            estimated: false,
-            ..line
-        }));
-        total(of_call)?;
+        for line in record.lines {
+            of_call.add(line)?;
+        }
     }
     Ok(usage)
 }
 
-fn total(lines: &[CostLine]) -> Result<Usd, BudgetError> {
-    let sum = lines
-        .iter()
-        .try_fold(Usd::ZERO, |sum, line| sum.checked_add(line.amount));
-    sum.ok_or_else(|| {
-        BudgetError::Invalid("the lines of a call add up to more than can be counted".to_owned())
-    })
+impl CallUsage {
+    fn add(&mut self, line: CostLine) -> Result<(), BudgetError> {
+        check_line(&line)?;
+        self.total = self.total.checked_add(line.amount).ok_or_else(|| {
+            BudgetError::Invalid("the lines of a call add up to more than can be counted".to_owned())
+        })?;
+        self.lines.push(CostLine {
+            estimated: false,
+            ..line
+        });
+        Ok(())
+    }
 }
 
 impl fmt::Display for Call {

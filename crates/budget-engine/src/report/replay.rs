@@ -216,7 +216,7 @@ impl Replay {
         unbudgeted: crate::Unbudgeted,
     ) -> Result<(), BudgetError> {
         let request = HoldRequest {
-            scopes: record.scopes.to_vec(),
+            scopes: record.basis.scopes.to_vec(),
             amount: record.requested,
             at_least: record.at_least,
             purpose: record.purpose.to_string(),
@@ -260,7 +260,7 @@ impl Replay {
             hold: record.id,
             at,
             purpose: record.purpose.to_string(),
-            scopes: record.scopes.to_vec(),
+            scopes: record.basis.scopes.to_vec(),
             requested: record.requested,
             recorded: nothing_spent(held),
             replayed: nothing_spent(got),

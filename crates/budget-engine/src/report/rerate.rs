@@ -127,8 +127,8 @@ impl BudgetEngine {
             return Ok(Arc::clone(scopes));
         }
         let record = self.find_hold(hold).await?;
-        let claims = record.map(|record| record.claims).unwrap_or_default();
-        let scopes: Arc<[Scope]> = claims.iter().map(|claim| claim.scope.clone()).collect();
+        let basis = record.map(|record| record.basis).unwrap_or_default();
+        let scopes: Arc<[Scope]> = basis.claims.iter().map(|claim| claim.scope.clone()).collect();
         rerating.last_hold = Some((hold, Arc::clone(&scopes)));
         Ok(scopes)
     }

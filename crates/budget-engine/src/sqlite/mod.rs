@@ -29,6 +29,9 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         sql: include_str!("../../migrations/003_prices_and_events.sql"),
     },
+    Migration {
+        sql: include_str!("../../migrations/004_settings.sql"),
+    },
 ];
 
 /// A ledger in a SQLite file. What was answered is on the disk; several processes may share the file. Steps that
@@ -95,6 +98,25 @@ impl LedgerStore for SqliteLedger {
             }
         })
         .await
+    }
+
+    async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError> {
+        self.step(now, move |ledger, cache| {
+            let books = cache.for_scope(ledger, now, &budget.scope)?;
+            let defined = match books.provision(now, budget) {
+                Ok(defined) => defined,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            if let Some(defined) = &defined {
+                rows::put_budget(ledger, defined)?;
+            }
+            Ok(Ok(defined.is_some()))
+        })
+        .await
+    }
+
+    async fn provisions(&self) -> Result<Vec<Budget>, BudgetError> {
+        self.read(rows::provisions).await
     }
 
     async fn remove(&self, now: Timestamp, scope: &Scope) -> Result<bool, BudgetError> {

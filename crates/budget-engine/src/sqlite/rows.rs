@@ -13,7 +13,7 @@ use meterbox_sqlite::{
 
 use crate::{
     Budget, Entry, EntryKind, EntryPage, HoldFilter, HoldId, HoldPage, HoldState, SoftCaps, Stop, TopUp,
-    ledger::{AccountRow, Claim, Defined, HoldRecord, IntentRecord, IntentState, NewEntry},
+    ledger::{AccountRow, Basis, Claim, Defined, HoldRecord, IntentRecord, IntentState, NewEntry},
 };
 
 type Rows<T> = Result<T, SqliteError>;
@@ -24,7 +24,7 @@ macro_rules! select_budgets {
     ($rest:literal) => {
         concat!(
             "SELECT scope, spend_limit, time_window, warn_percent, degrade_percent, carry_over, ",
-            "degraded_allowance, since, features_off_percent, squeeze_percent, squeeze_to FROM budgets ",
+            "degraded_allowance, since, features_off_percent, squeeze_percent, squeeze_to, setting FROM budgets ",
             $rest
         )
     };
@@ -40,17 +40,26 @@ pub(super) fn budgets(ledger: &Transaction<'_>) -> Rows<Vec<Budget>> {
     Ok(defined.into_iter().map(|defined| defined.budget).collect())
 }
 
+pub(super) fn provisions(ledger: &Transaction<'_>) -> Rows<Vec<Budget>> {
+    let sql = select_budgets!("WHERE setting IS NOT NULL ORDER BY scope");
+    let defined = all(ledger, sql, (), to_budget)?;
+    Ok(defined.iter().filter_map(Defined::as_set).collect())
+}
+
 pub(super) fn wildcard_budgets(ledger: &Transaction<'_>) -> Rows<Vec<Defined>> {
     all(ledger, select_budgets!("WHERE scope LIKE '%/*'"), (), to_budget)
 }
 
 pub(super) fn put_budget(ledger: &Transaction<'_>, defined: &Defined) -> Rows<()> {
     let budget = &defined.budget;
+    let setting = defined.setting.as_ref().map(serde_json::to_string).transpose();
+    let setting =
+        setting.map_err(|error| SqliteError::corrupt(format!("a setting cannot be written: {error}")))?;
     ledger
         .prepare_cached(
             "INSERT OR REPLACE INTO budgets (scope, spend_limit, time_window, warn_percent, degrade_percent,
-                 carry_over, degraded_allowance, since, features_off_percent, squeeze_percent, squeeze_to)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 carry_over, degraded_allowance, since, features_off_percent, squeeze_percent, squeeze_to, setting)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             budget.scope.to_string(),
@@ -64,6 +73,7 @@ pub(super) fn put_budget(ledger: &Transaction<'_>, defined: &Defined) -> Rows<()
             budget.soft_caps.features_off_percent,
             budget.soft_caps.squeeze_percent,
             budget.soft_caps.squeeze_to,
+            setting,
         ])?;
     Ok(())
 }
@@ -92,9 +102,16 @@ fn to_budget(row: &Row<'_>) -> Rows<Defined> {
         degraded_allowance: money(row.get(6)?)?,
         ..Budget::new(parsed(row, 0)?, money(row.get(1)?)?, parsed(row, 2)?)
     };
+    let setting = row
+        .get::<_, Option<String>>(11)?
+        .map(|json| serde_json::from_str(&json))
+        .transpose();
+    let setting =
+        setting.map_err(|error| SqliteError::corrupt(format!("a setting cannot be read: {error}")))?;
     Ok(Defined {
         budget,
         since: time(row, 7)?,
+        setting,
     })
 }
 
@@ -265,7 +282,7 @@ pub(super) fn expired_holds(ledger: &Transaction<'_>, now: Timestamp) -> Rows<Ve
 }
 
 pub(super) fn insert_hold(ledger: &Transaction<'_>, record: &HoldRecord) -> Rows<()> {
-    let scopes: Vec<String> = record.scopes.iter().map(Scope::to_string).collect();
+    let scopes: Vec<String> = record.basis.scopes.iter().map(Scope::to_string).collect();
     let id = record.id.to_string();
     ledger
         .prepare_cached(
@@ -289,7 +306,7 @@ pub(super) fn insert_hold(ledger: &Transaction<'_>, record: &HoldRecord) -> Rows
             record.degraded,
             record.ends_at().as_micros(),
         ])?;
-    for (place, claim) in (0_i64..).zip(&*record.claims) {
+    for (place, claim) in (0_i64..).zip(&*record.basis.claims) {
         ledger
             .prepare_cached(
                 "INSERT INTO claims (hold, place, scope, period, spend_limit, ends_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -351,9 +368,13 @@ fn to_hold(ledger: &Transaction<'_>, row: &Row<'_>) -> Rows<HoldRecord> {
     let scopes: String = row.get(1)?;
     let scopes = scopes.split(' ').map(Scope::from_str).collect::<Result<_, _>>();
     let at_least: Option<i64> = row.get(3)?;
+    let basis = Basis {
+        scopes: scopes.map_err(|error| SqliteError::corrupt(error.to_string()))?,
+        claims: claims(ledger, id)?.into(),
+    };
     Ok(HoldRecord {
         id,
-        scopes: scopes.map_err(|error| SqliteError::corrupt(error.to_string()))?,
+        basis: basis.into(),
         requested: money(row.get(2)?)?,
         at_least: at_least.map(money).transpose()?,
         amount: money(row.get(4)?)?,
@@ -365,7 +386,6 @@ fn to_hold(ledger: &Transaction<'_>, row: &Row<'_>) -> Rows<HoldRecord> {
         expires_at: time(row, 10)?,
         grace: Duration::from_micros(quantity(row, 11)?),
         degraded: row.get(12)?,
-        claims: claims(ledger, id)?.into(),
         intents: intents(ledger, id)?,
     })
 }

@@ -8,6 +8,7 @@ mod answer;
 mod chart;
 mod failure;
 mod price;
+mod privacy;
 mod result;
 mod step;
 mod table;
@@ -16,8 +17,9 @@ pub use answer::{Answer, AnswerColumn, AnswerDocument, Cell};
 pub use chart::{ChartKind, ChartSpec};
 pub use failure::{Failure, FailureKind, ShortBudget};
 pub use price::{InvalidPriceTag, PriceTag};
+pub use privacy::{InvalidPrivacyLevel, PrivacyLevel};
 pub use result::{
-    AnalysisResult, ArtifactRef, CostLine, DatasetRef, Reading, SandboxReport, Source, Status, Usage,
+    AnalysisResult, ArtifactRef, CostLine, DatasetRef, Egress, Reading, SandboxReport, Source, Status, Usage,
 };
 pub use step::{Step, StepEvent, StepState, StepTiming};
 pub use table::{ColumnProfile, ColumnRole, ColumnType, DataWarning, TableProfile, ValueCount};

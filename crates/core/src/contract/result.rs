@@ -58,6 +58,9 @@ pub struct AnalysisResult {
     pub hold: Usd,
     /// What it did cost.
     pub cost: Usd,
+    /// What of question and data left this machine for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub egress: Vec<Egress>,
     /// The cost, line by line.
     #[serde(default)]
     pub cost_lines: Vec<CostLine>,
@@ -108,6 +111,7 @@ impl AnalysisResult {
             output: String::new(),
             hold: Usd::ZERO,
             cost: Usd::ZERO,
+            egress: Vec::new(),
             cost_lines: Vec::new(),
             remaining: None,
             usage: Usage::default(),
@@ -120,6 +124,23 @@ impl AnalysisResult {
             failure: None,
         }
     }
+}
+
+/// Something that was sent to another server, or to a model on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub struct Egress {
+    /// Where to: an address without credentials.
+    pub to: String,
+    /// What for, such as `program`, or the name of a file.
+    pub purpose: String,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Their SHA-256, in hexadecimal digits.
+    pub sha256: String,
+    /// The bytes themselves, where they are text that we made; absent for files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
 }
 
 /// What became of an analysis.

@@ -59,6 +59,9 @@ pub struct ColumnProfile {
     /// The distinct values of a text or boolean column with few of them (at most 200), most frequent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<ValueCount>,
+    /// The cells of the table's first rows, as text; the same rows in every column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Option<String>>,
     /// Digits after the point of a decimal column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<u8>,

@@ -15,6 +15,7 @@ mod conditions;
 mod cues;
 mod doubts;
 mod english;
+mod kind;
 mod lexicon;
 mod lists;
 mod mention;
@@ -37,7 +38,7 @@ pub use plan::Plan;
 use schema::Schema;
 use trouble::Trouble;
 
-use crate::{CodeGenerator, GenerateError, GenerateRequest, Generated};
+use crate::{CodeGenerator, GenerateError, GenerateRequest, Generated, chat::CallGate};
 
 /// What the planner calls itself in results.
 pub const PLANNER: &str = "planner/1";
@@ -88,6 +89,7 @@ impl Planner {
             },
             plan: serde_json::to_value(&draft.plan).ok(),
             confidence: draft.confidence,
+            warnings: Vec::new(),
         })
     }
 
@@ -99,7 +101,11 @@ impl Planner {
 
 #[async_trait]
 impl CodeGenerator for Planner {
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generated, GenerateError> {
+    async fn generate(
+        &self,
+        request: &GenerateRequest,
+        _: &dyn CallGate,
+    ) -> Result<Generated, GenerateError> {
         self.write(request)
     }
 }

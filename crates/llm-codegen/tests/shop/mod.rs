@@ -104,11 +104,7 @@ pub(crate) fn shop() -> Arc<[TableProfile]> {
 
 pub(crate) fn ask(question: &str, tables: &Arc<[TableProfile]>) -> Result<Generated, GenerateError> {
     let as_of = Some("2025-12-31".parse().unwrap());
-    Planner::new().write(&GenerateRequest {
-        question: question.to_owned(),
-        tables: Arc::clone(tables),
-        as_of,
-    })
+    Planner::new().write(&GenerateRequest::new(question, Arc::clone(tables), as_of))
 }
 
 pub(crate) fn transcript(questions: &[&str], tables: &Arc<[TableProfile]>) -> String {

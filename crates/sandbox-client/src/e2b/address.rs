@@ -25,14 +25,21 @@ impl E2bClient {
             .request(method, url)
             .header("E2b-Sandbox-Id", sandbox.id.as_str())
             .header("E2b-Sandbox-Port", port);
-        if let Some(token) = sandbox.envd_token.as_ref().and_then(|token| token.header()) {
+        if let Some(token) = sandbox.envd_token.as_ref().and_then(|token| token.header("")) {
             request = request.header("X-Access-Token", token);
         }
         let traffic = sandbox.traffic_token.as_ref().filter(|_| port != ENVD);
-        if let Some(token) = traffic.and_then(|token| token.header()) {
+        if let Some(token) = traffic.and_then(|token| token.header("")) {
             request = request.header("E2B-Traffic-Access-Token", token);
         }
         Ok(request)
+    }
+
+    /// The host that this machine is reached at.
+    pub(super) fn host_of(&self, sandbox: &SandboxAccess) -> String {
+        let url = self.base(sandbox, ENVD).ok();
+        url.and_then(|url| url.host_str().map(str::to_owned))
+            .unwrap_or_default()
     }
 
     fn base(&self, sandbox: &SandboxAccess, port: u16) -> Result<Url, E2bError> {

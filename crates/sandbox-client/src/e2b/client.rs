@@ -3,10 +3,11 @@ use std::{
     time::Duration,
 };
 
+use meterbox_http_client::{Secret, deadline_after};
 use reqwest::Url;
 use tokio::time::Instant;
 
-use super::{Addressing, E2bBuilder, config::Secret, deadline::deadline_after, transport::Transport};
+use super::{Addressing, E2bBuilder, transport::Transport};
 
 /// A client of E2B's control plane and of what runs in its machines. Clones share their connections.
 #[derive(Debug, Clone)]

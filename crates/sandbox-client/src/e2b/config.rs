@@ -1,6 +1,7 @@
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use reqwest::{Url, header::HeaderValue};
+use meterbox_http_client::{Secret, parse_address};
+use reqwest::Url;
 
 use super::{E2bClient, transport::Transport};
 
@@ -39,15 +40,11 @@ pub struct E2bBuilder {
     request_timeout: Duration,
 }
 
-/// Something nobody may see.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Secret(String);
-
 impl E2bBuilder {
     pub(super) fn new(http: reqwest::Client, api_key: impl Into<String>) -> Self {
         Self {
             http,
-            api_key: Secret(api_key.into()),
+            api_key: Secret::new(api_key),
             domain: DOMAIN.to_owned(),
             api_url: None,
             sandbox_url: None,
@@ -96,8 +93,7 @@ impl E2bBuilder {
     /// # Errors
     /// [`InvalidE2bConfig`] names the setting, and never shows the key.
     pub fn build(self) -> Result<E2bClient, InvalidE2bConfig> {
-        let key = self.api_key.expose();
-        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !self.api_key.is_plausible() {
             return Err(InvalidE2bConfig {
                 setting: "E2B_API_KEY",
                 problem: "is empty or has characters that no key has; copy it anew from e2b.dev/dashboard"
@@ -117,7 +113,7 @@ impl E2bBuilder {
         }
         let api_url = self.api_url.unwrap_or_else(|| format!("https://api.{domain}"));
         Ok(E2bClient {
-            transport: Transport::new(self.http, self.api_key.clone()),
+            transport: Transport::new(self.http),
             api_url: base_url("E2B_API_URL", &api_url)?,
             sandbox_url: self
                 .sandbox_url
@@ -133,53 +129,8 @@ impl E2bBuilder {
 }
 
 fn base_url(setting: &'static str, text: &str) -> Result<Url, InvalidE2bConfig> {
-    let problem = |problem: String| InvalidE2bConfig { setting, problem };
-    let url = Url::parse(text).map_err(|error| {
-        problem(format!(
-            "is no address ({error}); write https://host or http://127.0.0.1:port"
-        ))
-    })?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(problem("is no http or https address".to_owned()));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(problem("must not hold a user or password".to_owned()));
-    }
-    let is_local = match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback()),
-        None => false,
-    };
-    if url.scheme() == "http" && !is_local {
-        return Err(problem(
-            "would send the key unencrypted; use https, or http only on this machine".to_owned(),
-        ));
-    }
-    Ok(url)
-}
-
-impl Secret {
-    pub(super) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub(super) fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// As a header that stays out of logs; `None` where no header can hold it.
-    pub(super) fn header(&self) -> Option<HeaderValue> {
-        let mut value = HeaderValue::from_str(&self.0).ok()?;
-        value.set_sensitive(true);
-        Some(value)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
+    parse_address(text).map_err(|problem| InvalidE2bConfig {
+        setting,
+        problem: problem.to_string(),
+    })
 }

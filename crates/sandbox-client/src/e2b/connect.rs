@@ -101,7 +101,7 @@ impl Frames {
 
 impl ConnectError {
     pub(super) fn into_error(self) -> E2bError {
-        let message = super::transport::shown(&self.message);
+        let message = self.message;
         match self.code.as_str() {
             "not_found" => E2bError::NotFound { message },
             "unauthenticated" => E2bError::Unauthorized { message },
@@ -117,7 +117,7 @@ impl ConnectError {
             "deadline_exceeded" => E2bError::DeadlinePassed { what: "the process" },
             _ => E2bError::Server {
                 status: 500,
-                code: Some(super::transport::shown(&self.code)),
+                code: Some(self.code),
                 message,
             },
         }

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::atomic::Ordering, time::Duration};
 
 use meterbox_core::Timestamp;
+use meterbox_http_client::{Secret, shown};
 use reqwest::{Method, Request, RequestBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::{
     E2bClient, E2bError,
-    config::Secret,
-    transport::{Repeatable, Reply, shown},
+    transport::{Repeatable, Reply},
 };
 
 /// A list has no more pages than this of ours.
@@ -329,7 +329,7 @@ impl E2bClient {
         let base = self.api_url.as_str().trim_end_matches('/');
         let key = self
             .api_key
-            .header()
+            .header("")
             .ok_or_else(|| E2bError::Invalid("the API key fits in no header".to_owned()))?;
         Ok(self
             .transport

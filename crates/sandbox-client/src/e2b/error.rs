@@ -183,6 +183,33 @@ impl E2bError {
         }
     }
 
+    /// The same with its texts changed: whoever answers may repeat what must not be shown.
+    pub(super) fn with_texts(mut self, change: impl Fn(&str) -> String) -> Self {
+        match &mut self {
+            Self::Unauthorized { message: text }
+            | Self::Forbidden { message: text }
+            | Self::NotFound { message: text }
+            | Self::Conflict { message: text }
+            | Self::Busy { message: text, .. }
+            | Self::Rejected { message: text, .. }
+            | Self::BadReply { reason: text, .. } => *text = change(text),
+            Self::Server { code, message, .. } => {
+                *message = change(message);
+                *code = code.as_deref().map(change);
+            }
+            // Ours, and those of this machine.
+            Self::Unreachable { .. }
+            | Self::Broken { .. }
+            | Self::DeadlinePassed { .. }
+            | Self::NotReady
+            | Self::TooLarge { .. }
+            | Self::Cut { .. }
+            | Self::Invalid(_)
+            | Self::LocalFile { .. } => {}
+        }
+        self
+    }
+
     /// May the same call be made again?
     pub fn retryability(&self) -> Retryability {
         match self.kind() {

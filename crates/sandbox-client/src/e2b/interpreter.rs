@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use meterbox_http_client::deadline_after;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,7 +15,6 @@ use super::{
     E2bClient, E2bError,
     address::CODE_INTERPRETER,
     control::{SandboxAccess, built},
-    deadline::deadline_after,
     transport::Reply,
 };
 
@@ -246,7 +246,7 @@ impl Execution {
     pub async fn next(&mut self) -> Result<Option<ExecutionEvent>, E2bError> {
         loop {
             while let Some(line) = self.lines.next() {
-                if let Some(event) = event(&line)? {
+                if let Some(event) = event(&line).map_err(|error| self.reply.struck_out(error))? {
                     self.ended = event == ExecutionEvent::End;
                     return Ok(Some(event));
                 }

@@ -21,11 +21,9 @@ mod client;
 mod config;
 mod connect;
 mod control;
-mod deadline;
 mod envd;
 mod error;
 mod interpreter;
-mod lease;
 mod retry;
 mod sandbox;
 mod transport;
@@ -41,19 +39,5 @@ pub use interpreter::{
     Context, Execution, ExecutionError, ExecutionEvent, ExecutionRequest, ExecutionResult,
 };
 
-pub use sandbox::E2bSandbox;
-
-use std::time::Duration;
-
-/// A client for [`E2bClient`]: it follows no redirects, which would take keys elsewhere, and gives up on a connection
-/// after 10 seconds. The TLS provider of the process has to be installed first.
-///
-/// # Errors
-/// Where TLS cannot be set up.
-pub fn http_client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(10))
-        .user_agent(concat!("meterbox/", env!("CARGO_PKG_VERSION")))
-        .build()
-}
+pub use meterbox_http_client::http_client;
+pub use sandbox::{E2bSandbox, MachineSize};

@@ -1,26 +1,23 @@
 //! Requests with one deadline, bounded bodies and typed faults.
 
 use std::{
-    error::Error,
-    future::Future,
     hash::{BuildHasher, RandomState},
     time::Duration,
 };
 
-use reqwest::{Request, Response, StatusCode, header::HeaderMap};
+use meterbox_http_client::{Fault, asked_pause, now, shown};
+use reqwest::{Request, StatusCode, header::HeaderMap};
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
-use super::{E2bError, config::Secret, deadline::now, retry};
+use super::{E2bError, retry};
 
 /// Longer than any honest message of the control plane.
 const MAX_REPLY_BYTES: u64 = 4 << 20;
-const MAX_MESSAGE_CHARS: usize = 300;
 
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
     http: reqwest::Client,
-    api_key: Secret,
 }
 
 /// Is doing it twice the same as doing it once?
@@ -43,14 +40,17 @@ struct Refusal {
 #[derive(Debug)]
 pub(super) struct Reply {
     what: &'static str,
-    response: Response,
-    deadline: Instant,
-    api_key: Secret,
+    reply: meterbox_http_client::Reply,
+    secrets: Secrets,
 }
 
+/// What a request was opened with, lest its answer repeats it.
+#[derive(Clone)]
+struct Secrets(Vec<String>);
+
 impl Transport {
-    pub(super) fn new(http: reqwest::Client, api_key: Secret) -> Self {
-        Self { http, api_key }
+    pub(super) fn new(http: reqwest::Client) -> Self {
+        Self { http }
     }
 
     pub(super) fn http(&self) -> &reqwest::Client {
@@ -64,22 +64,11 @@ impl Transport {
         request: Request,
         deadline: Instant,
     ) -> Result<Reply, E2bError> {
-        let server = server_of(&request);
-        let response = within(what, deadline, self.http.execute(request))
-            .await?
-            .map_err(|error| fault(what, &server, error))?;
-        if response.status().is_redirection() {
-            return Err(E2bError::BadReply {
-                what,
-                reason: format!("{server} redirects elsewhere"),
-            });
-        }
-        Ok(Reply {
-            what,
-            response,
-            deadline,
-            api_key: self.api_key.clone(),
-        })
+        let secrets = Secrets::of(&request);
+        let reply = meterbox_http_client::send(&self.http, request, deadline)
+            .await
+            .map_err(|fault| of_fault(what, fault))?;
+        Ok(Reply { what, reply, secrets })
     }
 
     /// Sends it again by the rule of [`retry`], as long as it fails and the deadline allows.
@@ -101,8 +90,8 @@ impl Transport {
                 Ok(reply) if reply.status().is_success() => return sent,
                 Ok(reply) => retry::Attempt::Answered {
                     status: reply.status().as_u16(),
-                    should_retry: flag(reply.response.headers(), "should-retry"),
-                    retry_after: retry_after(reply.response.headers()),
+                    should_retry: flag(reply.reply.headers(), "should-retry"),
+                    retry_after: asked_pause(reply.reply.headers()),
                 },
                 Err(E2bError::Unreachable { .. }) => retry::Attempt::NotSent,
                 Err(E2bError::Broken { .. }) if repeatable == Repeatable::Yes => {
@@ -123,11 +112,11 @@ impl Transport {
 
 impl Reply {
     pub(super) fn status(&self) -> StatusCode {
-        self.response.status()
+        self.reply.status()
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.response.headers().get(name)?.to_str().ok()
+        self.reply.headers().get(name)?.to_str().ok()
     }
 
     /// Itself if it says yes, and what it says otherwise.
@@ -140,49 +129,95 @@ impl Reply {
 
     /// All of it as JSON.
     pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, E2bError> {
-        let what = self.what;
+        let (what, secrets) = (self.what, self.secrets.clone());
+        let kind = self.content_type().map(shown);
         let bytes = self.bytes(MAX_REPLY_BYTES).await?;
-        serde_json::from_slice(&bytes).map_err(|error| E2bError::BadReply {
-            what,
-            reason: error.to_string(),
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let reason = match kind {
+                Some(kind) if !kind.contains("json") => format!("it is {kind}, and no JSON: {error}"),
+                _ => error.to_string(),
+            };
+            secrets.struck_out(E2bError::BadReply { what, reason })
         })
     }
 
+    pub(super) fn content_type(&self) -> Option<&str> {
+        self.header("content-type")
+    }
+
+    /// An error about what it says, without what it may not repeat.
+    pub(super) fn struck_out(&self, error: E2bError) -> E2bError {
+        self.secrets.struck_out(error)
+    }
+
     /// All of it, if it is no more than so many bytes.
-    pub(super) async fn bytes(mut self, limit: u64) -> Result<Vec<u8>, E2bError> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
-            if (bytes.len() + chunk.as_ref().len()) as u64 > limit {
-                return Err(E2bError::TooLarge {
-                    what: self.what,
-                    limit,
-                });
-            }
-            bytes.extend_from_slice(chunk.as_ref());
-        }
-        Ok(bytes)
+    pub(super) async fn bytes(self, limit: u64) -> Result<Vec<u8>, E2bError> {
+        let what = self.what;
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.reply
+            .bytes(most)
+            .await
+            .map_err(|fault| of_fault(what, fault))
     }
 
     /// The next piece; `None` at the end. Cancel-safe.
     pub(super) async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, E2bError> {
-        let server = self.response.url().host_str().unwrap_or_default().to_owned();
-        within(self.what, self.deadline, self.response.chunk())
-            .await?
-            .map_err(|error| fault(self.what, &server, error))
+        self.reply
+            .chunk()
+            .await
+            .map_err(|fault| of_fault(self.what, fault))
     }
 
     /// What a reply that says no means.
     pub(super) async fn refusal(self) -> E2bError {
-        let (status, key) = (self.status(), self.api_key.clone());
-        let retry_after = retry_after(self.response.headers());
+        self.refusal_in(|_| None).await
+    }
+
+    /// The same, where it may be in words of another kind.
+    pub(super) async fn refusal_in(self, words: impl FnOnce(&[u8]) -> Option<E2bError>) -> E2bError {
+        let (status, secrets) = (self.status(), self.secrets.clone());
+        let retry_after = asked_pause(self.reply.headers());
         let body = self.bytes(MAX_REPLY_BYTES).await.unwrap_or_default();
+        if let Some(error) = words(&body) {
+            return secrets.struck_out(error);
+        }
         let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
         let said = refusal
             .message
             .unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
-        let message = shown(&said.replace(key.expose(), "***"));
-        let code = refusal.error_code.map(|code| shown(&code));
+        // Struck out before it is cut, which could leave half of one.
+        let message = shown(&secrets.strike(&said));
+        let code = refusal.error_code.map(|code| shown(&secrets.strike(&code)));
         of_status(status.as_u16(), code, message, retry_after)
+    }
+}
+
+impl Secrets {
+    /// The values that are kept out of logs.
+    fn of(request: &Request) -> Self {
+        let sensitive = request.headers().values().filter(|value| value.is_sensitive());
+        Self(
+            sensitive
+                .filter_map(|value| value.to_str().ok())
+                .map(str::to_owned)
+                .collect(),
+        )
+    }
+
+    fn strike(&self, text: &str) -> String {
+        self.0
+            .iter()
+            .fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+    }
+
+    fn struck_out(&self, error: E2bError) -> E2bError {
+        error.with_texts(|text| shown(&self.strike(text)))
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
     }
 }
 
@@ -206,61 +241,35 @@ fn of_status(status: u16, code: Option<String>, message: String, retry_after: Op
     }
 }
 
-async fn within<F: Future>(what: &'static str, deadline: Instant, future: F) -> Result<F::Output, E2bError> {
-    timeout_at(deadline, future)
-        .await
-        .map_err(|_| E2bError::DeadlinePassed { what })
-}
-
-fn fault(what: &'static str, server: &str, error: reqwest::Error) -> E2bError {
-    let error = error.without_url();
-    if error.is_timeout() && !error.is_connect() {
-        return E2bError::DeadlinePassed { what };
-    }
-    let reason = innermost(&error);
-    let server = server.to_owned();
-    if error.is_connect() {
-        return E2bError::Unreachable {
+fn of_fault(what: &'static str, fault: Fault) -> E2bError {
+    match fault {
+        Fault::Unreachable {
             server,
             reason,
-            source: Box::new(error),
-        };
-    }
-    E2bError::Broken {
-        server,
-        reason,
-        source: Box::new(error),
-    }
-}
-
-/// The client's own words are only a kind of failure; the cause says why.
-fn innermost(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    shown(&cause.to_string())
-}
-
-/// A text of a server, fit to be shown: no control characters, and not too long.
-pub(super) fn shown(text: &str) -> String {
-    let printable = text
-        .trim()
-        .chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter });
-    let cut: String = printable.take(MAX_MESSAGE_CHARS).collect();
-    if cut.is_empty() {
-        return "it did not say why".to_owned();
-    }
-    cut
-}
-
-fn server_of(request: &Request) -> String {
-    let url = request.url();
-    let host = url.host_str().unwrap_or_default();
-    match url.port_or_known_default() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
+            source,
+        } => E2bError::Unreachable {
+            server,
+            reason,
+            source,
+        },
+        Fault::Broken {
+            server,
+            reason,
+            source,
+        } => E2bError::Broken {
+            server,
+            reason,
+            source,
+        },
+        Fault::DeadlinePassed { .. } => E2bError::DeadlinePassed { what },
+        Fault::TooLarge { limit, .. } => E2bError::TooLarge {
+            what,
+            limit: limit as u64,
+        },
+        other => E2bError::BadReply {
+            what,
+            reason: other.to_string(),
+        },
     }
 }
 
@@ -270,12 +279,6 @@ fn flag(headers: &HeaderMap, name: &str) -> Option<bool> {
         "false" => Some(false),
         _ => None,
     }
-}
-
-/// Whole seconds, as E2B sends them.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get("retry-after")?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// From 0 to 1.

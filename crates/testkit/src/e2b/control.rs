@@ -61,7 +61,7 @@ fn create(shared: &Shared, headers: &HeaderMap, body: Value) -> Response {
         }
         return (StatusCode::CREATED, Json(reply.clone())).into_response();
     }
-    let machine = Machine::new(&body, timeout);
+    let machine = Machine::new(&body, timeout, world.python.clone());
     let reply = opened(&machine);
     if let Some(key) = key {
         world.created.insert(key.to_owned(), (body, reply.clone()));

@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Shared, interpreter::Kernel, process, refusal};
+use crate::python::TestPython;
 
 const ENVD: &str = "49983";
 const INTERPRETER: &str = "49999";
@@ -35,6 +36,7 @@ pub(super) struct Machine {
     pub(super) token: String,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) env: BTreeMap<String, String>,
+    pub(super) python: Option<TestPython>,
     started: Timestamp,
     ends: Mutex<Timestamp>,
     root: tempfile::TempDir,
@@ -43,7 +45,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(body: &Value, timeout: i64) -> Self {
+    pub(super) fn new(body: &Value, timeout: i64, python: Option<TestPython>) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let texts = |name: &str| -> BTreeMap<String, String> {
             serde_json::from_value(body[name].clone()).unwrap_or_default()
@@ -59,9 +61,10 @@ impl Machine {
         let machine = Self {
             id: format!("i{number:020}"),
             template: body["templateID"].as_str().unwrap_or_default().to_owned(),
-            token: format!("token-of-{number}"),
+            token: format!("envd-token-of-machine-{number:06}"),
             metadata: texts("metadata"),
             env: texts("envVars"),
+            python,
             started: now(),
             ends: Mutex::new(now()),
             root,

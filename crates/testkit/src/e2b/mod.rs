@@ -4,7 +4,6 @@
 //! the header `E2b-Sandbox-Id` is for a machine.
 
 mod control;
-mod fault;
 mod interpreter;
 mod machine;
 mod process;
@@ -23,8 +22,9 @@ use axum::{
 };
 use serde_json::json;
 
-pub use self::fault::E2bFault;
 use self::machine::Machine;
+use crate::python::TestPython;
+use crate::wire_fault::{self, WireFault as E2bFault};
 
 /// The only key it accepts.
 pub const E2B_KEY: &str = "e2b_0123456789abcdef";
@@ -51,6 +51,8 @@ struct World {
     /// Method and path of each request.
     requests: Vec<String>,
     has_only_v1: bool,
+    /// Of new machines, unless it is the tests' own.
+    python: Option<TestPython>,
     kills: u32,
 }
 
@@ -92,6 +94,19 @@ impl E2bDouble {
         self.shared.world().faults.push_back((request.to_owned(), fault));
     }
 
+    /// No request meets a fault any more.
+    pub fn forget_faults(&self) {
+        self.shared.world().faults.clear();
+    }
+
+    /// From now on machines have this interpreter, with its packages.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn has_python(&self, python: &std::path::Path) {
+        self.shared.world().python = Some(TestPython::at(python));
+    }
+
     /// From now on it is a server of the old kind.
     pub fn has_only_v1(&self) {
         self.shared.world().has_only_v1 = true;
@@ -100,6 +115,12 @@ impl E2bDouble {
     /// Ids of the machines that run.
     pub fn running(&self) -> Vec<String> {
         self.shared.world().machines.keys().cloned().collect()
+    }
+
+    /// What opens the daemon of a machine.
+    pub fn token_of(&self, id: &str) -> Option<String> {
+        let world = self.shared.world();
+        world.machines.get(id).map(|machine| machine.token.clone())
     }
 
     /// Ends a machine as a crash would.
@@ -148,7 +169,7 @@ async fn misbehave(State(shared): State<Arc<Shared>>, request: Request, next: Ne
         Some((_, E2bFault::LostReply)) => {
             // Done, and nobody learns of it.
             drop(next.run(request).await);
-            fault::cut()
+            wire_fault::cut()
         }
         Some((_, fault)) => fault.answer().await,
     }

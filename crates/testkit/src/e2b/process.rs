@@ -55,7 +55,7 @@ pub(super) fn confined(machine: &Machine, program: &str, arguments: &[String], f
         let outside = machine.root().join(inside);
         command.arg("--bind").arg(outside).arg(format!("/{inside}"));
     }
-    let python = test_python();
+    let python = machine.python.as_ref().unwrap_or_else(|| test_python());
     for visible in &python.visible {
         command.arg("--ro-bind").arg(visible).arg(visible);
     }

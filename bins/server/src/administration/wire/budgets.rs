@@ -1,6 +1,6 @@
-//! Budgets, forecasts, spending and the ledger.
+//! Budgets, top-ups and the kill switch.
 
-use meterbox_budget_engine::{Budget, BudgetState, BudgetStatus, Forecast, Spike, Stop, TopUp, VerifyReport};
+use meterbox_budget_engine::{Budget, BudgetState, BudgetStatus, Stop, TopUp};
 use meterbox_core::{Scope, Timestamp, Usd};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,11 +28,22 @@ pub(crate) struct BudgetView {
     pub(crate) carry_over: Usd,
     /// This much of the limit is kept for degraded requests.
     pub(crate) degraded_allowance: Usd,
-    /// The setting this budget follows; it cannot be changed while the service runs.
+    /// The setting that began this budget, and defines it again when it changes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) setting: Option<String>,
+    pub(crate) setting: Option<SettingView>,
     /// Null for a wildcard, which has no balance of its own.
     pub(crate) status: Option<Standing>,
+}
+
+/// The setting of a budget. An edit counts until the setting changes.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct SettingView {
+    /// Such as `DEFAULT_BUDGET_LIMIT`.
+    pub(crate) name: String,
+    /// The limit it says.
+    pub(crate) limit: Usd,
+    /// Was the budget edited since, so that it is not as the setting says?
+    pub(crate) edited: bool,
 }
 
 /// Shares of the limit, in percent of what is spent.
@@ -132,6 +143,7 @@ pub(crate) struct BudgetChange {
     pub(crate) soft_caps: Option<SoftCapsChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) carry_over: Option<Usd>,
+    /// Where left out it stays as it is, but never more than the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) degraded_allowance: Option<Usd>,
 }
@@ -207,120 +219,8 @@ pub(crate) struct CheckReply {
     pub(crate) budgets: Vec<Standing>,
 }
 
-/// What a forecast goes by. Times are in seconds.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ForecastQuery {
-    /// The rate is what was spent in this time just past; a day where left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) last: Option<u64>,
-    /// How far to project; to the end of the period where left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) horizon: Option<u64>,
-    /// What counts as just now for a spike; 15 minutes where left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) spike_window: Option<u64>,
-    /// The time before it, to compare with; a day where left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) spike_baseline: Option<u64>,
-    /// From this multiple of the rate before on it is a spike; 3 where left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) spike_factor: Option<u32>,
-    /// Less than this is never a spike, in dollars; 0.1 where left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) spike_minimum: Option<Usd>,
-}
-
-/// How fast money of a scope goes and where that leads.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct ForecastView {
-    pub(crate) status: Standing,
-    /// Since when the rate is measured.
-    pub(crate) since: Timestamp,
-    /// What was spent since then.
-    pub(crate) recent: Usd,
-    pub(crate) per_hour: Usd,
-    /// The moment projected to; null where the period has no end and no horizon was given.
-    pub(crate) until: Option<Timestamp>,
-    /// What will be spent by then.
-    pub(crate) projected: Option<Usd>,
-    /// When the limit will be reached, if that is before the period ends.
-    pub(crate) limit_reached_at: Option<Timestamp>,
-    pub(crate) spike: SpikeView,
-}
-
-/// Spending just now against the time before.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct SpikeView {
-    pub(crate) is_spike: bool,
-    /// What was spent just now.
-    pub(crate) recent: Usd,
-    /// What was spent in the time before.
-    pub(crate) baseline: Usd,
-    /// What just now would have cost at the rate of the time before.
-    pub(crate) expected: Usd,
-}
-
-/// A range of time.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RangeQuery {
-    /// From then on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) since: Option<Timestamp>,
-    /// Before then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) until: Option<Timestamp>,
-}
-
-/// Who spent how much, and what for. Work counts as a whole when it began.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct SpendingView {
-    /// Work that began from then on; the beginning of the month, in UTC, where none was asked for.
-    pub(crate) since: Option<Timestamp>,
-    /// Work that began before then.
-    pub(crate) until: Option<Timestamp>,
-    /// All of it together.
-    pub(crate) total: Share,
-    /// Each user, those who spent most first.
-    pub(crate) by_person: Vec<Part>,
-    /// Other scopes, such as teams. The same money counts in several of them.
-    pub(crate) by_group: Vec<Part>,
-    pub(crate) by_purpose: Vec<Part>,
-}
-
-/// A part of what was spent.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Part {
-    /// A scope or a purpose.
-    pub(crate) name: String,
-    #[serde(flatten)]
-    pub(crate) share: Share,
-}
-
-/// How much.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Share {
-    pub(crate) spent: Usd,
-    /// Still set aside by work under way.
-    pub(crate) held: Usd,
-    /// How many pieces of work.
-    pub(crate) count: u64,
-}
-
-/// What adding up the whole ledger anew found.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct VerifyView {
-    pub(crate) entries: u64,
-    pub(crate) holds: u64,
-    pub(crate) open_holds: u64,
-    pub(crate) balances: u64,
-    /// None where every balance is the sum of its entries.
-    pub(crate) problems: Vec<String>,
-}
-
 impl BudgetView {
-    pub(crate) fn new(budget: Budget, setting: Option<&str>, status: Option<BudgetStatus>) -> Self {
+    pub(crate) fn new(budget: Budget, setting: Option<SettingView>, status: Option<BudgetStatus>) -> Self {
         Self {
             scope: budget.scope,
             limit: budget.limit,
@@ -334,7 +234,7 @@ impl BudgetView {
             },
             carry_over: budget.carry_over,
             degraded_allowance: budget.degraded_allowance,
-            setting: setting.map(str::to_owned),
+            setting,
             status: status.map(Standing::from),
         }
     }
@@ -393,44 +293,6 @@ impl From<TopUp> for TopUpView {
             granted_at: top_up.granted_at,
             expires_at: top_up.expires_at,
             note: top_up.note,
-        }
-    }
-}
-
-impl From<Forecast> for ForecastView {
-    fn from(forecast: Forecast) -> Self {
-        let Spike {
-            is_spike,
-            recent,
-            baseline,
-            expected,
-        } = forecast.spike;
-        Self {
-            status: forecast.status.into(),
-            since: forecast.since,
-            recent: forecast.recent,
-            per_hour: forecast.per_hour,
-            until: forecast.until,
-            projected: forecast.projected,
-            limit_reached_at: forecast.limit_reached_at,
-            spike: SpikeView {
-                is_spike,
-                recent,
-                baseline,
-                expected,
-            },
-        }
-    }
-}
-
-impl From<VerifyReport> for VerifyView {
-    fn from(report: VerifyReport) -> Self {
-        Self {
-            entries: report.entries,
-            holds: report.holds,
-            open_holds: report.open_holds,
-            balances: report.balances,
-            problems: report.problems,
         }
     }
 }

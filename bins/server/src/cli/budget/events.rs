@@ -3,10 +3,15 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use meterbox_budget_engine::{BudgetEngine, Event, EventPage, Happening};
 
 use super::{Done, Printer};
-use crate::cli::table;
+use crate::{
+    administration::{
+        Administration,
+        wire::{EventView, EventsQuery, HappeningView as Happening},
+    },
+    cli::table,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct EventsArgs {
@@ -14,17 +19,17 @@ pub(super) struct EventsArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     after: u64,
 
-    /// At most so many, the oldest first
+    /// At most so many, the oldest first; 1,000 in all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }
 
-pub(super) async fn events(args: EventsArgs, engine: &BudgetEngine, out: Printer) -> Done {
-    let page = EventPage {
-        after: args.after,
-        limit: args.limit,
+pub(super) async fn events(args: EventsArgs, target: &dyn Administration, out: Printer) -> Done {
+    let query = EventsQuery {
+        after: Some(args.after),
+        limit: Some(args.limit),
     };
-    let events = engine.events(page).await?;
+    let events = target.events(query).await?.events;
     out.print(&events, || {
         if events.is_empty() {
             return "Nothing happened yet.".to_owned();
@@ -38,9 +43,19 @@ pub(super) async fn events(args: EventsArgs, engine: &BudgetEngine, out: Printer
     Ok(ExitCode::SUCCESS)
 }
 
-fn in_words(event: &Event) -> (String, String) {
+fn in_words(event: &EventView) -> (String, String) {
     let everything = || "–".to_owned();
     match &event.what {
+        Happening::CapReached {
+            scope,
+            rung,
+            limit,
+            spent,
+            ..
+        } if rung == "stop" && spent < limit => (
+            scope.to_string(),
+            format!("stop: {spent} of {limit} spent, and the rest pays for nothing"),
+        ),
         Happening::CapReached {
             scope,
             rung,
@@ -62,6 +77,6 @@ fn in_words(event: &Event) -> (String, String) {
         ),
         Happening::Stopped { reason, .. } => (everything(), format!("all spending stopped: {reason}")),
         Happening::Resumed => (everything(), "spending may go on".to_owned()),
-        _ => (everything(), "something else".to_owned()),
+        Happening::Other => (everything(), "something else".to_owned()),
     }
 }

@@ -1,7 +1,6 @@
 //! `meterbox budget`, `stop-all` and `resume`: a ledger read and changed, at the data folder or at a server.
 
 mod change;
-mod e2b;
 mod events;
 mod export;
 mod forecast;
@@ -10,7 +9,6 @@ mod replay;
 mod report;
 mod rerate;
 mod show;
-mod usage;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -121,7 +119,6 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings) -> ExitCode {
 
 async fn run(command: BudgetCommand, target: &TargetArgs, out: Printer, settings: &Settings) -> Done {
     let open = || target.open(settings);
-    let folder = || target.folder(settings);
     match command {
         BudgetCommand::List => show::list(&*open().await?, out).await,
         BudgetCommand::Status { scope } => show::status(&*open().await?, &scope, out).await,
@@ -130,14 +127,10 @@ async fn run(command: BudgetCommand, target: &TargetArgs, out: Printer, settings
         BudgetCommand::Forecast(args) => forecast::forecast(args, &*open().await?, out).await,
         BudgetCommand::Report(args) => report::report(args, &*open().await?, out).await,
         BudgetCommand::Check { scopes, amount } => change::check(&*open().await?, scopes, amount, out).await,
-        BudgetCommand::Replay(args) => replay::replay(args, folder().await?.engine(), out).await,
-        BudgetCommand::Events(args) => events::events(args, folder().await?.engine(), out).await,
-        BudgetCommand::Rerate(args) => {
-            rerate::rerate(args, folder().await?.engine(), &settings.config.prices, out).await
-        }
-        BudgetCommand::Reconcile(args) => {
-            reconcile::reconcile(args, &folder().await?, &settings.config.prices, out).await
-        }
+        BudgetCommand::Replay(args) => replay::replay(args, &*open().await?, out).await,
+        BudgetCommand::Events(args) => events::events(args, &*open().await?, out).await,
+        BudgetCommand::Rerate(args) => rerate::rerate(args, &*open().await?, out).await,
+        BudgetCommand::Reconcile(args) => reconcile::reconcile(args, &*open().await?, out).await,
         BudgetCommand::Set(args) => change::set(args, &*open().await?, out).await,
         BudgetCommand::Remove { scope } => change::remove(&*open().await?, &scope, out).await,
         BudgetCommand::TopUp(args) => change::top_up(args, &*open().await?, out).await,

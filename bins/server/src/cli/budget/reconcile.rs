@@ -1,23 +1,35 @@
 //! Worst cases corrected by a file of what was really used.
+//!
+//! In a CSV they are columns, in any order, in JSON lines the fields of an object a line; others are passed over, so
+//! that a provider's export needs no more than renamed columns:
+//!
+//! | field | is |
+//! | --- | --- |
+//! | `reference` | what the call was known as, such as the provider's request id |
+//! | `intent` | or else the call's own name in the ledger; one of the two |
+//! | `item`, `unit` | what was used, and in which unit |
+//! | `quantity` | how much of it, a whole number |
+//! | `amount` | what it cost in dollars, such as 0.0125 |
 
 use std::{
-    fs::File,
-    io::BufReader,
+    fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::{Args, ValueEnum};
-use meterbox_analysis::ComputePrice;
-use meterbox_budget_engine::{Reconciliation, UsageRecord};
-use meterbox_core::{Clock, SystemClock};
-use meterbox_price_book::PriceBook;
+use clap::Args;
 
-use super::{Done, Failed, Printer, e2b, usage};
+use super::{Done, Failed, Printer};
 use crate::{
-    administration::Local,
+    administration::{
+        AdminError, Administration,
+        wire::{ReconcileRequest, ReconcileView, UsageFormat},
+    },
     cli::{table, text},
 };
+
+/// As much of a file's name as the audit log takes.
+const MAX_SOURCE_CHARS: usize = 200;
 
 #[derive(Debug, Args)]
 pub(super) struct ReconcileArgs {
@@ -26,66 +38,57 @@ pub(super) struct ReconcileArgs {
 
     /// What the file is [default: by its name, .csv or .jsonl]
     #[arg(long, value_enum)]
-    format: Option<Format>,
+    format: Option<UsageFormat>,
 
     /// Only say what would be corrected
     #[arg(long)]
     dry_run: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Columns reference or intent, item, quantity, unit, amount (dollars)
-    Csv,
-    /// An object a line, with the fields of the CSV
-    Jsonl,
-    /// Sandbox lifecycle events of E2B, priced by the price book
-    E2b,
-}
-
-pub(super) async fn reconcile(args: ReconcileArgs, folder: &Local, prices: &PriceBook, out: Printer) -> Done {
+pub(super) async fn reconcile(args: ReconcileArgs, target: &dyn Administration, out: Printer) -> Done {
     let name = args.file.display().to_string();
     let Some(format) = args.format.or_else(|| by_name(&args.file)) else {
         return Err(Failed::Usage(format!(
             "the name of {name} does not say what it is. Fix: add --format csv, --format jsonl or --format e2b"
         )));
     };
-    let records =
-        read(&args.file, format, prices).map_err(|error| Failed::Usage(format!("{name}, {error}")))?;
-    let report = folder.reconcile(&name, records, args.dry_run).await?;
+    let content = fs::read_to_string(&args.file)
+        .map_err(|error| Failed::Usage(format!("{name}, which cannot be read: {error}")))?;
+    let request = ReconcileRequest {
+        source: short(&name),
+        format,
+        content,
+        dry_run: args.dry_run,
+    };
+    let report = match target.reconcile(request).await {
+        Err(AdminError::Invalid { message, .. }) => return Err(Failed::Usage(format!("{name}, {message}"))),
+        report => report?,
+    };
+    for sandbox in &report.incomplete {
+        text::note(&format!(
+            "{sandbox} was paused and is not killed yet; its use is not complete."
+        ));
+    }
     out.print(&report, || in_words(&report, args.dry_run))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn by_name(file: &Path) -> Option<Format> {
+fn by_name(file: &Path) -> Option<UsageFormat> {
     match file.extension()?.to_str()? {
-        "csv" => Some(Format::Csv),
-        "jsonl" | "ndjson" | "json" => Some(Format::Jsonl),
+        "csv" => Some(UsageFormat::Csv),
+        "jsonl" | "ndjson" | "json" => Some(UsageFormat::Jsonl),
         _ => None,
     }
 }
 
-fn read(file: &Path, format: Format, prices: &PriceBook) -> Result<Vec<UsageRecord>, String> {
-    let open = File::open(file).map_err(|error| format!("which cannot be read: {error}"))?;
-    let reader = BufReader::new(open);
-    match format {
-        Format::Csv => usage::csv(reader).collect(),
-        Format::Jsonl => usage::json_lines(reader).collect(),
-        Format::E2b => {
-            let now = SystemClock::default().now();
-            let price = ComputePrice::of(prices, "e2b", now).map_err(|error| format!("and {error}"))?;
-            let events = e2b::read(reader, &price)?;
-            for sandbox in &events.alive {
-                text::note(&format!(
-                    "{sandbox} was paused and is not killed yet; its use is not complete."
-                ));
-            }
-            Ok(events.records)
-        }
-    }
+/// The end of a path says more than its beginning.
+fn short(path: &str) -> String {
+    let skipped = path.chars().count().saturating_sub(MAX_SOURCE_CHARS);
+    let printable = |c: char| if c.is_control() { '?' } else { c };
+    path.chars().skip(skipped).map(printable).collect()
 }
 
-fn in_words(report: &Reconciliation, dry_run: bool) -> String {
+fn in_words(report: &ReconcileView, dry_run: bool) -> String {
     let corrected = if dry_run {
         "would be corrected"
     } else {
@@ -103,7 +106,7 @@ fn in_words(report: &Reconciliation, dry_run: bool) -> String {
         let rows = report.corrected.iter().map(|one| {
             vec![
                 one.call.clone(),
-                one.hold.to_string(),
+                one.hold.clone(),
                 one.from.to_string(),
                 one.to.to_string(),
             ]

@@ -1,22 +1,29 @@
 //! The ledger at other prices.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
-use meterbox_budget_engine::{BudgetEngine, RerateReport, TimeRange};
 use meterbox_core::Timestamp;
-use meterbox_price_book::PriceBook;
-use serde::Serialize;
 
 use super::{Done, Failed, Printer, parse_moment};
-use crate::cli::table;
+use crate::{
+    administration::{
+        AdminError, Administration,
+        wire::{BookFormat, BookText, RerateRequest, RerateView},
+    },
+    cli::table,
+};
 
 /// More rows than a screen shows are better read in the JSON.
 const MAX_ROWS: usize = 50;
 
 #[derive(Debug, Args)]
 pub(super) struct RerateArgs {
-    /// A price book, TOML or JSON, laid over the shipped one [default: the prices in force]
+    /// A price book, TOML or JSON, laid over the shipped one [default: the prices in force, at a server its own]
     book: Option<PathBuf>,
 
     /// Only spending from this day or time on
@@ -28,48 +35,47 @@ pub(super) struct RerateArgs {
     until: Option<Timestamp>,
 }
 
-#[derive(Debug, Serialize)]
-struct Rerated<'a> {
-    book: &'a str,
-    fingerprint: &'a str,
-    #[serde(flatten)]
-    report: RerateReport,
-}
-
-pub(super) async fn rerate(
-    args: RerateArgs,
-    engine: &BudgetEngine,
-    in_force: &PriceBook,
-    out: Printer,
-) -> Done {
-    let book = match &args.book {
-        None => in_force.clone(),
-        Some(path) => {
-            let own = PriceBook::open(path).map_err(|error| Failed::Usage(error.to_string()))?;
-            PriceBook::shipped().overridden_by(&own)
-        }
-    };
-    let range = TimeRange {
+pub(super) async fn rerate(args: RerateArgs, target: &dyn Administration, out: Printer) -> Done {
+    let request = RerateRequest {
+        book: args.book.as_deref().map(read).transpose()?,
         since: args.since,
         until: args.until,
     };
-    let report = engine
-        .rerate(range, |rate, at, quantity| book.amount(rate, at, quantity))
-        .await?;
-    let rerated = Rerated {
-        book: book.name(),
-        fingerprint: book.short_fingerprint(),
-        report,
+    let report = match target.rerate(request).await {
+        Err(AdminError::Invalid {
+            field: "book",
+            message,
+        }) => {
+            let path = args.book.unwrap_or_default();
+            return Err(Failed::Usage(format!("{}: {message}", path.display())));
+        }
+        report => report?,
     };
-    out.print(&rerated, || in_words(&rerated))?;
+    out.print(&report, || in_words(&report))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn in_words(rerated: &Rerated<'_>) -> String {
-    let report = &rerated.report;
+/// A file is TOML where its name ends so, or else JSON.
+fn read(path: &Path) -> Result<BookText, Failed> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        Failed::Usage(format!(
+            "the price book {} cannot be read: {error}",
+            path.display()
+        ))
+    })?;
+    let is_toml = path.extension().is_some_and(|ending| ending == "toml");
+    let format = if is_toml {
+        BookFormat::Toml
+    } else {
+        BookFormat::Json
+    };
+    Ok(BookText { format, text })
+}
+
+fn in_words(report: &RerateView) -> String {
     let mut parts = vec![format!(
         "{} lines that cost {} would cost {} by {} ({}).",
-        report.rerated, report.recorded, report.would_be, rerated.book, rerated.fingerprint
+        report.rerated, report.recorded, report.would_be, report.book, report.fingerprint
     )];
     if report.left > 0 {
         parts.push(format!(

@@ -8,7 +8,7 @@ use super::{Done, Printer, note_a_stop};
 use crate::{
     administration::{
         Administration,
-        wire::{BudgetView, Standing},
+        wire::{BudgetView, SettingView, Standing},
     },
     cli::{exit, table, text},
 };
@@ -16,8 +16,27 @@ use crate::{
 pub(super) async fn list(target: &dyn Administration, out: Printer) -> Done {
     let all = target.budgets().await?;
     out.print(&all.budgets, || listed(&all.budgets))?;
+    for (budget, setting) in all.budgets.iter().filter_map(edited) {
+        text::note(&format!(
+            "{} was set by an administrator; {} says {}, and counts again when it changes.",
+            budget.scope, setting.name, setting.limit
+        ));
+    }
     note_a_stop(all.stopped.as_ref());
     Ok(ExitCode::SUCCESS)
+}
+
+fn edited(budget: &BudgetView) -> Option<(&BudgetView, &SettingView)> {
+    let setting = budget.setting.as_ref().filter(|setting| setting.edited)?;
+    Some((budget, setting))
+}
+
+/// Which of both counts: the setting, or what somebody made of it.
+fn set_by(budget: &BudgetView) -> &str {
+    match &budget.setting {
+        Some(setting) if !setting.edited => &setting.name,
+        _ => "administrator",
+    }
 }
 
 fn listed(budgets: &[BudgetView]) -> String {
@@ -32,9 +51,12 @@ fn listed(budgets: &[BudgetView]) -> String {
             of(|status| status.remaining.to_string()),
             status.map_or(budget.limit, |status| status.limit).to_string(),
             of(|status| status.state.as_str().to_owned()),
+            set_by(budget).to_owned(),
         ]
     });
-    let header = ["Scope", "Window", "Spent", "Held", "Left", "Limit", "State"];
+    let header = [
+        "Scope", "Window", "Spent", "Held", "Left", "Limit", "State", "Set by",
+    ];
     table::grid(&header, &["Spent", "Held", "Left", "Limit"], rows)
 }
 

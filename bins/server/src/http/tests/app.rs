@@ -15,7 +15,8 @@ use meterbox_core::{
     contract::{Reading, Source},
 };
 use meterbox_datasets::Catalog;
-use meterbox_llm_codegen::{CodeGenerator, GenerateError, GenerateRequest, Generated};
+use meterbox_llm_codegen::{CodeGenerator, GenerateError, GenerateRequest, Generated, chat::CallGate};
+use meterbox_price_book::PriceBook;
 use meterbox_results_store::MemoryResults;
 use meterbox_sandbox_client::{FakeRun, FakeSandbox};
 use meterbox_testkit::ManualClock;
@@ -71,7 +72,7 @@ impl App {
         let budget = BudgetEngine::new(MemoryLedger::new(), clock.clone());
         let month = Window::month("UTC").unwrap();
         budget
-            .define(Budget::new(
+            .provision(Budget::new(
                 "user/*".parse().unwrap(),
                 limit.parse().unwrap(),
                 month,
@@ -99,6 +100,7 @@ impl App {
             local: Local::new(
                 budget.clone(),
                 access.clone(),
+                PriceBook::shipped(),
                 Arc::new(clock.clone()),
                 operator(),
             ),
@@ -308,7 +310,11 @@ struct Scripted;
 
 #[async_trait]
 impl CodeGenerator for Scripted {
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generated, GenerateError> {
+    async fn generate(
+        &self,
+        request: &GenerateRequest,
+        _: &dyn CallGate,
+    ) -> Result<Generated, GenerateError> {
         let suggestions = vec!["top 5 products by revenue".to_owned()];
         match request.question.as_str() {
             "zorblax" => Err(GenerateError::CannotAnswer {
@@ -332,6 +338,7 @@ impl CodeGenerator for Scripted {
                 },
                 plan: None,
                 confidence: 1.0,
+                warnings: Vec::new(),
             }),
         }
     }

@@ -321,31 +321,6 @@ async fn hostile_scopes_and_amounts_are_refused_in_words() {
 }
 
 #[tokio::test]
-async fn settings_are_not_budgets_to_change() {
-    let app = App::new().await;
-    let admin = app.key(Role::Admin, &["user/ana"]).await.0;
-    for (method, path, body) in [
-        (
-            "PUT",
-            "/api/budget",
-            Some(serde_json::json!({ "scope": "user/*", "limit": 99 })),
-        ),
-        (
-            "PUT",
-            "/api/budget",
-            Some(serde_json::json!({ "scope": "global/all", "limit": 99 })),
-        ),
-        ("DELETE", "/api/budget/user%2F*", None),
-    ] {
-        let reply = app.call(method, path, Some(&admin), body.as_ref()).await;
-        assert_eq!(reply.status, StatusCode::CONFLICT, "{}", reply.text);
-        assert!(reply.text.contains("BUDGET_LIMIT"), "{}", reply.text);
-    }
-    let listed = app.call("GET", "/api/budget", Some(&admin), None).await.json();
-    assert_eq!(listed["budgets"][0]["setting"], "DEFAULT_BUDGET_LIMIT");
-}
-
-#[tokio::test]
 async fn only_whole_json_objects_in_utf_8_are_taken() {
     let app = App::new().await;
     for (body, expected) in [

@@ -2,8 +2,10 @@
 
 mod analyses;
 mod app;
+mod budgets;
 mod goldens;
 mod hostile;
+mod ledger;
 mod openapi;
 mod page;
 mod roles;

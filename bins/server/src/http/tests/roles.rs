@@ -36,6 +36,7 @@ struct World {
     foreign_admin: String,
     nobody: Vec<String>,
     analysis: String,
+    dataset: String,
     key_to_revoke: String,
     key_to_rotate: String,
 }
@@ -79,6 +80,8 @@ impl World {
             .await;
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
         let analysis = reply.json()["id"].as_str().unwrap().to_owned();
+        let datasets = app.call("GET", "/api/datasets", Some(&viewer), None).await.json();
+        let dataset = datasets["datasets"][0]["version"].as_str().unwrap().to_owned();
         let folder = app.artifacts_of(&analysis);
         std::fs::create_dir_all(folder).unwrap();
         Self {
@@ -90,6 +93,7 @@ impl World {
             foreign_admin,
             nobody,
             analysis,
+            dataset,
             key_to_revoke,
             key_to_rotate,
         }
@@ -106,6 +110,8 @@ impl World {
         vec![
             case("GET", "/api/session", Viewer, 200),
             case("GET", "/api/datasets", Viewer, 200),
+            at(format!("/api/datasets/{}", self.dataset),
+               with(json!({ "privacy": 2 }), case("PATCH", "/api/datasets/{version}", Admin, 200))),
             case("GET", "/api/metrics", Viewer, 200),
             case("GET", "/api/analyses", Viewer, 200),
             at(format!("/api/analyses/{}", self.analysis), case("GET", "/api/analyses/{id}", Viewer, 200)),
@@ -126,6 +132,12 @@ impl World {
             case("GET", "/api/ledger/verify", Admin, 200),
             case("GET", "/api/ledger/export.csv", Admin, 200),
             case("GET", "/api/ledger/export.jsonl", Admin, 200),
+            with(json!({ "budgets": [{ "scope": "user/*", "limit": 1, "window": "month UTC" }] }),
+                 case("POST", "/api/ledger/replay", Admin, 200)),
+            with(json!({}), case("POST", "/api/ledger/rerate", Admin, 200)),
+            with(json!({ "source": "usage.csv", "format": "csv", "content": "reference,item,quantity,unit,amount\n" }),
+                 case("POST", "/api/ledger/reconcile", Admin, 200)),
+            case("GET", "/api/events", Admin, 200),
             with(json!({ "reason": "a test" }), case("PUT", "/api/stop", Admin, 200)),
             case("DELETE", "/api/stop", Admin, 200),
             case("GET", "/api/keys", Admin, 200),
@@ -218,9 +230,11 @@ async fn each_route_answers_each_key_as_it_should() {
     assert_eq!(
         acts[acts_before.len()..],
         [
+            "dataset.privacy",
             "budget.set",
             "budget.top_up",
             "budget.remove",
+            "ledger.reconcile",
             "spending.stop",
             "spending.resume",
             "key.create",

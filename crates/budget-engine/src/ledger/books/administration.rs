@@ -2,10 +2,10 @@
 
 use meterbox_core::{Scope, Timestamp, Usd};
 
-use super::{Books, Defined};
+use super::{Books, Defined, Key, Row};
 use crate::{
     Budget, BudgetError, Stop, TopUp,
-    ledger::{EntryKind, NewEntry, check_text, decide::check_redefinition, no_budget},
+    ledger::{EntryKind, NewEntry, Setting, check_text, decide::check_redefinition, no_budget},
 };
 
 impl Books {
@@ -18,12 +18,55 @@ impl Books {
         if let Some(old) = old {
             check_redefinition(&old.budget, &budget)?;
         }
-        let since = old.map_or(now, |old| old.since);
+        let defined = Defined {
+            since: old.map_or(now, |old| old.since),
+            setting: old.and_then(|old| old.setting.clone()),
+            budget,
+        };
+        self.put(defined.clone());
+        Ok(defined)
+    }
+
+    /// Defines a budget as a setting has it. Of a budget that exists only that is changed which the setting says
+    /// otherwise than last time, so that edits stay until it does; `None` where it says what it said.
+    ///
+    /// # Errors
+    /// [`BudgetError::Invalid`] where the budget exists with another window.
+    pub fn provision(&mut self, now: Timestamp, wanted: Budget) -> Result<Option<Defined>, BudgetError> {
+        let setting = Setting::of(&wanted);
+        let Some(old) = self.defined(&wanted.scope) else {
+            let defined = Defined {
+                budget: wanted,
+                since: now,
+                setting: Some(Box::new(setting)),
+            };
+            self.put(defined.clone());
+            return Ok(Some(defined));
+        };
+        check_redefinition(&old.budget, &wanted)?;
+        if old.setting.as_deref() == Some(&setting) {
+            return Ok(None);
+        }
+        let budget = setting.over(&old.budget, old.setting.as_deref());
+        let is_same = budget == old.budget;
+        let defined = Defined {
+            budget,
+            since: old.since,
+            setting: Some(Box::new(setting)),
+        };
+        if is_same {
+            self.load_budget(defined.clone());
+        } else {
+            self.put(defined.clone());
+        }
+        Ok(Some(defined))
+    }
+
+    fn put(&mut self, defined: Defined) {
+        let budget = &defined.budget;
         let entry = NewEntry::of_limit(budget.scope.clone(), EntryKind::LimitSet, budget.limit);
         self.changes.entries.push(entry);
-        let defined = Defined { budget, since };
-        self.load_budget(defined.clone());
-        Ok(defined)
+        self.load_budget(defined);
     }
 
     /// Removes a budget and its top-ups; false if there was none. Balances stay.
@@ -31,10 +74,10 @@ impl Books {
         let removed = if scope.is_wildcard() {
             self.wildcards.remove(scope.kind())
         } else {
-            let row = self.rows.get_mut(scope);
+            let row = self.rows.get_mut(&Key::from(scope));
             row.and_then(|row| {
-                row.top_ups.clear();
-                row.own.take().map(|own| *own)
+                row.clear_top_ups();
+                row.take_own()
             })
         };
         let Some(removed) = removed else { return false };
@@ -49,13 +92,18 @@ impl Books {
 
     /// All budgets, by scope.
     pub fn budgets(&self) -> Vec<Budget> {
-        let own = self.rows.values().filter_map(|row| row.own.as_deref());
-        let mut budgets: Vec<Budget> = own
-            .chain(self.wildcards.values())
-            .map(|in_force| in_force.defined.budget.clone())
-            .collect();
-        budgets.sort_by(|left, right| left.scope.cmp(&right.scope));
-        budgets
+        by_scope(self.all_defined().map(|defined| defined.budget.clone()))
+    }
+
+    /// Of the budgets that a setting began, what it last said, by scope.
+    pub fn provisions(&self) -> Vec<Budget> {
+        by_scope(self.all_defined().filter_map(Defined::as_set))
+    }
+
+    fn all_defined(&self) -> impl Iterator<Item = &Defined> {
+        let own = self.rows.values().filter_map(Row::own);
+        own.chain(self.wildcards.values())
+            .map(|in_force| &in_force.defined)
     }
 
     /// Adds money to the limit of a scope, once; false where this top-up is known already.
@@ -67,8 +115,8 @@ impl Books {
         if self.applicable(scope).is_none() {
             return Err(no_budget(scope));
         }
-        let row = self.rows.entry(scope.clone()).or_default();
-        if row.top_ups.iter().any(|known| known.id == top_up.id) {
+        let row = self.rows.entry(scope.into()).or_default();
+        if row.top_ups().iter().any(|known| known.id == top_up.id) {
             return Ok(false);
         }
         let note = Some(top_up.note.as_str().into());
@@ -76,13 +124,13 @@ impl Books {
             note,
             ..NewEntry::of_limit(scope.clone(), EntryKind::ToppedUp, top_up.amount)
         });
-        row.top_ups.push(top_up);
+        row.add_top_up(top_up);
         Ok(true)
     }
 
     /// The top-ups of a scope, oldest first.
     pub fn top_ups(&self, scope: &Scope) -> &[TopUp] {
-        self.rows.get(scope).map_or(&[], |row| &row.top_ups)
+        self.rows.get(&Key::from(scope)).map_or(&[], Row::top_ups)
     }
 
     /// Stops all spending for this reason, or lets it go on (`None`); true where that changes anything.
@@ -113,4 +161,18 @@ impl Books {
     pub fn stopped(&self) -> Option<&Stop> {
         self.stop.as_ref()
     }
+}
+
+impl Defined {
+    /// The budget as its setting last said, where one began it.
+    pub fn as_set(&self) -> Option<Budget> {
+        let setting = self.setting.as_deref()?;
+        Some(setting.alone(&self.budget))
+    }
+}
+
+fn by_scope(budgets: impl Iterator<Item = Budget>) -> Vec<Budget> {
+    let mut budgets: Vec<Budget> = budgets.collect();
+    budgets.sort_by(|left, right| left.scope.cmp(&right.scope));
+    budgets
 }

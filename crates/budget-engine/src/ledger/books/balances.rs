@@ -1,10 +1,13 @@
 //! What is used of a budget in its present period, and what that leaves.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{Ref, RefCell},
+    sync::Arc,
+};
 
 use meterbox_core::{Scope, Timestamp, Usd};
 
-use super::{Account, AccountRow, Books, Defined, InForce, Row, Standing};
+use super::{Account, AccountRow, Books, Defined, InForce, Key, Place, Row, Standing};
 use crate::{
     Budget, BudgetState, BudgetStatus, Period, Window,
     ledger::{
@@ -21,7 +24,7 @@ impl Books {
 
     /// The budget that applies: a scope's own, or else its wildcard's.
     pub fn applicable(&self, scope: &Scope) -> Option<&Defined> {
-        let own = self.rows.get(scope).and_then(|row| row.own.as_deref());
+        let own = self.rows.get(&Key::from(scope)).and_then(Row::own);
         let in_force = own.or_else(|| self.wildcards.get(scope.kind()))?;
         Some(&in_force.defined)
     }
@@ -31,38 +34,37 @@ impl Books {
         let in_force = if scope.is_wildcard() {
             self.wildcards.get(scope.kind())?
         } else {
-            self.rows.get(scope)?.own.as_deref()?
+            self.rows.get(&Key::from(scope))?.own()?
         };
         Some(&in_force.defined)
     }
 
     pub(super) fn standing(&self, now: Timestamp, scope: &Scope) -> Option<Standing> {
-        let row = self.rows.get(scope);
-        let own = row.and_then(|row| row.own.as_deref());
+        let row = self.rows.get(&Key::from(scope));
+        let own = row.and_then(Row::own);
         let in_force = own.or_else(|| self.wildcards.get(scope.kind()))?;
-        let Defined { budget, since } = &in_force.defined;
-        let period = in_force.period_at(now);
-        let account = row.and_then(|row| self.find(row, &period));
+        let Defined { budget, since, .. } = &in_force.defined;
+        let period = &*in_force.period_at(now);
+        let account = row.and_then(|row| self.find(row, period));
         let mut standing = Standing {
-            account,
+            place: account.map_or_else(|| Place::New(period.clone()), Place::Known),
             limit: budget.limit,
             extra: Usd::ZERO,
             spent: 0,
             held: 0,
             degraded_allowance: budget.degraded_allowance,
-            period,
         };
         if let Some(account) = account.and_then(|index| self.accounts.get(index)) {
             standing.spent = account.row.spent;
             standing.held = account.row.held;
         }
         if let (Window::Rolling(_), Some(row)) = (&budget.window, row) {
-            let pieces = self.pieces(row, &standing.period, now);
+            let pieces = self.pieces(row, period, now);
             standing.spent = pieces.fold(0, |sum, (_, spent)| sum.saturating_add(spent));
         }
-        let has_extra = !budget.carry_over.is_zero() || row.is_some_and(|row| !row.top_ups.is_empty());
+        let has_extra = !budget.carry_over.is_zero() || row.is_some_and(|row| !row.top_ups().is_empty());
         if has_extra {
-            standing.extra = self.extra(now, budget, *since, row, &standing);
+            standing.extra = self.extra(now, budget, *since, row, (period, &standing));
             standing.limit = budget.limit.saturating_add(standing.extra);
         }
         Some(standing)
@@ -75,7 +77,7 @@ impl Books {
         budget: &Budget,
         since: Timestamp,
         row: Option<&Row>,
-        standing: &Standing,
+        (present, standing): (&Period, &Standing),
     ) -> Usd {
         let past = |period: &Period, row: &Row| {
             let account = self.accounts.get(self.find(row, period)?)?;
@@ -83,20 +85,20 @@ impl Books {
         };
         let mut carried = Usd::ZERO;
         if !budget.carry_over.is_zero()
-            && let Some(before) = budget.window.period_before(&standing.period)
+            && let Some(before) = budget.window.period_before(present)
             && since < before.ends_at()
         {
             carried = carried_over(budget, row.and_then(|row| past(&before, row)));
         }
-        let Some(row) = row.filter(|row| !row.top_ups.is_empty()) else {
+        let Some(row) = row.filter(|row| !row.top_ups().is_empty()) else {
             return carried;
         };
-        let granted = row.top_ups.iter().map(|top_up| top_up.granted_at).min();
+        let granted = row.top_ups().iter().map(|top_up| top_up.granted_at).min();
         let mut periods: Vec<PastPeriod> = Vec::new();
         if matches!(budget.window, Window::Calendar(..)) {
-            let earlier = row.accounts.iter().filter_map(|index| self.accounts.get(*index));
+            let earlier = row.accounts().filter_map(|index| self.accounts.get(index));
             for account in earlier {
-                let is_past = account.row.ends_at < standing.period.ends_at();
+                let is_past = account.row.ends_at < present.ends_at();
                 if is_past && granted.is_some_and(|granted| granted < account.row.ends_at) {
                     let last = Timestamp::from_micros(account.row.ends_at.as_micros().saturating_sub(1));
                     let starts_at = last.and_then(|last| budget.window.period_at(last).starts_at);
@@ -105,22 +107,25 @@ impl Books {
             }
         }
         periods.push(PastPeriod {
-            starts_at: standing.period.starts_at,
-            ends_at: standing.period.ends_at(),
+            starts_at: present.starts_at,
+            ends_at: present.ends_at(),
             used: money(standing.spent).saturating_add(money(standing.held)),
             limit: budget.limit.saturating_add(carried),
         });
-        carried.saturating_add(topped_up(now, &row.top_ups, &periods))
+        carried.saturating_add(topped_up(now, row.top_ups(), &periods))
     }
 
     pub(super) fn room(&self, now: Timestamp, scope: &Scope) -> Option<Room> {
         let standing = self.standing(now, scope)?;
-        let budget = &self.applicable(scope)?.budget;
+        let row = self.rows.get(&Key::from(scope));
+        let own = row.and_then(Row::own);
+        let in_force = own.or_else(|| self.wildcards.get(scope.kind()))?;
+        let (budget, period) = (&in_force.defined.budget, &*in_force.period_at(now));
         let (spent, held) = (money(standing.spent), money(standing.held));
         let used = spent.saturating_add(held);
         let mut leaving: Vec<(Timestamp, Usd)> = Vec::new();
-        if let (Window::Rolling(_), Some(row)) = (&budget.window, self.rows.get(scope)) {
-            let pieces = self.pieces(row, &standing.period, now);
+        if let (Window::Rolling(_), Some(row)) = (&budget.window, row) {
+            let pieces = self.pieces(row, period, now);
             leaving.extend(pieces.map(|(at, spent)| (at, money(spent))));
         }
         leaving.sort_unstable();
@@ -137,10 +142,10 @@ impl Books {
             remaining: standing.limit.saturating_sub(used),
             degraded_allowance: standing.degraded_allowance,
             overspent: used.saturating_sub(standing.limit),
-            resets_at: standing.period.resets_at,
+            resets_at: period.resets_at,
             state,
             soft_caps: budget.soft_caps,
-            period: Arc::clone(&standing.period.key),
+            period: Arc::clone(&period.key),
         };
         Some(Room { status, leaving })
     }
@@ -152,7 +157,7 @@ impl Books {
         series: &'a Period,
         now: Timestamp,
     ) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
-        let accounts = row.accounts.iter().filter_map(|index| self.accounts.get(*index));
+        let accounts = row.accounts().filter_map(|index| self.accounts.get(index));
         let is_piece = move |account: &&Account| {
             let rest = account.row.period.strip_prefix(&*series.key);
             rest.is_some_and(|rest| rest.starts_with('@')) && account.row.ends_at > now
@@ -163,18 +168,12 @@ impl Books {
     }
 
     fn find(&self, row: &Row, period: &Period) -> Option<usize> {
-        // Newest last, and nearly always it is the newest.
-        let mut newest_first = row.accounts.iter().rev().copied();
-        newest_first.find(|index| self.is_of(*index, &period.key))
+        row.newest_first().find(|index| self.is_of(*index, &period.key))
     }
 
     pub(super) fn account(&self, scope: &Scope, period: &Arc<str>) -> Option<usize> {
-        let row = self.rows.get(scope)?;
-        row.accounts
-            .iter()
-            .rev()
-            .copied()
-            .find(|index| self.is_of(*index, period))
+        let row = self.rows.get(&Key::from(scope))?;
+        row.newest_first().find(|index| self.is_of(*index, period))
     }
 
     fn is_of(&self, account: usize, period: &Arc<str>) -> bool {
@@ -196,23 +195,24 @@ impl Books {
 
     pub(super) fn add_account(&mut self, row: AccountRow) -> usize {
         let index = self.accounts.len();
-        let (scope, ends_at) = (row.scope.clone(), row.ends_at);
+        let (key, ends_at) = (Key::from(&row.scope), row.ends_at);
         self.accounts.push(Account {
             row,
             held_change: 0,
             spent_change: 0,
             is_changed: false,
-            last_basis: None,
+            last: None,
         });
         let accounts = &self.accounts;
-        let of_scope = &mut self.rows.entry(scope).or_default().accounts;
-        let ends = |index: &usize| {
+        let ends_no_later = |index: usize| {
             accounts
-                .get(*index)
-                .map_or(Timestamp::MAX, |account| account.row.ends_at)
+                .get(index)
+                .is_some_and(|account| account.row.ends_at <= ends_at)
         };
-        let place = of_scope.partition_point(|index| ends(index) <= ends_at);
-        of_scope.insert(place, index);
+        self.rows
+            .entry(key)
+            .or_default()
+            .add_account(index, ends_no_later);
         index
     }
 
@@ -240,22 +240,29 @@ impl Books {
 
 impl InForce {
     pub(super) fn new(defined: Defined) -> Self {
+        let period = defined.budget.window.period_at(defined.since);
         Self {
             defined,
-            period: RefCell::new(None),
+            period: RefCell::new(period),
         }
     }
 
-    fn period_at(&self, now: Timestamp) -> Period {
-        let mut last = self.period.borrow_mut();
-        match &*last {
-            Some(period) if period.contains(now) => period.clone(),
-            _ => last.insert(self.defined.budget.window.period_at(now)).clone(),
+    fn period_at(&self, now: Timestamp) -> Ref<'_, Period> {
+        if !self.period.borrow().contains(now) {
+            *self.period.borrow_mut() = self.defined.budget.window.period_at(now);
         }
+        self.period.borrow()
     }
 }
 
 impl Standing {
+    pub(super) fn account(&self) -> Option<usize> {
+        match self.place {
+            Place::Known(account) => Some(account),
+            Place::New(_) => None,
+        }
+    }
+
     pub(super) fn left_for(&self, degraded: bool) -> Usd {
         let kept = if degraded {
             Usd::ZERO

@@ -4,12 +4,12 @@ use std::{mem, sync::Arc};
 
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
-use super::{Basis, Books, Kept, Move, Standing};
+use super::{Account, Against, Books, Kept, Move, Place, Standing};
 use crate::{
     BudgetError, Settlement, Unbudgeted,
     ledger::{
-        Claim, EntryKind, HoldAction, HoldId, HoldRecord, HoldRequest, HoldState, HoldStatus, IntentRecord,
-        NewEntry, OpenHold, Room, action::replayed_draw, amount_to_hold, refusal,
+        Basis, Claim, EntryKind, HoldAction, HoldId, HoldRecord, HoldRequest, HoldState, HoldStatus,
+        IntentRecord, NewEntry, OpenHold, Room, action::replayed_draw, amount_to_hold, refusal,
     },
     window::piece_at,
 };
@@ -98,35 +98,43 @@ impl Books {
         amount: Usd,
         standings: &mut Vec<(usize, Standing)>,
     ) -> HoldStatus {
-        let basis = self.basis(&open.request, standings);
-        for (account, (_, standing)) in basis.accounts.iter().zip(standings.drain(..)) {
-            self.move_held(*account, amount.nanos());
-            if let Some(account) = self.accounts.get_mut(*account) {
+        let Against { basis, accounts } = self.against(&open.request, standings);
+        for (account, (_, standing)) in accounts.iter().zip(standings.drain(..)) {
+            self.move_held(account, amount.nanos());
+            if let Some(account) = self.accounts.get_mut(account) {
                 account.row.limit = standing.limit.saturating_sub(standing.extra);
             }
         }
-        let accounts = Arc::clone(&basis.accounts);
-        let record = opened(now, open, amount, basis);
+        let purpose = self.shared(&open.request.purpose);
+        let kept = Box::new(Kept {
+            record: opened(now, open, amount, basis, purpose),
+            accounts,
+        });
+        let record = &kept.record;
         self.changes.entries.push(NewEntry {
             held_change: amount.nanos(),
             ..NewEntry::of_hold(record.id, EntryKind::Held, amount)
         });
         self.changes.opened.push(record.id);
         let status = record.status();
-        self.keep(Box::new(Kept { record, accounts }));
+        self.keep(kept);
         status
     }
 
+    /// A purpose, which most often is that of the hold before.
+    fn shared(&mut self, purpose: &str) -> Arc<str> {
+        if *self.purpose != *purpose {
+            self.purpose = purpose.into();
+        }
+        Arc::clone(&self.purpose)
+    }
+
     /// What a hold with these standings counts against.
-    fn basis(&mut self, request: &HoldRequest, standings: &[(usize, Standing)]) -> Basis {
-        let first = standings.first().and_then(|(_, standing)| standing.account);
-        let last = first.and_then(|first| self.accounts.get(first)?.last_basis.as_deref());
+    fn against(&mut self, request: &HoldRequest, standings: &[(usize, Standing)]) -> Against {
+        let first = standings.first().and_then(|(_, standing)| standing.account());
+        let last = first.and_then(|first| self.accounts.get(first)?.last.as_ref());
         if let Some(last) = last.filter(|last| last.is_of(request, standings)) {
-            let mut basis = last.clone();
-            if *basis.purpose != *request.purpose {
-                basis.purpose = request.purpose.as_str().into();
-            }
-            return basis;
+            return last.clone();
         }
         let mut claims = Vec::with_capacity(standings.len());
         let mut accounts = Vec::with_capacity(standings.len());
@@ -134,27 +142,34 @@ impl Books {
             let Some(scope) = request.scopes.get(*index) else {
                 continue;
             };
-            let ends_at = standing.period.ends_at();
-            let known = standing.account;
-            accounts.push(known.unwrap_or_else(|| self.new_account(scope, &standing.period.key, ends_at)));
-            claims.push(Claim {
-                scope: scope.clone(),
-                period: Arc::clone(&standing.period.key),
-                ends_at,
-                limit: standing.limit,
-            });
+            let account = match &standing.place {
+                Place::Known(account) => *account,
+                Place::New(period) => self.new_account(scope, &period.key, period.ends_at()),
+            };
+            accounts.push(account);
+            if let Some(Account { row, .. }) = self.accounts.get(account) {
+                claims.push(Claim {
+                    // One text for all that is said of a scope.
+                    scope: row.scope.clone(),
+                    period: Arc::clone(&row.period),
+                    ends_at: row.ends_at,
+                    limit: standing.limit,
+                });
+            }
         }
         let basis = Basis {
             scopes: request.scopes.as_slice().into(),
-            purpose: request.purpose.as_str().into(),
             claims: claims.into(),
-            accounts: accounts.into(),
         };
-        let first = basis.accounts.first();
-        if let Some(account) = first.and_then(|first| self.accounts.get_mut(*first)) {
-            account.last_basis = Some(Box::new(basis.clone()));
+        let against = Against {
+            basis: Arc::new(basis),
+            accounts: accounts.as_slice().into(),
+        };
+        let first = against.accounts.get(0);
+        if let Some(account) = first.and_then(|first| self.accounts.get_mut(first)) {
+            account.last = Some(against.clone());
         }
-        basis
+        against
     }
 
     /// Does this to a hold and says where it is then.
@@ -202,16 +217,14 @@ impl Books {
 
     /// A hold.
     pub fn hold(&self, id: HoldId) -> Option<&HoldRecord> {
-        let kept = self.open.get(&id).or_else(|| self.ended.get(&id));
-        kept.map(|kept| &kept.record)
+        let kept = self.open.get(&id).map(|kept| &**kept);
+        kept.or_else(|| self.ended.get(id)).map(|kept| &kept.record)
     }
 
     /// All holds, in no order.
     pub fn holds(&self) -> impl Iterator<Item = &HoldRecord> {
-        self.open
-            .values()
-            .chain(self.ended.values())
-            .map(|kept| &kept.record)
+        let open = self.open.values().map(|kept| &**kept);
+        open.chain(self.ended.values()).map(|kept| &kept.record)
     }
 
     /// The line that a key was first used with in a hold.
@@ -259,27 +272,28 @@ impl Books {
         id: HoldId,
         change: impl FnOnce(&mut HoldRecord, &mut Vec<NewEntry>) -> Result<(), BudgetError>,
     ) -> Result<HoldStatus, BudgetError> {
-        let kept = self.open.remove(&id).or_else(|| self.ended.remove(&id));
+        let kept = self.open.remove(&id).or_else(|| self.ended.remove(id));
         let mut kept = kept.ok_or(BudgetError::UnknownHold(id))?;
-        let mut entries = mem::take(&mut self.entries);
+        let mut entries = mem::take(&mut self.changes.entries);
+        let known = entries.len();
         let before = Progress::of(&kept.record);
         let was_due = kept.record.ends_at();
         let applied = change(&mut kept.record, &mut entries);
-        let outcome = applied.and_then(|()| self.move_money(now, &kept, &entries));
+        let outcome =
+            applied.and_then(|()| self.move_money(now, &kept, entries.get(known..).unwrap_or_default()));
         match outcome {
             Ok(()) => {
                 if kept.record.ends_at() != was_due || kept.record.state != HoldState::Open {
                     self.due.remove(&(was_due, id));
                 }
-                self.changes.entries.append(&mut entries);
                 self.changes.holds.push(id);
             }
             Err(_) => {
                 before.restore(&mut kept.record);
-                entries.clear();
+                entries.truncate(known);
             }
         }
-        self.entries = entries;
+        self.changes.entries = entries;
         let status = kept.record.status();
         self.keep(kept);
         outcome.map(|()| status)
@@ -297,7 +311,7 @@ impl Books {
             self.due.insert((record.ends_at(), id));
             self.open.insert(id, kept);
         } else {
-            self.ended.insert(id, kept);
+            self.ended.insert(kept);
         }
     }
 
@@ -305,23 +319,18 @@ impl Books {
     fn move_money(&mut self, now: Timestamp, kept: &Kept, entries: &[NewEntry]) -> Result<(), BudgetError> {
         let mut moves = mem::take(&mut self.moves);
         moves.clear();
-        for (claim, account) in kept.record.claims.iter().zip(&*kept.accounts) {
+        for (claim, account) in kept.record.basis.claims.iter().zip(kept.accounts.iter()) {
             for entry in entries {
                 let (held, spent) = (entry.held_change, entry.spent_change);
                 let counts_at = entry.counts_at.unwrap_or(now);
                 let piece = piece_at(&claim.period, counts_at).filter(|_| spent != 0);
                 let Some(piece) = piece else {
-                    moves.push(Move {
-                        account: *account,
-                        held,
-                        spent,
-                    });
+                    moves.push(Move { account, held, spent });
                     continue;
                 };
                 let spent_in = self
                     .account(&claim.scope, &piece.key)
                     .unwrap_or_else(|| self.new_account(&claim.scope, &piece.key, piece.ends_at));
-                let account = *account;
                 moves.push(Move {
                     account,
                     held,
@@ -357,21 +366,23 @@ impl Books {
     }
 }
 
-impl Basis {
+impl Against {
+    /// Is this what the request counts against, given where its budgets stand? An account is of one scope and period,
+    /// so that only scopes without a budget, which are passed over, need to be compared.
     fn is_of(&self, request: &HoldRequest, standings: &[(usize, Standing)]) -> bool {
-        let counts_alike = |(claim, (account, (_, standing))): (&Claim, (&usize, &(usize, Standing)))| {
-            standing.account == Some(*account)
-                && standing.limit == claim.limit
-                && Arc::ptr_eq(&standing.period.key, &claim.period)
+        let Basis { scopes, claims, .. } = &*self.basis;
+        let mut alike = claims.iter().zip(self.accounts.iter()).zip(standings);
+        let counts_alike = |((claim, account), (_, standing)): ((&Claim, usize), &(usize, Standing))| {
+            standing.account() == Some(account) && standing.limit == claim.limit
         };
-        let alike = self.claims.iter().zip(self.accounts.iter().zip(standings));
-        *self.scopes == *request.scopes
-            && self.claims.len() == standings.len()
-            && alike.into_iter().all(counts_alike)
+        claims.len() == standings.len()
+            && scopes.len() == request.scopes.len()
+            && alike.all(counts_alike)
+            && (scopes.len() == claims.len() || **scopes == *request.scopes)
     }
 }
 
-fn opened(now: Timestamp, open: OpenHold, amount: Usd, basis: Basis) -> HoldRecord {
+fn opened(now: Timestamp, open: OpenHold, amount: Usd, basis: Arc<Basis>, purpose: Arc<str>) -> HoldRecord {
     let OpenHold { id, request, .. } = open;
     HoldRecord {
         id,
@@ -384,10 +395,9 @@ fn opened(now: Timestamp, open: OpenHold, amount: Usd, basis: Basis) -> HoldReco
         expires_at: now.saturating_add(request.ttl),
         grace: request.grace,
         degraded: request.degraded,
-        claims: basis.claims,
+        basis,
+        purpose,
         intents: Vec::new(),
-        scopes: basis.scopes,
-        purpose: basis.purpose,
         idempotency_key: request.idempotency_key,
     }
 }

@@ -1,6 +1,6 @@
 //! For stores: what they put into the books, and what they take out to write.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use meterbox_core::{Scope, Timestamp, contract::CostLine};
 
@@ -17,18 +17,15 @@ impl Books {
         if scope.is_wildcard() {
             self.wildcards.insert(scope.kind().into(), InForce::new(defined));
         } else {
-            let row = self.rows.entry(scope.clone()).or_default();
-            row.own = Some(Box::new(InForce::new(defined)));
+            let row = self.rows.entry(scope.into()).or_default();
+            row.set_own(InForce::new(defined));
         }
     }
 
     /// Puts a top-up in as it is kept.
     pub fn load_top_up(&mut self, top_up: TopUp) {
-        self.rows
-            .entry(top_up.scope.clone())
-            .or_default()
-            .top_ups
-            .push(top_up);
+        let key = (&top_up.scope).into();
+        self.rows.entry(key).or_default().add_top_up(top_up);
     }
 
     /// Puts the switch in as it is kept.
@@ -52,13 +49,14 @@ impl Books {
 
     /// Puts a hold in as it is kept.
     pub fn load_hold(&mut self, record: HoldRecord) {
-        let mut accounts = Vec::with_capacity(record.claims.len());
-        for claim in &*record.claims {
+        let basis = Arc::clone(&record.basis);
+        let mut accounts = Vec::with_capacity(basis.claims.len());
+        for claim in &basis.claims {
             let known = self.account(&claim.scope, &claim.period);
             accounts
                 .push(known.unwrap_or_else(|| self.new_account(&claim.scope, &claim.period, claim.ends_at)));
         }
-        let accounts = accounts.into();
+        let accounts = accounts.as_slice().into();
         self.keep(Box::new(Kept { record, accounts }));
     }
 
@@ -69,10 +67,7 @@ impl Books {
 
     /// Forgets a hold that has ended; it can be put in again.
     pub fn forget_ended(&mut self, id: HoldId) {
-        let key = self
-            .ended
-            .remove(&id)
-            .and_then(|kept| kept.record.idempotency_key);
+        let key = self.ended.remove(id).and_then(|kept| kept.record.idempotency_key);
         if let Some(key) = key {
             self.by_key.remove(key.as_str());
         }

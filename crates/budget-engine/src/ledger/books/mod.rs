@@ -1,19 +1,24 @@
+mod accounts;
 mod administration;
 mod balances;
+mod ended;
 mod holds;
+mod key;
 mod loading;
+mod row;
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
 use foldhash::fast::RandomState;
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
-use super::{Claim, HoldId, HoldRecord, NewEntry};
-use crate::{Budget, Period, Stop, TopUp};
+use self::{accounts::Accounts, ended::Ended, key::Key, row::Row};
+use super::{Basis, HoldId, HoldRecord, NewEntry, Setting};
+use crate::{Budget, Period, Stop};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
@@ -26,19 +31,19 @@ pub struct Books {
     stop: Option<Stop>,
     /// By kind.
     wildcards: Map<Box<str>, InForce>,
-    rows: Map<Scope, Row>,
+    rows: Map<Key, Row>,
     accounts: Vec<Account>,
     open: Map<HoldId, Box<Kept>>,
-    /// Kept apart, so that looking for an open hold stays as fast however many there were. Names rise with time, so a
-    /// new one goes to the end.
-    ended: BTreeMap<HoldId, Box<Kept>>,
+    /// Kept apart, so that looking for an open hold stays as fast however many there were.
+    ended: Ended,
     due: BTreeSet<(Timestamp, HoldId)>,
     by_key: Map<Box<str>, HoldId>,
     draws_by_key: Map<(HoldId, Box<str>), CostLine>,
     changes: Changes,
-    /// All three kept for their allocation.
+    /// Of the last hold.
+    purpose: Arc<str>,
+    /// Both kept for their allocation.
     standings: Vec<(usize, Standing)>,
-    entries: Vec<NewEntry>,
     moves: Vec<Move>,
 }
 
@@ -49,6 +54,8 @@ pub struct Defined {
     pub budget: Budget,
     /// Since when; a change of the limit does not count.
     pub since: Timestamp,
+    /// What a setting last said of it, where one began it.
+    pub setting: Option<Box<Setting>>,
 }
 
 /// What a step changed, in the words of a store.
@@ -85,15 +92,7 @@ pub struct AccountRow {
 #[derive(Debug, Clone)]
 struct InForce {
     defined: Defined,
-    period: RefCell<Option<Period>>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Row {
-    own: Option<Box<InForce>>,
-    top_ups: Vec<TopUp>,
-    /// By their end.
-    accounts: Vec<usize>,
+    period: RefCell<Period>,
 }
 
 #[derive(Debug, Clone)]
@@ -104,24 +103,21 @@ struct Account {
     spent_change: i64,
     is_changed: bool,
     /// Of the last hold whose first account this is.
-    last_basis: Option<Box<Basis>>,
+    last: Option<Against>,
 }
 
 #[derive(Debug, Clone)]
 struct Kept {
     record: HoldRecord,
     /// Of each claim.
-    accounts: Arc<[usize]>,
+    accounts: Accounts,
 }
 
-/// What a hold counts against. Most often it is what it was for the hold before, and then they share it: memory is
-/// what a ledger without a disk runs out of.
+/// What a hold counts against, and the accounts of its claims.
 #[derive(Debug, Clone)]
-struct Basis {
-    scopes: Arc<[Scope]>,
-    purpose: Arc<str>,
-    claims: Arc<[Claim]>,
-    accounts: Arc<[usize]>,
+struct Against {
+    basis: Arc<Basis>,
+    accounts: Accounts,
 }
 
 /// By how much held and spent of an account change.
@@ -135,11 +131,19 @@ struct Move {
 /// A budget that applies to a scope, and what is used of it in the present period.
 #[derive(Debug, Clone)]
 struct Standing {
-    period: Period,
-    account: Option<usize>,
+    /// Where there is an account, that knows its period.
+    place: Place,
     limit: Usd,
     extra: Usd,
     spent: i64,
     held: i64,
     degraded_allowance: Usd,
+}
+
+/// Where what is used is kept.
+#[derive(Debug, Clone)]
+enum Place {
+    Known(usize),
+    /// Nothing was ever used in this period.
+    New(Period),
 }

@@ -1,0 +1,190 @@
+//! Reads a model's program before anything is spent on running it. What is found here costs one more call of the model
+//! and no run, and the words of a finding are what the model is told.
+//!
+//! This is no guard: the sandbox is. It finds what cannot work, and what would work today and be wrong tomorrow.
+
+mod facts;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+};
+
+use meterbox_core::contract::TableProfile;
+use ruff_python_ast::PythonVersion;
+use ruff_python_parser::{Mode, ParseOptions};
+
+use facts::Facts;
+
+use crate::GenerateRequest;
+
+/// The longest program a model may write, in bytes.
+const MAX_CODE_BYTES: usize = 16 * 1024;
+/// For a program of that length that does nothing but nest.
+const STACK_BYTES: usize = 512 << 20;
+/// The oldest Python that a sandbox has.
+const OLDEST: PythonVersion = PythonVersion::PY311;
+const MAX_PROBLEMS: usize = 6;
+
+const STANDARD: &[&str] = &[
+    "calendar",
+    "collections",
+    "datetime",
+    "decimal",
+    "fractions",
+    "functools",
+    "itertools",
+    "json",
+    "math",
+    "operator",
+    "re",
+    "statistics",
+    "string",
+    "textwrap",
+    "typing",
+    "unicodedata",
+    "zoneinfo",
+];
+/// Packages that programs may import where the sandbox has them, by the name it lists them under.
+const PACKAGES: &[(&str, &str)] = &[
+    ("duckdb", "duckdb"),
+    ("numpy", "numpy"),
+    ("pandas", "pandas"),
+    ("python-dateutil", "dateutil"),
+    ("scikit-learn", "sklearn"),
+    ("scipy", "scipy"),
+    ("statsmodels", "statsmodels"),
+];
+
+/// What may be imported, sorted.
+pub(super) fn importable(packages: &BTreeMap<String, String>) -> Vec<&'static str> {
+    let there = PACKAGES
+        .iter()
+        .filter(|(package, _)| packages.contains_key(*package));
+    let mut names: Vec<_> = there
+        .map(|(_, module)| *module)
+        .chain(STANDARD.iter().copied())
+        .collect();
+    names.extend(["numpy", "pandas"]);
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// What is wrong with a program, in sentences; empty if nothing was found.
+pub(super) fn problems(code: &str, request: &GenerateRequest) -> Vec<String> {
+    if code.len() > MAX_CODE_BYTES {
+        return vec![format!(
+            "the program has {} bytes; {MAX_CODE_BYTES} is the limit",
+            code.len()
+        )];
+    }
+    let reading = || facts_of(code);
+    // A parser descends as deep as a program nests.
+    let read = thread::scope(|scope| {
+        let reader = thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, reading);
+        let unread = || "it could not be read".to_owned();
+        match reader {
+            Ok(reader) => reader.join().unwrap_or_else(|_| Err(unread())),
+            Err(_) => Err(unread()),
+        }
+    });
+    match read {
+        Err(problem) => vec![problem],
+        Ok(facts) => {
+            let mut found = findings(&facts, request);
+            found.truncate(MAX_PROBLEMS);
+            found
+        }
+    }
+}
+
+fn facts_of(code: &str) -> Result<Facts, String> {
+    let options = ParseOptions::from(Mode::Module).with_target_version(OLDEST);
+    let parsed = ruff_python_parser::parse_unchecked(code, options);
+    let line_of = |offset: usize| code.get(..offset).unwrap_or(code).matches('\n').count() + 1;
+    if let Some(error) = parsed.errors().first() {
+        let line = line_of(error.location.start().to_usize());
+        return Err(format!("it is not valid Python: line {line}: {}", error.error));
+    }
+    if let Some(error) = parsed.unsupported_syntax_errors().first() {
+        let line = line_of(error.range.start().to_usize());
+        return Err(format!("it is not valid Python {OLDEST}: line {line}: {error}"));
+    }
+    Ok(Facts::of(parsed.syntax()))
+}
+
+fn findings(facts: &Facts, request: &GenerateRequest) -> Vec<String> {
+    let mut found = Vec::new();
+    let allowed = importable(&request.packages);
+    for module in &facts.imports {
+        let root = module.split('.').next().unwrap_or_default();
+        if !allowed.contains(&root) {
+            found.push(format!(
+                "it imports {module}, which is not there; there are: {}",
+                allowed.join(", ")
+            ));
+        }
+    }
+    for name in &facts.forbidden {
+        found.push(format!("it uses {name}, which programs may not"));
+    }
+    if !facts.sets_result {
+        found.push("it never sets `result`".to_owned());
+    }
+    for table in &facts.tables {
+        if !request.tables.iter().any(|known| known.name == *table) {
+            found.push(format!(
+                "there is no table {table:?}; there are: {}",
+                names(request.tables.iter().map(|table| table.name.as_str()))
+            ));
+        }
+    }
+    let unknown: Vec<_> = facts
+        .columns
+        .iter()
+        .filter(|column| !facts.makes(column) && !is_column(column, &request.tables))
+        .collect();
+    for column in unknown {
+        let used: Vec<_> = request
+            .tables
+            .iter()
+            .filter(|table| facts.tables.is_empty() || facts.tables.contains(&table.name))
+            .flat_map(|table| table.columns.iter().map(|column| column.name.as_str()))
+            .collect();
+        found.push(format!(
+            "there is no column {column:?}; there are: {}",
+            names(used.into_iter())
+        ));
+    }
+    for year in &facts.years {
+        if !request.question.contains(year) {
+            found.push(format!(
+                "it has {year} written in it, which the question does not name; work out dates from `as_of`"
+            ));
+        }
+    }
+    found
+}
+
+fn is_column(name: &str, tables: &[TableProfile]) -> bool {
+    let is = |name: &str| tables.iter().any(|table| table.column(name).is_some());
+    // What pandas calls columns of one name after a merge.
+    is(name)
+        || ["_x", "_y"]
+            .iter()
+            .any(|end| name.strip_suffix(end).is_some_and(is))
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const MOST: usize = 60;
+    let all: BTreeSet<&str> = names.collect();
+    let more = if all.len() > MOST { ", and others" } else { "" };
+    let some: Vec<_> = all.into_iter().take(MOST).collect();
+    format!("{}{more}", some.join(", "))
+}
+
+#[cfg(test)]
+mod tests;
