@@ -111,7 +111,9 @@ async fn makes_no_more_tokens_of_any_text(model: &HttpModel, address: &str) {
 }
 
 async fn answers(model: &HttpModel) {
-    let reply = call(model, &asking("Say hello.")).await.unwrap();
+    let mut request = asking("Say hello.");
+    request.output_cap = 400;
+    let reply = call(model, &request).await.unwrap();
     assert!(
         !reply.text.trim().is_empty() && reply.model.is_some() && reply.id.is_some(),
         "{reply:?}"
