@@ -26,8 +26,8 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use credentials::{Credentials, UserToken};
 pub use error::{PostgrestError, PostgrestErrorKind, Refusal};
 pub use filter::Filter;
+pub use meterbox_http_client::http_client;
 pub use query::{OnConflict, Order, Query, Rows};
-pub(crate) use transport::shown;
 
 use self::transport::Transport;
 
@@ -175,17 +175,4 @@ impl PostgrestBuilder {
             schema: self.schema,
         })
     }
-}
-
-/// A client for [`Postgrest`]: it follows no redirects, which would take keys elsewhere, and gives up on a connection
-/// after 10 seconds. The TLS provider of the process has to be installed first.
-///
-/// # Errors
-/// Where TLS cannot be set up.
-pub fn http_client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(10))
-        .user_agent(concat!("meterbox/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
