@@ -85,7 +85,6 @@ async fn counts_no_more_than_was_estimated(models: &[&HttpModel]) {
             all_used += used.input;
         }
     }
-    println!("{all_estimated} were estimated for {all_used}");
     // Never fewer, and not absurdly more.
     assert!(all_estimated < all_used * 3, "{all_estimated} for {all_used}");
 }
