@@ -28,7 +28,7 @@ impl Books {
     /// # Errors
     /// [`BudgetError::Refused`], [`BudgetError::NoBudget`], [`BudgetError::Stopped`], or what a known idempotency key
     /// says.
-    pub fn open(&mut self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
+    pub fn open(&mut self, now: Timestamp, mut open: OpenHold) -> Result<HoldStatus, BudgetError> {
         self.expire(now)?;
         if let Some(known) = self.known_by_key(&open) {
             return known.replay(&open);
@@ -39,7 +39,7 @@ impl Books {
         let mut standings = self.standings_of(now, &open.request.scopes);
         let opened = self
             .admitted(now, &open, &standings)
-            .map(|amount| self.open_in(now, open, amount, &mut standings));
+            .map(|amount| self.open_in(now, &mut open, amount, &mut standings));
         self.standings = standings;
         opened
     }
@@ -48,13 +48,18 @@ impl Books {
     ///
     /// # Errors
     /// Sums too large to be counted.
-    pub(crate) fn reopen(&mut self, now: Timestamp, open: OpenHold, amount: Usd) -> Result<(), BudgetError> {
+    pub(crate) fn reopen(
+        &mut self,
+        now: Timestamp,
+        mut open: OpenHold,
+        amount: Usd,
+    ) -> Result<(), BudgetError> {
         let mut standings = self.standings_of(now, &open.request.scopes);
         let fits = standings
             .iter()
             .all(|(_, standing)| standing.held.checked_add(amount.nanos()).is_some());
         if fits {
-            self.open_in(now, open, amount, &mut standings);
+            self.open_in(now, &mut open, amount, &mut standings);
         }
         self.standings = standings;
         fits.then_some(()).ok_or_else(uncountable)
@@ -94,7 +99,7 @@ impl Books {
     fn open_in(
         &mut self,
         now: Timestamp,
-        open: OpenHold,
+        open: &mut OpenHold,
         amount: Usd,
         standings: &mut Vec<(usize, Standing)>,
     ) -> HoldStatus {
@@ -206,11 +211,21 @@ impl Books {
     /// Sums too large to be counted.
     pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
         let mut ended = Vec::new();
-        while let Some((_, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+        while let Some((at, id)) = self.due.next_by(now) {
+            let is_due = |kept: &Box<Kept>| kept.record.ends_at() == at;
+            if !self.open.get(&id).is_some_and(is_due) {
+                continue;
+            }
             let close = HoldAction::Close {
                 state: HoldState::Expired,
             };
-            ended.push(self.change(now, id, close)?.settlement());
+            match self.change(now, id, close) {
+                Ok(status) => ended.push(status.settlement()),
+                Err(error) => {
+                    self.due.add(at, id);
+                    return Err(error);
+                }
+            }
         }
         Ok(ended)
     }
@@ -283,8 +298,8 @@ impl Books {
             applied.and_then(|()| self.move_money(now, &kept, entries.get(known..).unwrap_or_default()));
         match outcome {
             Ok(()) => {
-                if kept.record.ends_at() != was_due || kept.record.state != HoldState::Open {
-                    self.due.remove(&(was_due, id));
+                if kept.record.ends_at() != was_due {
+                    self.due.add(kept.record.ends_at(), id);
                 }
                 self.changes.holds.push(id);
             }
@@ -295,21 +310,31 @@ impl Books {
         }
         self.changes.entries = entries;
         let status = kept.record.status();
-        self.keep(kept);
+        self.place(kept);
         outcome.map(|()| status)
     }
 
+    /// Takes in a hold that was not there.
     pub(super) fn keep(&mut self, kept: Box<Kept>) {
         let record = &kept.record;
-        let id = record.id;
         if let Some(key) = &record.idempotency_key
             && !self.by_key.contains_key(key.as_str())
         {
-            self.by_key.insert(key.as_str().into(), id);
+            self.by_key.insert(key.as_str().into(), record.id);
         }
         if record.state == HoldState::Open {
-            self.due.insert((record.ends_at(), id));
-            self.open.insert(id, kept);
+            let open = &self.open;
+            let is_due =
+                |at: Timestamp, id: &HoldId| open.get(id).is_some_and(|kept| kept.record.ends_at() == at);
+            self.due.tidy(open.len(), is_due);
+            self.due.add(record.ends_at(), record.id);
+        }
+        self.place(kept);
+    }
+
+    fn place(&mut self, kept: Box<Kept>) {
+        if kept.record.state == HoldState::Open {
+            self.open.insert(kept.record.id, kept);
         } else {
             self.ended.insert(kept);
         }
@@ -382,10 +407,16 @@ impl Against {
     }
 }
 
-fn opened(now: Timestamp, open: OpenHold, amount: Usd, basis: Arc<Basis>, purpose: Arc<str>) -> HoldRecord {
-    let OpenHold { id, request, .. } = open;
+fn opened(
+    now: Timestamp,
+    open: &mut OpenHold,
+    amount: Usd,
+    basis: Arc<Basis>,
+    purpose: Arc<str>,
+) -> HoldRecord {
+    let request = &mut open.request;
     HoldRecord {
-        id,
+        id: open.id,
         requested: request.amount,
         at_least: request.at_least,
         amount,
@@ -398,7 +429,7 @@ fn opened(now: Timestamp, open: OpenHold, amount: Usd, basis: Arc<Basis>, purpos
         basis,
         purpose,
         intents: Vec::new(),
-        idempotency_key: request.idempotency_key,
+        idempotency_key: request.idempotency_key.take(),
     }
 }
 

@@ -1,22 +1,19 @@
 mod accounts;
 mod administration;
 mod balances;
+mod due;
 mod ended;
 mod holds;
 mod key;
 mod loading;
 mod row;
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
-use self::{accounts::Accounts, ended::Ended, key::Key, row::Row};
+use self::{accounts::Accounts, due::Due, ended::Ended, key::Key, row::Row};
 use super::{Basis, HoldId, HoldRecord, NewEntry, Setting};
 use crate::{Budget, Period, Stop};
 
@@ -36,7 +33,7 @@ pub struct Books {
     open: Map<HoldId, Box<Kept>>,
     /// Kept apart, so that looking for an open hold stays as fast however many there were.
     ended: Ended,
-    due: BTreeSet<(Timestamp, HoldId)>,
+    due: Due,
     by_key: Map<Box<str>, HoldId>,
     draws_by_key: Map<(HoldId, Box<str>), CostLine>,
     changes: Changes,
