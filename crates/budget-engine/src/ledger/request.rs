@@ -4,7 +4,7 @@ use meterbox_core::{Scope, Usd, contract::CostLine};
 
 use crate::BudgetError;
 
-const MAX_SCOPES: usize = 16;
+pub(crate) const MAX_SCOPES: usize = 16;
 const MAX_TEXT_BYTES: usize = 256;
 const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);

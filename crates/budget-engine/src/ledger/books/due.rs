@@ -33,3 +33,29 @@ impl Due {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_come_in_order_and_untrue_ones_are_tidied_away() {
+        let at = |second: i64| Timestamp::from_micros(second * 1_000_000).unwrap();
+        let mut due = Due::default();
+        let ids: Vec<HoldId> = (0..1_000).map(|_| HoldId::new(at(0))).collect();
+        for (second, id) in (0..).zip(&ids) {
+            due.add(at(second), *id);
+            // One hold in ten is still there.
+            due.tidy(10, |at, _| at.as_micros() % 10_000_000 == 0);
+            assert!(due.0.len() <= 10 * 2 + SPARE + 1 + usize::try_from(second / 10).unwrap());
+        }
+        due.tidy(0, |at, _| at.as_micros() % 10_000_000 == 0);
+        let mut times = Vec::new();
+        assert_eq!(due.next_by(at(-1)), None);
+        while let Some((time, _)) = due.next_by(at(500)) {
+            times.push(time);
+        }
+        let expected: Vec<Timestamp> = (0..=50).map(|ten| at(ten * 10)).collect();
+        assert_eq!(times, expected);
+    }
+}

@@ -67,10 +67,9 @@ impl Books {
 
     fn standings_of(&mut self, now: Timestamp, scopes: &[Scope]) -> Vec<(usize, Standing)> {
         let mut standings = mem::take(&mut self.standings);
-        standings.clear();
-        for (index, scope) in scopes.iter().enumerate() {
-            standings.extend(self.standing(now, scope).map(|standing| (index, standing)));
-        }
+        let mut keys = mem::take(&mut self.keys);
+        self.standings(now, scopes, (&mut keys, &mut standings));
+        self.keys = keys;
         standings
     }
 
@@ -103,7 +102,7 @@ impl Books {
         amount: Usd,
         standings: &mut Vec<(usize, Standing)>,
     ) -> HoldStatus {
-        let Against { basis, accounts } = self.against(&open.request, standings);
+        let Against { basis, accounts, .. } = self.against(&open.request, standings);
         for (account, (_, standing)) in accounts.iter().zip(standings.drain(..)) {
             self.move_held(account, amount.nanos());
             if let Some(account) = self.accounts.get_mut(account) {
@@ -167,6 +166,7 @@ impl Books {
             claims: claims.into(),
         };
         let against = Against {
+            limit: basis.claims.first().map_or(Usd::ZERO, |claim| claim.limit),
             basis: Arc::new(basis),
             accounts: accounts.as_slice().into(),
         };
@@ -212,8 +212,8 @@ impl Books {
     pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
         let mut ended = Vec::new();
         while let Some((at, id)) = self.due.next_by(now) {
-            let is_due = |kept: &Box<Kept>| kept.record.ends_at() == at;
-            if !self.open.get(&id).is_some_and(is_due) {
+            // Ended or extended meanwhile.
+            if self.open.get(&id).is_none_or(|kept| kept.record.ends_at() != at) {
                 continue;
             }
             let close = HoldAction::Close {
@@ -233,13 +233,15 @@ impl Books {
     /// A hold.
     pub fn hold(&self, id: HoldId) -> Option<&HoldRecord> {
         let kept = self.open.get(&id).map(|kept| &**kept);
-        kept.or_else(|| self.ended.get(id)).map(|kept| &kept.record)
+        kept.or_else(|| self.ended.get(id).map(|kept| &**kept))
+            .map(|kept| &kept.record)
     }
 
     /// All holds, in no order.
     pub fn holds(&self) -> impl Iterator<Item = &HoldRecord> {
         let open = self.open.values().map(|kept| &**kept);
-        open.chain(self.ended.values()).map(|kept| &kept.record)
+        open.chain(self.ended.values().map(|kept| &**kept))
+            .map(|kept| &kept.record)
     }
 
     /// The line that a key was first used with in a hold.
@@ -336,7 +338,7 @@ impl Books {
         if kept.record.state == HoldState::Open {
             self.open.insert(kept.record.id, kept);
         } else {
-            self.ended.insert(kept);
+            self.ended.insert(kept.record.id, kept);
         }
     }
 
@@ -347,8 +349,10 @@ impl Books {
         for (claim, account) in kept.record.basis.claims.iter().zip(kept.accounts.iter()) {
             for entry in entries {
                 let (held, spent) = (entry.held_change, entry.spent_change);
-                let counts_at = entry.counts_at.unwrap_or(now);
-                let piece = piece_at(&claim.period, counts_at).filter(|_| spent != 0);
+                let piece = match spent {
+                    0 => None,
+                    _ => piece_at(&claim.period, entry.counts_at.unwrap_or(now)),
+                };
                 let Some(piece) = piece else {
                     moves.push(Move { account, held, spent });
                     continue;
@@ -395,14 +399,17 @@ impl Against {
     /// Is this what the request counts against, given where its budgets stand? An account is of one scope and period,
     /// so that only scopes without a budget, which are passed over, need to be compared.
     fn is_of(&self, request: &HoldRequest, standings: &[(usize, Standing)]) -> bool {
-        let Basis { scopes, claims, .. } = &*self.basis;
-        let mut alike = claims.iter().zip(self.accounts.iter()).zip(standings);
-        let counts_alike = |((claim, account), (_, standing)): ((&Claim, usize), &(usize, Standing))| {
-            standing.account() == Some(account) && standing.limit == claim.limit
-        };
-        claims.len() == standings.len()
+        let Basis { scopes, claims } = &*self.basis;
+        let is_first_alike = standings
+            .first()
+            .is_none_or(|(_, first)| first.limit == self.limit);
+        let mut others = claims.iter().zip(standings).skip(1);
+        let mut accounts = self.accounts.iter().zip(standings);
+        is_first_alike
+            && claims.len() == standings.len()
             && scopes.len() == request.scopes.len()
-            && alike.all(counts_alike)
+            && accounts.all(|(account, (_, standing))| standing.account() == Some(account))
+            && others.all(|(claim, (_, standing))| standing.limit == claim.limit)
             && (scopes.len() == claims.len() || **scopes == *request.scopes)
     }
 }
