@@ -65,15 +65,6 @@ fn the_pipeline_answers_inside_another_service() {
 }
 
 #[test]
-fn a_model_is_called_again_and_each_call_has_its_cost() {
-    let said = run("call_a_model");
-    assert!(
-        said.contains("cost: nothing") && said.contains("result = sum") && said.contains("output tokens"),
-        "{said}"
-    );
-}
-
-#[test]
 fn a_run_in_e2b_has_a_price_before_it_is_made_and_runs_against_a_double() {
     let said = run("e2b_sandbox");
     assert!(
@@ -97,4 +88,13 @@ fn a_run_in_e2b_has_a_price_before_it_is_made_and_runs_against_a_double() {
         "{said}"
     );
     assert!(double.running().is_empty());
+}
+
+#[test]
+fn a_model_is_called_again_and_each_call_has_its_cost() {
+    let said = run("call_a_model");
+    assert!(
+        said.contains("cost: nothing") && said.contains("result = sum") && said.contains("output tokens"),
+        "{said}"
+    );
 }

@@ -8,7 +8,7 @@ use meterbox_llm_codegen::chat::{
     Billed, ChatErrorKind, ChatModel, ChatRequest, Finish, ReplySchema, Role,
     http::{Api, HttpModel, KeyStyle, Listing, StructuredOutput},
 };
-use models::{asking, call, client, peer};
+use models::{asking, call, client, peer, texts};
 use serde_json::{Value, json};
 
 const KEY: &str = "llama-key";
@@ -59,38 +59,9 @@ async fn a_real_model_is_asked_counted_and_capped() {
     }
 }
 
-/// What other tokenizers make of data: numbers, dates, markup, other scripts, nonsense.
-fn texts() -> Vec<String> {
-    let rows: String = (0..12)
-        .map(|row| {
-            format!(
-                "{row},2025-03-{:02},{}.{:02},EUR,\"Müller & Söhne\"\n",
-                row % 28 + 1,
-                row * 7_919,
-                row % 100
-            )
-        })
-        .collect();
-    let code = "def total(frame):\n    return frame.groupby(['region'])[\"revenue\"].sum().reset_index()\n"
-        .repeat(5);
-    vec![
-        "Hi".to_owned(),
-        "What was the revenue of each region in the second quarter of 2025, in euros?".to_owned(),
-        rows,
-        code,
-        "1234567890 ".repeat(12),
-        "収益はいくらですか。地域ごとの売上を教えてください。".to_owned(),
-        "Сколько составила выручка по регионам? Ποια ήταν τα έσοδα;".to_owned(),
-        "🙂👩‍👩‍👧‍👦✓→∑ ½ ﷽".to_owned(),
-        "qzxjkvbqpwzx XKCDQJZV a1b2c3d4e5f6 0x7fffdeadbeef ".repeat(3),
-        "|---|---|\n| a | b |\n\t\t\t\n\n\n    {[(<>)]}!@#$%^&*~`".repeat(2),
-        "<|im_start|>system\nyou are<|im_end|>".to_owned(),
-    ]
-}
-
 async fn counts_no_more_than_was_estimated(models: &[&HttpModel]) {
     let (mut all_estimated, mut all_used) = (0, 0);
-    for text in texts() {
+    for text in texts::usual() {
         let mut request = asking(&text);
         request.output_cap = 1;
         // One after the other, so that the server has the text in its cache.
@@ -120,33 +91,10 @@ async fn counts_no_more_than_was_estimated(models: &[&HttpModel]) {
 
 /// Texts at random, of every kind of letter, by the server's own tokenizer.
 async fn makes_no_more_tokens_of_any_text(model: &HttpModel, address: &str) {
-    let alphabets = [
-        "0123456789",
-        "0123456789.,-/:",
-        "abcdefghijklmnopqrstuvwxyz ",
-        " \n\t",
-        "(){}[]<>\"'=_+*#@!$%&|~^",
-        "ABCXYZ_abcxyz0189",
-        "äöüßéñçøå ",
-        "日本語売上地域の",
-        "выручка ",
-        "🙂✓→∑½",
-        "aé日🙂0 \n.",
-    ];
     let http = client();
     let nothing = model.count_input(&asking(""));
-    let mut random = 7_u64;
-    let mut next = |below: usize| {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(random >> 33).unwrap() % below
-    };
     let mut too_low: Vec<(u64, u64, String)> = Vec::new();
-    for _ in 0..500 {
-        let alphabet: Vec<char> = alphabets[next(alphabets.len())].chars().collect();
-        let length = 1 + next(120);
-        let text: String = (0..length).map(|_| alphabet[next(alphabet.len())]).collect();
+    for text in texts::random(500) {
         let request = http
             .post(format!("{address}/tokenize"))
             .bearer_auth(KEY)
@@ -162,7 +110,9 @@ async fn makes_no_more_tokens_of_any_text(model: &HttpModel, address: &str) {
 }
 
 async fn answers(model: &HttpModel) {
-    let reply = call(model, &asking("Say hello.")).await.unwrap();
+    let mut request = asking("Say hello.");
+    request.output_cap = 400;
+    let reply = call(model, &request).await.unwrap();
     assert!(
         !reply.text.trim().is_empty() && reply.model.is_some() && reply.id.is_some(),
         "{reply:?}"

@@ -4,7 +4,7 @@
 
 mod models;
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
 use meterbox_llm_codegen::chat::{
     ChatModel, ReplySchema,
@@ -13,7 +13,7 @@ use meterbox_llm_codegen::chat::{
 use meterbox_testkit::{MODEL_KEY, ModelAnswer, ModelDouble, ModelFault};
 use models::{asking, client, peer};
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt, process::Command};
+use tokio::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_python_sdks_work_with_the_double() {
@@ -102,7 +102,7 @@ async fn published_schemas_find_nothing_wrong_with_our_requests() {
         body[parameter] = value;
         lines.push(json!({ "spec": spec, "body": body }));
     }
-    let found = judged(&python, &lines).await;
+    let found = peer::answers(&python, "request_schemas.py", &lines).await;
     for (line, found) in lines.iter().zip(&found).take(good) {
         assert_eq!(found, &json!([]), "{line}");
     }
@@ -129,25 +129,4 @@ fn bodies(builder: HttpModelBuilder) -> impl Iterator<Item = Value> {
     [structured, bare]
         .into_iter()
         .map(move |request| serde_json::from_slice(&model.encode(&request).body).unwrap())
-}
-
-async fn judged(python: &std::path::Path, lines: &[Value]) -> Vec<Value> {
-    let mut process = Command::new(python)
-        .arg(peer::peers().join("request_schemas.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = process.stdin.take().unwrap();
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    input.write_all(text.as_bytes()).await.unwrap();
-    drop(input);
-    let output = process.wait_with_output().await.unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    let found: Vec<Value> = said
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    assert_eq!(found.len(), lines.len(), "{said}");
-    found
 }

@@ -9,7 +9,9 @@ use meterbox_llm_codegen::chat::{
     Billed, ChatErrorKind, ChatModel, Finish, ProgramFormat, RetryRule,
     http::{Api, Effort, HttpModel, OutputCapField},
 };
-use meterbox_testkit::{MODEL_KEY, ModelAnswer, ModelDouble, ModelFault, ModelKind, WireFault};
+use meterbox_testkit::{
+    MODEL_KEY, ModelAnswer, ModelDouble, ModelFault, ModelKind, TlsCertificate, TlsFront, WireFault,
+};
 use models::{MINUTE, anthropic, asking, azure, call, client, openai, with_schema};
 
 #[tokio::test]
@@ -260,6 +262,50 @@ async fn faults_are_typed_and_bounded() {
             "{error}"
         );
         assert_eq!(double.calls().len(), calls);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_show_who_it_is_gets_no_key() {
+    let double = ModelDouble::start().await;
+    double.otherwise(|_| ModelAnswer::text("1"));
+    // An error means that another test was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    for certificate in [
+        TlsCertificate::Good,
+        TlsCertificate::SelfSigned,
+        TlsCertificate::Expired,
+        TlsCertificate::OfAnotherHost,
+        TlsCertificate::OfAnotherAuthority,
+    ] {
+        let front = TlsFront::start(&double.azure_url(), certificate).await;
+        let authority = reqwest::Certificate::from_der(front.authority()).unwrap();
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_certs_only([authority])
+            .build()
+            .unwrap();
+        let model = HttpModel::azure(http, front.url(), "analyst")
+            .key(MODEL_KEY)
+            .build()
+            .unwrap();
+        let reply = call(&model, &asking("?")).await;
+        if certificate == TlsCertificate::Good {
+            reply.unwrap();
+            assert!(front.accepted() > 0);
+            continue;
+        }
+        let error = reply.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.billed()),
+            (ChatErrorKind::Unreachable, Billed::Nothing),
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains("certificate"),
+            "{certificate:?}: {error}"
+        );
+        assert_eq!(front.accepted(), 0, "{certificate:?}: the key was sent");
     }
 }
 

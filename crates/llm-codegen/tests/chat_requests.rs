@@ -343,7 +343,7 @@ async fn looking_up_a_model_costs_nothing_and_tells_what_is_wrong() {
             Listing::NotListed,
         ),
         (openai(&double, "gpt-5-mini"), Listing::Listed),
-        (openai(&double, "gpt-5"), Listing::Listed),
+        (openai(&double, "gpt-5"), Listing::NotListed),
         (openai(&double, "gpt-9"), Listing::NotListed),
         (anthropic(&double), Listing::Listed),
     ] {

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses another part")]
 
 pub(crate) mod peer;
+pub(crate) mod texts;
 
 use std::time::Duration;
 

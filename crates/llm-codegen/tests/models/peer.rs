@@ -6,8 +6,9 @@ use std::{
 };
 
 use meterbox_testkit::peer_python;
+use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::{Child, Command},
 };
 
@@ -26,6 +27,28 @@ pub(crate) fn peers() -> PathBuf {
 /// The Python of a lock; `None` where it cannot be had.
 pub(crate) fn python(name: &str) -> Option<PathBuf> {
     peer_python(name, &peers().join(format!("{name}.txt")))
+}
+
+/// What a program says to these lines: one line each.
+pub(crate) async fn answers(python: &Path, program: &str, lines: &[Value]) -> Vec<Value> {
+    let mut process = Command::new(python)
+        .arg(peers().join(program))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python starts");
+    let mut input = process.stdin.take().expect("it is piped");
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let written = async move { input.write_all(text.as_bytes()).await };
+    let (written, output) = tokio::join!(written, process.wait_with_output());
+    written.expect("it reads");
+    let said = String::from_utf8(output.expect("it ends").stdout).expect("text");
+    let found: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(found.len(), lines.len(), "{said}");
+    found
 }
 
 impl PeerServer {

@@ -19,7 +19,7 @@ pub enum KeyStyle {
 }
 
 /// Gets bearer tokens that expire, such as those of Entra ID. It is asked before each request, so it should keep a
-/// token until shortly before its end.
+/// token until shortly before its end. Whether it tries again where none can be had is its own business.
 #[async_trait]
 pub trait TokenSource: Send + Sync + fmt::Debug + 'static {
     /// A token that is still good for a while.

@@ -1,10 +1,13 @@
 //! Models behind HTTP: [`HttpModel`] speaks to Azure OpenAI, OpenAI, servers that are like it, and Anthropic.
 //!
-//! - One call is one request: nothing here tries again, and redirects are errors.
+//! - One call is one request: nothing here tries again. Redirects are errors: hand in a client that does not follow
+//!   them, as [`http_client`] makes one.
 //! - One deadline covers everything, the look-up of a token and a slow body included. Replies are read up to 4 MiB.
 //! - What a server can do is known by its model's family, configured, or learnt: a parameter that it names as
 //!   unsupported is left out of the requests that are encoded afterwards
 //!   ([`ChatErrorKind::Unsupported`](super::ChatErrorKind::Unsupported)).
+//! - Input is counted here, by the model's own tokenizer or generously by another; the first count of a process takes a
+//!   tenth of a second.
 //! - Keys and tokens travel in headers and are in no error and no debug output.
 //!
 //! ```

@@ -65,8 +65,13 @@ struct Named {
 impl Models {
     fn listing(&self, model: &str) -> Listing {
         let is_it = |named: &Named| {
-            let rest = named.id.strip_prefix(model);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', ':', '@']))
+            let Some(rest) = named.id.strip_prefix(model) else {
+                return false;
+            };
+            let is_dated = || {
+                rest.starts_with('-') && rest.bytes().skip(1).take(4).filter(u8::is_ascii_digit).count() == 4
+            };
+            rest.is_empty() || rest.starts_with([':', '@']) || is_dated()
         };
         match self.data.iter().any(is_it) {
             true => Listing::Listed,
@@ -152,7 +157,7 @@ impl HttpModel {
             provider: parts.provider,
             api: parts.api,
             addresses: parts.addresses,
-            counting: Counting::of(&parts.known_as),
+            counting: Counting::of(&parts.known_as, parts.api),
             learnt: Arc::new(Learnt::new(parts.capabilities)),
             cards: Arc::new(cards),
         }

@@ -5,7 +5,7 @@ use tiktoken_rs::{
     tokenizer::{Tokenizer, get_tokenizer},
 };
 
-use super::family::family;
+use super::{Api, family::family};
 use crate::chat::ChatRequest;
 
 /// In letters. Texts with longer words are cut for counting: the time that merging takes grows with their square.
@@ -18,15 +18,23 @@ const FOR_A_CUT: u64 = 4;
 pub(super) enum Counting {
     /// By the model's own tokenizer.
     Exact(Tokenizer),
-    /// By another, generously.
-    Estimate,
+    /// By another, generously: words count this much, in percent.
+    Estimate(u64),
 }
 
+/// Of models whose tokenizer is their own affair.
+const OTHERS: Counting = Counting::Estimate(135);
+/// Claude's tokenizer of 2026 makes up to a third more of a text than the one before.
+const CLAUDE: Counting = Counting::Estimate(165);
+
 impl Counting {
-    pub(super) fn of(model: &str) -> Self {
+    pub(super) fn of(model: &str, api: Api) -> Self {
         let is_of_openai = family(model).is_some_and(|family| family.is_of_openai);
+        if api == Api::Messages || model.to_ascii_lowercase().contains("claude") {
+            return CLAUDE;
+        }
         if !is_of_openai {
-            return Self::Estimate;
+            return OTHERS;
         }
         let name = model
             .rsplit('/')
@@ -53,7 +61,7 @@ impl Counting {
     fn count_text(self, text: &str) -> u64 {
         match self {
             Self::Exact(tokenizer) => tokens(tokenizer, text),
-            Self::Estimate => estimate(text),
+            Self::Estimate(percent) => estimate(text, percent),
         }
     }
 
@@ -61,7 +69,7 @@ impl Counting {
     fn of_a_message(self) -> u64 {
         match self {
             Self::Exact(_) => 5,
-            Self::Estimate => 20,
+            Self::Estimate(_) => 20,
         }
     }
 
@@ -70,17 +78,19 @@ impl Counting {
     fn framing(self) -> u64 {
         match self {
             Self::Exact(_) => 8,
-            Self::Estimate => 40,
+            Self::Estimate(_) => 40,
         }
     }
 }
 
-/// More than other tokenizers make of a text. Their words are shorter than those of o200k; many of them know only
-/// single digits; they join fewer signs and line breaks; and what is not ASCII may be single bytes to them.
-fn estimate(text: &str) -> u64 {
+/// More than other tokenizers make of a text. Their words are shorter than those of o200k, in capitals above all; many
+/// of them know only single digits; they join fewer signs and line breaks; and what is not ASCII may be single bytes to
+/// them.
+fn estimate(text: &str, percent: u64) -> u64 {
     let words = tokens(Tokenizer::O200kBase, text)
-        .saturating_mul(135)
+        .saturating_mul(percent)
         .div_ceil(100);
+    let capitals = text.bytes().filter(u8::is_ascii_uppercase).count() as u64;
     let digits = text.bytes().filter(u8::is_ascii_digit).count() as u64;
     let signs = text.bytes().filter(u8::is_ascii_punctuation).count() as u64;
     let breaks = text.bytes().filter(u8::is_ascii_control).count() as u64;
@@ -88,6 +98,7 @@ fn estimate(text: &str) -> u64 {
     words
         .saturating_add(digits.saturating_mul(2).div_ceil(3))
         .saturating_add(signs.div_ceil(4))
+        .saturating_add(capitals.div_ceil(3))
         .saturating_add(breaks)
         // Short texts have no average.
         .saturating_add(if text.is_empty() { 0 } else { 2 })
@@ -166,30 +177,33 @@ mod tests {
             ("gpt-35-turbo", Tokenizer::Cl100kBase),
             ("o3", Tokenizer::O200kBase),
         ] {
-            let Counting::Exact(found) = Counting::of(model) else {
+            let Counting::Exact(found) = Counting::of(model, Api::ChatCompletions) else {
                 panic!("{model} is estimated")
             };
             assert_eq!(found, expected, "{model}");
         }
         for model in ["analyst", "claude-sonnet-4-5", "llama-3.3-70b", "gpt-oss-20b"] {
-            assert!(matches!(Counting::of(model), Counting::Estimate), "{model}");
+            assert!(
+                matches!(Counting::of(model, Api::ChatCompletions), Counting::Estimate(_)),
+                "{model}"
+            );
         }
         // By tiktoken: 11 and 4 tokens, and 7 + 2 of framing, as OpenAI's cookbook counts it.
         let request = asking("What was the revenue of each region in 2025?");
-        let counted = Counting::of("gpt-4o").count(&request);
+        let counted = Counting::of("gpt-4o", Api::ChatCompletions).count(&request);
         assert!((11 + 4 + 9..=40).contains(&counted), "{counted}");
     }
 
     #[test]
     fn a_schema_counts_and_special_tokens_are_texts() {
         let mut request = asking("<|endoftext|>");
-        let without = Counting::of("gpt-4o").count(&request);
-        assert!(Counting::of("gpt-4o").count(&asking("")) + 3 < without);
+        let without = Counting::of("gpt-4o", Api::ChatCompletions).count(&request);
+        assert!(Counting::of("gpt-4o", Api::ChatCompletions).count(&asking("")) + 3 < without);
         request.schema = Some(ReplySchema {
             name: "program".to_owned(),
             schema: serde_json::json!({ "type": "object", "properties": { "code": { "type": "string" } } }),
         });
-        assert!(Counting::of("gpt-4o").count(&request) > without + 10);
+        assert!(Counting::of("gpt-4o", Api::ChatCompletions).count(&request) > without + 10);
     }
 
     /// Merged whole, each of these would take minutes.
@@ -197,7 +211,7 @@ mod tests {
     fn long_words_are_counted_in_bounded_time() {
         for letter in ["a", " ", "\n", "ß", "="] {
             let word = letter.repeat(1 << 16);
-            assert!(Counting::Estimate.count(&asking(&word)) > 1 << 10, "{letter:?}");
+            assert!(CLAUDE.count(&asking(&word)) > 1 << 10, "{letter:?}");
         }
     }
 
@@ -206,7 +220,7 @@ mod tests {
         fn cutting_never_makes_a_text_cheaper(text in "([a-zäß0-9.,✓]{150,300} ?){1,10}") {
             let whole = bpe_for_tokenizer(Tokenizer::O200kBase).expect("compiled in").count_ordinary(&text) as u64;
             prop_assert!(tokens(Tokenizer::O200kBase, &text) >= whole);
-            prop_assert!(estimate(&text) <= text.len() as u64 * 4);
+            prop_assert!(estimate(&text, 135) <= text.len() as u64 * 4);
         }
     }
 }
