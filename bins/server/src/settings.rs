@@ -1,7 +1,7 @@
 //! What can be set, from where, in rising order: `.env`, `.env.local`, the environment. Flags come on top.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
@@ -14,7 +14,7 @@ use crate::{
     cloud,
     config::{Config, ConfigError},
     model,
-    results::{InvalidPlace, ResultsPlace},
+    results::{InvalidPlace, ResultsPlace, VARIABLES},
     variables::Variables,
 };
 
@@ -66,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) results: ResultsPlace,
     /// For how many days results are kept; for ever where not set.
     pub(crate) keep_days: Option<u32>,
+    /// What says in a `.env` file where results are kept, and is not read from there.
+    pub(crate) unread: Vec<&'static str>,
     /// Prices, soft caps, webhooks, the model, the sandbox: see [`Config`].
     pub(crate) config: Config,
 }
@@ -111,8 +113,11 @@ impl Settings {
             let lists = [&IN_FILES[..], &model::VARIABLES, &cloud::VARIABLES];
             lists.iter().any(|names| names.contains(&name))
         };
+        let mut unread = BTreeSet::new();
         for file in [".env", ".env.local"] {
             let settings = env_file(&folder.join(file))?;
+            let places = VARIABLES.into_iter().filter(|name| settings.contains_key(*name));
+            unread.extend(places);
             names.extend(settings.into_iter().filter(|(name, _)| may_set(name)));
         }
         let mut in_files: HashSet<String> = names.keys().cloned().collect();
@@ -120,11 +125,13 @@ impl Settings {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         for (name, value) in environment {
             in_files.remove(&name);
+            unread.remove(&*name);
             names.insert(name, value);
         }
         let mut settings = Self::from_names(&names)?;
         settings.model = Variables::of(&model::VARIABLES, &names, &in_files);
         settings.cloud = Variables::of(&cloud::VARIABLES, &names, &in_files);
+        settings.unread = unread.into_iter().collect();
         Ok(settings)
     }
 
@@ -201,6 +208,7 @@ impl Settings {
             cloud: Variables::default(),
             results: ResultsPlace::from_names(set)?,
             keep_days,
+            unread: Vec::new(),
             config: Config::default(),
         })
     }

@@ -222,6 +222,12 @@ impl Visit {
             None => self.well("results", &settings.results.to_string()),
             Some(warning) => self.warn("results", &format!("{}; {warning}", settings.results)),
         }
+        for name in &settings.unread {
+            self.warn(
+                name,
+                "stands in a .env file and is not read there; set it in the environment",
+            );
+        }
     }
 
     async fn services(&mut self, settings: &Settings) {
