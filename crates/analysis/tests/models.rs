@@ -387,6 +387,39 @@ async fn a_small_sum_asks_for_less_output_and_a_smaller_one_for_no_model() {
     assert_eq!(house.model.sent().len(), calls);
 }
 
+/// Three calls of a model that may write 4,000 tokens do not fit into what is left of the month; one does.
+#[tokio::test]
+async fn a_budget_that_is_short_still_pays_for_one_call() {
+    let house = house("0.04").await;
+    house.model.otherwise(|_| FakeTurn::says(GOOD));
+    let result = house.ask(HARD).await;
+    assert_eq!(
+        (result.status, result.source),
+        (Status::Ok, Some(Source::Model)),
+        "{:?}",
+        result.failure
+    );
+    assert!(result.hold <= usd("0.04"));
+
+    // Past the soft cap, rules answer; at 95 % of the limit, where none is set.
+    let house = house_of("0.03", card(), Trust::Off).await;
+    house.model.otherwise(|_| FakeTurn::says(GOOD));
+    house.ask(EASY).await;
+    let spender = house
+        .budget
+        .hold(meterbox_budget_engine::HoldRequest::new(
+            ["user/ana".parse().unwrap()],
+            usd("0.0285"),
+            "something else",
+        ))
+        .await;
+    let _spender = spender.unwrap();
+    let result = house
+        .ask("and the revenue of each product, told by a lighthouse")
+        .await;
+    assert_ne!(result.source, Some(Source::Model), "{:?}", result.warnings);
+}
+
 #[tokio::test]
 async fn a_program_that_answered_is_used_again_without_a_call() {
     let house = house("10").await;
