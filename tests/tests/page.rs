@@ -56,6 +56,6 @@ fn browser() -> Option<Browser> {
 
 fn screenshots() -> String {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
-    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(&folder).expect("the folder of this build");
     folder.to_string_lossy().into_owned()
 }

@@ -73,6 +73,11 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
         &clock,
     );
 
+    for name in &settings.unread {
+        text::note(&format!(
+            "{name} stands in a .env file and is not read there; set it in the environment to keep results there."
+        ));
+    }
     let retention = settings.keep_days.map(|days| {
         tokio::spawn(
             meterbox

@@ -112,6 +112,7 @@ impl ModelGenerator {
             "repair"
         };
         let began = self.clock.monotonic();
+        let left = || PROGRAM_TIME.saturating_sub(self.clock.monotonic().saturating_sub(began));
         let mut attempt = 0;
         loop {
             // Composed anew for each call: what the server does not take is known after the first.
@@ -121,15 +122,14 @@ impl ModelGenerator {
             chat.output_cap = permit.output_cap();
             let outgoing = self.model.encode(&chat);
             permit.sending(&outgoing);
-            let replied = self.model.send(&outgoing, CALL_TIME).await;
+            let replied = self.model.send(&outgoing, CALL_TIME.min(left())).await;
             permit.settle(replied.as_ref()).await;
             let error = match replied {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
             attempt += 1;
-            let left = PROGRAM_TIME.saturating_sub(self.clock.monotonic().saturating_sub(began));
-            let Some(pause) = self.retries.next(attempt, &error, left, any_number()) else {
+            let Some(pause) = self.retries.next(attempt, &error, left(), any_number()) else {
                 return Err(error.into());
             };
             tokio::time::sleep(pause).await;

@@ -37,6 +37,14 @@ impl<T> Ended<T> {
 
     pub(super) fn insert(&mut self, id: HoldId, kept: T) {
         if self.in_order.last().is_none_or(|(last, _)| *last < id) {
+            // It was overtaken by holds that are all taken out by now.
+            if self
+                .overtaken
+                .last_key_value()
+                .is_some_and(|(last, _)| *last >= id)
+            {
+                self.overtaken.remove(&id);
+            }
             self.in_order.push((id, Some(kept)));
             return;
         }
