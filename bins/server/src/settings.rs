@@ -116,7 +116,7 @@ impl Settings {
         let mut names = HashMap::new();
         // A file that came with somebody's data must not choose the ledger or the interpreter.
         let may_set = |name: &str| {
-            let lists = [&IN_FILES[..], &model::VARIABLES, &cloud::VARIABLES];
+            let lists = [&IN_FILES[..], &model::VARIABLES, &cloud::IN_FILES];
             lists.iter().any(|names| names.contains(&name))
         };
         let mut unread = BTreeSet::new();
