@@ -79,6 +79,8 @@ pub(crate) struct Analysis {
     pub(crate) without_chart: bool,
     /// Budgets are so nearly spent that no model is asked any more.
     pub(crate) without_model: bool,
+    /// A soft cap asks for the cheaper model.
+    pub(crate) cheaper: bool,
     /// Worst cases of what nobody knows the cost of.
     pub(crate) unresolved: Usd,
 }
@@ -120,6 +122,7 @@ impl Analysis {
             turn: Turn::default(),
             without_chart: false,
             without_model: false,
+            cheaper: false,
             unresolved: Usd::ZERO,
             parts,
             request,

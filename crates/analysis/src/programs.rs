@@ -63,7 +63,7 @@ impl Analysis {
             }
         };
         let why = format!("the model's program did not work ({})", failure.message);
-        let Some(other) = self.parts.generator.fallback(&request, &why) else {
+        let Some(other) = self.generator().fallback(&request, &why) else {
             return Err(failure);
         };
         let code = other.code.clone();
@@ -88,7 +88,7 @@ impl Analysis {
                     self.compare(hold, request, data).await;
                 }
                 if self.result.status == Status::Ok {
-                    self.parts.generator.keep(request, &generated).await;
+                    self.generator().keep(request, &generated).await;
                 }
                 Ok(document)
             }
@@ -108,7 +108,7 @@ impl Analysis {
         let Some(figure) = self.result.answer.as_ref().and_then(single_figure) else {
             return;
         };
-        let Some(other) = self.parts.generator.second_opinion(request) else {
+        let Some(other) = self.generator().second_opinion(request) else {
             return;
         };
         let job = self.program_job(&other.code, data);
@@ -140,7 +140,7 @@ impl Analysis {
         let mut request = GenerateRequest::new(question, tables, data.as_of);
         request.prefer = self.prefer();
         request.tenant = self.tenant();
-        let Some(call) = self.parts.generator.planned_call(&request) else {
+        let Some(call) = self.generator().planned_call(&request) else {
             return Ok(request);
         };
         let default = if call.card.is_loopback {
@@ -167,12 +167,12 @@ impl Analysis {
         let timer = self.start(Step::Program);
         self.result.attempts += 1;
         let before = self.result.cost;
-        let parts = Arc::clone(&self.parts);
+        let (parts, generator) = (Arc::clone(&self.parts), Arc::clone(self.generator()));
         let calls = ModelCalls::new(&parts, hold, self.money_for_models(hold));
         let generated = tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(cancelled()),
-            generated = parts.generator.generate(request, &calls) => Ok(generated),
+            generated = generator.generate(request, &calls) => Ok(generated),
             () = calls.until_stopped() => Err(self.stopped().await),
         };
         self.count(calls.made());

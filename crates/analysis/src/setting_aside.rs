@@ -1,11 +1,13 @@
 //! What an analysis sets aside before it begins, as far as its budgets let it.
 
+use std::sync::Arc;
+
 use meterbox_budget_engine::{Advice, BudgetError, Hold, HoldRequest, Offer};
 use meterbox_core::{
     Scope, Usd,
     contract::{Failure, Step},
 };
-use meterbox_llm_codegen::{GenerateRequest, Prefer, chat::PlannedCall};
+use meterbox_llm_codegen::{CodeGenerator, GenerateRequest, Prefer, chat::PlannedCall};
 use meterbox_sandbox_client::Limits;
 
 use crate::{
@@ -15,6 +17,10 @@ use crate::{
     pipeline::{Analysis, Note},
     programs::REPAIRS,
 };
+
+/// Ways to answer, by name.
+const MODEL: &str = "model";
+const CHEAPER: &str = "cheaper model";
 
 impl Analysis {
     /// Sets the worst case aside, or as much of it as there is.
@@ -45,7 +51,16 @@ impl Analysis {
                 return Ok(());
             }
         };
-        if advice.swapped {
+        if advice.name == CHEAPER {
+            self.cheaper = true;
+            self.result.warnings.push(match self.planned_call() {
+                Some(call) => format!(
+                    "the budget is nearly spent, so {} was asked, which is cheaper",
+                    call.card.model
+                ),
+                None => String::new(),
+            });
+        } else if advice.swapped {
             self.leave_the_model_out("the budget is nearly spent, so this was answered without a model");
         }
         if advice.features_off && self.wants_chart() {
@@ -84,15 +99,21 @@ impl Analysis {
             offer("rules", self.worst_case_of(&runs).min(self.cap())),
             offer("the least", self.least_of(&runs)),
         ];
-        let requests = self.worst_cases_of_calls();
-        for calls in &requests {
-            let first = offer(
-                "model",
-                self.worst_case_of(&runs).saturating_add(*calls).min(self.cap()),
-            );
-            let offers = [vec![first], by_rules.to_vec()].concat();
+        let by_model = |name: &str, calls: Usd| {
+            offer(
+                name,
+                self.worst_case_of(&runs).saturating_add(calls).min(self.cap()),
+            )
+        };
+        let requests = self.worst_cases_of_calls(self.generator());
+        let cheaper = self.parts.cheaper.as_ref().filter(|_| !self.cheaper);
+        let cheaper = cheaper.map_or_else(Vec::new, |other| self.worst_cases_of_calls(other));
+        for (size, calls) in requests.iter().enumerate() {
+            let mut offers = vec![by_model(MODEL, *calls)];
+            offers.extend(cheaper.get(size).map(|calls| by_model(CHEAPER, *calls)));
+            offers.extend(by_rules.clone());
             let advice = self.parts.budget.advise(scopes, &offers).await?;
-            if !advice.swapped {
+            if matches!(advice.name.as_str(), MODEL | CHEAPER) {
                 return Ok(advice);
             }
         }
@@ -112,8 +133,18 @@ impl Analysis {
         }
     }
 
+    /// Who writes the program: a cheaper model where a soft cap asks for one.
+    pub(crate) fn generator(&self) -> &Arc<dyn CodeGenerator> {
+        let cheaper = self.parts.cheaper.as_ref().filter(|_| self.cheaper);
+        cheaper.unwrap_or(&self.parts.generator)
+    }
+
     /// The dearest call of a model for this question, with the tables as far as they are known.
     pub(crate) fn planned_call(&self) -> Option<PlannedCall<'_>> {
+        self.planned_call_of(self.generator())
+    }
+
+    fn planned_call_of<'a>(&self, generator: &'a Arc<dyn CodeGenerator>) -> Option<PlannedCall<'a>> {
         let Ask::Question(question) = &self.request.ask else {
             return None;
         };
@@ -122,15 +153,13 @@ impl Analysis {
         }
         let typed = self.request.dataset.typed();
         let tables = typed.map(|typed| typed.tables).unwrap_or_default();
-        self.parts
-            .generator
-            .planned_call(&GenerateRequest::new(question, tables.into(), None))
+        generator.planned_call(&GenerateRequest::new(question, tables.into(), None))
     }
 
     /// What calls of a model cost at most, where one may be asked: a call for the program and one for each repair; the
     /// program's alone; and that with the least output that is worth asking for.
-    fn worst_cases_of_calls(&self) -> Vec<Usd> {
-        let Some(call) = self.planned_call() else {
+    fn worst_cases_of_calls(&self, generator: &Arc<dyn CodeGenerator>) -> Vec<Usd> {
+        let Some(call) = self.planned_call_of(generator) else {
             return Vec::new();
         };
         let Ok(price) = self.parts.model_prices.of(call.card, self.result.created_at) else {
@@ -170,7 +199,7 @@ impl Analysis {
     async fn place_hold(&mut self) -> Result<Hold, Failure> {
         self.heed_soft_caps().await?;
         let runs = self.planned_runs();
-        let worst_case = match self.worst_cases_of_calls().first() {
+        let worst_case = match self.worst_cases_of_calls(self.generator()).first() {
             Some(calls) => self
                 .worst_case_of(&self.tried_again(&runs))
                 .saturating_add(*calls),
