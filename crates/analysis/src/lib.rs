@@ -17,6 +17,7 @@ mod price;
 mod programs;
 mod request;
 mod running;
+mod spans;
 mod squeeze;
 
 pub use analyst::{Analyst, AnalystBuilder};

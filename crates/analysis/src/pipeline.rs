@@ -13,12 +13,14 @@ use meterbox_core::{
         AnalysisResult, AnswerDocument, ArtifactRef, DatasetRef, Failure, FailureKind, PrivacyLevel, Source,
         Status, Step, StepEvent, StepState, StepTiming,
     },
+    telemetry,
 };
 use meterbox_datasets::TypedDataset;
 use meterbox_llm_codegen::{GenerateRequest, Prefer, chat::PlannedCall};
 use meterbox_sandbox_client::{InputFile, Job, Limits, Program, prelude};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     Ask, Event, Request,
@@ -27,6 +29,7 @@ use crate::{
     paid_run::Run,
     places::RunPrices,
     programs::REPAIRS,
+    spans::{self, Words},
     squeeze::Turn,
 };
 
@@ -38,19 +41,12 @@ pub(crate) async fn follow(
     events: UnboundedSender<Event>,
     cancel: CancellationToken,
 ) -> AnalysisResult {
-    let mut analysis = Analysis::begin(parts, id, request, events, cancel);
-    if let Err(refusal) = analysis.may_leave() {
-        return analysis.refuse(refusal);
-    }
-    let held = match analysis.hold().await {
-        Ok(hold) => hold,
-        Err(refusal) => return analysis.refuse(refusal),
-    };
-    let ended = analysis.answer(&held).await;
-    analysis.settle(held).await;
-    analysis.conclude(ended);
-    analysis.store().await;
-    analysis.result
+    let (root, words) = (Span::current(), Words::of(&request, parts.traces_content));
+    let analysis = Analysis::begin(parts, id, request, events, cancel);
+    spans::begun(&root, &analysis.request, &analysis.result, words);
+    let result = analysis.carried_out().await;
+    spans::ended(&root, &result, words);
+    result
 }
 
 /// Types a dataset and charges for it. Nothing is asked, so nothing is stored.
@@ -74,11 +70,17 @@ pub(crate) struct Analysis {
     pub(crate) result: AnalysisResult,
     pub(crate) events: UnboundedSender<Event>,
     pub(crate) cancel: CancellationToken,
+    /// Which words spans may have in them.
+    pub(crate) words: Words,
+    /// Was the conversation told that the program is from?
+    pub(crate) was_traced: bool,
     /// What computing costs; the same from beginning to end.
     pub(crate) price: RunPrices,
     /// As long as budgets are so nearly spent that only a few go on at once.
     turn: Turn,
     without_chart: bool,
+    /// What was to be set aside.
+    wanted_hold: Usd,
     /// Budgets are so nearly spent that no model is asked any more.
     without_model: bool,
     /// Worst cases of what nobody knows the cost of.
@@ -98,6 +100,21 @@ pub(crate) struct Note {
 }
 
 impl Analysis {
+    async fn carried_out(mut self) -> AnalysisResult {
+        if let Err(refusal) = self.may_leave() {
+            return self.refuse(refusal);
+        }
+        let held = match self.hold().await {
+            Ok(hold) => hold,
+            Err(refusal) => return self.refuse(refusal),
+        };
+        let ended = self.answer(&held).await;
+        self.settle(held).await;
+        self.conclude(ended);
+        self.store().await;
+        self.result
+    }
+
     fn begin(
         parts: Arc<Parts>,
         id: AnalysisId,
@@ -118,9 +135,12 @@ impl Analysis {
             }
         }
         Self {
+            words: Words::of(&request, parts.traces_content),
+            was_traced: false,
             price: parts.places.at(result.created_at),
             turn: Turn::default(),
             without_chart: false,
+            wanted_hold: Usd::ZERO,
             without_model: false,
             unresolved: Usd::ZERO,
             parts,
@@ -143,7 +163,10 @@ impl Analysis {
     /// Sets the worst case aside, or as much of it as there is.
     async fn hold(&mut self) -> Result<Hold, Failure> {
         let timer = self.start(Step::Hold);
-        let held = self.place_hold().await;
+        let span = spans::reserve();
+        let held = self.place_hold().instrument(span.clone()).await;
+        self.tell_of_hold(&span, held.as_ref()).await;
+        drop(span);
         let note = match &held {
             Ok(hold) => Note {
                 detail: Some(format!("up to {}", hold.amount())),
@@ -152,6 +175,22 @@ impl Analysis {
             Err(_) => Note::default(),
         };
         self.end(timer, note, held)
+    }
+
+    async fn tell_of_hold(&self, span: &Span, held: Result<&Hold, &Failure>) {
+        if span.is_disabled() {
+            return;
+        }
+        match held {
+            Ok(hold) => {
+                let tightest = self.parts.budget.tightest(&self.scopes()).await;
+                let remaining = tightest.ok().map(|status| status.remaining);
+                let is_less = hold.amount() < self.wanted_hold;
+                let is_degraded = is_less || self.without_model || self.without_chart;
+                spans::reserved(span, hold.amount(), remaining, is_degraded);
+            }
+            Err(failure) => spans::refused(span, failure),
+        }
     }
 
     /// Does what the budgets' soft caps ask for: leaves the picture out, waits for a turn. What cannot be advised is
@@ -292,8 +331,10 @@ impl Analysis {
         if cap < least {
             return Err(failure::cap_too_small(cap, least));
         }
+        self.wanted_hold = worst_case.min(cap);
+        Span::current().record(telemetry::BUDGET_WANTED, self.wanted_hold.nanos());
         // A small remainder gets a smaller request: each run's limits follow from the hold.
-        let request = HoldRequest::new(self.scopes(), worst_case.min(cap), "analysis")
+        let request = HoldRequest::new(self.scopes(), self.wanted_hold, "analysis")
             .or_at_least(least)
             .idempotency_key(format!("analysis {}", self.result.id));
         let budget = &self.parts.budget;
@@ -482,7 +523,9 @@ impl Analysis {
     async fn settle(&mut self, hold: Hold) {
         let timer = self.start(Step::Settle);
         let cost = self.result.cost;
-        let settled = hold.settle().await.map_err(|error| failure::no_money(&error));
+        let span = spans::settle();
+        let settling = hold.settle().instrument(span.clone());
+        let settled = settling.await.map_err(|error| failure::no_money(&error));
         self.turn = Turn::default();
         if let Ok(settlement) = &settled {
             // The ledger's word counts, also where it booked a worst case.
@@ -491,6 +534,10 @@ impl Analysis {
                 .cost_lines
                 .extend(settlement.estimated.iter().cloned());
         }
+        let tightest = self.parts.budget.tightest(&self.request.principal.scopes()).await;
+        self.result.remaining = tightest.ok().map(|status| status.remaining);
+        spans::settled(&span, settled.as_ref(), self.result.remaining);
+        drop(span);
         if let Err(failure) = self.end(
             timer,
             Note {
@@ -502,8 +549,6 @@ impl Analysis {
             // The hold expires by itself and is then settled at what was drawn: nothing is lost.
             tracing::error!(analysis = %self.result.id, message = failure.message, "settling failed");
         }
-        let tightest = self.parts.budget.tightest(&self.request.principal.scopes()).await;
-        self.result.remaining = tightest.ok().map(|status| status.remaining);
     }
 
     fn conclude(&mut self, ended: Result<(), Failure>) {
