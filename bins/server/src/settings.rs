@@ -15,6 +15,7 @@ use crate::{
     config::{Config, ConfigError},
     model,
     results::{InvalidPlace, ResultsPlace},
+    telemetry::{self, TelemetryError, TelemetrySettings},
     variables::Variables,
 };
 
@@ -64,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) cloud: Variables,
     /// Where results are kept.
     pub(crate) results: ResultsPlace,
+    /// Where traces go, if anywhere.
+    pub(crate) telemetry: Option<TelemetrySettings>,
     /// For how many days results are kept; for ever where not set.
     pub(crate) keep_days: Option<u32>,
     /// Prices, soft caps, webhooks, the model, the sandbox: see [`Config`].
@@ -99,6 +102,8 @@ pub(crate) enum SettingsError {
     #[error(transparent)]
     Results(#[from] InvalidPlace),
     #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    #[error(transparent)]
     Config(#[from] ConfigError),
 }
 
@@ -108,7 +113,12 @@ impl Settings {
         let mut names = HashMap::new();
         // A file that came with somebody's data must not choose the ledger or the interpreter.
         let may_set = |name: &str| {
-            let lists = [&IN_FILES[..], &model::VARIABLES, &cloud::VARIABLES];
+            let lists = [
+                &IN_FILES[..],
+                &model::VARIABLES,
+                &cloud::VARIABLES,
+                &telemetry::VARIABLES,
+            ];
             lists.iter().any(|names| names.contains(&name))
         };
         for file in [".env", ".env.local"] {
@@ -125,6 +135,9 @@ impl Settings {
         let mut settings = Self::from_names(&names)?;
         settings.model = Variables::of(&model::VARIABLES, &names, &in_files);
         settings.cloud = Variables::of(&cloud::VARIABLES, &names, &in_files);
+        let traces = Variables::of(&telemetry::VARIABLES, &names, &in_files);
+        let content = names.get(telemetry::CONTENT).map(|value| value.trim());
+        settings.telemetry = TelemetrySettings::read(&traces, content.filter(|value| !value.is_empty()))?;
         Ok(settings)
     }
 
@@ -200,6 +213,7 @@ impl Settings {
             model: Variables::default(),
             cloud: Variables::default(),
             results: ResultsPlace::from_names(set)?,
+            telemetry: None,
             keep_days,
             config: Config::default(),
         })

@@ -92,7 +92,9 @@ impl Collector {
     pub fn langfuse(base_url: &str, public_key: &str, secret_key: &str) -> Result<Self, BadCollector> {
         let base = below(&parse_address(base_url)?, LANGFUSE_PATH)?;
         let is_key = |key: &str, begin: &str| {
-            key.starts_with(begin) && key.len() > begin.len() && key.bytes().all(|byte| byte.is_ascii_graphic())
+            key.starts_with(begin)
+                && key.len() > begin.len()
+                && key.bytes().all(|byte| byte.is_ascii_graphic())
         };
         if !is_key(public_key, "pk-") || public_key.contains(':') {
             return Err(BadCollector::PublicKey);
@@ -255,7 +257,8 @@ mod tests {
 
     #[test]
     fn headers_are_read_as_the_specification_writes_them() {
-        let collector = Collector::otlp("https://otel.example.com/", "api-key=a%3Db, x-team = ops ,").unwrap();
+        let collector =
+            Collector::otlp("https://otel.example.com/", "api-key=a%3Db, x-team = ops ,").unwrap();
         assert_eq!(collector.headers["api-key"], "a=b");
         assert_eq!(collector.headers["x-team"], "ops");
         assert_eq!(
@@ -275,7 +278,10 @@ mod tests {
         assert_eq!(langfuse(url, "pk-lf-1", "sk-lf 2"), BadCollector::SecretKey);
         assert_eq!(langfuse(url, "pk-a:b", "sk-2"), BadCollector::PublicKey);
         let unencrypted = BadCollector::Address(BadAddress::Unencrypted);
-        assert_eq!(langfuse("http://langfuse.example.com", "pk-1", "sk-2"), unencrypted);
+        assert_eq!(
+            langfuse("http://langfuse.example.com", "pk-1", "sk-2"),
+            unencrypted
+        );
         let otlp = |url, headers| Collector::otlp(url, headers).unwrap_err();
         assert_eq!(otlp("http://collector:4318", "api-key=k"), unencrypted);
         for headers in ["api-key", "a b=c", "a=%0a", "=x"] {
@@ -283,6 +289,9 @@ mod tests {
         }
         let hidden = Collector::langfuse(url, "pk-hunter2", "sk-hunter2").unwrap();
         let shown = format!("{hidden:?} {hidden}");
-        assert!(!shown.contains("hunter2") && !shown.contains("cGstaHVudGVyMj"), "{shown}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("cGstaHVudGVyMj"),
+            "{shown}"
+        );
     }
 }

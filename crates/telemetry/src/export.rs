@@ -31,7 +31,9 @@ impl<E> Counted<E> {
 
 impl<E: SpanExporter> SpanExporter for Counted<E> {
     async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
-        batch.iter_mut().for_each(|span| with_arrays(&mut span.attributes));
+        batch
+            .iter_mut()
+            .for_each(|span| with_arrays(&mut span.attributes));
         let spans = batch.len() as u64;
         let exported = self.exporter.export(batch).await;
         self.tally.exported(spans, exported.is_ok());

@@ -28,13 +28,14 @@
 mod collector;
 mod export;
 mod measure;
+mod pipeline;
 mod post;
 mod tally;
 mod whose;
 
-mod pipeline;
-
 pub use collector::{BadCollector, CheckError, Collector};
+/// A client for [`Collector::check`].
+pub use meterbox_http_client::http_client;
 pub use pipeline::{Service, StartError, Telemetry};
 pub use tally::Delivered;
 pub use whose::Whose;

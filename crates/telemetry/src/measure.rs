@@ -14,7 +14,9 @@ use opentelemetry_sdk::{
 
 /// 10 ms, doubled up to 81.92 s, as the convention has it.
 fn seconds() -> Vec<f64> {
-    (0..14).map(|doublings| 0.01 * f64::from(1_u32 << doublings)).collect()
+    (0..14)
+        .map(|doublings| 0.01 * f64::from(1_u32 << doublings))
+        .collect()
 }
 
 /// Powers of 4 from 1 on, as the convention has it.
@@ -63,7 +65,10 @@ impl Measured {
                 .with_description("Number of input and output tokens used.")
                 .with_boundaries(tokens())
                 .build(),
-            reserved: money("meterbox.budget.reserved", "Money set aside, in whole nano-dollars."),
+            reserved: money(
+                "meterbox.budget.reserved",
+                "Money set aside, in whole nano-dollars.",
+            ),
             spent: money("meterbox.budget.spent", "Money spent, in whole nano-dollars."),
             refusals: meter
                 .u64_counter("meterbox.budget.refusals")
@@ -101,7 +106,8 @@ impl Measured {
             self.reserved.add(amount, &[]);
         }
         if let Some(why) = value(span, attribute::ERROR_TYPE) {
-            self.refusals.add(1, &[KeyValue::new(attribute::ERROR_TYPE, why.clone())]);
+            self.refusals
+                .add(1, &[KeyValue::new(attribute::ERROR_TYPE, why.clone())]);
         }
     }
 }
@@ -147,7 +153,10 @@ fn of_tracing(span: &SpanData) -> Option<&'static str> {
 }
 
 fn value<'span>(span: &'span SpanData, name: &str) -> Option<&'span Value> {
-    let found = span.attributes.iter().find(|attribute| attribute.key.as_str() == name);
+    let found = span
+        .attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == name);
     found.map(|attribute| &attribute.value)
 }
 

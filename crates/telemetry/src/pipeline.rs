@@ -10,8 +10,8 @@ use std::{
 use meterbox_core::telemetry::TARGET;
 use opentelemetry::{KeyValue, metrics::MeterProvider as _, trace::TracerProvider as _};
 use opentelemetry_otlp::{
-    Compression, ExporterBuildError, MetricExporter, Protocol, SpanExporter as OtlpSpans, WithExportConfig as _,
-    WithHttpConfig as _,
+    Compression, ExporterBuildError, MetricExporter, Protocol, SpanExporter as OtlpSpans,
+    WithExportConfig as _, WithHttpConfig as _,
 };
 use opentelemetry_sdk::{
     Resource,
@@ -82,13 +82,16 @@ impl Service {
     #[must_use]
     pub fn in_environment(mut self, name: &str) -> Self {
         let lower = name.trim().to_lowercase();
-        let own = lower.trim_start_matches("langfuse").trim_start_matches(['-', '_']);
+        let own = lower
+            .trim_start_matches("langfuse")
+            .trim_start_matches(['-', '_']);
         let plain = own.chars().map(|letter| match letter {
             'a'..='z' | '0'..='9' | '-' | '_' => letter,
             _ => '-',
         });
         let name: String = plain.take(LONGEST_ENVIRONMENT).collect();
-        self.environment = Some(name).filter(|name| name.contains(|letter: char| letter.is_ascii_alphanumeric()));
+        self.environment =
+            Some(name).filter(|name| name.contains(|letter: char| letter.is_ascii_alphanumeric()));
         self
     }
 
@@ -125,7 +128,12 @@ impl Telemetry {
         let client = post::client()?;
         let spans = OtlpSpans::builder()
             .with_http()
-            .with_http_client(Post::new(client.clone(), collector, collector.traces(), &tally.of_spans))
+            .with_http_client(Post::new(
+                client.clone(),
+                collector,
+                collector.traces(),
+                &tally.of_spans,
+            ))
             .with_endpoint(collector.traces().as_str())
             .with_protocol(Protocol::HttpBinary)
             .with_compression(Compression::Gzip)
@@ -213,7 +221,9 @@ impl Telemetry {
             .with_tracked_inactivity(false)
             .with_target(false)
             .with_level(false)
-            .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target() == TARGET))
+            .with_filter(filter_fn(|metadata| {
+                metadata.is_span() && metadata.target() == TARGET
+            }))
     }
 
     /// What became of spans so far; those that wait count as dropped.
@@ -239,7 +249,9 @@ impl Telemetry {
 
 impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Telemetry").field("tally", &self.tally).finish_non_exhaustive()
+        f.debug_struct("Telemetry")
+            .field("tally", &self.tally)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,11 +1,6 @@
 //! One request to the collector, of a thread that may wait.
 
-use std::{
-    fmt,
-    io::Read as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, io::Read as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use meterbox_http_client::{deadline_after, now};
@@ -115,7 +110,9 @@ impl HttpClient for Post {
 /// Without keys.
 impl fmt::Debug for Post {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Post").field("url", &self.url.as_str()).finish_non_exhaustive()
+        f.debug_struct("Post")
+            .field("url", &self.url.as_str())
+            .finish_non_exhaustive()
     }
 }
 

@@ -100,6 +100,8 @@ impl News {
         }
         let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).take();
         let why = why.unwrap_or_else(|| "nobody knows why".to_owned());
-        tracing::warn!("{what} are not taken and are dropped until they are; nothing else is affected: {why}");
+        tracing::warn!(
+            "{what} are not taken and are dropped until they are; nothing else is affected: {why}"
+        );
     }
 }

@@ -61,7 +61,10 @@ impl Whose {
             attributes.push(KeyValue::new(attribute::TRACE_NAME, self.name.clone()));
         }
         if !self.tags.is_empty() {
-            attributes.push(KeyValue::new(attribute::TRACE_TAGS, Value::Array(Array::String(tags))));
+            attributes.push(KeyValue::new(
+                attribute::TRACE_TAGS,
+                Value::Array(Array::String(tags)),
+            ));
         }
         attributes
     }

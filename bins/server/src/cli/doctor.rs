@@ -43,6 +43,7 @@ pub(super) async fn doctor(args: &DoctorArgs, settings: &Settings) -> ExitCode {
     visit.prices(settings);
     visit.model(settings);
     visit.results(settings);
+    visit.traces(settings);
     if args.online {
         visit.services(settings).await;
     }
@@ -221,6 +222,13 @@ impl Visit {
         match settings.results.warning() {
             None => self.well("results", &settings.results.to_string()),
             Some(warning) => self.warn("results", &format!("{}; {warning}", settings.results)),
+        }
+    }
+
+    fn traces(&self, settings: &Settings) {
+        match &settings.telemetry {
+            None => self.well("traces", "none; nothing is told to anybody"),
+            Some(wanted) => self.well("traces", &wanted.to_string()),
         }
     }
 
