@@ -262,11 +262,16 @@ fn bad(why: impl Into<String>) -> Refusal {
 }
 
 fn unpacked(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, Refusal> {
-    match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
+    match headers
+        .get(header::CONTENT_ENCODING)
+        .map(|value| value.as_bytes())
+    {
         None => Ok(body.to_vec()),
         Some(b"gzip") => {
             let mut unpacked = Vec::new();
-            let read = GzDecoder::new(body).take(MOST_BYTES as u64).read_to_end(&mut unpacked);
+            let read = GzDecoder::new(body)
+                .take(MOST_BYTES as u64)
+                .read_to_end(&mut unpacked);
             read.map_err(|_| bad("no gzip"))?;
             Ok(unpacked)
         }
@@ -302,7 +307,10 @@ impl World {
         let credentials = BASE64_STANDARD.encode(format!("{}:{}", LANGFUSE_KEYS.0, LANGFUSE_KEYS.1));
         let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
         if self.forgot_keys || given != Some(format!("Basic {credentials}").as_bytes()) {
-            return Err((StatusCode::UNAUTHORIZED, "{\"message\":\"Invalid credentials\"}".to_owned()));
+            return Err((
+                StatusCode::UNAUTHORIZED,
+                "{\"message\":\"Invalid credentials\"}".to_owned(),
+            ));
         }
         let version = headers.get("x-langfuse-ingestion-version");
         let version: Option<u32> = version.and_then(|version| version.to_str().ok()?.parse().ok());
@@ -346,7 +354,9 @@ fn span_of(span: &Span, resource: &Map<String, Value>) -> Result<SunkSpan, Strin
     let status = span.status.clone().unwrap_or_default();
     Ok(SunkSpan {
         name: span.name.clone(),
-        kind: SpanKind::try_from(span.kind).map_err(|_| "no kind")?.as_str_name(),
+        kind: SpanKind::try_from(span.kind)
+            .map_err(|_| "no kind")?
+            .as_str_name(),
         trace_id: hex(&span.trace_id),
         span_id: hex(&span.span_id),
         parent_id: hex(&span.parent_span_id),
@@ -383,7 +393,10 @@ fn value_of(value: &AnyValue) -> Value {
 }
 
 fn metrics_of(request: &ExportMetricsServiceRequest) -> Vec<(String, SunkMetric)> {
-    let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
+    let scopes = request
+        .resource_metrics
+        .iter()
+        .flat_map(|resource| &resource.scope_metrics);
     let metrics = scopes.flat_map(|scope| &scope.metrics);
     metrics
         .map(|metric| {
