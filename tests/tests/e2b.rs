@@ -28,8 +28,16 @@ const ORDERS: &str = "order_id,ordered_on,product,quantity,price,paid,note\n\
     A-4,2025-02-28,\"Chair \"\"Oslo\"\"\",4,49.00,,007\n\
     A-5,2025-03-01,Desk,1,199.99,no,null\n";
 
+/// Text that CSV and its readers like to change: nothing and empty, the characters NUL and CR, marks for what is missing.
+const ODD: &str = r#"[
+    {"name": "plain", "what": "a\u0000b", "big": 9007199254740991, "tiny": 0.1},
+    {"name": null, "what": "two\r\nlines", "big": null, "tiny": 1e-300},
+    {"name": "\\N0", "what": "back\\slash \\r", "big": -1, "tiny": 0.30000000000000004},
+    {"name": "NA", "what": "\"quoted\", comma", "big": 0, "tiny": null}]"#;
+
 /// A terminal, and a cloud on loopback that lives as long as it.
 struct World {
+    data: Vec<&'static str>,
     terminal: Terminal,
     double: E2bDouble,
     runtime: Runtime,
@@ -42,6 +50,7 @@ impl World {
         let runtime = Runtime::new().unwrap();
         let double = runtime.block_on(E2bDouble::start());
         Self {
+            data: vec!["orders.csv"],
             terminal,
             double,
             runtime,
@@ -63,7 +72,7 @@ impl World {
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        let arguments = [arguments, &["--data", "orders.csv", "--json", "--quiet"]].concat();
+        let arguments = [arguments, &["--json", "--quiet", "--data"], &self.data].concat();
         let ended = self.terminal.run_with(&arguments, &settings);
         assert!(
             !ended.stdout.contains(E2B_KEY) && !ended.stderr.contains(E2B_KEY),
@@ -180,14 +189,16 @@ fn typed_tables_arrive_exactly_where_parquet_cannot_be_read() {
     let Some(python) = peer_python("e2b-stock", &pins) else {
         return;
     };
-    let world = World::new();
+    let mut world = World::new();
+    world.terminal.write("odd.json", ODD);
+    world.data.push("odd.json");
     world.double.has_python(&python);
     // What each column is, and every cell with its type.
     world.terminal.write(
         "look.py",
         "table = tables['orders']\n\
-         types = ', '.join(f'{name} {kind}' for name, kind in table.dtypes.items())\n\
-         cells = repr([[repr(cell) for cell in row] for row in table.astype(object).values.tolist()])\n\
+         types = ', '.join(f'{name} {kind}' for table in tables.values() for name, kind in table.dtypes.items())\n\
+         cells = repr([table.astype(object).values.tolist() for table in tables.values()])\n\
          months = table.groupby(table.ordered_on.dt.to_period('M').astype(str)).price.sum()\n\
          result = {'types': types, 'cells': cells, 'months': months, 'table': table}\n",
     );
@@ -200,10 +211,21 @@ fn typed_tables_arrive_exactly_where_parquet_cannot_be_read() {
     let sent: Vec<_> = there.egress.iter().map(|sent| sent.purpose.as_str()).collect();
     assert_eq!(
         sent,
-        ["job", "orders.csv", "typed/orders.csv", "typed/orders.types.json"]
+        [
+            "job",
+            "odd.json",
+            "orders.csv",
+            "typed/odd.csv",
+            "typed/odd.types.json",
+            "typed/orders.csv",
+            "typed/orders.types.json",
+        ]
     );
     let here = world.here(&["run", "look.py"]);
-    assert!(format!("{:?}", here.answer).contains("datetime64"), "{here:?}");
+    let shown = format!("{:?}", here.answer);
+    for part in ["datetime64", "Int64", r"a\\x00b", r"\\\\N0", r"two\\r\\nlines"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
     assert_eq!(there.answer, here.answer);
 }
 
@@ -322,4 +344,39 @@ fn binary(folder: &Path) -> Command {
         .stdout(log("killed.out"))
         .stderr(log("killed.err"));
     command
+}
+
+#[test]
+fn doctor_asks_e2b_whether_it_takes_the_key_and_makes_nothing() {
+    let world = World::new();
+    let doctor = |key: &str| {
+        let url = world.double.url();
+        let settings = [
+            ("METERBOX_SANDBOX", "e2b"),
+            ("E2B_API_KEY", key),
+            ("E2B_API_URL", &*url),
+        ];
+        world.terminal.run_with(&["doctor", "--online"], &settings)
+    };
+    let well = doctor(E2B_KEY);
+    assert!(
+        well.stdout
+            .contains("E2B, template code-interpreter-v1, 2 processors"),
+        "{well:?}"
+    );
+    assert!(
+        well.stdout.contains("the key works; 0 sandboxes there now"),
+        "{well:?}"
+    );
+    let ill = doctor("e2b_of_somebody_else");
+    assert!(ill.stdout.contains("E2B does not accept the API key"), "{ill:?}");
+    assert!(ill.stdout.contains("fix: set E2B_API_KEY"), "{ill:?}");
+    for ended in [well, ill] {
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(
+            !said.contains(E2B_KEY) && !said.contains("somebody_else"),
+            "{said}"
+        );
+    }
+    assert!(world.double.running().is_empty() && world.double.kills() == 0);
 }

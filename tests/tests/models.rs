@@ -217,7 +217,7 @@ async fn a_call_that_a_crash_cut_short_is_booked_at_its_worst_case() {
     assert!(engine.verify().await.unwrap().is_clean());
 }
 
-async fn wait_until(done: impl Fn() -> bool) {
+async fn wait_until(done: impl Fn() -> bool + Send + Sync) {
     let waited = tokio::time::timeout(Duration::from_secs(60), async {
         while !done() {
             tokio::time::sleep(Duration::from_millis(20)).await;

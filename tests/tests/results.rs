@@ -1,6 +1,6 @@
 //! Results kept elsewhere: the server answers while the store is away, dies, comes back, and delivers.
 
-use std::{path::Path, thread::sleep, time::Duration};
+use std::{thread::sleep, time::Duration};
 
 use meterbox_testkit::{PostgresServer, PostgrestServer};
 use meterbox_tests::{Server, Terminal};
@@ -171,7 +171,13 @@ fn a_wrong_setting_stops_the_start_with_its_name_and_the_fix() {
         assert!(!ended.stderr.contains("hunter2"), "{ended:?}");
         assert_hides_keys(&ended.stderr);
     }
-    assert!(!Path::new("outbox.sqlite3").exists());
+
+    // A file beside the data sends nothing elsewhere, and is not passed over in silence.
+    terminal.write(".env", "DATABASE_URL=postgres://eve@127.0.0.1:1/x\n");
+    let status = terminal.run(&["results", "status"]);
+    assert!(status.stdout.contains("kept in: data folder"), "{status:?}");
+    let doctor = terminal.run(&["doctor"]);
+    assert!(doctor.stdout.contains("! DATABASE_URL"), "{doctor:?}");
 }
 
 fn assert_hides_keys(said: &str) {

@@ -1,7 +1,7 @@
 //! What can be set, from where, in rising order: `.env`, `.env.local`, the environment. Flags come on top.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
@@ -9,12 +9,13 @@ use std::{
 
 use meterbox_analysis::ModelPrices;
 use meterbox_core::{MoneyError, Usd};
+use meterbox_local_sandbox::{Tier, UnknownTier};
 
 use crate::{
     cloud,
     config::{Config, ConfigError},
     model,
-    results::{InvalidPlace, ResultsPlace},
+    results::{InvalidPlace, ResultsPlace, VARIABLES},
     telemetry::{self, TelemetryError, TelemetrySettings},
     variables::Variables,
 };
@@ -28,6 +29,7 @@ const MONTHLY_LIMIT: &str = "DEFAULT_BUDGET_LIMIT";
 const GLOBAL_LIMIT: &str = "GLOBAL_BUDGET_LIMIT";
 const DEGRADED_ALLOWANCE: &str = "DEGRADED_ALLOWANCE";
 const KEEP_DAYS: &str = "RESULTS_KEEP_DAYS";
+const MIN_TIER: &str = "METERBOX_MIN_TIER";
 
 /// What `.env` files may set; where things are kept is the environment's business alone.
 const IN_FILES: [&str; 7] = [
@@ -69,6 +71,10 @@ pub(crate) struct Settings {
     pub(crate) telemetry: Option<TelemetrySettings>,
     /// For how many days results are kept; for ever where not set.
     pub(crate) keep_days: Option<u32>,
+    /// The least that programs are confined by on this machine.
+    pub(crate) min_tier: Tier,
+    /// What says in a `.env` file where results are kept, and is not read from there.
+    pub(crate) unread: Vec<&'static str>,
     /// Prices, soft caps, webhooks, the model, the sandbox: see [`Config`].
     pub(crate) config: Config,
 }
@@ -97,6 +103,8 @@ pub(crate) enum SettingsError {
     NoHome,
     #[error("{path} cannot be read: {source}. Fix: write it as lines of NAME=value.")]
     EnvFile { path: PathBuf, source: dotenvy::Error },
+    #[error("{MIN_TIER}: {0}. Fix: set {MIN_TIER}=ns, or a weaker one knowingly.")]
+    Tier(UnknownTier),
     #[error("{KEEP_DAYS} is {0:?}, which is no number of days. Fix: set {KEEP_DAYS}=90 or the like.")]
     KeepDays(String),
     #[error(transparent)]
@@ -121,8 +129,11 @@ impl Settings {
             ];
             lists.iter().any(|names| names.contains(&name))
         };
+        let mut unread = BTreeSet::new();
         for file in [".env", ".env.local"] {
             let settings = env_file(&folder.join(file))?;
+            let places = VARIABLES.into_iter().filter(|name| settings.contains_key(*name));
+            unread.extend(places);
             names.extend(settings.into_iter().filter(|(name, _)| may_set(name)));
         }
         let mut in_files: HashSet<String> = names.keys().cloned().collect();
@@ -130,6 +141,7 @@ impl Settings {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         for (name, value) in environment {
             in_files.remove(&name);
+            unread.remove(&*name);
             names.insert(name, value);
         }
         let mut settings = Self::from_names(&names)?;
@@ -138,6 +150,7 @@ impl Settings {
         let traces = Variables::of(&telemetry::VARIABLES, &names, &in_files);
         let content = names.get(telemetry::CONTENT).map(|value| value.trim());
         settings.telemetry = TelemetrySettings::read(&traces, content.filter(|value| !value.is_empty()))?;
+        settings.unread = unread.into_iter().collect();
         Ok(settings)
     }
 
@@ -215,6 +228,10 @@ impl Settings {
             results: ResultsPlace::from_names(set)?,
             telemetry: None,
             keep_days,
+            min_tier: set(MIN_TIER)
+                .map_or(Ok(Tier::Namespaces), str::parse)
+                .map_err(SettingsError::Tier)?,
+            unread: Vec::new(),
             config: Config::default(),
         })
     }
@@ -346,6 +363,7 @@ mod tests {
             (LISTEN, "somewhere", "METERBOX_LISTEN is \"somewhere\""),
             (LISTEN, "99999", "is no address"),
             (KEEP_DAYS, "0", "RESULTS_KEEP_DAYS is \"0\""),
+            (MIN_TIER, "docker", "METERBOX_MIN_TIER: \"docker\" is no tier"),
             ("SUPABASE_ANON_KEY", "x", "SUPABASE_URL is not"),
             (PUBLIC_URL, "meterbox.example.com", "METERBOX_PUBLIC_URL is"),
             (

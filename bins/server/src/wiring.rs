@@ -123,6 +123,7 @@ impl Meterbox {
         let results = Results::open(&settings.results, folder).map_err(StartError::Results)?;
         let sandbox = LocalSandbox::builder(python)
             .inputs_root(catalog.folder())
+            .min_tier(settings.min_tier)
             .build()?;
         let mut analyst = Analyst::builder(
             Arc::new(sandbox),

@@ -71,14 +71,15 @@ impl ModelPrices {
             let (price, terms, _) = deployments.price(&self.book, &card.model, at)?;
             return Ok(CallPrice { price, terms });
         }
-        let named = self.book.model(&format!("{}/{}", card.provider, card.model), at);
-        let price = match (named, self.like.as_deref()) {
-            (Err(PriceError::UnknownModel { .. }), Some(like)) => self.book.model(like, at),
-            (Err(PriceError::UnknownModel { .. }), None) if card.is_loopback => {
-                self.book.model(LOCAL_MODEL, at)
-            }
-            (named, _) => named,
-        }?;
+        let name = format!("{}/{}", card.provider, card.model);
+        let here = card.is_loopback.then_some(LOCAL_MODEL);
+        let price = match self.book.model(&name, at) {
+            Err(unknown @ PriceError::UnknownModel { .. }) => match self.like.as_deref().or(here) {
+                Some(like) => self.book.model(like, at)?.for_model(name),
+                None => return Err(unknown),
+            },
+            named => named?,
+        };
         Ok(CallPrice {
             price,
             terms: Terms::default(),

@@ -250,8 +250,8 @@ impl BudgetEngine {
     ///
     /// # Errors
     /// What it would fail with.
-    pub async fn dry_run(&self, request: HoldRequest) -> Result<DryRun, BudgetError> {
-        let request = request.checked()?;
+    pub async fn dry_run(&self, mut request: HoldRequest) -> Result<DryRun, BudgetError> {
+        request.check()?;
         if let Some(stop) = self.stopped().await? {
             return Err(BudgetError::Stopped(stop));
         }
@@ -281,8 +281,12 @@ impl BudgetEngine {
     /// # Errors
     /// [`BudgetError::Refused`], [`BudgetError::NoBudget`], [`BudgetError::Invalid`], the idempotency
     /// errors, and store errors.
-    pub async fn hold(&self, request: HoldRequest) -> Result<Hold, BudgetError> {
-        Hold::open(self.clone(), request.checked()?, self.unbudgeted).await
+    pub async fn hold(&self, mut request: HoldRequest) -> Result<Hold, BudgetError> {
+        request.check()?;
+        match self.store().at_once() {
+            Some(store) => Hold::open_at_once(self, store, request),
+            None => Hold::open(self, request).await,
+        }
     }
 
     /// Where the budget that applies to this scope stands. Expired holds are ended first.

@@ -1,10 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
-use meterbox_core::{Scope, Usd, contract::CostLine};
+use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 use tokio::{runtime::Handle, task::AbortHandle};
 
 use crate::{
-    BudgetEngine, BudgetError, HoldId, HoldRequest, HoldState, Settlement, Unbudgeted,
+    AtOnce, BudgetEngine, BudgetError, HoldId, HoldRequest, HoldState, Settlement,
     ledger::{HoldAction, HoldStatus, IntentId, OpenHold, check_ttl},
 };
 
@@ -45,48 +45,33 @@ struct Guard {
 }
 
 impl Hold {
-    pub(crate) async fn open(
-        engine: BudgetEngine,
-        request: HoldRequest,
-        unbudgeted: Unbudgeted,
-    ) -> Result<Self, BudgetError> {
+    pub(crate) async fn open(engine: &BudgetEngine, request: HoldRequest) -> Result<Self, BudgetError> {
         let (ttl, now) = (request.ttl, engine.now());
-        let heard = engine.parts.bell.is_heard();
-        // Armed before the store is asked: whatever becomes of this future, the hold does not leak.
-        let mut guard = Guard {
-            engine,
-            id: HoldId::new(now),
-            armed: true,
-            bell: Bell(heard.then(|| request.scopes.as_slice().into())),
-        };
+        let guard = Guard::new(engine, now, &request);
         let open = OpenHold {
             id: guard.id,
             request,
-            unbudgeted,
+            unbudgeted: engine.unbudgeted,
         };
-        let store = guard.engine.store();
-        let opened = match store.at_once() {
-            Some(store) => store.open(now, open),
-            None => store.open(now, open).await,
+        let opened = engine.store().open(now, open).await;
+        guard.hold(ttl, opened)
+    }
+
+    /// The same where nothing is waited for.
+    pub(crate) fn open_at_once(
+        engine: &BudgetEngine,
+        store: &dyn AtOnce,
+        request: HoldRequest,
+    ) -> Result<Self, BudgetError> {
+        let (ttl, now) = (request.ttl, engine.now());
+        let guard = Guard::new(engine, now, &request);
+        let open = OpenHold {
+            id: guard.id,
+            request,
+            unbudgeted: engine.unbudgeted,
         };
-        let record = match opened {
-            Ok(record) => record,
-            Err(error) => {
-                // After a broken-off write nobody knows; after any other error there is no hold.
-                guard.armed = matches!(error, BudgetError::Store(_));
-                return Err(error);
-            }
-        };
-        if record.id != guard.id {
-            guard.armed = false;
-            guard.id = record.id;
-        }
-        Ok(Self {
-            guard,
-            amount: record.amount,
-            ttl,
-            keep_alive: None,
-        })
+        let opened = store.open(now, open);
+        guard.hold(ttl, opened)
     }
 
     /// Its name in the ledger.
@@ -283,6 +268,41 @@ impl Intent<'_> {
     /// As [`Intent::resolve`].
     pub async fn cancel(self) -> Result<Usd, BudgetError> {
         self.resolve([]).await
+    }
+}
+
+impl Guard {
+    /// Armed before the store is asked: whatever becomes of the future that asks, the hold does not leak.
+    fn new(engine: &BudgetEngine, now: Timestamp, request: &HoldRequest) -> Self {
+        let heard = engine.parts.bell.is_heard();
+        Self {
+            engine: engine.clone(),
+            id: HoldId::new(now),
+            armed: true,
+            bell: Bell(heard.then(|| request.scopes.as_slice().into())),
+        }
+    }
+
+    /// The hold that was opened.
+    fn hold(mut self, ttl: Duration, opened: Result<HoldStatus, BudgetError>) -> Result<Hold, BudgetError> {
+        let status = match opened {
+            Ok(status) => status,
+            Err(error) => {
+                // After a broken-off write nobody knows; after any other error there is no hold.
+                self.armed = matches!(error, BudgetError::Store(_));
+                return Err(error);
+            }
+        };
+        if status.id != self.id {
+            self.armed = false;
+            self.id = status.id;
+        }
+        Ok(Hold {
+            guard: self,
+            amount: status.amount,
+            ttl,
+            keep_alive: None,
+        })
     }
 }
 

@@ -59,7 +59,7 @@ impl MemoryLedger {
         let mut kept = self.kept();
         let done = step(&mut kept.books);
         let Kept { books, lines } = &mut *kept;
-        lines.extend(books.drain_entries().map(|body| Line::new(now, body)));
+        books.each_entry(|entry| lines.push(Line::new(now, entry)));
         done
     }
 }
@@ -73,8 +73,9 @@ impl Kept {
 }
 
 impl Line {
-    fn new(at: Timestamp, body: NewEntry) -> Self {
-        match body {
+    /// Takes the entry out where there is more to it.
+    fn new(at: Timestamp, entry: &mut NewEntry) -> Self {
+        match *entry {
             NewEntry {
                 kind,
                 hold: Some(hold),
@@ -92,7 +93,10 @@ impl Line {
                 hold,
                 amount,
             },
-            body => Self::Full(Box::new((at, body))),
+            _ => {
+                let empty = NewEntry::bare(entry.kind, Usd::ZERO);
+                Self::Full(Box::new((at, std::mem::replace(entry, empty))))
+            }
         }
     }
 

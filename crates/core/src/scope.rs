@@ -188,6 +188,19 @@ mod tests {
             assert_eq!(text.parse::<Scope>().unwrap(), scope);
         }
         assert_eq!(Scope::new("user", "*").unwrap().to_string(), "user/*");
+        for (id, is_wildcard) in [
+            ("*", true),
+            ("a*", false),
+            ("a/*", false),
+            ("/*", false),
+            ("**", false),
+        ] {
+            let scope = Scope::new("user", id).unwrap();
+            assert_eq!(
+                (scope.is_wildcard(), scope.kind(), scope.id()),
+                (is_wildcard, "user", id)
+            );
+        }
         assert_eq!(
             Scope::new("user", "ana").unwrap().wildcard().to_string(),
             "user/*"

@@ -280,6 +280,53 @@ fn a_lying_import_is_not_kept() {
 }
 
 #[test]
+fn tables_as_csv_are_kept_once_whole_or_not_at_all() {
+    let house = house();
+    let sales = house.sales();
+    let written = |names: &[&str]| {
+        let files = names.iter().map(|name| {
+            let file = house.file(&format!("left/{name}"), name.as_bytes());
+            ((*name).to_owned(), file)
+        });
+        files.collect::<Vec<_>>()
+    };
+    let both = ["sales.csv", "sales.types.json"];
+    let untyped = house.catalog.record_portable(&sales, &written(&both));
+    assert!(
+        matches!(untyped, Err(DatasetError::BrokenReply(_))),
+        "{untyped:?}"
+    );
+    let reply = reply(&table("sales", "sales.parquet", COLUMN));
+    let typed = house
+        .catalog
+        .record_import(&sales, &reply, &left(&house))
+        .unwrap();
+    let request = house.catalog.portable_request(&typed);
+    assert_eq!(request.parameters["tables"]["sales"], "typed/sales.parquet");
+    assert_eq!(request.inputs, typed.files);
+
+    assert_eq!(sales.portable(), None);
+    let half = house.catalog.record_portable(&sales, &written(&both[..1]));
+    assert!(matches!(half, Err(DatasetError::BrokenReply(_))), "{half:?}");
+    assert_eq!(sales.portable(), None);
+    let kept = house.catalog.record_portable(&sales, &written(&both)).unwrap();
+    assert_eq!(fs::read(&kept["sales"].csv).unwrap(), b"sales.csv");
+    assert_eq!(fs::read(&kept["sales"].types).unwrap(), b"sales.types.json");
+    assert_eq!(sales.portable().as_ref(), Some(&kept));
+    // Whoever comes second ends with the first one's; what is damaged is written anew.
+    assert_eq!(
+        house.catalog.record_portable(&sales, &written(&both)).unwrap(),
+        kept
+    );
+    fs::remove_file(&kept["sales"].types).unwrap();
+    assert_eq!(sales.portable(), None);
+    assert_eq!(
+        house.catalog.record_portable(&sales, &written(&both)).unwrap(),
+        kept
+    );
+}
+
+#[test]
 fn a_file_that_could_not_be_typed_is_named() {
     let house = house();
     let sales = house.sales();

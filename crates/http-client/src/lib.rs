@@ -9,6 +9,7 @@
 //! Brings reqwest, and no TLS provider: the process installs one.
 
 mod address;
+mod client;
 mod deadline;
 mod exchange;
 mod pause;
@@ -16,24 +17,9 @@ mod secret;
 mod words;
 
 pub use address::{BadAddress, is_on_this_machine, parse_address, server_of};
+pub use client::http_client;
 pub use deadline::{deadline_after, now};
 pub use exchange::{Fault, Reply, send};
 pub use pause::asked_pause;
 pub use secret::Secret;
 pub use words::shown;
-
-use std::time::Duration;
-
-/// A client that follows no redirects, sends each request once, and gives up on a connection after 10 seconds. The TLS
-/// provider of the process has to be installed first.
-///
-/// # Errors
-/// Where TLS cannot be set up.
-pub fn http_client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .connect_timeout(Duration::from_secs(10))
-        .user_agent(concat!("meterbox/", env!("CARGO_PKG_VERSION")))
-        .build()
-}

@@ -48,7 +48,6 @@ async fn no_generation_of_claude_makes_more_tokens_than_was_estimated() {
         all_estimated += estimated;
         all_made += made;
     }
-    println!("{all_estimated} were estimated for {all_made}");
     assert_eq!(too_low, [], "estimated, made, text");
     assert!(all_estimated < all_made * 3, "{all_estimated} for {all_made}");
 }

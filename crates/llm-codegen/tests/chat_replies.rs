@@ -1,5 +1,4 @@
 //! What models behind HTTP make of replies, refusals and faults, against a double that keeps state and fails on command.
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 mod models;
 

@@ -11,6 +11,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct ModelPrice {
     name: String,
+    /// On bills, where it is another model that is priced like this one.
+    shown: Option<String>,
     rows: BTreeMap<RowKey, Rate>,
     source: Option<String>,
     /// One price whatever the terms.
@@ -22,6 +24,7 @@ impl ModelPrice {
     pub(crate) fn new(name: &str, rows: BTreeMap<RowKey, Rate>, book: PriceBook) -> Self {
         Self {
             name: name.to_owned(),
+            shown: None,
             rows,
             source: None,
             any_terms: false,
@@ -37,6 +40,18 @@ impl ModelPrice {
     pub(crate) fn told_by(mut self, source: Option<String>) -> Self {
         self.source = source;
         self
+    }
+
+    /// The same price for another model, which bills name: the rate beside still says whose price it is.
+    #[must_use]
+    pub fn for_model(mut self, name: impl Into<String>) -> Self {
+        self.shown = Some(name.into());
+        self
+    }
+
+    /// The name on bills.
+    fn shown(&self) -> &str {
+        self.shown.as_deref().unwrap_or(&self.name)
     }
 
     /// The name it is priced under: of the model, `fallback`, or `azure/*` for the dearest there.
@@ -90,7 +105,7 @@ impl ModelPrice {
         let lines = parts.into_iter().filter(|(_, tokens)| *tokens > 0);
         Ok(lines
             .map(|(component, tokens)| CostLine {
-                item: format!("{purpose}: {} {}", self.name, component.as_str()),
+                item: format!("{purpose}: {} {}", self.shown(), component.as_str()),
                 quantity: tokens,
                 unit: "tokens".to_owned(),
                 amount: rate.price(component).times(tokens).unwrap_or(Usd::MAX),
@@ -144,7 +159,7 @@ impl ModelPrice {
         terms: &Terms,
     ) -> Result<CostLine, PriceError> {
         Ok(CostLine {
-            item: format!("{purpose}: {} worst case", self.name),
+            item: format!("{purpose}: {} worst case", self.shown()),
             quantity: input.saturating_add(output),
             unit: "tokens".to_owned(),
             amount: self.worst_case(input, output, terms)?,

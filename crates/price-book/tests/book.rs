@@ -365,3 +365,21 @@ fn input_and_output(book: &PriceBook, name: &str) -> (Usd, Usd) {
     let price = |component| model.per_million(component, 1, &Terms::default()).unwrap();
     (price(Component::Input), price(Component::Output))
 }
+
+#[test]
+fn a_model_priced_like_another_has_its_own_name_on_the_bill_and_the_others_rate() {
+    let now = "2026-11-26T00:00:00Z".parse().unwrap();
+    let price = PriceBook::shipped().model("openai/gpt-5-nano", now).unwrap();
+    let usage = TokenUsage {
+        output: 10,
+        ..TokenUsage::default()
+    };
+    let line = &price
+        .clone()
+        .for_model("local/llama")
+        .lines("program", &usage, &Terms::default())
+        .unwrap()[0];
+    assert_eq!(line.item, "program: local/llama output");
+    assert_eq!(line.price.as_ref().unwrap().rate(), "openai/gpt-5-nano:output");
+    assert_eq!(line.amount, price.cost(&usage, &Terms::default()).unwrap());
+}

@@ -1,12 +1,13 @@
 //! Where what tests install stays, and what becomes of a test whose peer cannot be had.
 
-use std::{env, io::Write, path::PathBuf};
+#[cfg(any(feature = "peers", feature = "postgrest"))]
+use std::path::PathBuf;
+use std::{env, io::Write};
 
 const REQUIRE: &str = "METERBOX_REQUIRE_PEERS";
 
 /// The peer, or `None` where it cannot be had: which is said past the test harness, and a panic where
 /// `METERBOX_REQUIRE_PEERS=1`.
-#[cfg(any(feature = "peers", feature = "postgrest"))]
 pub(crate) fn required<T>(name: &str, peer: Result<T, String>) -> Option<T> {
     match peer {
         Ok(peer) => Some(peer),
@@ -22,17 +23,18 @@ pub(crate) fn required<T>(name: &str, peer: Result<T, String>) -> Option<T> {
 }
 
 /// The harness keeps what a test that passes prints to itself, but not this.
-#[cfg(any(feature = "peers", feature = "postgrest"))]
 pub(crate) fn skipped(name: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED, a test of {name}: {reason}");
 }
 
 /// The user's cache folder.
+#[cfg(any(feature = "peers", feature = "postgrest"))]
 pub(crate) fn cache_folder() -> PathBuf {
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     cache.expect("XDG_CACHE_HOME or HOME says where tests keep what they install")
 }
 
+#[cfg(any(feature = "peers", feature = "postgrest"))]
 pub(crate) fn set(name: &str) -> Option<PathBuf> {
     env::var_os(name)
         .filter(|value| !value.is_empty())

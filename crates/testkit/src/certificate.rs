@@ -1,43 +1,24 @@
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use rcgen::{CertificateParams, KeyPair};
 
-/// For this machine, and of no authority.
-const REQUEST: &str = "
-[req]
-prompt = no
-distinguished_name = name
-x509_extensions = extensions
-[name]
-CN = localhost
-[extensions]
-basicConstraints = critical, CA:FALSE
-subjectAltName = DNS:localhost, IP:127.0.0.1
-";
+/// A certificate for `localhost` and `127.0.0.1` that nobody trusts by itself, and its key: both in PEM form.
+pub(crate) fn self_signed() -> (String, String) {
+    let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+    let params = CertificateParams::new(names).expect("names of this machine");
+    let key = KeyPair::generate().expect("random numbers");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    (
+        pem("CERTIFICATE", certificate.der()),
+        pem("PRIVATE KEY", &key.serialize_der()),
+    )
+}
 
-/// A certificate for `localhost` and `127.0.0.1` that nobody trusts by itself, and its key: files in this folder, in PEM
-/// form.
-///
-/// # Errors
-/// Where there is no `openssl`, or it says no.
-pub fn self_signed_certificate(folder: &Path) -> Result<(PathBuf, PathBuf), String> {
-    let [request, certificate, key] =
-        ["request.cnf", "server.crt", "server.key"].map(|name| folder.join(name));
-    fs::write(&request, REQUEST).map_err(|error| error.to_string())?;
-    let output = Command::new("openssl")
-        .args(["req", "-x509", "-nodes", "-days", "30", "-newkey", "ec"])
-        .args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-config"])
-        .arg(&request)
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .output()
-        .map_err(|error| format!("openssl: {error}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+fn pem(label: &str, bytes: &[u8]) -> String {
+    let mut text = format!("-----BEGIN {label}-----\n");
+    // 48 bytes are a line of 64 characters.
+    for line in bytes.chunks(48) {
+        BASE64_STANDARD.encode_string(line, &mut text);
+        text.push('\n');
     }
-    Ok((certificate, key))
+    text + &format!("-----END {label}-----\n")
 }

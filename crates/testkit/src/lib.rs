@@ -1,8 +1,8 @@
 //! Test doubles with state and a manual clock. A development dependency only.
 
-#[cfg(any(feature = "peers", feature = "postgrest"))]
+#[cfg(any(feature = "peers", feature = "postgres"))]
 mod cache;
-#[cfg(feature = "postgres")]
+#[cfg(all(unix, feature = "postgres"))]
 mod certificate;
 mod clock;
 #[cfg(any(feature = "peers", feature = "postgres"))]
@@ -32,8 +32,6 @@ mod tls;
 #[cfg(any(feature = "e2b", feature = "models", feature = "otlp"))]
 mod wire_fault;
 
-#[cfg(feature = "postgres")]
-pub use certificate::self_signed_certificate;
 pub use clock::ManualClock;
 #[cfg(feature = "e2b")]
 pub use e2b::{E2B_KEY, E2bDouble};

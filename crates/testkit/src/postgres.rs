@@ -1,5 +1,5 @@
 use std::{
-    env, fs,
+    fs,
     io::Write,
     net::TcpListener,
     os::unix::{
@@ -16,12 +16,16 @@ use std::{
     time::Duration,
 };
 
-use crate::{debian, self_signed_certificate};
+use crate::{
+    cache::{required, skipped},
+    certificate::self_signed,
+    debian,
+};
 
-const REQUIRE: &str = "METERBOX_REQUIRE_PEERS";
 const SUPERUSER: &str = "meterbox";
 /// Of a server that only its socket is known of, whose name it is a part of.
 const PORT: u16 = 5432;
+const CERTIFICATE: &str = "server.crt";
 const PAUSE: Duration = Duration::from_millis(10);
 const PATIENCE: u32 = 3_000;
 
@@ -96,7 +100,7 @@ impl PostgresServer {
     /// # Panics
     /// As [`shared`](Self::shared).
     pub fn start_or_skip() -> Option<Self> {
-        required(Self::start(None, false))
+        required("Postgres", Self::start(None, false))
     }
 
     /// A server for one test, which also listens on `127.0.0.1`, where it speaks TLS with a certificate that nobody trusts
@@ -105,7 +109,7 @@ impl PostgresServer {
     /// # Panics
     /// As [`shared`](Self::shared).
     pub fn with_tls_or_skip() -> Option<Self> {
-        required(Self::start(None, true))
+        required("Postgres", Self::start(None, true))
     }
 
     /// The address over TLS of a [`database`](Self::database), without `sslmode`; and the file of the certificate.
@@ -117,7 +121,7 @@ impl PostgresServer {
         let port = self.port;
         assert_ne!(port, PORT, "this server speaks no TLS");
         let url = format!("postgres://{SUPERUSER}@127.0.0.1:{port}/{name}");
-        (url, self.folder.join("data/server.crt"))
+        (url, self.folder.join("data").join(CERTIFICATE))
     }
 
     /// A server whose [small databases](Self::small_database) have a disk of so many bytes. It takes a mount, so a
@@ -127,10 +131,10 @@ impl PostgresServer {
     /// Where root has no such server and `METERBOX_REQUIRE_PEERS=1`.
     pub fn with_small_disk_or_skip(bytes: u32) -> Option<Self> {
         if identity() == Ok(None) {
-            skipped("only root can mount a small disk");
+            skipped("Postgres", "only root can mount a small disk");
             return None;
         }
-        required(Self::start(Some(bytes), false))
+        required("Postgres", Self::start(Some(bytes), false))
     }
 
     fn start(small_disk: Option<u32>, tls: bool) -> Result<Self, String> {
@@ -295,24 +299,6 @@ impl Drop for PostgresServer {
     }
 }
 
-fn required(server: Result<PostgresServer, String>) -> Option<PostgresServer> {
-    let reason = match server {
-        Ok(server) => return Some(server),
-        Err(reason) => reason,
-    };
-    assert!(
-        env::var(REQUIRE).as_deref() != Ok("1"),
-        "{REQUIRE}=1, but {reason}"
-    );
-    skipped(&reason);
-    None
-}
-
-/// The harness keeps what a test that passes prints to itself, but not this.
-fn skipped(reason: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED, a test of Postgres: {reason}");
-}
-
 fn supervisor(
     folder: &Path,
     binaries: &Path,
@@ -374,8 +360,10 @@ fn initialise(binaries: &Path, folder: &Path, identity: Option<Identity>) -> Res
 /// Makes the server listen on loopback too, with TLS and nothing else: the port.
 fn speak_tls(folder: &Path, identity: Option<Identity>) -> Result<u16, String> {
     let data = folder.join("data");
-    let (certificate, key) = self_signed_certificate(&data)?;
-    for file in [certificate, key] {
+    let (certificate, key) = self_signed();
+    for (name, pem) in [(CERTIFICATE, certificate), ("server.key", key)] {
+        let file = data.join(name);
+        fs::write(&file, pem).map_err(|error| error.to_string())?;
         let private = fs::Permissions::from_mode(0o600);
         fs::set_permissions(&file, private).map_err(|error| error.to_string())?;
         if let Some(Identity { user, group }) = identity {

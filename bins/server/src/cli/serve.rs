@@ -79,6 +79,11 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
         let told = telemetry::tell_events(meterbox.budget.clone(), meterbox.local_user.clone());
         tokio::spawn(told)
     });
+    for name in &settings.unread {
+        text::note(&format!(
+            "{name} stands in a .env file and is not read there; set it in the environment to keep results there."
+        ));
+    }
     let retention = settings.keep_days.map(|days| {
         tokio::spawn(
             meterbox

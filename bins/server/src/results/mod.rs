@@ -22,7 +22,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub(crate) use self::place::{DATABASE_URL, InvalidPlace, ResultsPlace, SUPABASE_URL};
+pub(crate) use self::place::{DATABASE_URL, InvalidPlace, ResultsPlace, SUPABASE_URL, VARIABLES};
 use crate::tls;
 
 /// How long a look at the store may take, and how long what it found holds good: whoever asks whether we are ready

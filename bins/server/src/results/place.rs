@@ -4,6 +4,7 @@
 use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use meterbox_http_client::{BadAddress, is_on_this_machine, parse_address};
 use meterbox_results_store::SupabaseAuth;
 
 pub(crate) const SUPABASE_URL: &str = "SUPABASE_URL";
@@ -11,6 +12,8 @@ const ANON_KEY: &str = "SUPABASE_ANON_KEY";
 const SERVICE_ROLE_KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";
 const JWT_SECRET: &str = "SUPABASE_JWT_SECRET";
 pub(crate) const DATABASE_URL: &str = "DATABASE_URL";
+/// All of them.
+pub(crate) const VARIABLES: [&str; 5] = [SUPABASE_URL, ANON_KEY, SERVICE_ROLE_KEY, JWT_SECRET, DATABASE_URL];
 /// HS256 needs as many bytes, and so does Supabase.
 const SECRET_BYTES: usize = 32;
 
@@ -172,23 +175,15 @@ fn postgres(url: &str) -> Result<ResultsPlace, InvalidPlace> {
 fn address(text: &str) -> Result<String, InvalidPlace> {
     // Whatever it is, it may be a key in the wrong place.
     let shown = || text.chars().take(12).collect::<String>();
-    let whole = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("https://{text}")
-    };
-    let url: reqwest::Url = whole.parse().map_err(|_| InvalidPlace::Address(shown()))?;
-    let host = url.host_str().unwrap_or_default();
-    let ip: Option<std::net::IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    let is_here = host == "localhost" || ip.is_some_and(|ip| ip.is_loopback());
-    let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-    match url.scheme() {
-        _ if !is_plain || !(host.contains('.') || is_here) => Err(InvalidPlace::Address(shown())),
-        "https" => Ok(whole.trim_end_matches('/').to_owned()),
-        "http" if is_here => Ok(whole.trim_end_matches('/').to_owned()),
-        "http" => Err(InvalidPlace::Unencrypted),
-        _ => Err(InvalidPlace::Address(shown())),
+    let url = parse_address(text).map_err(|bad| match bad {
+        BadAddress::Unencrypted => InvalidPlace::Unencrypted,
+        _ => InvalidPlace::Address(shown()),
+    })?;
+    let is_a_domain = url.host_str().is_some_and(|host| host.contains('.'));
+    if !is_a_domain && !is_on_this_machine(&url) {
+        return Err(InvalidPlace::Address(shown()));
     }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// A key that says of itself that it is of another role is in the wrong place.

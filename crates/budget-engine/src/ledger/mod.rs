@@ -27,4 +27,4 @@ pub use request::HoldRequest;
 pub use setting::Setting;
 
 pub(crate) use decide::{Room, amount_to_hold, no_budget, refusal};
-pub(crate) use request::{check_line, check_text, check_ttl};
+pub(crate) use request::{MAX_SCOPES, check_line, check_text, check_ttl};

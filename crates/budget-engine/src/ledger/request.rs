@@ -4,7 +4,7 @@ use meterbox_core::{Scope, Usd, contract::CostLine};
 
 use crate::BudgetError;
 
-const MAX_SCOPES: usize = 16;
+pub(crate) const MAX_SCOPES: usize = 16;
 const MAX_TEXT_BYTES: usize = 256;
 const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);
@@ -85,11 +85,11 @@ impl HoldRequest {
         self
     }
 
-    /// The request with its scopes in one order, each once.
+    /// Puts the scopes in one order, each once, and looks whether all makes sense.
     ///
     /// # Errors
     /// [`BudgetError::Invalid`] names what is wrong.
-    pub(crate) fn checked(mut self) -> Result<Self, BudgetError> {
+    pub(crate) fn check(&mut self) -> Result<(), BudgetError> {
         if !self.scopes.is_sorted_by(|one, next| one < next) {
             self.scopes.sort();
             self.scopes.dedup();
@@ -120,7 +120,7 @@ impl HoldRequest {
         if self.grace > MAX_GRACE {
             return invalid("a hold's grace is at most an hour".to_owned());
         }
-        Ok(self)
+        Ok(())
     }
 }
 

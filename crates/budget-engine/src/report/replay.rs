@@ -290,7 +290,7 @@ impl Replay {
     }
 
     fn forget_changes(&mut self) {
-        self.books.drain_entries().for_each(drop);
+        self.books.each_entry(|_| {});
     }
 
     fn report(self, policy: &[Budget]) -> Result<ReplayReport, BudgetError> {

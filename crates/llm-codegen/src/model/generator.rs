@@ -120,6 +120,7 @@ impl ModelGenerator {
             "repair"
         };
         let began = self.clock.monotonic();
+        let left = || PROGRAM_TIME.saturating_sub(self.clock.monotonic().saturating_sub(began));
         let mut attempt = 0;
         loop {
             // Composed anew for each call: what the server does not take is known after the first.
@@ -131,13 +132,10 @@ impl ModelGenerator {
             let span = ChatSpan::begin(self.model.card(), &chat, attempt, request.traced);
             span.enter(|| permit.sending(&outgoing));
             let called = self.clock.monotonic();
-            let replied = self
-                .model
-                .send(&outgoing, CALL_TIME)
-                .instrument(span.clone())
-                .await;
+            let within = CALL_TIME.min(left());
+            let replied = self.model.send(&outgoing, within).instrument(span.clone()).await;
             let took = self.clock.monotonic().saturating_sub(called);
-            span.tell(replied.as_ref(), took >= CALL_TIME);
+            span.tell(replied.as_ref(), took >= within);
             permit.settle(replied.as_ref()).instrument(span.clone()).await;
             drop(span);
             let error = match replied {
@@ -145,8 +143,7 @@ impl ModelGenerator {
                 Err(error) => error,
             };
             attempt += 1;
-            let left = PROGRAM_TIME.saturating_sub(self.clock.monotonic().saturating_sub(began));
-            let Some(pause) = self.retries.next(attempt, &error, left, any_number()) else {
+            let Some(pause) = self.retries.next(attempt, &error, left(), any_number()) else {
                 return Err(error.into());
             };
             tokio::time::sleep(pause).await;

@@ -3,6 +3,7 @@ use std::{fmt, time::Duration};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use meterbox_core::Timestamp;
+use meterbox_http_client::Secret;
 use reqwest::header::HeaderValue;
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
@@ -12,19 +13,19 @@ use super::PostgrestError;
 /// What opens the server: its key, of the anonymous role or of a service.
 #[derive(Clone)]
 pub struct Credentials {
-    api_key: String,
+    api_key: Secret,
 }
 
 /// Who asks, signed.
 #[derive(Clone)]
-pub struct UserToken(String);
+pub struct UserToken(Secret);
 
 impl Credentials {
     /// This key. It goes into `apikey`, and as long as no user's token is there into `Authorization` too, if it is a JWT:
     /// Supabase's newer keys (`sb_publishable_…`, `sb_secret_…`) are none.
     pub fn key(key: impl Into<String>) -> Self {
         Self {
-            api_key: key.into().trim().to_owned(),
+            api_key: Secret::new(key.into().trim()),
         }
     }
 
@@ -33,10 +34,10 @@ impl Credentials {
             what: "the key",
             reason: reason.to_owned(),
         };
-        if self.api_key.is_empty() {
+        if self.api_key.expose().is_empty() {
             return Err(unusable("it is empty"));
         }
-        if self.api_key.contains(char::is_whitespace) || header(&self.api_key).is_none() {
+        if !self.api_key.is_plausible() {
             return Err(unusable(
                 "it has characters no key has; was something else copied with it?",
             ));
@@ -45,20 +46,20 @@ impl Credentials {
     }
 
     pub(super) fn api_key_header(&self) -> Option<HeaderValue> {
-        header(&self.api_key)
+        self.api_key.header("")
     }
 
     pub(super) fn authorization(&self, user: Option<&UserToken>) -> Option<HeaderValue> {
         match user {
-            Some(UserToken(token)) => header(&format!("Bearer {token}")),
-            None if is_jwt(&self.api_key) => header(&format!("Bearer {}", self.api_key)),
+            Some(UserToken(token)) => token.header("Bearer "),
+            None if is_jwt(self.api_key.expose()) => self.api_key.header("Bearer "),
             None => None,
         }
     }
 
     /// The text without any key in it, though a server may say them back.
     pub(super) fn redact(&self, text: &str) -> String {
-        redacted(text, &self.api_key)
+        self.api_key.masked_in(text)
     }
 }
 
@@ -80,21 +81,21 @@ impl UserToken {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
         mac.update(signed.as_bytes());
         let signature = BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
-        Self(format!("{signed}.{signature}"))
+        Self(Secret::new(format!("{signed}.{signature}")))
     }
 
     /// A token from elsewhere, such as that of a user who is signed in.
     pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
+        Self(Secret::new(token))
     }
 
     /// The token itself: whoever has it is this user as long as it is good.
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose()
     }
 
     pub(super) fn redact(&self, text: &str) -> String {
-        redacted(text, &self.0)
+        self.0.masked_in(text)
     }
 }
 
@@ -115,19 +116,6 @@ pub(crate) fn is_jwt(key: &str) -> bool {
     key.starts_with("eyJ") && key.split('.').count() == 3 && key.split('.').all(is_base64)
 }
 
-fn header(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-fn redacted(text: &str, secret: &str) -> String {
-    if secret.is_empty() {
-        return text.to_owned();
-    }
-    text.replace(secret, "***")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,8 +133,8 @@ mod tests {
             Duration::from_secs(300),
         );
         let expected = include_str!("token.golden").trim();
-        assert_eq!(token.0, expected);
-        assert!(is_jwt(&token.0));
+        assert_eq!(token.expose(), expected);
+        assert!(is_jwt(token.expose()));
         assert_eq!(format!("{token:?}"), "UserToken(***)");
     }
 

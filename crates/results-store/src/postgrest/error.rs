@@ -92,7 +92,7 @@ pub enum PostgrestError {
         /// Host and port.
         server: String,
         /// In bytes.
-        limit: u64,
+        limit: usize,
     },
     /// Nothing was sent, because what was handed in cannot be used.
     #[error("{what} cannot be used: {reason}")]

@@ -57,7 +57,7 @@ pub(super) fn name(name: &str) -> Result<&str, PostgrestError> {
         what: "a name",
         reason: format!(
             "{:?} has other characters than A-Z, a-z, 0-9 and _",
-            super::shown(name)
+            meterbox_http_client::shown(name)
         ),
     })
 }

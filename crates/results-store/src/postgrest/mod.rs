@@ -27,12 +27,13 @@ pub use credentials::{Credentials, UserToken};
 pub use error::{PostgrestError, PostgrestErrorKind, Refusal};
 pub use filter::Filter;
 pub use query::{OnConflict, Order, Query, Rows};
-pub(crate) use transport::shown;
+
+pub use meterbox_http_client::http_client;
 
 use self::transport::Transport;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-const LARGEST_REPLY: u64 = 64 << 20;
+const LARGEST_REPLY: usize = 64 << 20;
 
 /// A PostgREST server and the key to it. Clones share connections.
 #[derive(Clone)]
@@ -50,7 +51,7 @@ pub struct PostgrestBuilder {
     credentials: Credentials,
     schema: Option<String>,
     timeout: Duration,
-    largest_reply: u64,
+    largest_reply: usize,
 }
 
 impl Postgrest {
@@ -137,7 +138,7 @@ impl PostgrestBuilder {
 
     /// In bytes. 64 MiB where not set.
     #[must_use]
-    pub fn largest_reply(mut self, bytes: u64) -> Self {
+    pub fn largest_reply(mut self, bytes: usize) -> Self {
         self.largest_reply = bytes;
         self
     }
@@ -175,17 +176,4 @@ impl PostgrestBuilder {
             schema: self.schema,
         })
     }
-}
-
-/// A client for [`Postgrest`]: it follows no redirects, which would take keys elsewhere, and gives up on a connection
-/// after 10 seconds. The TLS provider of the process has to be installed first.
-///
-/// # Errors
-/// Where TLS cannot be set up.
-pub fn http_client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(10))
-        .user_agent(concat!("meterbox/", env!("CARGO_PKG_VERSION")))
-        .build()
 }

@@ -1,23 +1,22 @@
 //! Requests with one time limit, bounded replies and typed faults.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header::HeaderMap};
+use meterbox_http_client::{Fault, asked_pause, deadline_after, send, server_of, shown};
+use reqwest::{Method, RequestBuilder, StatusCode, Url, header::HeaderMap};
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::time::timeout;
 
 use super::{Credentials, PostgrestError, Refusal, UserToken};
 
-const MAX_MESSAGE_CHARS: usize = 300;
 /// Of what a server says when it says no.
-const LARGEST_REFUSAL: u64 = 64 << 10;
+const LARGEST_REFUSAL: usize = 64 << 10;
 
 pub(super) struct Transport {
     http: reqwest::Client,
     server: String,
     credentials: Credentials,
     limit: Duration,
-    largest_reply: u64,
+    largest_reply: usize,
 }
 
 /// A reply of success, all of it.
@@ -45,16 +44,11 @@ impl Transport {
         base: &Url,
         credentials: Credentials,
         limit: Duration,
-        largest_reply: u64,
+        largest_reply: usize,
     ) -> Self {
-        let host = base.host_str().unwrap_or_default();
-        let server = match base.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        };
         Self {
             http,
-            server,
+            server: server_of(base),
             credentials,
             limit,
             largest_reply,
@@ -96,83 +90,60 @@ impl Transport {
             reason: shown(&error.without_url().to_string()),
         })?;
         let token = request.headers().get("authorization").cloned();
+        let deadline = deadline_after(self.limit);
         let exchange = async {
-            let response = client.execute(request).await.map_err(|error| self.fault(error))?;
-            self.read(response).await
+            let reply = send(&client, request, deadline)
+                .await
+                .map_err(|fault| self.error(fault))?;
+            self.read(reply).await
         };
-        let replied = timeout(self.limit, exchange)
-            .await
-            .map_err(|_| self.timed_out())?;
         let token = token.as_ref().and_then(|token| token.to_str().ok());
-        replied.map_err(|error| self.without_token(error, token.unwrap_or_default()))
+        exchange
+            .await
+            .map_err(|error| self.without_token(error, token.unwrap_or_default()))
     }
 
-    async fn read(&self, mut response: Response) -> Result<Reply, PostgrestError> {
-        let status = response.status();
-        if status.is_redirection() {
-            return Err(bad_reply(
-                &self.server,
-                "it redirects elsewhere, where keys must not go",
-            ));
-        }
-        let limit = if status.is_success() {
-            self.largest_reply
-        } else {
-            LARGEST_REFUSAL
-        };
-        let too_large = || PostgrestError::TooLarge {
-            server: self.server.clone(),
-            limit,
-        };
-        if status.is_success() && response.content_length().is_some_and(|length| length > limit) {
-            return Err(too_large());
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.fault(error))? {
-            if (body.len() + chunk.len()) as u64 > limit {
-                if status.is_success() {
-                    return Err(too_large());
-                }
-                break;
-            }
-            body.extend_from_slice(&chunk);
-        }
+    async fn read(&self, reply: meterbox_http_client::Reply) -> Result<Reply, PostgrestError> {
+        let (status, headers) = (reply.status(), reply.headers().clone());
         if !status.is_success() {
-            return Err(self.refusal(status, response.headers(), &body));
+            let said = reply.bytes(LARGEST_REFUSAL).await.unwrap_or_default();
+            return Err(self.refusal(status, &headers, &said));
         }
+        let body = reply.bytes(self.largest_reply).await;
         Ok(Reply {
             server: self.server.clone(),
-            headers: response.headers().clone(),
-            body,
+            headers,
+            body: body.map_err(|fault| self.error(fault))?,
         })
     }
 
-    fn fault(&self, error: reqwest::Error) -> PostgrestError {
-        let error = error.without_url();
-        let server = self.server.clone();
-        if error.is_timeout() && !error.is_connect() {
-            return self.timed_out();
-        }
-        let reason = innermost(&error);
-        let source = Box::new(error);
-        if source.is_connect() {
-            return PostgrestError::Unreachable {
+    fn error(&self, fault: Fault) -> PostgrestError {
+        match fault {
+            Fault::Unreachable {
                 server,
                 reason,
                 source,
-            };
-        }
-        PostgrestError::Broken {
-            server,
-            reason,
-            source,
-        }
-    }
-
-    fn timed_out(&self) -> PostgrestError {
-        PostgrestError::TimedOut {
-            server: self.server.clone(),
-            limit: self.limit,
+            } => PostgrestError::Unreachable {
+                server,
+                reason,
+                source,
+            },
+            Fault::Broken {
+                server,
+                reason,
+                source,
+            } => PostgrestError::Broken {
+                server,
+                reason,
+                source,
+            },
+            Fault::DeadlinePassed { server } => PostgrestError::TimedOut {
+                server,
+                limit: self.limit,
+            },
+            Fault::TooLarge { server, limit } => PostgrestError::TooLarge { server, limit },
+            // A redirect, or what later versions of the client tell apart.
+            other => bad_reply(&self.server, &format!("{other}, where keys must not go")),
         }
     }
 
@@ -192,7 +163,7 @@ impl Transport {
             details: said.details.and_then(text_of).map(clean),
             hint: said.hint.map(clean),
         };
-        classified(self.server.clone(), Box::new(refusal), retry_after(headers))
+        classified(self.server.clone(), Box::new(refusal), asked_pause(headers))
     }
 
     /// What the server said back of a user's token goes nowhere.
@@ -283,45 +254,8 @@ fn classified(server: String, refusal: Box<Refusal>, retry_after: Option<Duratio
     }
 }
 
-/// Whole seconds, or a date, which is measured against the server's own.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let wish = text("retry-after")?;
-    if let Ok(seconds) = wish.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
-    let at = |text: &str| Some(parser.parse_timestamp(text).ok()?.as_second());
-    let seconds = at(wish)?.saturating_sub(at(text("date")?)?);
-    u64::try_from(seconds).ok().map(Duration::from_secs)
-}
-
-/// The client's own words are only a kind of failure; the cause says why.
-fn innermost(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    shown(&cause.to_string())
-}
-
-/// A text of a server, fit to be shown: no control characters, and not too long.
-pub(crate) fn shown(text: &str) -> String {
-    let printable = text
-        .trim()
-        .chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter });
-    let cut: String = printable.take(MAX_MESSAGE_CHARS).collect();
-    if cut.is_empty() {
-        return "it did not say why".to_owned();
-    }
-    cut
-}
-
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
-
     use super::*;
     use crate::postgrest::PostgrestErrorKind;
 
@@ -354,31 +288,6 @@ mod tests {
             (413, "", PostgrestErrorKind::Refused),
         ] {
             assert_eq!(kind(status, code), expected, "{status} {code}");
-        }
-    }
-
-    #[test]
-    fn a_wish_to_wait_is_seconds_or_a_date() {
-        let headers = |wish: &'static str| {
-            HeaderMap::from_iter([
-                (reqwest::header::RETRY_AFTER, HeaderValue::from_static(wish)),
-                (
-                    reqwest::header::DATE,
-                    HeaderValue::from_static("Mon, 23 Nov 2026 12:00:00 GMT"),
-                ),
-            ])
-        };
-        for (wish, expected) in [
-            ("7", Some(7)),
-            ("Mon, 23 Nov 2026 12:01:00 GMT", Some(60)),
-            ("Mon, 23 Nov 2026 11:00:00 GMT", None),
-            ("soon", None),
-        ] {
-            assert_eq!(
-                retry_after(&headers(wish)),
-                expected.map(Duration::from_secs),
-                "{wish}"
-            );
         }
     }
 }

@@ -1,17 +1,22 @@
 //! Results in a Supabase project, over its API.
 
+mod auth;
 mod schema;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use meterbox_core::{
     AnalysisId, Clock, Scope, StorageError, StorageErrorKind, Timestamp, contract::AnalysisResult,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-pub use self::schema::{Tenancy, schema_sql};
+use self::auth::Signer;
+pub use self::{
+    auth::SupabaseAuth,
+    schema::{Tenancy, schema_sql},
+};
 use crate::{
     Page, PageRequest, ResultsError, ResultsStore,
     postgrest::{
@@ -24,59 +29,8 @@ use crate::{
 const TABLE: &str = "meterbox_results";
 const MIGRATIONS: &str = "meterbox_migrations";
 const COLUMNS: &[&str] = &["id", "contract_version", "document"];
-/// A user's token is made for each request.
-const TOKEN_LIFE: Duration = Duration::from_secs(300);
 /// So many rows are asked for at a time, less where they are too large together.
 const ROWS: usize = 50;
-
-/// How a project is opened. Keys are of its settings, under API.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum SupabaseAuth {
-    /// Only the anonymous (publishable) key: every holder of it sees all results. The project needs the script of
-    /// [`Tenancy::Single`].
-    Anonymous {
-        /// The key.
-        anon_key: String,
-    },
-    /// The service-role (secret) key: row-level security does not apply to it, and this store keeps principals apart.
-    Service {
-        /// The key.
-        service_role_key: String,
-    },
-    /// The anonymous key, and a token of each user signed with the project's JWT secret: row-level security keeps
-    /// principals apart.
-    Users {
-        /// The key.
-        anon_key: String,
-        /// The project's secret for HS256.
-        jwt_secret: String,
-    },
-}
-
-impl SupabaseAuth {
-    /// [`Anonymous`](Self::Anonymous).
-    pub fn anonymous(anon_key: impl Into<String>) -> Self {
-        Self::Anonymous {
-            anon_key: anon_key.into(),
-        }
-    }
-
-    /// [`Service`](Self::Service).
-    pub fn service(service_role_key: impl Into<String>) -> Self {
-        Self::Service {
-            service_role_key: service_role_key.into(),
-        }
-    }
-
-    /// [`Users`](Self::Users).
-    pub fn users(anon_key: impl Into<String>, jwt_secret: impl Into<String>) -> Self {
-        Self::Users {
-            anon_key: anon_key.into(),
-            jwt_secret: jwt_secret.into(),
-        }
-    }
-}
 
 /// Results in a Supabase project, for as many replicas as like. It needs the tables of [`schema_sql`].
 ///
@@ -85,11 +39,6 @@ impl SupabaseAuth {
 pub struct SupabaseResults {
     client: Postgrest,
     signer: Option<Arc<Signer>>,
-}
-
-struct Signer {
-    secret: String,
-    clock: Arc<dyn Clock>,
 }
 
 /// What is sent.
@@ -144,47 +93,17 @@ impl SupabaseResults {
         auth: SupabaseAuth,
         clock: impl Clock,
     ) -> Result<Self, PostgrestError> {
-        let (key, secret) = match auth {
-            SupabaseAuth::Anonymous { anon_key } => (anon_key, None),
-            SupabaseAuth::Service { service_role_key } => (service_role_key, None),
-            SupabaseAuth::Users { anon_key, jwt_secret } => (anon_key, Some(jwt_secret)),
+        let (key, secret) = auth.into_key_and_secret();
+        let signer = match secret {
+            Some(secret) => Some(Arc::new(Signer::new(&secret, clock)?)),
+            None => None,
         };
-        if secret.as_ref().is_some_and(|secret| secret.trim().is_empty()) {
-            return Err(PostgrestError::Unusable {
-                what: "the JWT secret",
-                reason: "it is empty".to_owned(),
-            });
-        }
-        let clock: Arc<dyn Clock> = Arc::new(clock);
-        let signer = secret.map(|secret| Arc::new(Signer { secret, clock }));
         let client = Postgrest::builder(http, postgrest_url, Credentials::key(key)).build()?;
         Ok(Self { client, signer })
     }
 
-    /// A token that names the principal, where users are kept apart by tokens.
     fn token_of(&self, principal: &Scope) -> Option<UserToken> {
-        let principal = principal.to_string();
-        self.token(json!({
-            "aud": "authenticated",
-            "role": "authenticated",
-            "sub": principal,
-            "meterbox_principal": principal,
-        }))
-    }
-
-    /// A token for what concerns all principals.
-    fn token_of_service(&self) -> Option<UserToken> {
-        self.token(json!({ "role": "service_role" }))
-    }
-
-    fn token(&self, claims: Value) -> Option<UserToken> {
-        let signer = self.signer.as_ref()?;
-        let claims: Map<String, Value> = match claims {
-            Value::Object(claims) => claims,
-            _ => Map::new(),
-        };
-        let secret = signer.secret.trim().as_bytes();
-        Some(UserToken::sign(&claims, secret, signer.clock.now(), TOKEN_LIFE))
+        self.signer.as_ref().map(|signer| signer.token_of(principal))
     }
 
     /// The principal's rows. The filter keeps principals apart where the key opens all of them.
@@ -340,7 +259,7 @@ impl ResultsStore for SupabaseResults {
     }
 
     async fn expire(&self, before: Timestamp, most: usize) -> Result<usize, ResultsError> {
-        let service = self.token_of_service();
+        let service = self.signer.as_ref().map(|signer| signer.token_of_service());
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let arguments = json!({ "before": before.to_string(), "most": most });
         self.client
@@ -365,17 +284,6 @@ impl fmt::Debug for SupabaseResults {
             .field("client", &self.client)
             .field("signs_tokens", &self.signer.is_some())
             .finish()
-    }
-}
-
-/// Without the keys.
-impl fmt::Debug for SupabaseAuth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Anonymous { .. } => "Anonymous",
-            Self::Service { .. } => "Service",
-            Self::Users { .. } => "Users",
-        })
     }
 }
 

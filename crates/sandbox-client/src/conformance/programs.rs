@@ -16,12 +16,11 @@ use crate::{InputFile, Job, Outcome, Program, Reply, Sandbox, Verdict, prelude};
 /// # Panics
 /// Where a property does not hold.
 pub async fn all(sandbox: &dyn Sandbox, folder: &Path) {
-    let desk = Desk::new(sandbox, folder);
-    answers_of_every_kind_arrive(&desk).await;
-    large_answers_are_cut_and_say_so(&desk).await;
-    errors_name_their_line(&desk).await;
-    a_program_that_breaks_its_tools_hurts_only_itself(&desk).await;
-    charts_are_specified_or_drawn(&desk).await;
+    answers_of_every_kind_arrive(sandbox, folder).await;
+    large_answers_are_cut_and_say_so(sandbox, folder).await;
+    errors_name_their_line(sandbox, folder).await;
+    a_program_that_breaks_its_tools_hurts_only_itself(sandbox, folder).await;
+    charts_are_specified_or_drawn(sandbox, folder).await;
 }
 
 struct Desk<'a> {
@@ -103,7 +102,12 @@ fn text(value: &str) -> Cell {
     Cell::Text(value.to_owned())
 }
 
-async fn answers_of_every_kind_arrive(desk: &Desk<'_>) {
+/// Values, tables and groups of each type arrive as what they are.
+///
+/// # Panics
+/// Where it is not so.
+pub async fn answers_of_every_kind_arrive(sandbox: &dyn Sandbox, folder: &Path) {
+    let desk = Desk::new(sandbox, folder);
     use ColumnType::*;
     let scalar = desk.answer("result = tables['sales'].amount.sum()").await;
     assert_eq!(
@@ -195,7 +199,12 @@ result.attrs['units'] = {'infinite': 'EUR'}";
     assert_eq!(columns[1].unit.as_deref(), Some("EUR"));
 }
 
-async fn large_answers_are_cut_and_say_so(desk: &Desk<'_>) {
+/// A million rows are some of them, and how many there were.
+///
+/// # Panics
+/// Where it is not so.
+pub async fn large_answers_are_cut_and_say_so(sandbox: &dyn Sandbox, folder: &Path) {
+    let desk = Desk::new(sandbox, folder);
     let answer = desk
         .answer("result = pd.DataFrame({'a': range(1_000_000), 'b': 'x' * 5000})")
         .await;
@@ -212,7 +221,12 @@ async fn large_answers_are_cut_and_say_so(desk: &Desk<'_>) {
     assert!(!rows.is_empty() && rows[0][1].as_text().expect("it is there").chars().count() == 2_000);
 }
 
-async fn errors_name_their_line(desk: &Desk<'_>) {
+/// An error says what and where, in the program's own lines.
+///
+/// # Panics
+/// Where it is not so.
+pub async fn errors_name_their_line(sandbox: &dyn Sandbox, folder: &Path) {
+    let desk = Desk::new(sandbox, folder);
     for (code, expected, line) in [
         ("x = 1\nraise ValueError('no')", "ValueError: no", Some(2)),
         ("x = = 1", "SyntaxError: invalid syntax", Some(1)),
@@ -247,7 +261,12 @@ async fn errors_name_their_line(desk: &Desk<'_>) {
     );
 }
 
-async fn a_program_that_breaks_its_tools_hurts_only_itself(desk: &Desk<'_>) {
+/// Whatever a program replaces, the next one finds it whole.
+///
+/// # Panics
+/// Where it is not so.
+pub async fn a_program_that_breaks_its_tools_hurts_only_itself(sandbox: &dyn Sandbox, folder: &Path) {
+    let desk = Desk::new(sandbox, folder);
     for code in [
         "import json, builtins\njson.dumps = None\nbuiltins.len = None\nresult = 7",
         "import pandas\npandas.DataFrame = None\nresult = 7",
@@ -268,7 +287,12 @@ async fn a_program_that_breaks_its_tools_hurts_only_itself(desk: &Desk<'_>) {
     ));
 }
 
-async fn charts_are_specified_or_drawn(desk: &Desk<'_>) {
+/// A chart is a specification that our renderer draws, or is left out.
+///
+/// # Panics
+/// Where it is not so.
+pub async fn charts_are_specified_or_drawn(sandbox: &dyn Sandbox, folder: &Path) {
+    let desk = Desk::new(sandbox, folder);
     let spec =
         "result = tables['sales']\nchart = {'kind': 'bar', 'x': 'product', 'y': 'amount', 'title': 'Sales'}";
     let document = desk.document(spec).await;

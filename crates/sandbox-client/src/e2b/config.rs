@@ -129,8 +129,8 @@ impl E2bBuilder {
 }
 
 fn base_url(setting: &'static str, text: &str) -> Result<Url, InvalidE2bConfig> {
-    parse_address(text).map_err(|problem| InvalidE2bConfig {
+    parse_address(text).map_err(|error| InvalidE2bConfig {
         setting,
-        problem: problem.to_string(),
+        problem: error.to_string(),
     })
 }

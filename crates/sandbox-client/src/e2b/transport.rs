@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use meterbox_http_client::{Fault, asked_pause, now, shown};
+use meterbox_http_client::{self as http, Fault, Secret, asked_pause, now, shown};
 use reqwest::{Request, StatusCode, header::HeaderMap};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep};
@@ -40,13 +40,13 @@ struct Refusal {
 #[derive(Debug)]
 pub(super) struct Reply {
     what: &'static str,
-    reply: meterbox_http_client::Reply,
+    reply: http::Reply,
     secrets: Secrets,
 }
 
 /// What a request was opened with, lest its answer repeats it.
-#[derive(Clone)]
-struct Secrets(Vec<String>);
+#[derive(Debug, Clone)]
+struct Secrets(Vec<Secret>);
 
 impl Transport {
     pub(super) fn new(http: reqwest::Client) -> Self {
@@ -65,9 +65,8 @@ impl Transport {
         deadline: Instant,
     ) -> Result<Reply, E2bError> {
         let secrets = Secrets::of(&request);
-        let reply = meterbox_http_client::send(&self.http, request, deadline)
-            .await
-            .map_err(|fault| of_fault(what, fault))?;
+        let sent = http::send(&self.http, request, deadline).await;
+        let reply = sent.map_err(|fault| met(what, fault))?;
         Ok(Reply { what, reply, secrets })
     }
 
@@ -152,20 +151,15 @@ impl Reply {
 
     /// All of it, if it is no more than so many bytes.
     pub(super) async fn bytes(self, limit: u64) -> Result<Vec<u8>, E2bError> {
-        let what = self.what;
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
-        self.reply
-            .bytes(most)
-            .await
-            .map_err(|fault| of_fault(what, fault))
+        let bytes = self.reply.bytes(most).await;
+        bytes.map_err(|fault| met(self.what, fault))
     }
 
     /// The next piece; `None` at the end. Cancel-safe.
     pub(super) async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, E2bError> {
-        self.reply
-            .chunk()
-            .await
-            .map_err(|fault| of_fault(self.what, fault))
+        let chunk = self.reply.chunk().await;
+        chunk.map_err(|fault| met(self.what, fault))
     }
 
     /// What a reply that says no means.
@@ -199,15 +193,14 @@ impl Secrets {
         Self(
             sensitive
                 .filter_map(|value| value.to_str().ok())
-                .map(str::to_owned)
+                .map(Secret::new)
                 .collect(),
         )
     }
 
     fn strike(&self, text: &str) -> String {
-        self.0
-            .iter()
-            .fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+        let secrets = self.0.iter();
+        secrets.fold(text.to_owned(), |text, secret| secret.masked_in(&text))
     }
 
     fn struck_out(&self, error: E2bError) -> E2bError {
@@ -215,33 +208,8 @@ impl Secrets {
     }
 }
 
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
-}
-
-fn of_status(status: u16, code: Option<String>, message: String, retry_after: Option<Duration>) -> E2bError {
-    match status {
-        401 => E2bError::Unauthorized { message },
-        403 => E2bError::Forbidden { message },
-        404 => E2bError::NotFound { message },
-        409 => E2bError::Conflict { message },
-        429 => E2bError::Busy { message, retry_after },
-        // Nothing was changed, says E2B.
-        503 => E2bError::Busy { message, retry_after },
-        502 if message.contains("port is not open") => E2bError::NotReady,
-        502 if message.contains("not found") => E2bError::NotFound { message },
-        400..500 => E2bError::Rejected { status, message },
-        _ => E2bError::Server {
-            status,
-            code,
-            message,
-        },
-    }
-}
-
-fn of_fault(what: &'static str, fault: Fault) -> E2bError {
+/// In words of E2B's client.
+fn met(what: &'static str, fault: Fault) -> E2bError {
     match fault {
         Fault::Unreachable {
             server,
@@ -269,6 +237,26 @@ fn of_fault(what: &'static str, fault: Fault) -> E2bError {
         other => E2bError::BadReply {
             what,
             reason: other.to_string(),
+        },
+    }
+}
+
+fn of_status(status: u16, code: Option<String>, message: String, retry_after: Option<Duration>) -> E2bError {
+    match status {
+        401 => E2bError::Unauthorized { message },
+        403 => E2bError::Forbidden { message },
+        404 => E2bError::NotFound { message },
+        409 => E2bError::Conflict { message },
+        429 => E2bError::Busy { message, retry_after },
+        // Nothing was changed, says E2B.
+        503 => E2bError::Busy { message, retry_after },
+        502 if message.contains("port is not open") => E2bError::NotReady,
+        502 if message.contains("not found") => E2bError::NotFound { message },
+        400..500 => E2bError::Rejected { status, message },
+        _ => E2bError::Server {
+            status,
+            code,
+            message,
         },
     }
 }

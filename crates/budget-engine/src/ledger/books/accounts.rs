@@ -41,3 +41,25 @@ impl From<&[usize]> for Accounts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_and_many_are_the_same_numbers() {
+        let large = usize::try_from(u64::from(u32::MAX) + 1).unwrap();
+        for numbers in [
+            &[][..],
+            &[3],
+            &[0, 1, 2, 3, 4],
+            &[0, 1, 2, 3, 4, 5],
+            &[1, large],
+            &[0; 300],
+        ] {
+            let accounts = Accounts::from(numbers);
+            assert_eq!(accounts.iter().collect::<Vec<_>>(), numbers);
+            assert_eq!(accounts.get(numbers.len()), None);
+        }
+    }
+}

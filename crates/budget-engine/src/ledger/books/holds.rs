@@ -28,7 +28,7 @@ impl Books {
     /// # Errors
     /// [`BudgetError::Refused`], [`BudgetError::NoBudget`], [`BudgetError::Stopped`], or what a known idempotency key
     /// says.
-    pub fn open(&mut self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
+    pub fn open(&mut self, now: Timestamp, mut open: OpenHold) -> Result<HoldStatus, BudgetError> {
         self.expire(now)?;
         if let Some(known) = self.known_by_key(&open) {
             return known.replay(&open);
@@ -39,7 +39,7 @@ impl Books {
         let mut standings = self.standings_of(now, &open.request.scopes);
         let opened = self
             .admitted(now, &open, &standings)
-            .map(|amount| self.open_in(now, open, amount, &mut standings));
+            .map(|amount| self.open_in(now, &mut open, amount, &mut standings));
         self.standings = standings;
         opened
     }
@@ -48,13 +48,18 @@ impl Books {
     ///
     /// # Errors
     /// Sums too large to be counted.
-    pub(crate) fn reopen(&mut self, now: Timestamp, open: OpenHold, amount: Usd) -> Result<(), BudgetError> {
+    pub(crate) fn reopen(
+        &mut self,
+        now: Timestamp,
+        mut open: OpenHold,
+        amount: Usd,
+    ) -> Result<(), BudgetError> {
         let mut standings = self.standings_of(now, &open.request.scopes);
         let fits = standings
             .iter()
             .all(|(_, standing)| standing.held.checked_add(amount.nanos()).is_some());
         if fits {
-            self.open_in(now, open, amount, &mut standings);
+            self.open_in(now, &mut open, amount, &mut standings);
         }
         self.standings = standings;
         fits.then_some(()).ok_or_else(uncountable)
@@ -62,10 +67,9 @@ impl Books {
 
     fn standings_of(&mut self, now: Timestamp, scopes: &[Scope]) -> Vec<(usize, Standing)> {
         let mut standings = mem::take(&mut self.standings);
-        standings.clear();
-        for (index, scope) in scopes.iter().enumerate() {
-            standings.extend(self.standing(now, scope).map(|standing| (index, standing)));
-        }
+        let mut keys = mem::take(&mut self.keys);
+        self.standings(now, scopes, (&mut keys, &mut standings));
+        self.keys = keys;
         standings
     }
 
@@ -94,11 +98,11 @@ impl Books {
     fn open_in(
         &mut self,
         now: Timestamp,
-        open: OpenHold,
+        open: &mut OpenHold,
         amount: Usd,
         standings: &mut Vec<(usize, Standing)>,
     ) -> HoldStatus {
-        let Against { basis, accounts } = self.against(&open.request, standings);
+        let Against { basis, accounts, .. } = self.against(&open.request, standings);
         for (account, (_, standing)) in accounts.iter().zip(standings.drain(..)) {
             self.move_held(account, amount.nanos());
             if let Some(account) = self.accounts.get_mut(account) {
@@ -162,6 +166,7 @@ impl Books {
             claims: claims.into(),
         };
         let against = Against {
+            limit: basis.claims.first().map_or(Usd::ZERO, |claim| claim.limit),
             basis: Arc::new(basis),
             accounts: accounts.as_slice().into(),
         };
@@ -206,11 +211,21 @@ impl Books {
     /// Sums too large to be counted.
     pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
         let mut ended = Vec::new();
-        while let Some((_, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+        while let Some((at, id)) = self.due.next_by(now) {
+            // Ended or extended meanwhile.
+            if self.open.get(&id).is_none_or(|kept| kept.record.ends_at() != at) {
+                continue;
+            }
             let close = HoldAction::Close {
                 state: HoldState::Expired,
             };
-            ended.push(self.change(now, id, close)?.settlement());
+            match self.change(now, id, close) {
+                Ok(status) => ended.push(status.settlement()),
+                Err(error) => {
+                    self.due.add(at, id);
+                    return Err(error);
+                }
+            }
         }
         Ok(ended)
     }
@@ -218,13 +233,15 @@ impl Books {
     /// A hold.
     pub fn hold(&self, id: HoldId) -> Option<&HoldRecord> {
         let kept = self.open.get(&id).map(|kept| &**kept);
-        kept.or_else(|| self.ended.get(id)).map(|kept| &kept.record)
+        kept.or_else(|| self.ended.get(id).map(|kept| &**kept))
+            .map(|kept| &kept.record)
     }
 
     /// All holds, in no order.
     pub fn holds(&self) -> impl Iterator<Item = &HoldRecord> {
         let open = self.open.values().map(|kept| &**kept);
-        open.chain(self.ended.values()).map(|kept| &kept.record)
+        open.chain(self.ended.values().map(|kept| &**kept))
+            .map(|kept| &kept.record)
     }
 
     /// The line that a key was first used with in a hold.
@@ -283,8 +300,8 @@ impl Books {
             applied.and_then(|()| self.move_money(now, &kept, entries.get(known..).unwrap_or_default()));
         match outcome {
             Ok(()) => {
-                if kept.record.ends_at() != was_due || kept.record.state != HoldState::Open {
-                    self.due.remove(&(was_due, id));
+                if kept.record.ends_at() != was_due {
+                    self.due.add(kept.record.ends_at(), id);
                 }
                 self.changes.holds.push(id);
             }
@@ -295,23 +312,33 @@ impl Books {
         }
         self.changes.entries = entries;
         let status = kept.record.status();
-        self.keep(kept);
+        self.place(kept);
         outcome.map(|()| status)
     }
 
+    /// Takes in a hold that was not there.
     pub(super) fn keep(&mut self, kept: Box<Kept>) {
         let record = &kept.record;
-        let id = record.id;
         if let Some(key) = &record.idempotency_key
             && !self.by_key.contains_key(key.as_str())
         {
-            self.by_key.insert(key.as_str().into(), id);
+            self.by_key.insert(key.as_str().into(), record.id);
         }
         if record.state == HoldState::Open {
-            self.due.insert((record.ends_at(), id));
-            self.open.insert(id, kept);
+            let open = &self.open;
+            let is_due =
+                |at: Timestamp, id: &HoldId| open.get(id).is_some_and(|kept| kept.record.ends_at() == at);
+            self.due.tidy(open.len(), is_due);
+            self.due.add(record.ends_at(), record.id);
+        }
+        self.place(kept);
+    }
+
+    fn place(&mut self, kept: Box<Kept>) {
+        if kept.record.state == HoldState::Open {
+            self.open.insert(kept.record.id, kept);
         } else {
-            self.ended.insert(kept);
+            self.ended.insert(kept.record.id, kept);
         }
     }
 
@@ -322,8 +349,10 @@ impl Books {
         for (claim, account) in kept.record.basis.claims.iter().zip(kept.accounts.iter()) {
             for entry in entries {
                 let (held, spent) = (entry.held_change, entry.spent_change);
-                let counts_at = entry.counts_at.unwrap_or(now);
-                let piece = piece_at(&claim.period, counts_at).filter(|_| spent != 0);
+                let piece = match spent {
+                    0 => None,
+                    _ => piece_at(&claim.period, entry.counts_at.unwrap_or(now)),
+                };
                 let Some(piece) = piece else {
                     moves.push(Move { account, held, spent });
                     continue;
@@ -370,22 +399,31 @@ impl Against {
     /// Is this what the request counts against, given where its budgets stand? An account is of one scope and period,
     /// so that only scopes without a budget, which are passed over, need to be compared.
     fn is_of(&self, request: &HoldRequest, standings: &[(usize, Standing)]) -> bool {
-        let Basis { scopes, claims, .. } = &*self.basis;
-        let mut alike = claims.iter().zip(self.accounts.iter()).zip(standings);
-        let counts_alike = |((claim, account), (_, standing)): ((&Claim, usize), &(usize, Standing))| {
-            standing.account() == Some(account) && standing.limit == claim.limit
-        };
-        claims.len() == standings.len()
+        let Basis { scopes, claims } = &*self.basis;
+        let is_first_alike = standings
+            .first()
+            .is_none_or(|(_, first)| first.limit == self.limit);
+        let mut others = claims.iter().zip(standings).skip(1);
+        let mut accounts = self.accounts.iter().zip(standings);
+        is_first_alike
+            && claims.len() == standings.len()
             && scopes.len() == request.scopes.len()
-            && alike.all(counts_alike)
+            && accounts.all(|(account, (_, standing))| standing.account() == Some(account))
+            && others.all(|(claim, (_, standing))| standing.limit == claim.limit)
             && (scopes.len() == claims.len() || **scopes == *request.scopes)
     }
 }
 
-fn opened(now: Timestamp, open: OpenHold, amount: Usd, basis: Arc<Basis>, purpose: Arc<str>) -> HoldRecord {
-    let OpenHold { id, request, .. } = open;
+fn opened(
+    now: Timestamp,
+    open: &mut OpenHold,
+    amount: Usd,
+    basis: Arc<Basis>,
+    purpose: Arc<str>,
+) -> HoldRecord {
+    let request = &mut open.request;
     HoldRecord {
-        id,
+        id: open.id,
         requested: request.amount,
         at_least: request.at_least,
         amount,
@@ -398,7 +436,7 @@ fn opened(now: Timestamp, open: OpenHold, amount: Usd, basis: Arc<Basis>, purpos
         basis,
         purpose,
         intents: Vec::new(),
-        idempotency_key: request.idempotency_key,
+        idempotency_key: request.idempotency_key.take(),
     }
 }
 

@@ -36,3 +36,35 @@ impl Hash for Key {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_as_different_as_scopes() {
+        let ids = [
+            "a",
+            "b",
+            "aa",
+            "a/b",
+            "*",
+            &"x".repeat(24),
+            &"x".repeat(25),
+            &"x".repeat(26),
+            &"x".repeat(256),
+        ];
+        let kinds = ["user", "users", "u"];
+        let scopes: Vec<Scope> = kinds
+            .iter()
+            .flat_map(|kind| ids.iter().map(|id| Scope::new(kind, id).unwrap()))
+            .collect();
+        for one in &scopes {
+            for other in &scopes {
+                assert_eq!(Key::from(one) == Key::from(other), one == other, "{one} {other}");
+            }
+        }
+        let is_long = |id: &str| matches!(Key::from(&Scope::new("user", id).unwrap()), Key::Long(_));
+        assert!(!is_long(&"x".repeat(25)) && is_long(&"x".repeat(26)));
+    }
+}

@@ -109,8 +109,9 @@ impl Books {
         self.accounts.iter().map(|account| &account.row)
     }
 
-    /// Takes the entries out, and forgets the other changes: for a store that keeps these books themselves.
-    pub(crate) fn drain_entries(&mut self) -> impl Iterator<Item = NewEntry> + '_ {
+    /// Shows each new entry, from which may be taken what is to be kept, and forgets all changes: for a store that keeps
+    /// these books themselves.
+    pub(crate) fn each_entry(&mut self, take: impl FnMut(&mut NewEntry)) {
         self.changes.opened.clear();
         self.changes.holds.clear();
         for index in self.changes.accounts.drain(..) {
@@ -119,6 +120,7 @@ impl Books {
                 (account.held_change, account.spent_change) = (0, 0);
             }
         }
-        self.changes.entries.drain(..)
+        self.changes.entries.iter_mut().for_each(take);
+        self.changes.entries.clear();
     }
 }

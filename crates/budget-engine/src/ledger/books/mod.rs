@@ -1,22 +1,19 @@
 mod accounts;
 mod administration;
 mod balances;
+mod due;
 mod ended;
 mod holds;
 mod key;
 mod loading;
 mod row;
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
-use self::{accounts::Accounts, ended::Ended, key::Key, row::Row};
+use self::{accounts::Accounts, due::Due, ended::Ended, key::Key, row::Row};
 use super::{Basis, HoldId, HoldRecord, NewEntry, Setting};
 use crate::{Budget, Period, Stop};
 
@@ -35,14 +32,15 @@ pub struct Books {
     accounts: Vec<Account>,
     open: Map<HoldId, Box<Kept>>,
     /// Kept apart, so that looking for an open hold stays as fast however many there were.
-    ended: Ended,
-    due: BTreeSet<(Timestamp, HoldId)>,
+    ended: Ended<Box<Kept>>,
+    due: Due,
     by_key: Map<Box<str>, HoldId>,
     draws_by_key: Map<(HoldId, Box<str>), CostLine>,
     changes: Changes,
     /// Of the last hold.
     purpose: Arc<str>,
-    /// Both kept for their allocation.
+    /// These three kept for their allocation.
+    keys: Vec<Key>,
     standings: Vec<(usize, Standing)>,
     moves: Vec<Move>,
 }
@@ -118,6 +116,8 @@ struct Kept {
 struct Against {
     basis: Arc<Basis>,
     accounts: Accounts,
+    /// Of the first claim; in here, so that the claims of one scope need not be looked at.
+    limit: Usd,
 }
 
 /// By how much held and spent of an account change.

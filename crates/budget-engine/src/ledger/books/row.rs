@@ -45,6 +45,11 @@ impl Row {
         }
     }
 
+    /// The account that ends last.
+    pub(super) fn newest(&self) -> Option<usize> {
+        self.newest
+    }
+
     /// The accounts, the one that ends last first: nearly always it is the one that is looked for.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = usize> + '_ {
         self.newest

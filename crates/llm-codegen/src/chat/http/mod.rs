@@ -6,6 +6,8 @@
 //! - What a server can do is known by its model's family, configured, or learnt: a parameter that it names as
 //!   unsupported is left out of the requests that are encoded afterwards
 //!   ([`ChatErrorKind::Unsupported`](super::ChatErrorKind::Unsupported)).
+//! - Input is counted here, by the model's own tokenizer or generously by another; the first count of a process takes a
+//!   tenth of a second.
 //! - Keys and tokens travel in headers and are in no error and no debug output.
 //!
 //! ```

@@ -19,6 +19,8 @@
 //!
 //! Keys are in the environment or in `.env` files alone.
 
+mod words;
+
 use std::sync::Arc;
 
 use meterbox_analysis::ModelPrices;
@@ -34,6 +36,7 @@ use meterbox_llm_codegen::{
 use meterbox_price_book::PriceError;
 use serde::Deserialize;
 
+use self::words::{api, chosen, cut, effort, key_style, trust};
 use crate::variables::Variables;
 
 const PROVIDER: &str = "MODEL_PROVIDER";
@@ -376,190 +379,5 @@ fn provider(variables: &Variables, written: &WrittenModel) -> Result<Option<Prov
     }
 }
 
-fn chosen<T>(
-    name: &'static str,
-    text: Option<&str>,
-    known: &'static str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, ModelError> {
-    let Some(text) = text else { return Ok(None) };
-    read(text).map(Some).ok_or_else(|| ModelError::Unknown {
-        name,
-        value: cut(text),
-        known,
-    })
-}
-
-fn api(text: &str) -> Option<Api> {
-    Some(match text {
-        "chat" => Api::ChatCompletions,
-        "responses" => Api::Responses,
-        "messages" => Api::Messages,
-        _ => return None,
-    })
-}
-
-fn key_style(text: &str) -> Option<KeyStyle> {
-    Some(match text {
-        "api-key" => KeyStyle::ApiKeyHeader,
-        "bearer" => KeyStyle::Bearer,
-        "x-api-key" => KeyStyle::XApiKey,
-        _ => return None,
-    })
-}
-
-fn effort(text: &str) -> Option<Effort> {
-    Some(match text {
-        "none" => Effort::None,
-        "minimal" => Effort::Minimal,
-        "low" => Effort::Low,
-        "medium" => Effort::Medium,
-        "high" => Effort::High,
-        "xhigh" => Effort::XHigh,
-        "max" => Effort::Max,
-        _ => return None,
-    })
-}
-
-fn trust(text: &str) -> Option<Trust> {
-    Some(match text {
-        "off" => Trust::Off,
-        "proven" => Trust::Proven,
-        "always" => Trust::Always,
-        _ => return None,
-    })
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(40).collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::{HashMap, HashSet};
-
-    use super::*;
-
-    fn read(set: &[(&str, &str)], written: &str) -> Result<Option<ModelSettings>, ModelError> {
-        let names = set
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let variables = Variables::of(&VARIABLES, &names.collect(), &HashSet::new());
-        ModelSettings::read(&variables, &toml::from_str(written).unwrap())
-    }
-
-    fn provider_of(set: &[(&str, &str)]) -> Option<Provider> {
-        read(set, "").unwrap().map(|settings| settings.provider)
-    }
-
-    #[test]
-    fn a_key_switches_a_model_on() {
-        assert_eq!(provider_of(&[]), None);
-        let azure = [
-            ("AZURE_OPENAI_API_KEY", "k"),
-            ("AZURE_OPENAI_ENDPOINT", "shop.openai.azure.com"),
-            ("AZURE_OPENAI_DEPLOYMENT_NAME", "chat"),
-        ];
-        assert_eq!(provider_of(&azure), Some(Provider::Azure));
-        let openai = [("OPENAI_API_KEY", "k"), ("OPENAI_MODEL", "gpt-5-mini")];
-        assert_eq!(provider_of(&openai), Some(Provider::OpenAi));
-        let local = [
-            ("OPENAI_BASE_URL", "http://localhost:8000/v1"),
-            ("OPENAI_MODEL", "m"),
-        ];
-        assert_eq!(provider_of(&local), Some(Provider::Compatible));
-        let anthropic = [
-            ("ANTHROPIC_API_KEY", "k"),
-            ("ANTHROPIC_MODEL", "claude-sonnet-4-5"),
-        ];
-        assert_eq!(provider_of(&anthropic), Some(Provider::Anthropic));
-        let off = [azure.as_slice(), &[("MODEL_PROVIDER", "none")]].concat();
-        assert_eq!(provider_of(&off), None);
-        let one = [azure.as_slice(), &openai, &[("MODEL_PROVIDER", "openai")]].concat();
-        assert_eq!(provider_of(&one), Some(Provider::OpenAi));
-    }
-
-    #[test]
-    fn the_file_lays_down_the_rest() {
-        let set = [("OPENAI_API_KEY", "sk-hunter2"), ("MODEL_ROUTER", "off")];
-        let file =
-            "model = 'gpt-5-mini'\napi = 'responses'\neffort = 'low'\nmax_output = 9000\nrouter = 'always'";
-        let settings = read(&set, file).unwrap().unwrap();
-        assert_eq!((settings.trust, settings.api), (Trust::Off, Some(Api::Responses)));
-        assert!(!format!("{settings:?}").contains("hunter2"), "{settings:?}");
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_with_its_fix() {
-        let key = ("OPENAI_API_KEY", "sk-hunter2");
-        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
-        let cases: [Case<'_>; 8] = [
-            (&[key], "", "OPENAI_MODEL is not set"),
-            (
-                &[key, ("ANTHROPIC_API_KEY", "k")],
-                "",
-                "OPENAI_API_KEY and ANTHROPIC_API_KEY are both set",
-            ),
-            (&[("MODEL_PROVIDER", "azur")], "", "MODEL_PROVIDER is \"azur\""),
-            (
-                &[("MODEL_PROVIDER", "anthropic"), ("ANTHROPIC_MODEL", "c")],
-                "",
-                "ANTHROPIC_API_KEY is not set",
-            ),
-            (
-                &[
-                    ("AZURE_OPENAI_API_KEY", "k"),
-                    ("AZURE_OPENAI_DEPLOYMENT_NAME", "d"),
-                ],
-                "",
-                "AZURE_OPENAI_ENDPOINT is not set",
-            ),
-            (
-                &[key, ("OPENAI_MODEL", "m"), ("MODEL_ROUTER", "on")],
-                "",
-                "MODEL_ROUTER is \"on\"",
-            ),
-            (
-                &[key, ("OPENAI_MODEL", "m")],
-                "effort = 'much'",
-                "effort is \"much\"",
-            ),
-            (
-                &[key, ("OPENAI_MODEL", "m")],
-                "api = 'soap'",
-                "none of chat, responses, messages",
-            ),
-        ];
-        for (set, file, said) in cases {
-            let error = read(set, file).unwrap_err().to_string();
-            assert!(error.contains(said) && error.contains("Fix: "), "{said}: {error}");
-            assert!(!error.contains("hunter2"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_file_does_not_choose_who_is_sent_a_key_of_the_environment() {
-        let names = [
-            ("OPENAI_BASE_URL", "https://elsewhere.example.com/v1"),
-            ("OPENAI_API_KEY", "sk-hunter2"),
-            ("OPENAI_MODEL", "m"),
-        ];
-        let names: HashMap<_, _> = names
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
-        let read = |in_files: &[&str]| {
-            let in_files = in_files.iter().map(|name| (*name).to_owned()).collect();
-            ModelSettings::read(
-                &Variables::of(&VARIABLES, &names, &in_files),
-                &WrittenModel::default(),
-            )
-        };
-        let error = read(&["OPENAI_BASE_URL"]).unwrap_err().to_string();
-        assert!(
-            error.starts_with("OPENAI_BASE_URL comes from an .env file"),
-            "{error}"
-        );
-        assert!(read(&["OPENAI_BASE_URL", "OPENAI_API_KEY"]).unwrap().is_some());
-        assert!(read(&[]).unwrap().is_some());
-    }
-}
+mod tests;
