@@ -16,6 +16,7 @@ use crate::{
     config::{Config, ConfigError},
     model,
     results::{InvalidPlace, ResultsPlace, VARIABLES},
+    telemetry::{self, TelemetryError, TelemetrySettings},
     variables::Variables,
 };
 
@@ -66,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) cloud: Variables,
     /// Where results are kept.
     pub(crate) results: ResultsPlace,
+    /// Where traces go, if anywhere.
+    pub(crate) telemetry: Option<TelemetrySettings>,
     /// For how many days results are kept; for ever where not set.
     pub(crate) keep_days: Option<u32>,
     /// The least that programs are confined by on this machine.
@@ -107,6 +110,8 @@ pub(crate) enum SettingsError {
     #[error(transparent)]
     Results(#[from] InvalidPlace),
     #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    #[error(transparent)]
     Config(#[from] ConfigError),
 }
 
@@ -116,7 +121,12 @@ impl Settings {
         let mut names = HashMap::new();
         // A file that came with somebody's data must not choose the ledger or the interpreter.
         let may_set = |name: &str| {
-            let lists = [&IN_FILES[..], &model::VARIABLES, &cloud::IN_FILES];
+            let lists = [
+                &IN_FILES[..],
+                &model::VARIABLES,
+                &cloud::IN_FILES,
+                &telemetry::VARIABLES,
+            ];
             lists.iter().any(|names| names.contains(&name))
         };
         let mut unread = BTreeSet::new();
@@ -137,6 +147,9 @@ impl Settings {
         let mut settings = Self::from_names(&names)?;
         settings.model = Variables::of(&model::VARIABLES, &names, &in_files);
         settings.cloud = Variables::of(&cloud::VARIABLES, &names, &in_files);
+        let traces = Variables::of(&telemetry::VARIABLES, &names, &in_files);
+        let content = names.get(telemetry::CONTENT).map(|value| value.trim());
+        settings.telemetry = TelemetrySettings::read(&traces, content.filter(|value| !value.is_empty()))?;
         settings.unread = unread.into_iter().collect();
         Ok(settings)
     }
@@ -213,6 +226,7 @@ impl Settings {
             model: Variables::default(),
             cloud: Variables::default(),
             results: ResultsPlace::from_names(set)?,
+            telemetry: None,
             keep_days,
             min_tier: set(MIN_TIER)
                 .map_or(Ok(Tier::Namespaces), str::parse)

@@ -27,6 +27,7 @@ use crate::{
     model::ModelError,
     results::Results,
     settings::Settings,
+    telemetry::TelemetrySettings,
 };
 
 /// Everything `meterbox` needs to answer questions on this machine.
@@ -133,7 +134,13 @@ impl Meterbox {
         )
         .prices(settings.config.prices.clone(), "local")?
         .max_cost(settings.max_cost)
-        .global_scope(everybody()?);
+        .global_scope(everybody()?)
+        .traces_content(
+            settings
+                .telemetry
+                .as_ref()
+                .is_some_and(TelemetrySettings::has_content),
+        );
         if let Some(wanted) = &settings.config.model {
             let model = wanted.model()?;
             let prices = wanted.priced(settings.model_prices(), model.card())?;

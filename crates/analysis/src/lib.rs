@@ -18,6 +18,7 @@ mod programs;
 mod request;
 mod running;
 mod setting_aside;
+mod spans;
 mod squeeze;
 
 pub use analyst::{Analyst, AnalystBuilder};

@@ -18,6 +18,7 @@ use meterbox_datasets::TypedDataset;
 use meterbox_sandbox_client::{InputFile, Job, Limits, Program, prelude};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     Ask, Event, Request,
@@ -25,6 +26,7 @@ use crate::{
     failure::{self, cancelled, reply_of},
     paid_run::Run,
     places::RunPrices,
+    spans::{self, Words},
     squeeze::Turn,
 };
 
@@ -36,19 +38,12 @@ pub(crate) async fn follow(
     events: UnboundedSender<Event>,
     cancel: CancellationToken,
 ) -> AnalysisResult {
-    let mut analysis = Analysis::begin(parts, id, request, events, cancel);
-    if let Err(refusal) = analysis.may_leave() {
-        return analysis.refuse(refusal);
-    }
-    let held = match analysis.hold().await {
-        Ok(hold) => hold,
-        Err(refusal) => return analysis.refuse(refusal),
-    };
-    let ended = analysis.answer(&held).await;
-    analysis.settle(held).await;
-    analysis.conclude(ended);
-    analysis.store().await;
-    analysis.result
+    let (root, words) = (Span::current(), Words::of(&request, parts.traces_content));
+    let analysis = Analysis::begin(parts, id, request, events, cancel);
+    spans::begun(&root, &analysis.request, &analysis.result, words);
+    let result = analysis.carried_out().await;
+    spans::ended(&root, &result, words);
+    result
 }
 
 /// Types a dataset and charges for it. Nothing is asked, so nothing is stored.
@@ -72,11 +67,17 @@ pub(crate) struct Analysis {
     pub(crate) result: AnalysisResult,
     pub(crate) events: UnboundedSender<Event>,
     pub(crate) cancel: CancellationToken,
+    /// Which words spans may have in them.
+    pub(crate) words: Words,
+    /// Was the conversation told that the program is from?
+    pub(crate) was_traced: bool,
     /// What computing costs; the same from beginning to end.
     pub(crate) price: RunPrices,
     /// As long as budgets are so nearly spent that only a few go on at once.
     pub(crate) turn: Turn,
     pub(crate) without_chart: bool,
+    /// What was to be set aside.
+    pub(crate) wanted_hold: Usd,
     /// Budgets are so nearly spent that no model is asked any more.
     pub(crate) without_model: bool,
     /// A soft cap asks for the cheaper model.
@@ -98,6 +99,21 @@ pub(crate) struct Note {
 }
 
 impl Analysis {
+    async fn carried_out(mut self) -> AnalysisResult {
+        if let Err(refusal) = self.may_leave() {
+            return self.refuse(refusal);
+        }
+        let held = match self.hold().await {
+            Ok(hold) => hold,
+            Err(refusal) => return self.refuse(refusal),
+        };
+        let ended = self.answer(&held).await;
+        self.settle(held).await;
+        self.conclude(ended);
+        self.store().await;
+        self.result
+    }
+
     fn begin(
         parts: Arc<Parts>,
         id: AnalysisId,
@@ -118,9 +134,12 @@ impl Analysis {
             }
         }
         Self {
+            words: Words::of(&request, parts.traces_content),
+            was_traced: false,
             price: parts.places.at(result.created_at),
             turn: Turn::default(),
             without_chart: false,
+            wanted_hold: Usd::ZERO,
             without_model: false,
             cheaper: false,
             unresolved: Usd::ZERO,
@@ -277,7 +296,9 @@ impl Analysis {
     async fn settle(&mut self, hold: Hold) {
         let timer = self.start(Step::Settle);
         let cost = self.result.cost;
-        let settled = hold.settle().await.map_err(|error| failure::no_money(&error));
+        let span = spans::settle();
+        let settling = hold.settle().instrument(span.clone());
+        let settled = settling.await.map_err(|error| failure::no_money(&error));
         self.turn = Turn::default();
         if let Ok(settlement) = &settled {
             // The ledger's word counts, also where it booked a worst case.
@@ -286,6 +307,10 @@ impl Analysis {
                 .cost_lines
                 .extend(settlement.estimated.iter().cloned());
         }
+        let tightest = self.parts.budget.tightest(&self.request.principal.scopes()).await;
+        self.result.remaining = tightest.ok().map(|status| status.remaining);
+        spans::settled(&span, settled.as_ref(), self.result.remaining);
+        drop(span);
         if let Err(failure) = self.end(
             timer,
             Note {
@@ -297,8 +322,6 @@ impl Analysis {
             // The hold expires by itself and is then settled at what was drawn: nothing is lost.
             tracing::error!(analysis = %self.result.id, message = failure.message, "settling failed");
         }
-        let tightest = self.parts.budget.tightest(&self.request.principal.scopes()).await;
-        self.result.remaining = tightest.ok().map(|status| status.remaining);
     }
 
     fn conclude(&mut self, ended: Result<(), Failure>) {

@@ -11,6 +11,7 @@ use meterbox_datasets::TypedDataset;
 use meterbox_llm_codegen::{FailedProgram, GenerateError, GenerateRequest, Generated, Prefer};
 use meterbox_sandbox_client::{Job, Outcome, Program, prelude};
 use serde_json::value::RawValue;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     Ask,
@@ -18,6 +19,7 @@ use crate::{
     model_calls::ModelCalls,
     paid_run::Run,
     pipeline::{Analysis, Note, create_folder, input_files, media_type},
+    spans,
 };
 
 /// How often a model's program is written again.
@@ -29,6 +31,13 @@ enum Trouble {
     Program(FailedProgram, Failure),
     /// Nothing more to try.
     Final(Failure),
+}
+
+impl Trouble {
+    fn failure(&self) -> &Failure {
+        let (Self::Program(_, failure) | Self::Final(failure)) = self;
+        failure
+    }
 }
 
 impl Analysis {
@@ -46,9 +55,14 @@ impl Analysis {
             Ask::Question(question) => question.clone(),
         };
         let mut request = self.generate_request(hold, question, data).await?;
+        let mut span = Span::none();
         let failure = loop {
             let warnings = self.result.warnings.len();
-            match self.attempt(hold, &request, data).await {
+            let attempt = self.attempt(hold, &request, data);
+            match attempt
+                .instrument(std::mem::replace(&mut span, Span::none()))
+                .await
+            {
                 Ok(document) => return Ok(document),
                 Err(Trouble::Final(failure)) => return Err(failure),
                 Err(Trouble::Program(failed, failure)) => {
@@ -58,6 +72,8 @@ impl Analysis {
                         break failure;
                     }
                     request.failed.push(failed);
+                    request.traced = self.words.of_the_conversation(&request);
+                    span = spans::repair(request.failed.len(), failure.kind);
                     self.forget_attempt(warnings);
                 }
             }
@@ -80,6 +96,7 @@ impl Analysis {
     ) -> Result<AnswerDocument, Trouble> {
         let generated = self.program(hold, request).await?;
         self.adopt(generated.clone());
+        self.was_traced = request.traced;
         let checked = self.run_and_check(hold, &generated.code, data).await;
         let is_a_models = matches!(generated.source, Source::Model | Source::Saved);
         match checked {
@@ -149,6 +166,7 @@ impl Analysis {
             PrivacyLevel::default()
         };
         request.privacy = self.request.dataset.privacy().unwrap_or(default);
+        request.traced = self.words.of_the_conversation(&request);
         if request.prefer != Prefer::Rules {
             request.packages = Arc::new(self.capabilities(hold).await?.packages);
         }
@@ -168,14 +186,15 @@ impl Analysis {
         self.result.attempts += 1;
         let before = self.result.cost;
         let (parts, generator) = (Arc::clone(&self.parts), Arc::clone(self.generator()));
+        let span = spans::codegen();
         let calls = ModelCalls::new(&parts, hold, self.money_for_models(hold));
         let generated = tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(cancelled()),
-            generated = generator.generate(request, &calls) => Ok(generated),
+            generated = generator.generate(request, &calls).instrument(span.clone()) => Ok(generated),
             () = calls.until_stopped() => Err(self.stopped().await),
         };
-        self.count(calls.made());
+        let made = calls.made();
         let written = match generated {
             Err(failure) => Err(Trouble::Final(failure)),
             Ok(Ok(generated)) => Ok(generated),
@@ -185,13 +204,17 @@ impl Analysis {
             }
             Ok(Err(error)) => Err(Trouble::Final(no_program(&error))),
         };
+        spans::written(&span, written.as_ref().map_err(Trouble::failure), &made);
+        drop(span);
+        self.count(made);
         let note = Note {
             detail: written.as_ref().ok().map(|written| written.reading.text.clone()),
             cost: Some(self.result.cost.saturating_sub(before)),
         };
-        let told = written.as_ref().map(drop).map_err(|trouble| match trouble {
-            Trouble::Program(_, failure) | Trouble::Final(failure) => failure.clone(),
-        });
+        let told = written
+            .as_ref()
+            .map(drop)
+            .map_err(|trouble| trouble.failure().clone());
         let _ = self.end(timer, note, told);
         written
     }

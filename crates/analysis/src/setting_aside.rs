@@ -6,9 +6,11 @@ use meterbox_budget_engine::{Advice, BudgetError, Hold, HoldRequest, Offer};
 use meterbox_core::{
     Scope, Usd,
     contract::{Failure, Step},
+    telemetry,
 };
 use meterbox_llm_codegen::{CodeGenerator, GenerateRequest, Prefer, chat::PlannedCall};
 use meterbox_sandbox_client::Limits;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     Ask,
@@ -16,6 +18,7 @@ use crate::{
     paid_run::Run,
     pipeline::{Analysis, Note},
     programs::REPAIRS,
+    spans,
 };
 
 /// Ways to answer, by name.
@@ -26,7 +29,10 @@ impl Analysis {
     /// Sets the worst case aside, or as much of it as there is.
     pub(crate) async fn hold(&mut self) -> Result<Hold, Failure> {
         let timer = self.start(Step::Hold);
-        let held = self.place_hold().await;
+        let span = spans::reserve();
+        let held = self.place_hold().instrument(span.clone()).await;
+        self.tell_of_hold(&span, held.as_ref()).await;
+        drop(span);
         let note = match &held {
             Ok(hold) => Note {
                 detail: Some(format!("up to {}", hold.amount())),
@@ -35,6 +41,22 @@ impl Analysis {
             Err(_) => Note::default(),
         };
         self.end(timer, note, held)
+    }
+
+    async fn tell_of_hold(&self, span: &Span, held: Result<&Hold, &Failure>) {
+        if span.is_disabled() {
+            return;
+        }
+        match held {
+            Ok(hold) => {
+                let tightest = self.parts.budget.tightest(&self.scopes()).await;
+                let remaining = tightest.ok().map(|status| status.remaining);
+                let is_less = hold.amount() < self.wanted_hold;
+                let is_degraded = is_less || self.cheaper || self.without_model || self.without_chart;
+                spans::reserved(span, hold.amount(), remaining, is_degraded);
+            }
+            Err(failure) => spans::refused(span, failure),
+        }
     }
 
     /// Does what the budgets' soft caps ask for: leaves the picture out, waits for a turn. What cannot be advised is
@@ -210,8 +232,10 @@ impl Analysis {
         if cap < least {
             return Err(failure::cap_too_small(cap, least));
         }
+        self.wanted_hold = worst_case.min(cap);
+        Span::current().record(telemetry::BUDGET_WANTED, self.wanted_hold.nanos());
         // A small remainder gets a smaller request: each run's limits follow from the hold.
-        let request = HoldRequest::new(self.scopes(), worst_case.min(cap), "analysis")
+        let request = HoldRequest::new(self.scopes(), self.wanted_hold, "analysis")
             .or_at_least(least)
             .idempotency_key(format!("analysis {}", self.result.id));
         let budget = &self.parts.budget;

@@ -18,6 +18,7 @@ use meterbox_datasets::Dataset;
 use super::{AnalysisArgs, exit, runtime, steps, table, text};
 use crate::{
     settings::Settings,
+    telemetry,
     wiring::{Meterbox, StartError, local_user},
 };
 
@@ -124,10 +125,12 @@ async fn analyse(wish: Wish, args: &AnalysisArgs, settings: &Settings) -> ExitCo
         chart_png: true,
         prefer,
     };
-    let running = match meterbox.analyst.start(request) {
+    let root = telemetry::command_root(&request.principal, &request.ask);
+    let running = match root.in_scope(|| meterbox.analyst.start(request)) {
         Ok(running) => running,
         Err(error) => return exit::usage(&error.to_string()),
     };
+    drop(root);
     let followed = follow(running, !args.quiet).await;
     meterbox.analyst.shut_down().await;
     meterbox.notice_thresholds().await;

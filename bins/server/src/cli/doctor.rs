@@ -43,6 +43,7 @@ pub(super) async fn doctor(args: &DoctorArgs, settings: &Settings) -> ExitCode {
     visit.prices(settings);
     visit.model(settings);
     visit.results(settings);
+    visit.traces(settings);
     if args.online {
         visit.services(settings).await;
     }
@@ -227,6 +228,13 @@ impl Visit {
                 name,
                 "stands in a .env file and is not read there; set it in the environment",
             );
+        }
+    }
+
+    fn traces(&self, settings: &Settings) {
+        match &settings.telemetry {
+            None => self.well("traces", "none; nothing is told to anybody"),
+            Some(wanted) => self.well("traces", &wanted.to_string()),
         }
     }
 

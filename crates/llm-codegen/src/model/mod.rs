@@ -18,6 +18,7 @@ mod prompt;
 mod proof;
 mod router;
 mod screen;
+mod spans;
 #[cfg(feature = "sqlite")]
 mod sqlite_programs;
 
