@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use meterbox_core::{AnalysisId, Scope, StorageError, Timestamp, contract::AnalysisResult};
 use meterbox_postgres::{Connection, Fault, Pool, Remedy, Schema, Server};
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::timeout};
 use tokio_postgres::{
     Row, Socket,
     error::SqlState,
@@ -18,6 +18,8 @@ use crate::{
 
 const KEEPS: &str = "the results";
 const CONNECTIONS: usize = 4;
+/// A little longer than the server gives a statement: whoever says nothing until then hangs.
+const PATIENCE: Duration = Duration::from_secs(32);
 
 const SCHEMA: Schema = Schema {
     name: "meterbox_results",
@@ -60,7 +62,8 @@ type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// Results in a Postgres database, for as many replicas as like. What was answered is committed.
 ///
 /// Its tables are in the schema `meterbox_results`. A connection that broke is made anew once, where doing the step
-/// twice is the same as doing it once. Waiting for a connection and each statement take ten and thirty seconds at most.
+/// twice is the same as doing it once. Waiting for a connection takes ten seconds at most, and a statement about thirty,
+/// also where the server hangs.
 #[derive(Debug, Clone)]
 pub struct PostgresResults {
     pool: Pool,
@@ -151,17 +154,18 @@ impl PostgresResults {
     /// A statement that may be done twice, and is where the first connection turns out to be dead.
     async fn twice(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, Fault> {
         match self.once(sql, values).await {
+            Err(fault @ Fault::NoAnswer) => Err(fault),
             Err(fault) if fault.remedy() != Remedy::None && !is_taken(&fault) => self.once(sql, values).await,
             done => done,
         }
     }
 
     async fn once(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, Fault> {
-        let connection = self.connection().await?;
-        let done = async {
+        let connection = in_time(self.connection()).await?;
+        let done = in_time(async {
             let statement = connection.prepare_cached(sql).await?;
             Ok(connection.query(&statement, values).await?)
-        }
+        })
         .await;
         if let Err(fault) = &done
             && Fault::remedy(fault) == Remedy::Reconnect
@@ -234,6 +238,10 @@ impl ResultsStore for PostgresResults {
         let found = self.twice(FIND, &[&"", &BEYOND]).await;
         found.map(drop).map_err(|fault| self.error(fault))
     }
+}
+
+async fn in_time<T>(step: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    timeout(PATIENCE, step).await.unwrap_or(Err(Fault::NoAnswer))
 }
 
 fn is_taken(fault: &Fault) -> bool {

@@ -1,7 +1,7 @@
 //! Results in a real Postgres: the properties of every store, replicas, restarts, and older schemas.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
-use std::{sync::Arc, time::Duration};
+use std::{process::Command, sync::Arc, time::Duration};
 
 use meterbox_core::{
     AnalysisId, StorageErrorKind, Timestamp,
@@ -9,6 +9,7 @@ use meterbox_core::{
 };
 use meterbox_results_store::{PageRequest, PostgresResults, ResultsError, ResultsStore, results_conformance};
 use meterbox_testkit::PostgresServer;
+use tokio::time::{pause, resume, timeout};
 
 async fn new_store() -> Option<PostgresResults> {
     let server = PostgresServer::shared()?;
@@ -99,6 +100,40 @@ async fn a_server_that_went_and_came_back_is_found_again() {
     store.save(&result(1)).await.unwrap();
     store.check().await.unwrap();
     patient.check().await.unwrap();
+}
+
+/// Time is virtual once the server hangs: it passes when nothing else happens.
+#[tokio::test]
+async fn a_server_that_hangs_is_left_in_time_and_found_again() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let address = server.database();
+    let store = PostgresResults::connect(&address).await.unwrap();
+    let saved = result(0);
+    store.save(&saved).await.unwrap();
+    let pids = server
+        .sql(
+            &address,
+            "SELECT pid FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'meterbox'",
+        )
+        .unwrap();
+    let signal = |signal: &str| {
+        let sent = Command::new("kill").arg(signal).args(pids.lines()).status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
+    pause();
+    let found = timeout(Duration::from_secs(60), store.find(&saved.principal, saved.id)).await;
+    resume();
+    signal("-CONT");
+    let ResultsError::Store(error) = found.expect("it is left").unwrap_err() else {
+        panic!("another error")
+    };
+    assert_eq!(error.kind(), StorageErrorKind::Unavailable);
+    assert!(error.to_string().contains("did not answer in time"), "{error}");
+    assert_eq!(store.find(&saved.principal, saved.id).await.unwrap(), Some(saved));
 }
 
 #[tokio::test]
