@@ -4,6 +4,7 @@ use std::{
     fs,
     future::Future,
     io,
+    net::IpAddr,
     path::Path,
     pin::Pin,
     sync::Arc,
@@ -19,7 +20,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::{
-    Socket,
+    Config, Socket,
     config::{Host, SslMode},
     tls::{ChannelBinding, MakeTlsConnect, TlsConnect},
 };
@@ -48,10 +49,8 @@ impl Server {
     pub fn from_url_with_tls(url: &str, keeps: &'static str) -> Result<Self, StorageError> {
         let (url, wishes) = understand(url);
         let mut config = parse(&url, keeps)?;
-        if !wishes.names_sslmode && !config.get_hosts().iter().all(is_here) {
-            config.ssl_mode(SslMode::Require);
-        } else if !wishes.names_sslmode {
-            config.ssl_mode(SslMode::Disable);
+        if !wishes.names_sslmode {
+            config.ssl_mode(usual_mode(&config));
         }
         let server = describe(&config);
         let tls = Tls::new(wishes.root_certificate.as_deref()).map_err(|reason| {
@@ -64,22 +63,28 @@ impl Server {
 
 /// Takes out of a URL's options what the client would refuse.
 fn understand(url: &str) -> (String, Wishes) {
-    let mut wishes = Wishes {
-        names_sslmode: url.contains("sslmode="),
-        root_certificate: None,
-    };
-    let Some((place, options)) = url.split_once('?').filter(|(place, _)| place.contains("://")) else {
+    let mut wishes = Wishes::default();
+    if !url.contains("://") {
+        let mut pairs = url.split_whitespace();
+        wishes.names_sslmode = pairs.any(|pair| pair == "sslmode" || pair.starts_with("sslmode="));
+        return (url.to_owned(), wishes);
+    }
+    // A password may have anything in it.
+    let (user, rest) = url.split_at(url.find('@').unwrap_or_default());
+    let Some((place, options)) = rest.split_once('?') else {
         return (url.to_owned(), wishes);
     };
     let mut kept = Vec::new();
     for option in options.split('&') {
-        match option.split_once('=') {
-            Some(("sslrootcert", file)) => wishes.root_certificate = Some(decoded(file)),
-            Some(("sslmode", "verify-ca" | "verify-full")) => kept.push("sslmode=require"),
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        wishes.names_sslmode |= name == "sslmode";
+        match (name, value) {
+            ("sslrootcert", file) => wishes.root_certificate = Some(decoded(file)),
+            ("sslmode", "verify-ca" | "verify-full") => kept.push("sslmode=require"),
             _ => kept.push(option),
         }
     }
-    (format!("{place}?{}", kept.join("&")), wishes)
+    (format!("{user}{place}?{}", kept.join("&")), wishes)
 }
 
 /// Percent-decoded; what is no escape stays.
@@ -99,11 +104,23 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Where the address names no mode. A `hostaddr` is where connections go, whatever the host is called.
+fn usual_mode(config: &Config) -> SslMode {
+    let addresses = config.get_hostaddrs();
+    let is_here = match addresses {
+        [] => config.get_hosts().iter().all(is_here),
+        _ => addresses.iter().all(IpAddr::is_loopback),
+    };
+    if is_here {
+        SslMode::Disable
+    } else {
+        SslMode::Require
+    }
+}
+
 fn is_here(host: &Host) -> bool {
     match host {
-        Host::Tcp(name) => {
-            name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-        }
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
         #[cfg(unix)]
         Host::Unix(_) => true,
     }
@@ -230,8 +247,7 @@ mod tests {
         let config = parse(&url, "a test").unwrap();
         match wishes.names_sslmode {
             true => config.get_ssl_mode(),
-            false if config.get_hosts().iter().all(is_here) => SslMode::Disable,
-            false => SslMode::Require,
+            false => usual_mode(&config),
         }
     }
 
@@ -240,6 +256,28 @@ mod tests {
         assert_eq!(mode("postgres://a@db.example.com/x"), SslMode::Require);
         assert_eq!(mode("postgres://a@127.0.0.1/x"), SslMode::Disable);
         assert_eq!(mode("host=/run/postgresql user=a"), SslMode::Disable);
+        assert_eq!(
+            mode("host=db.example.com user=a sslmode=disable"),
+            SslMode::Disable
+        );
+        // Where it goes counts, and not what it is called.
+        for elsewhere in [
+            "postgres://a@/x?hostaddr=192.0.2.1",
+            "postgres://a@localhost/x?hostaddr=192.0.2.1",
+            "host=localhost hostaddr=192.0.2.1 user=a",
+            "postgres://a@127.0.0.1,db.example.com/x",
+        ] {
+            assert_eq!(mode(elsewhere), SslMode::Require, "{elsewhere}");
+        }
+        let here = "postgres://a@db.example.com/x?hostaddr=127.0.0.1";
+        assert_eq!(mode(here), SslMode::Disable);
+        // A password that reads like an option is none.
+        for password in [
+            "postgres://a:sslmode=disable@b/x",
+            "postgres://a:x?sslmode=disable@b/x",
+        ] {
+            assert_eq!(mode(password), SslMode::Require, "{password}");
+        }
         assert_eq!(
             mode("postgres://a@db.example.com/x?sslmode=disable"),
             SslMode::Disable
