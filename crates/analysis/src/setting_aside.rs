@@ -75,13 +75,13 @@ impl Analysis {
         };
         if advice.name == CHEAPER {
             self.cheaper = true;
-            self.result.warnings.push(match self.planned_call() {
-                Some(call) => format!(
+            let told = self.planned_call().map(|call| {
+                format!(
                     "the budget is nearly spent, so {} was asked, which is cheaper",
                     call.card.model
-                ),
-                None => String::new(),
+                )
             });
+            self.result.warnings.extend(told);
         } else if advice.swapped {
             self.leave_the_model_out("the budget is nearly spent, so this was answered without a model");
         }

@@ -5,7 +5,15 @@
     reason = "a test whose world cannot be set up has failed"
 )]
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use meterbox_analysis::{Analyst, Ask, Event, Principal, Request, RequestError};
 use meterbox_budget_engine::{Budget, BudgetEngine, MemoryLedger, Window};
@@ -393,6 +401,40 @@ async fn a_small_hold_covers_all_that_is_planned() {
     assert_eq!(result.status, Status::Ok, "{result:?}");
     assert_eq!(result.artifacts.len(), 1, "{:?}", result.warnings);
     assert!(result.cost <= result.hold);
+}
+
+/// What a run may have used whose bill could not be written is no longer there for the runs after it.
+#[tokio::test(start_paused = true)]
+async fn runs_after_an_unwritten_bill_get_by_with_the_rest() {
+    let house = house("10").await;
+    let (ledger, is_first) = (house.ledger.clone(), AtomicBool::new(true));
+    house.sandbox.otherwise(move |job| {
+        if is_first.swap(false, Ordering::SeqCst) {
+            ledger.fail(4, Moment::Before, StorageErrorKind::Full);
+        }
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap();
+        program_of_ours(job).using(Usage {
+            wall_ms: millis(job.limits.wall),
+            cpu_ms: millis(job.limits.cpu),
+            peak_memory_bytes: job.limits.memory_bytes,
+            output_bytes: 0,
+        })
+    });
+    let mut request = house.request(Ask::Question("total revenue by product".into()));
+    request.max_cost = Some("0.001".parse().unwrap());
+    let result = house.run(request).await;
+    assert_eq!(result.status, Status::Ok, "{result:?}");
+    let told = |warning: &String| warning.contains("counts at its worst case");
+    assert!(result.warnings.iter().any(told), "{result:?}");
+    house.clock.advance(Duration::from_secs(3_600));
+    house.budget.expire().await.unwrap();
+    let (spent, held) = house.money().await;
+    assert!(
+        spent > result.cost && spent <= result.hold,
+        "{spent} of {}",
+        result.hold
+    );
+    assert!(held.is_zero());
 }
 
 /// A second of everything a program may have, which is metered while it runs.
