@@ -154,6 +154,19 @@ async fn a_machine_that_is_lost_midway_is_billed_and_said_to_be_lost() {
     );
     let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
     assert!(matches!(error, SandboxError::Unavailable { .. }), "{error:?}");
+    // One was made, and whoever asks again is told that there is no room for another.
+    double.fail_next("POST /v2/sandboxes", E2bFault::LostReply);
+    for _ in 0..3 {
+        double.fail_next(
+            "POST /v2/sandboxes",
+            E2bFault::Status(503, Vec::new(), "no room".to_owned()),
+        );
+    }
+    let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+    assert!(
+        matches!(error, SandboxError::Lost { usage: None, .. }),
+        "{error:?}"
+    );
     // Nobody knows whether one was made.
     double.fail_next("POST /v2/sandboxes", E2bFault::Junk);
     let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();

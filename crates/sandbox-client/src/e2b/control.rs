@@ -174,13 +174,24 @@ impl E2bClient {
     /// [`E2bError`]; after [`Broken`](E2bError::Broken) or [`DeadlinePassed`](E2bError::DeadlinePassed) there may be a
     /// sandbox that nobody knows: it ends with its time-out, and [`list`](Self::list) finds it by its metadata.
     pub async fn create(&self, new: &NewSandbox) -> Result<SandboxAccess, E2bError> {
+        let mut lost = None;
+        let created = self.create_noting_losses(new, &mut lost).await;
+        // A request whose reply was lost may have made one, whatever the next one was told.
+        created.map_err(|error| lost.unwrap_or(error))
+    }
+
+    async fn create_noting_losses(
+        &self,
+        new: &NewSandbox,
+        lost: &mut Option<E2bError>,
+    ) -> Result<SandboxAccess, E2bError> {
         const WHAT: &str = "creating a sandbox";
         let deadline = self.deadline();
         let repeatable = match &new.idempotency_key {
             Some(key) => check_key(key).map(|()| Repeatable::Yes)?,
             None => Repeatable::No,
         };
-        let create = async |path: &str, secure: Option<bool>| {
+        let mut create = async |path: &str, secure: Option<bool>| {
             let body = NewSandboxBody {
                 template: &new.template,
                 timeout: whole_seconds(new.timeout),
@@ -194,7 +205,7 @@ impl E2bClient {
                 request = request.header("Idempotency-Key", key);
             }
             self.transport
-                .send_retrying(WHAT, built(request)?, repeatable, deadline)
+                .send_noting_losses(WHAT, built(request)?, repeatable, deadline, lost)
                 .await
         };
         if !self.has_only_v1.load(Ordering::Relaxed) {

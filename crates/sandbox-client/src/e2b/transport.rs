@@ -78,6 +78,20 @@ impl Transport {
         repeatable: Repeatable,
         deadline: Instant,
     ) -> Result<Reply, E2bError> {
+        self.send_noting_losses(what, request, repeatable, deadline, &mut None)
+            .await
+    }
+
+    /// The same, where it matters that an attempt may have been done though a later one was refused: `lost` is then why
+    /// nobody knows.
+    pub(super) async fn send_noting_losses(
+        &self,
+        what: &'static str,
+        request: Request,
+        repeatable: Repeatable,
+        deadline: Instant,
+        lost: &mut Option<E2bError>,
+    ) -> Result<Reply, E2bError> {
         let mut retries = 0;
         loop {
             let again = request.try_clone();
@@ -103,6 +117,9 @@ impl Transport {
             let Some(wait) = retry::wait(attempt, retries, left, jitter()) else {
                 return sent;
             };
+            if let Err(error @ E2bError::Broken { .. }) = sent {
+                *lost = Some(error);
+            }
             sleep(wait).await;
             retries += 1;
         }

@@ -55,7 +55,19 @@ pub(super) fn lost(error: E2bError, usage: Usage) -> SandboxError {
 
 /// Unless E2B says that it made nothing, there may be a machine that costs until its time-out.
 pub(super) fn not_created(error: E2bError) -> SandboxError {
-    let nothing_made = match &error {
+    if is_nothing_made(&error) {
+        return error.into();
+    }
+    SandboxError::Lost {
+        message: error.to_string(),
+        usage: None,
+        source: Some(Box::new(error)),
+    }
+}
+
+/// Is it certain that this left no machine?
+pub(super) fn is_nothing_made(error: &E2bError) -> bool {
+    match error {
         E2bError::Server { code: Some(code), .. } => NOTHING_MADE.contains(&code.as_str()),
         error => matches!(
             error.kind(),
@@ -67,13 +79,5 @@ pub(super) fn not_created(error: E2bError) -> SandboxError {
                 | E2bErrorKind::Rejected
                 | E2bErrorKind::Invalid
         ),
-    };
-    if nothing_made {
-        return error.into();
-    }
-    SandboxError::Lost {
-        message: error.to_string(),
-        usage: None,
-        source: Some(Box::new(error)),
     }
 }

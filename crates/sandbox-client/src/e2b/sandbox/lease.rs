@@ -1,11 +1,18 @@
 //! A machine that is ended, whoever forgets it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use meterbox_http_client::now;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
 
+use super::bill::is_nothing_made;
 use crate::e2b::{E2bClient, E2bError, NewSandbox, SandboxAccess};
+
+/// Until a request that nobody waits for any more has come to its end.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// Holds a machine from its creation on; dropping it ends the machine, in the background.
 #[derive(Debug)]
@@ -19,10 +26,25 @@ pub(super) struct Lease {
     ended: bool,
 }
 
+/// A machine that is being made. Where its maker goes away or never hears of it, it is looked for and ended.
+struct Making<'a> {
+    client: &'a E2bClient,
+    metadata: &'a BTreeMap<String, String>,
+    is_known: bool,
+}
+
 impl Lease {
+    /// Makes a machine, which no other has the metadata of.
     pub(super) async fn open(client: &E2bClient, new: &NewSandbox) -> Result<Self, E2bError> {
         let began = now();
-        let access = client.create(new).await?;
+        let mut making = Making {
+            client,
+            metadata: &new.metadata,
+            is_known: false,
+        };
+        let created = client.create(new).await;
+        making.is_known = created.as_ref().map_or_else(is_nothing_made, |_| true);
+        let access = created?;
         Ok(Self {
             client: client.clone(),
             access,
@@ -54,6 +76,30 @@ impl Lease {
                 self.longest.max(self.age())
             }
         }
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        if self.is_known {
+            return;
+        }
+        let (client, metadata) = (self.client.clone(), self.metadata.clone());
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
+            sleep(SETTLED).await;
+            let left = client.list(&metadata).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "a sandbox may have been left to its time-out");
+                Vec::new()
+            });
+            for machine in left {
+                if let Err(error) = client.kill(&machine.id).await {
+                    tracing::warn!(sandbox = %machine.id, %error, "a sandbox was left to its time-out");
+                }
+            }
+        });
     }
 }
 

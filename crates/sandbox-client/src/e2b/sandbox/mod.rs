@@ -97,7 +97,7 @@ impl E2bSandbox {
         self
     }
 
-    /// Marks each machine with this as well, such as the installation. Jobs add `job`.
+    /// Marks each machine with this as well, such as the installation. Jobs add `job` and `request`.
     #[must_use]
     pub fn with_metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(name.into(), value.into());
@@ -135,12 +135,14 @@ impl E2bSandbox {
 
     fn new_machine(&self, life: Duration, job: &str) -> NewSandbox {
         let mut metadata = self.metadata.clone();
+        let key = idempotency_key();
         metadata.insert("job".to_owned(), job.to_owned());
+        metadata.insert("request".to_owned(), key.clone());
         metadata.extend(self.owner.clone().map(|owner| (OWNER.to_owned(), owner)));
         NewSandbox {
             timeout: life,
             metadata,
-            idempotency_key: Some(idempotency_key()),
+            idempotency_key: Some(key),
             ..NewSandbox::new(self.template.clone())
         }
     }
