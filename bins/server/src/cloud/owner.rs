@@ -39,8 +39,7 @@ impl Owner {
         let installation = installation(&folder, &written).map_err(failed(&written))?;
         let name = Uuid::new_v4().simple().to_string();
         let path = folder.join(&name);
-        let alive = File::create_new(&path).map_err(failed(&path))?;
-        alive.lock().map_err(failed(&path))?;
+        let alive = locked(&folder, &path).map_err(failed(&path))?;
         Ok(Self {
             folder,
             installation,
@@ -91,6 +90,13 @@ impl Drop for Owner {
     }
 }
 
+/// A new file, locked before it has its name: else whoever tidied up in that moment would take its owner for dead.
+fn locked(folder: &Path, path: &Path) -> io::Result<File> {
+    let unnamed = tempfile::NamedTempFile::new_in(folder)?;
+    unnamed.as_file().lock()?;
+    Ok(unnamed.persist_noclobber(path)?)
+}
+
 /// Written once; two processes at once end with one.
 fn installation(folder: &Path, written: &Path) -> io::Result<String> {
     if !written.exists() {
@@ -129,5 +135,27 @@ mod tests {
         for odd in ["", "../installation", INSTALLATION, "not-a-name"] {
             assert!(!first.is_gone(odd), "{odd:?}");
         }
+    }
+
+    /// Whoever begins while others tidy up stays alive for all of them.
+    #[test]
+    fn an_owner_that_begins_is_never_taken_for_dead() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Owner::new(folder.path()).unwrap();
+        std::thread::scope(|threads| {
+            let (over, is_over) = std::sync::mpsc::channel::<()>();
+            let first = &first;
+            threads.spawn(move || {
+                while is_over.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                    first.forget_those_gone();
+                }
+            });
+            for _ in 0..2_000 {
+                let begun = Owner::new(folder.path()).unwrap();
+                assert!(folder.path().join(FOLDER).join(begun.name()).exists());
+                assert!(!first.is_gone(begun.name()));
+            }
+            drop(over);
+        });
     }
 }
