@@ -28,7 +28,7 @@ use meterbox_sandbox_client::{
 use serde::Deserialize;
 
 use self::owner::Owner;
-use crate::variables::Variables;
+use crate::{tls, variables::Variables};
 
 const SANDBOX: &str = "METERBOX_SANDBOX";
 const KEY: &str = "E2B_API_KEY";
@@ -176,8 +176,7 @@ impl CloudSettings {
     /// # Errors
     /// [`CloudError`] for settings that cannot be used.
     pub(crate) fn client(&self) -> Result<E2bClient, CloudError> {
-        // Fails only where one is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        tls::install();
         let http = http_client().map_err(|error| CloudError::Client(error.to_string()))?;
         let mut builder = E2bClient::builder(http, &self.key).addressing(self.addressing);
         if let Some(domain) = &self.domain {
@@ -355,8 +354,6 @@ mod tests {
         let wrong = read(&with((API_URL, "http://api.e2b.app")), &[], "")
             .unwrap()
             .unwrap();
-        // An error means that another test was first.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let error = wrong.client().unwrap_err().to_string();
         assert!(
             error.contains("would send the key unencrypted") && !error.contains("hunter2"),

@@ -19,6 +19,7 @@ use super::{
         SpendingView, Standing, StopReply, StopRequest, TopUpView, VerifyView,
     },
 };
+use crate::tls;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Between two pieces of a reply: adding up a large ledger takes its time.
@@ -79,8 +80,7 @@ impl Remote {
         if !matches!(base.scheme(), "http" | "https") || base.path() != "/" || !base.username().is_empty() {
             return Err(wrong());
         }
-        // Fails only where one is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        tls::install();
         let mut client = Client::builder()
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use meterbox_http_client::{BadAddress, is_on_this_machine, parse_address};
+use meterbox_http_client::{BadAddress, Secret, is_on_this_machine, parse_address};
 use meterbox_results_store::SupabaseAuth;
 
 pub(crate) const SUPABASE_URL: &str = "SUPABASE_URL";
@@ -30,10 +30,6 @@ pub(crate) enum ResultsPlace {
         auth: SupabaseAuth,
     },
 }
-
-/// Never shown.
-#[derive(Clone)]
-pub(crate) struct Secret(String);
 
 /// A setting that stops the start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -148,18 +144,6 @@ impl fmt::Display for ResultsPlace {
     }
 }
 
-impl Secret {
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
 fn postgres(url: &str) -> Result<ResultsPlace, InvalidPlace> {
     let schemes = ["postgres://", "postgresql://"];
     let is_address = schemes.iter().any(|scheme| url.starts_with(scheme)) || url.contains("host=");
@@ -167,7 +151,7 @@ fn postgres(url: &str) -> Result<ResultsPlace, InvalidPlace> {
         return Err(InvalidPlace::Database);
     }
     Ok(ResultsPlace::Postgres {
-        url: Secret(url.to_owned()),
+        url: Secret::new(url),
     })
 }
 
