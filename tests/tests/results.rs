@@ -79,6 +79,11 @@ fn answers_do_not_wait_for_postgres_and_arrive_there_once() {
     assert!(status == 200 && found.contains("42"), "{status} {found}");
     server.kill();
 
+    // Whoever forgets the setting is told what waits for it.
+    let forgetful = world.terminal.run(&["results", "status"]);
+    assert_eq!(forgetful.code, Some(4), "{forgetful:?}");
+    assert!(forgetful.stderr.contains("1 results still wait"), "{forgetful:?}");
+
     let server = world.serve(&settings);
     let second = ask(&server);
     postgres.restart();
@@ -172,12 +177,17 @@ fn a_wrong_setting_stops_the_start_with_its_name_and_the_fix() {
         assert_hides_keys(&ended.stderr);
     }
 
-    // A file beside the data sends nothing elsewhere, and is not passed over in silence.
-    terminal.write(".env", "DATABASE_URL=postgres://eve@127.0.0.1:1/x\n");
+    // A file beside the data sends nothing elsewhere and deletes nothing, and is not passed over in silence.
+    terminal.write(
+        ".env",
+        "DATABASE_URL=postgres://eve@127.0.0.1:1/x\nRESULTS_KEEP_DAYS=never\n",
+    );
     let status = terminal.run(&["results", "status"]);
     assert!(status.stdout.contains("kept in: data folder"), "{status:?}");
     let doctor = terminal.run(&["doctor"]);
-    assert!(doctor.stdout.contains("! DATABASE_URL"), "{doctor:?}");
+    for unread in ["! DATABASE_URL", "! RESULTS_KEEP_DAYS"] {
+        assert!(doctor.stdout.contains(unread), "{doctor:?}");
+    }
 }
 
 fn assert_hides_keys(said: &str) {

@@ -32,14 +32,13 @@ const KEEP_DAYS: &str = "RESULTS_KEEP_DAYS";
 const MIN_TIER: &str = "METERBOX_MIN_TIER";
 
 /// What `.env` files may set; where things are kept is the environment's business alone.
-const IN_FILES: [&str; 7] = [
+const IN_FILES: [&str; 6] = [
     LISTEN,
     PUBLIC_URL,
     MAX_COST,
     MONTHLY_LIMIT,
     GLOBAL_LIMIT,
     DEGRADED_ALLOWANCE,
-    KEEP_DAYS,
 ];
 
 /// The effective settings.
@@ -73,7 +72,7 @@ pub(crate) struct Settings {
     pub(crate) keep_days: Option<u32>,
     /// The least that programs are confined by on this machine.
     pub(crate) min_tier: Tier,
-    /// What says in a `.env` file where results are kept, and is not read from there.
+    /// What says in a `.env` file where results are kept and for how long, and is not read from there.
     pub(crate) unread: Vec<&'static str>,
     /// Prices, soft caps, webhooks, the model, the sandbox: see [`Config`].
     pub(crate) config: Config,
@@ -132,8 +131,8 @@ impl Settings {
         let mut unread = BTreeSet::new();
         for file in [".env", ".env.local"] {
             let settings = env_file(&folder.join(file))?;
-            let places = VARIABLES.into_iter().filter(|name| settings.contains_key(*name));
-            unread.extend(places);
+            let of_results = VARIABLES.into_iter().chain([KEEP_DAYS]);
+            unread.extend(of_results.filter(|name| settings.contains_key(*name)));
             names.extend(settings.into_iter().filter(|(name, _)| may_set(name)));
         }
         let mut in_files: HashSet<String> = names.keys().cloned().collect();

@@ -63,6 +63,17 @@ pub(super) async fn results(command: ResultsCommand, settings: &Settings) -> Exi
 
 async fn with_results(settings: &Settings, show: impl AsyncFnOnce(Results) -> ExitCode) -> ExitCode {
     text::say(&format!("Results are kept in: {}", settings.results));
+    match Results::left_behind(&settings.results, &settings.data_dir).await {
+        Ok(0) => {}
+        Ok(left) => {
+            text::complain(&left_behind(left));
+            return ExitCode::from(exit::FAILED);
+        }
+        Err(error) => {
+            text::complain(&error.to_string());
+            return ExitCode::from(exit::NO_SANDBOX);
+        }
+    }
     match Results::open(&settings.results, &settings.data_dir) {
         Ok(results) => show(results).await,
         Err(error) => {
@@ -70,6 +81,14 @@ async fn with_results(settings: &Settings, show: impl AsyncFnOnce(Results) -> Ex
             ExitCode::from(exit::NO_SANDBOX)
         }
     }
+}
+
+/// For whoever no longer says where results are kept.
+pub(super) fn left_behind(results: u64) -> String {
+    format!(
+        "{results} results still wait for the store that was set before; set it again (SUPABASE_… or DATABASE_URL) and \
+         run `meterbox results deliver`."
+    )
 }
 
 async fn status(results: Results) -> ExitCode {

@@ -10,10 +10,11 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{exit, runtime, text};
+use super::{exit, results::left_behind, runtime, text};
 use crate::{
     administration::{self, Local},
     http::{self, AppState, Hosts, Parts},
+    results::Results,
     settings::Settings,
     telemetry, webhooks,
     wiring::{Meterbox, StartError},
@@ -81,8 +82,11 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
     });
     for name in &settings.unread {
         text::note(&format!(
-            "{name} stands in a .env file and is not read there; set it in the environment to keep results there."
+            "{name} stands in a .env file and is not read there; if you mean it, set it in the environment."
         ));
+    }
+    if let Ok(left @ 1..) = Results::left_behind(&settings.results, &settings.data_dir).await {
+        text::note(&left_behind(left));
     }
     let retention = settings.keep_days.map(|days| {
         tokio::spawn(

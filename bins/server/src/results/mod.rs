@@ -30,6 +30,8 @@ use crate::tls;
 const LOOK: Duration = Duration::from_secs(3);
 const HOLDS_GOOD: Duration = Duration::from_secs(10);
 
+const OUTBOX: &str = "outbox.sqlite3";
+
 const DAY: Duration = Duration::from_secs(86_400);
 /// So many results are forgotten in one step.
 const STEP: usize = 500;
@@ -53,7 +55,7 @@ impl Results {
             return Ok(Self::here(Arc::new(store)));
         };
         let outbox = Outbox::open(
-            folder.join("outbox.sqlite3"),
+            folder.join(OUTBOX),
             store,
             SystemClock::default(),
             OutboxLimits::default(),
@@ -65,6 +67,16 @@ impl Results {
             last_look: Arc::default(),
             clock: Arc::new(SystemClock::default()),
         })
+    }
+
+    /// How many results still wait in this folder for a store elsewhere, though none is set any more: nobody delivers them,
+    /// and nobody sees them, until it is set again.
+    pub(crate) async fn left_behind(place: &ResultsPlace, folder: &Path) -> Result<u64, StorageError> {
+        let outbox = folder.join(OUTBOX);
+        match place {
+            ResultsPlace::Here if outbox.exists() => Outbox::left_in(outbox).await,
+            _ => Ok(0),
+        }
     }
 
     /// The store itself, without an outbox; `None` for the data folder.

@@ -101,6 +101,16 @@ impl Outbox {
         })
     }
 
+    /// How many results this file has that no store has taken, and delivers none of them. Blocks while it opens.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open).
+    pub async fn left_in(path: impl AsRef<Path>) -> Result<u64, StorageError> {
+        let file = OutboxFile::open(path.as_ref(), OutboxLimits::default())?;
+        let (waiting, _, set_aside) = file.counts().await?;
+        Ok(waiting.saturating_add(set_aside))
+    }
+
     /// How it is doing.
     ///
     /// # Errors
