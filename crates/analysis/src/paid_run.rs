@@ -128,7 +128,7 @@ impl Analysis {
             _ => permit.succeed(),
         }
         let lines = price.bounded_lines(run.name(), &outcome.usage, &limits);
-        self.bill(intent, lines).await;
+        self.bill(intent, lines, price.worst_case(&limits)).await;
         self.result.usage = added(self.result.usage, outcome.usage);
         // That of the program counts; a picture may have been drawn elsewhere.
         if run <= Run::Program || self.result.sandbox.is_none() {
@@ -165,7 +165,7 @@ impl Analysis {
         self.result.cost = self.result.cost.saturating_add(total(&made.lines));
         self.result.cost_lines.extend(made.lines);
         self.result.egress.extend(made.egress);
-        self.result.warnings.extend(made.warnings);
+        self.unwritten.extend(made.unwritten);
         self.unresolved = self.unresolved.saturating_add(made.unresolved);
     }
 
@@ -189,16 +189,20 @@ impl Analysis {
                 usage: Some(usage), ..
             } => {
                 let lines = price.bounded_lines(run.name(), usage, limits);
+                let worst_case = price.worst_case(limits);
                 self.result.usage = added(self.result.usage, *usage);
-                self.bill(intent, lines).await;
+                self.bill(intent, lines, worst_case).await;
             }
-            _ => self.bill(intent, Vec::new()).await,
+            _ => {
+                let worst_case = price.worst_case(limits);
+                self.bill(intent, Vec::new(), worst_case).await;
+            }
         }
     }
 
     /// Replaces a worst case by what was used. A ledger that cannot be reached does not cost anybody the answer:
     /// the worst case, which is durable, then stands.
-    async fn bill(&mut self, intent: Intent<'_>, lines: Vec<CostLine>) {
+    async fn bill(&mut self, intent: Intent<'_>, lines: Vec<CostLine>, worst_case: Usd) {
         match resolve(&intent, &lines).await {
             Ok(()) => {
                 self.result.cost = self.result.cost.saturating_add(total(&lines));
@@ -206,7 +210,8 @@ impl Analysis {
             }
             Err(error) => {
                 tracing::error!(analysis = %self.result.id, %error, "a bill was not written");
-                self.result.warnings.push(format!(
+                self.unresolved = self.unresolved.saturating_add(worst_case);
+                self.unwritten.push(format!(
                     "the bill of a run could not be written, so it counts at its worst case: {error}"
                 ));
             }

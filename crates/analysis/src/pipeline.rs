@@ -83,6 +83,8 @@ pub(crate) struct Analysis {
     without_model: bool,
     /// Worst cases of what nobody knows the cost of.
     pub(crate) unresolved: Usd,
+    /// Bills that could not be written, in words for a reader. Kept apart: they count whatever became of an attempt.
+    pub(crate) unwritten: Vec<String>,
 }
 
 pub(crate) struct Timer {
@@ -123,6 +125,7 @@ impl Analysis {
             without_chart: false,
             without_model: false,
             unresolved: Usd::ZERO,
+            unwritten: Vec::new(),
             parts,
             request,
             result,
@@ -238,9 +241,12 @@ impl Analysis {
         }
         let typed = self.request.dataset.typed();
         let tables = typed.map(|typed| typed.tables).unwrap_or_default();
-        self.parts
-            .generator
-            .planned_call(&GenerateRequest::new(question, tables.into(), None))
+        let mut request = GenerateRequest::new(question, tables.into(), None);
+        let generator = &self.parts.generator;
+        // Nothing is counted without tables.
+        let anything = GenerateRequest::new("", Arc::default(), None);
+        request.privacy = self.may_be_told(generator.planned_call(&anything)?.card);
+        generator.planned_call(&request)
     }
 
     /// The model, and what its calls cost at most: one for the program and one for each repair.
@@ -501,7 +507,9 @@ impl Analysis {
         ) {
             // The hold expires by itself and is then settled at what was drawn: nothing is lost.
             tracing::error!(analysis = %self.result.id, message = failure.message, "settling failed");
+            self.result.cost = cost.saturating_add(self.unresolved);
         }
+        self.result.warnings.append(&mut self.unwritten);
         let tightest = self.parts.budget.tightest(&self.request.principal.scopes()).await;
         self.result.remaining = tightest.ok().map(|status| status.remaining);
     }
