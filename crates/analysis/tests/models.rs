@@ -589,6 +589,11 @@ async fn at_level_0_no_model_elsewhere_is_asked_and_one_here_is_told_the_shape()
     assert_eq!(result.failure.unwrap().kind, FailureKind::CannotAnswer);
     let result = house.ask(EASY).await;
     assert_eq!(result.source, Some(Source::Rules));
+    let mut request = house.request(EASY);
+    request.prefer = Prefer::Model;
+    let failure = house.run(request).await.failure.unwrap();
+    assert_eq!(failure.kind, FailureKind::CannotAnswer);
+    assert!(failure.message.contains("privacy level 0"), "{}", failure.message);
     assert!(house.model.sent().is_empty() && result.egress.is_empty());
 
     let here = ModelCard {
