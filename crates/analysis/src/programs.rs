@@ -8,7 +8,9 @@ use meterbox_core::contract::{
     TableProfile,
 };
 use meterbox_datasets::TypedDataset;
-use meterbox_llm_codegen::{FailedProgram, GenerateError, GenerateRequest, Generated, Prefer};
+use meterbox_llm_codegen::{
+    FailedProgram, GenerateError, GenerateRequest, Generated, Prefer, chat::ModelCard,
+};
 use meterbox_sandbox_client::{Job, Outcome, Program, prelude};
 use serde_json::value::RawValue;
 use tracing::{Instrument as _, Span};
@@ -56,7 +58,7 @@ impl Analysis {
         };
         let mut request = self.generate_request(hold, question, data).await?;
         let mut span = Span::none();
-        let failure = loop {
+        let (failure, warnings) = loop {
             let warnings = self.result.warnings.len();
             let attempt = self.attempt(hold, &request, data);
             match attempt
@@ -68,10 +70,11 @@ impl Analysis {
                 Err(Trouble::Program(failed, failure)) => {
                     let last = request.failed.last();
                     let is_repeated = last.is_some_and(|last| last.problem == failed.problem);
-                    if is_repeated || request.failed.len() >= REPAIRS {
-                        break failure;
-                    }
+                    let is_last = is_repeated || request.failed.len() >= REPAIRS;
                     request.failed.push(failed);
+                    if is_last {
+                        break (failure, warnings);
+                    }
                     request.traced = self.words.of_the_conversation(&request);
                     span = spans::repair(request.failed.len(), failure.kind);
                     self.forget_attempt(warnings);
@@ -83,6 +86,7 @@ impl Analysis {
             return Err(failure);
         };
         let code = other.code.clone();
+        self.forget_attempt(warnings);
         self.adopt(other);
         // What went wrong first says more than what a stopgap then did.
         self.run_and_check(hold, &code, data).await.map_err(|_| failure)
@@ -113,6 +117,7 @@ impl Analysis {
                 let failed = FailedProgram {
                     code: generated.code,
                     problem: failure.message.clone(),
+                    quotes_data: true,
                 };
                 Err(Trouble::Program(failed, failure))
             }
@@ -160,17 +165,22 @@ impl Analysis {
         let Some(call) = self.generator().planned_call(&request) else {
             return Ok(request);
         };
-        let default = if call.card.is_loopback {
-            PrivacyLevel::Values
-        } else {
-            PrivacyLevel::default()
-        };
-        request.privacy = self.request.dataset.privacy().unwrap_or(default);
+        request.privacy = self.may_be_told(call.card);
         request.traced = self.words.of_the_conversation(&request);
         if request.prefer != Prefer::Rules {
             request.packages = Arc::new(self.capabilities(hold).await?.packages);
         }
         Ok(request)
+    }
+
+    /// What a model may be told of the data: what its owner said, or else more where it stays on this machine.
+    pub(crate) fn may_be_told(&self, card: &ModelCard) -> PrivacyLevel {
+        let default = if card.is_loopback {
+            PrivacyLevel::Values
+        } else {
+            PrivacyLevel::default()
+        };
+        self.request.dataset.privacy().unwrap_or(default)
     }
 
     /// The organisation where there is one, or else the person.
@@ -200,7 +210,12 @@ impl Analysis {
             Ok(Ok(generated)) => Ok(generated),
             Ok(Err(GenerateError::Rejected { code, problem })) => {
                 let failure = failure::rejected_program(&problem);
-                Err(Trouble::Program(FailedProgram { code, problem }, failure))
+                let failed = FailedProgram {
+                    code,
+                    problem,
+                    quotes_data: false,
+                };
+                Err(Trouble::Program(failed, failure))
             }
             Ok(Err(error)) => Err(Trouble::Final(no_program(&error))),
         };
@@ -356,10 +371,17 @@ fn single_figure(answer: &Answer) -> Option<f64> {
     }
 }
 
-/// But for the last digits, which depend on the order of adding up.
+/// But for the last digits, which depend on the order of adding up, and for rounding to cents or finer, which programs do
+/// unasked.
 fn is_the_same(one: f64, other: f64) -> bool {
     const RELATIVE: f64 = 1e-9;
-    (one - other).abs() <= RELATIVE * one.abs().max(other.abs())
+    const MOST_BY_ROUNDING: f64 = 1e-3;
+    let (apart, size) = ((one - other).abs(), one.abs().max(other.abs()));
+    let is_rounded = [1e2, 1e3, 1e4, 1e5, 1e6].iter().any(|scale| {
+        let beside = (one * scale - (one * scale).round()).abs();
+        beside <= 1e-6 && apart <= 0.5 / scale + RELATIVE * size
+    });
+    apart <= RELATIVE * size || (is_rounded && apart <= MOST_BY_ROUNDING * size)
 }
 
 /// What is known to be wrong with the tables this program reads.
@@ -375,4 +397,31 @@ fn data_warnings(code: &str, tables: &[TableProfile]) -> Vec<String> {
             .map(move |warning| format!("{}: {}", table.name, warning.message))
     });
     messages.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_differ_beyond_rounding_alone() {
+        for (one, other) in [
+            (0.0, 0.0),
+            (0.1 + 0.2, 0.3),
+            (1_234.57, 1_234.567_8),
+            (33.333, 33.333_333_3),
+            (1e12, 1e12),
+        ] {
+            assert!(is_the_same(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            (14.0, 28.0),
+            (1_234.57, 1_234.58),
+            (0.0, 0.004),
+            (0.33, 0.333_3),
+            (1_234.567_8, 1_234.57),
+        ] {
+            assert!(!is_the_same(one, other), "{one} {other}");
+        }
+    }
 }
