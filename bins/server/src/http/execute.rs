@@ -73,7 +73,7 @@ pub(super) async fn execute(State(state): State<AppState>, caller: Caller, reque
     let root = telemetry::request_root(&caller.principal, key.as_deref());
     let done = carry_out(state, caller, request).instrument(root.clone());
     let response = done.await.into_response();
-    root.record(attribute::HTTP_STATUS, response.status().as_u16());
+    root.record(attribute::HTTP_STATUS, i64::from(response.status().as_u16()));
     response
 }
 
