@@ -437,10 +437,8 @@ async fn past_a_soft_cap_a_cheaper_model_is_asked_where_it_is_proven_cheaper() {
         cheaper.otherwise(|_| FakeTurn::says(GOOD));
         let house = house_beside("0.5", card(), Trust::Off, Some(cheaper.clone())).await;
         house.model.otherwise(|_| FakeTurn::says(GOOD));
-        assert_eq!(
-            house.ask(HARD).await.generator.as_deref(),
-            Some("openai/gpt-5-mini prompt/1")
-        );
+        let generator = house.ask(HARD).await.generator.unwrap();
+        assert!(generator.starts_with("openai/gpt-5-mini "), "{generator}");
         // 96 % of the limit; the soft cap for dear ways is at 95 %.
         let spent =
             meterbox_budget_engine::HoldRequest::new(["user/ana".parse().unwrap()], usd("0.4799"), "other");
