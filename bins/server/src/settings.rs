@@ -124,7 +124,7 @@ impl Settings {
             let lists = [
                 &IN_FILES[..],
                 &model::VARIABLES,
-                &cloud::VARIABLES,
+                &cloud::IN_FILES,
                 &telemetry::VARIABLES,
             ];
             lists.iter().any(|names| names.contains(&name))

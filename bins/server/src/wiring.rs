@@ -10,7 +10,7 @@ use meterbox_access::{Access, AccessError};
 use meterbox_analysis::{Analyst, Principal};
 use meterbox_budget_engine::{Budget, BudgetEngine, BudgetError, SqliteLedger, Window};
 use meterbox_core::{
-    InvalidScope, Scope, StorageError, SystemClock,
+    Clock, InvalidScope, Scope, StorageError, SystemClock,
     contract::{Failure, FailureKind},
 };
 use meterbox_datasets::{Catalog, DatasetError};
@@ -96,6 +96,14 @@ impl StartError {
             Self::Sandbox(SandboxError::Unavailable { fix, .. }) => {
                 (FailureKind::SandboxUnavailable, fix.clone())
             }
+            Self::Model(_) => (
+                FailureKind::BadRequest,
+                "`meterbox doctor --online` checks the model.".to_owned(),
+            ),
+            Self::Price(_) => (
+                FailureKind::BadRequest,
+                "`meterbox prices check` reads your book.".to_owned(),
+            ),
             Self::Sandbox(_) | Self::Cloud(_) => (
                 FailureKind::SandboxUnavailable,
                 "Run `meterbox doctor`.".to_owned(),
@@ -144,10 +152,16 @@ impl Meterbox {
         if let Some(wanted) = &settings.config.model {
             let model = wanted.model()?;
             let prices = wanted.priced(settings.model_prices(), model.card())?;
-            let programs = SqlitePrograms::open(folder.join("programs.sqlite3"))?;
+            let programs = Arc::new(SqlitePrograms::open(folder.join("programs.sqlite3"))?);
+            if let Some(cheaper) = wanted.cheaper() {
+                let model = cheaper.model()?;
+                prices.check(model.card(), SystemClock::default().now())?;
+                analyst = analyst
+                    .cheaper_generator(cheaper.generator(model, Arc::<SqlitePrograms>::clone(&programs)));
+            }
             analyst = analyst
                 .model_prices(prices)
-                .generator(wanted.generator(model, Arc::new(programs)));
+                .generator(wanted.generator(model, programs));
         }
         if let Some(wanted) = &settings.config.cloud {
             let cloud = Arc::new(wanted.open(folder)?);

@@ -38,6 +38,7 @@ pub struct Analyst {
 pub(crate) struct Parts {
     pub(crate) places: Places,
     pub(crate) generator: Arc<dyn CodeGenerator>,
+    pub(crate) cheaper: Option<Arc<dyn CodeGenerator>>,
     pub(crate) budget: BudgetEngine,
     pub(crate) breaker: Breaker,
     pub(crate) results: Arc<dyn ResultsStore>,
@@ -81,6 +82,7 @@ impl Analyst {
             catalog,
             artifacts: artifacts.into(),
             generator: None,
+            cheaper: None,
             breaker: None,
             clock: Arc::new(SystemClock::default()),
             prices: None,
@@ -228,6 +230,7 @@ pub struct AnalystBuilder {
     catalog: Catalog,
     artifacts: PathBuf,
     generator: Option<Arc<dyn CodeGenerator>>,
+    cheaper: Option<Arc<dyn CodeGenerator>>,
     breaker: Option<Breaker>,
     clock: Arc<dyn Clock>,
     prices: Option<ComputePrices>,
@@ -245,6 +248,14 @@ impl AnalystBuilder {
     #[must_use]
     pub fn generator(mut self, generator: Arc<dyn CodeGenerator>) -> Self {
         self.generator = Some(generator);
+        self
+    }
+
+    /// Who writes programs past a budget's soft cap for dear ways, where its calls are proven cheaper. Rules alone where
+    /// not set.
+    #[must_use]
+    pub fn cheaper_generator(mut self, generator: Arc<dyn CodeGenerator>) -> Self {
+        self.cheaper = Some(generator);
         self
     }
 
@@ -355,6 +366,7 @@ impl AnalystBuilder {
         let parts = Parts {
             places,
             generator: self.generator.unwrap_or_else(|| Arc::new(Planner::default())),
+            cheaper: self.cheaper,
             budget: self.budget,
             breaker,
             results: self.results,

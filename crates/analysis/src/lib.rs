@@ -17,6 +17,7 @@ mod price;
 mod programs;
 mod request;
 mod running;
+mod setting_aside;
 mod spans;
 mod squeeze;
 

@@ -8,7 +8,9 @@ use meterbox_core::contract::{
     TableProfile,
 };
 use meterbox_datasets::TypedDataset;
-use meterbox_llm_codegen::{FailedProgram, GenerateError, GenerateRequest, Generated, Prefer};
+use meterbox_llm_codegen::{
+    FailedProgram, GenerateError, GenerateRequest, Generated, Prefer, chat::ModelCard,
+};
 use meterbox_sandbox_client::{Job, Outcome, Program, prelude};
 use serde_json::value::RawValue;
 use tracing::{Instrument as _, Span};
@@ -56,7 +58,7 @@ impl Analysis {
         };
         let mut request = self.generate_request(hold, question, data).await?;
         let mut span = Span::none();
-        let failure = loop {
+        let (failure, warnings) = loop {
             let warnings = self.result.warnings.len();
             let attempt = self.attempt(hold, &request, data);
             match attempt
@@ -68,10 +70,11 @@ impl Analysis {
                 Err(Trouble::Program(failed, failure)) => {
                     let last = request.failed.last();
                     let is_repeated = last.is_some_and(|last| last.problem == failed.problem);
-                    if is_repeated || request.failed.len() >= REPAIRS {
-                        break failure;
-                    }
+                    let is_last = is_repeated || request.failed.len() >= REPAIRS;
                     request.failed.push(failed);
+                    if is_last {
+                        break (failure, warnings);
+                    }
                     request.traced = self.words.of_the_conversation(&request);
                     span = spans::repair(request.failed.len(), failure.kind);
                     self.forget_attempt(warnings);
@@ -79,10 +82,11 @@ impl Analysis {
             }
         };
         let why = format!("the model's program did not work ({})", failure.message);
-        let Some(other) = self.parts.generator.fallback(&request, &why) else {
+        let Some(other) = self.generator().fallback(&request, &why) else {
             return Err(failure);
         };
         let code = other.code.clone();
+        self.forget_attempt(warnings);
         self.adopt(other);
         // What went wrong first says more than what a stopgap then did.
         self.run_and_check(hold, &code, data).await.map_err(|_| failure)
@@ -105,7 +109,7 @@ impl Analysis {
                     self.compare(hold, request, data).await;
                 }
                 if self.result.status == Status::Ok {
-                    self.parts.generator.keep(request, &generated).await;
+                    self.generator().keep(request, &generated).await;
                 }
                 Ok(document)
             }
@@ -113,6 +117,7 @@ impl Analysis {
                 let failed = FailedProgram {
                     code: generated.code,
                     problem: failure.message.clone(),
+                    quotes_data: true,
                 };
                 Err(Trouble::Program(failed, failure))
             }
@@ -125,7 +130,7 @@ impl Analysis {
         let Some(figure) = self.result.answer.as_ref().and_then(single_figure) else {
             return;
         };
-        let Some(other) = self.parts.generator.second_opinion(request) else {
+        let Some(other) = self.generator().second_opinion(request) else {
             return;
         };
         let job = self.program_job(&other.code, data);
@@ -157,20 +162,25 @@ impl Analysis {
         let mut request = GenerateRequest::new(question, tables, data.as_of);
         request.prefer = self.prefer();
         request.tenant = self.tenant();
-        let Some(call) = self.parts.generator.planned_call(&request) else {
+        let Some(call) = self.generator().planned_call(&request) else {
             return Ok(request);
         };
-        let default = if call.card.is_loopback {
-            PrivacyLevel::Values
-        } else {
-            PrivacyLevel::default()
-        };
-        request.privacy = self.request.dataset.privacy().unwrap_or(default);
+        request.privacy = self.may_be_told(call.card);
         request.traced = self.words.of_the_conversation(&request);
         if request.prefer != Prefer::Rules {
             request.packages = Arc::new(self.capabilities(hold).await?.packages);
         }
         Ok(request)
+    }
+
+    /// What a model may be told of the data: what its owner said, or else more where it stays on this machine.
+    pub(crate) fn may_be_told(&self, card: &ModelCard) -> PrivacyLevel {
+        let default = if card.is_loopback {
+            PrivacyLevel::Values
+        } else {
+            PrivacyLevel::default()
+        };
+        self.request.dataset.privacy().unwrap_or(default)
     }
 
     /// The organisation where there is one, or else the person.
@@ -185,13 +195,13 @@ impl Analysis {
         let timer = self.start(Step::Program);
         self.result.attempts += 1;
         let before = self.result.cost;
+        let (parts, generator) = (Arc::clone(&self.parts), Arc::clone(self.generator()));
         let span = spans::codegen();
-        let parts = Arc::clone(&self.parts);
         let calls = ModelCalls::new(&parts, hold, self.money_for_models(hold));
         let generated = tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(cancelled()),
-            generated = parts.generator.generate(request, &calls).instrument(span.clone()) => Ok(generated),
+            generated = generator.generate(request, &calls).instrument(span.clone()) => Ok(generated),
             () = calls.until_stopped() => Err(self.stopped().await),
         };
         let made = calls.made();
@@ -200,7 +210,12 @@ impl Analysis {
             Ok(Ok(generated)) => Ok(generated),
             Ok(Err(GenerateError::Rejected { code, problem })) => {
                 let failure = failure::rejected_program(&problem);
-                Err(Trouble::Program(FailedProgram { code, problem }, failure))
+                let failed = FailedProgram {
+                    code,
+                    problem,
+                    quotes_data: false,
+                };
+                Err(Trouble::Program(failed, failure))
             }
             Ok(Err(error)) => Err(Trouble::Final(no_program(&error))),
         };
@@ -356,10 +371,17 @@ fn single_figure(answer: &Answer) -> Option<f64> {
     }
 }
 
-/// But for the last digits, which depend on the order of adding up.
+/// But for the last digits, which depend on the order of adding up, and for rounding to cents or finer, which programs do
+/// unasked.
 fn is_the_same(one: f64, other: f64) -> bool {
     const RELATIVE: f64 = 1e-9;
-    (one - other).abs() <= RELATIVE * one.abs().max(other.abs())
+    const MOST_BY_ROUNDING: f64 = 1e-3;
+    let (apart, size) = ((one - other).abs(), one.abs().max(other.abs()));
+    let is_rounded = [1e2, 1e3, 1e4, 1e5, 1e6].iter().any(|scale| {
+        let beside = (one * scale - (one * scale).round()).abs();
+        beside <= 1e-6 && apart <= 0.5 / scale + RELATIVE * size
+    });
+    apart <= RELATIVE * size || (is_rounded && apart <= MOST_BY_ROUNDING * size)
 }
 
 /// What is known to be wrong with the tables this program reads.
@@ -375,4 +397,31 @@ fn data_warnings(code: &str, tables: &[TableProfile]) -> Vec<String> {
             .map(move |warning| format!("{}: {}", table.name, warning.message))
     });
     messages.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_differ_beyond_rounding_alone() {
+        for (one, other) in [
+            (0.0, 0.0),
+            (0.1 + 0.2, 0.3),
+            (1_234.57, 1_234.567_8),
+            (33.333, 33.333_333_3),
+            (1e12, 1e12),
+        ] {
+            assert!(is_the_same(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            (14.0, 28.0),
+            (1_234.57, 1_234.58),
+            (0.0, 0.004),
+            (0.33, 0.333_3),
+            (1_234.567_8, 1_234.57),
+        ] {
+            assert!(!is_the_same(one, other), "{one} {other}");
+        }
+    }
 }

@@ -69,6 +69,10 @@ async fn house(monthly: &str) -> House {
 }
 
 async fn house_of(monthly: &str, card: ModelCard, trust: Trust) -> House {
+    house_beside(monthly, card, trust, None).await
+}
+
+async fn house_beside(monthly: &str, card: ModelCard, trust: Trust, cheaper: Option<FakeModel>) -> House {
     let folder = tempfile::tempdir().unwrap();
     let csv = folder.path().join("sales.csv");
     fs::write(&csv, "product,revenue\nLamp,12.50\n").unwrap();
@@ -87,7 +91,7 @@ async fn house_of(monthly: &str, card: ModelCard, trust: Trust) -> House {
     let model = FakeModel::with_card(card);
     let written = ModelGenerator::new(Arc::new(model.clone())).clock(Arc::new(clock.clone()));
     let kept = Cached::new(written, "fake", Arc::new(MemoryPrograms::new(10)));
-    let analyst = Analyst::builder(
+    let mut analyst = Analyst::builder(
         Arc::new(sandbox.clone()),
         budget.clone(),
         Arc::new(MemoryResults::new()),
@@ -95,8 +99,11 @@ async fn house_of(monthly: &str, card: ModelCard, trust: Trust) -> House {
         folder.path().join("artifacts"),
     )
     .clock(Arc::new(clock))
-    .generator(Arc::new(Router::new(kept).trust(trust)))
-    .build();
+    .generator(Arc::new(Router::new(kept).trust(trust)));
+    if let Some(cheaper) = cheaper {
+        analyst = analyst.cheaper_generator(Arc::new(ModelGenerator::new(Arc::new(cheaper))));
+    }
+    let analyst = analyst.build();
     House {
         analyst,
         budget,
@@ -174,7 +181,7 @@ async fn a_model_writes_the_program_and_its_tokens_are_on_the_bill() {
 
     assert_eq!(result.status, Status::Ok, "{:?}", result.failure);
     assert_eq!(result.source, Some(Source::Model));
-    assert_eq!(result.generator.as_deref(), Some("openai/gpt-5-mini prompt/1"));
+    assert_eq!(result.generator.as_deref(), Some("openai/gpt-5-mini prompt/2"));
     let reading = result.reading.as_ref().unwrap();
     assert_eq!(reading.text, "revenue of each product");
     assert_eq!(reading.assumptions, ["before tax"]);
@@ -327,7 +334,7 @@ async fn a_provider_that_is_down_leaves_what_rules_can_answer() {
     // By now its circuit is open, and it is left alone.
     let calls = house.model.sent().len();
     let failure = house.ask(HARD).await.failure.unwrap();
-    assert_eq!(failure.kind, FailureKind::BreakerOpen, "{}", failure.message);
+    assert_eq!(failure.kind, FailureKind::ProviderDown, "{}", failure.message);
     assert!(failure.retry_after.is_some());
     assert_eq!(house.model.sent().len(), calls);
 }
@@ -385,6 +392,79 @@ async fn a_small_sum_asks_for_less_output_and_a_smaller_one_for_no_model() {
         assert!(source.is_some() || result.failure.unwrap().kind == FailureKind::Budget);
     }
     assert_eq!(house.model.sent().len(), calls);
+}
+
+/// Three calls of a model that may write 4,000 tokens do not fit into what is left of the month; one does.
+#[tokio::test]
+async fn a_budget_that_is_short_still_pays_for_one_call() {
+    let house = house("0.04").await;
+    house.model.otherwise(|_| FakeTurn::says(GOOD));
+    let result = house.ask(HARD).await;
+    assert_eq!(
+        (result.status, result.source),
+        (Status::Ok, Some(Source::Model)),
+        "{:?}",
+        result.failure
+    );
+    assert!(result.hold <= usd("0.04"));
+
+    // Past the soft cap, rules answer; at 95 % of the limit, where none is set.
+    let house = house_of("0.03", card(), Trust::Off).await;
+    house.model.otherwise(|_| FakeTurn::says(GOOD));
+    house.ask(EASY).await;
+    let spender = house
+        .budget
+        .hold(meterbox_budget_engine::HoldRequest::new(
+            ["user/ana".parse().unwrap()],
+            usd("0.0285"),
+            "something else",
+        ))
+        .await;
+    let _spender = spender.unwrap();
+    let result = house
+        .ask("and the revenue of each product, told by a lighthouse")
+        .await;
+    assert_ne!(result.source, Some(Source::Model), "{:?}", result.warnings);
+}
+
+#[tokio::test]
+async fn past_a_soft_cap_a_cheaper_model_is_asked_where_it_is_proven_cheaper() {
+    for (model, asked) in [("gpt-5-nano", true), ("gpt-5", false)] {
+        let cheaper = FakeModel::with_card(ModelCard {
+            model: model.to_owned(),
+            ..card()
+        });
+        cheaper.otherwise(|_| FakeTurn::says(GOOD));
+        let house = house_beside("0.5", card(), Trust::Off, Some(cheaper.clone())).await;
+        house.model.otherwise(|_| FakeTurn::says(GOOD));
+        assert_eq!(
+            house.ask(HARD).await.generator.as_deref(),
+            Some("openai/gpt-5-mini prompt/1")
+        );
+        // 96 % of the limit; the soft cap for dear ways is at 95 %.
+        let spent =
+            meterbox_budget_engine::HoldRequest::new(["user/ana".parse().unwrap()], usd("0.4799"), "other");
+        let _spent = house.budget.hold(spent).await.unwrap();
+        let result = house
+            .ask("which one would the keeper's cat prefer, by revenue")
+            .await;
+        assert_eq!(
+            cheaper.sent().len(),
+            usize::from(asked),
+            "{model}: {:?}",
+            result.warnings
+        );
+        if asked {
+            assert_eq!(result.status, Status::Ok, "{:?}", result.failure);
+            assert!(billed(&result, "gpt-5-nano") > Usd::ZERO);
+            let told = "the budget is nearly spent, so gpt-5-nano was asked, which is cheaper";
+            assert!(
+                result.warnings.iter().any(|warning| warning == told),
+                "{:?}",
+                result.warnings
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -529,6 +609,55 @@ async fn each_privacy_level_tells_what_it_may_and_nothing_else() {
     }
 }
 
+/// Errors quote what a program met: `KeyError: 'Ida Canary'`.
+#[tokio::test]
+async fn an_error_that_quotes_the_data_is_told_only_where_samples_are() {
+    for level in 1..=3 {
+        let house = house("10").await;
+        house
+            .catalog
+            .set_privacy(&house.data, PrivacyLevel::try_from(level).unwrap())
+            .unwrap();
+        house.ask(EASY).await; // types the data
+        house.model.next(FakeTurn::says(GOOD));
+        house.model.next(FakeTurn::says(GOOD.replace("sum", "max")));
+        let message =
+            "'revenue' is not for 'Ida Canary', (0815, 'ida@example.com'); could not convert string to float";
+        house.raise(message);
+        let result = house.ask(HARD).await;
+        assert_eq!(result.status, Status::Ok, "{:?}", result.failure);
+        let sent = house.told(house.model.sent().len() - 1);
+        let repair: serde_json::Value = serde_json::from_str(&sent).unwrap();
+        let repair = repair["messages"][2]["text"].as_str().unwrap();
+        assert!(
+            repair.contains("KeyError") && repair.contains("'revenue' is not for"),
+            "{repair}"
+        );
+        assert!(repair.contains("could not convert string to float"), "{repair}");
+        for secret in ["Ida", "Canary", "0815", "example"] {
+            assert_eq!(repair.contains(secret), level == 3, "level {level}: {repair}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_of_one_level_is_not_used_at_another() {
+    let house = house("10").await;
+    let level = |level| house.catalog.set_privacy(&house.data, level).unwrap();
+    house.model.otherwise(|_| FakeTurn::says(GOOD));
+    level(PrivacyLevel::Samples);
+    house.ask(HARD).await;
+    level(PrivacyLevel::Shape);
+    let result = house.ask(HARD).await;
+    assert_eq!(
+        result.source,
+        Some(Source::Model),
+        "it may have values in it that are not to be told"
+    );
+    level(PrivacyLevel::Samples);
+    assert_eq!(house.ask(HARD).await.source, Some(Source::Saved));
+}
+
 #[tokio::test]
 async fn at_level_0_no_model_elsewhere_is_asked_and_one_here_is_told_the_shape() {
     let house = house("10").await;
@@ -540,6 +669,11 @@ async fn at_level_0_no_model_elsewhere_is_asked_and_one_here_is_told_the_shape()
     assert_eq!(result.failure.unwrap().kind, FailureKind::CannotAnswer);
     let result = house.ask(EASY).await;
     assert_eq!(result.source, Some(Source::Rules));
+    let mut request = house.request(EASY);
+    request.prefer = Prefer::Model;
+    let failure = house.run(request).await.failure.unwrap();
+    assert_eq!(failure.kind, FailureKind::CannotAnswer);
+    assert!(failure.message.contains("privacy level 0"), "{}", failure.message);
     assert!(house.model.sent().is_empty() && result.egress.is_empty());
 
     let here = ModelCard {

@@ -35,7 +35,7 @@ pub(super) struct AskArgs {
     by: Writer,
 
     /// What of this data may leave the machine, from now on: 0 nothing, 1 its shape, 2 also frequent values that are not
-    /// personal, 3 also sample rows
+    /// personal, 3 also sample rows, and the files to a cloud sandbox where one is chosen
     #[arg(long, value_name = "LEVEL", value_parser = privacy_level)]
     privacy: Option<PrivacyLevel>,
 

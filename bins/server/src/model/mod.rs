@@ -4,7 +4,7 @@
 //! [model]
 //! provider = "azure"            # azure, openai, anthropic, compatible, or none; needed only where several keys are set
 //! model = "our-chat"            # the model; of Azure, the deployment
-//! base_url = "https://our-resource.openai.azure.com"
+//! base_url = "https://our-resource.openai.azure.com"   # without a key of Azure or Anthropic: a server like OpenAI's
 //! api = "responses"             # chat, responses or messages; what fits the model where left out
 //! api_version = "2024-10-21"    # of Azure's older paths and of gateways
 //! deployment_in_path = true     # likewise
@@ -14,6 +14,7 @@
 //! max_output = 8000
 //! context_window = 128000
 //! priced_like = "openai/gpt-5"  # what a model that the price book does not have costs
+//! cheaper = "gpt-5-nano"        # a model of the same provider, for budgets past their soft cap
 //! router = "proven"             # off, proven, always: when an answer of the rules is enough
 //! ```
 //!
@@ -42,13 +43,15 @@ use crate::variables::Variables;
 const PROVIDER: &str = "MODEL_PROVIDER";
 const ROUTER: &str = "MODEL_ROUTER";
 const PRICED_LIKE: &str = "MODEL_PRICED_LIKE";
+const CHEAPER: &str = "MODEL_CHEAPER";
 const AZURE_VERSION: &str = "AZURE_OPENAI_API_VERSION";
 
 /// The variables that say which model. What `.env` files may set.
-pub(crate) const VARIABLES: [&str; 13] = [
+pub(crate) const VARIABLES: [&str; 14] = [
     PROVIDER,
     ROUTER,
     PRICED_LIKE,
+    CHEAPER,
     AZURE.key,
     AZURE.address,
     AZURE.model,
@@ -103,6 +106,7 @@ pub(crate) struct WrittenModel {
     context_window: Option<u64>,
     priced_like: Option<String>,
     router: Option<String>,
+    cheaper: Option<String>,
 }
 
 /// The model that is to be asked.
@@ -122,6 +126,7 @@ pub(crate) struct ModelSettings {
     context_window: Option<u64>,
     priced_like: Option<String>,
     trust: Trust,
+    cheaper: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,8 +236,27 @@ impl ModelSettings {
             max_output: written.max_output,
             context_window: written.context_window,
             priced_like: priced_like.map(str::to_owned),
+            cheaper: variables
+                .value(CHEAPER)
+                .or(written.cheaper.as_deref())
+                .map(str::to_owned),
             trust: chosen(ROUTER, router, "off, proven, always", trust)?.unwrap_or_default(),
         }))
+    }
+
+    /// The same for the model that is asked past a soft cap, where one is named. What was said of the first model alone
+    /// does not hold for it.
+    pub(crate) fn cheaper(&self) -> Option<Self> {
+        Some(Self {
+            model: self.cheaper.clone()?,
+            cheaper: None,
+            underlying_model: None,
+            api: None,
+            effort: None,
+            max_output: None,
+            context_window: None,
+            ..self.clone()
+        })
     }
 
     /// The model, ready to be asked.
@@ -282,7 +306,7 @@ impl ModelSettings {
             builder = builder.effort(effort);
         }
         if let Some(most) = self.max_output {
-            builder = builder.output_caps(most.min(LEAST_OUTPUT), most);
+            builder = builder.max_output(most);
         }
         if let Some(tokens) = self.context_window {
             builder = builder.context_window(tokens);
@@ -316,9 +340,6 @@ impl ModelSettings {
     }
 }
 
-/// Below this cap no program fits, whatever the model.
-const LEAST_OUTPUT: u64 = 300;
-
 impl Provider {
     fn names(self) -> Names {
         match self {
@@ -341,9 +362,11 @@ impl Provider {
 /// The provider that is named, or the one that has a key or an address.
 fn provider(variables: &Variables, written: &WrittenModel) -> Result<Option<Provider>, ModelError> {
     // An address of one's own is a server that is like OpenAI's.
-    let openai = match variables.value(OPENAI.address) {
-        Some(_) => Provider::Compatible,
-        None => Provider::OpenAi,
+    let has_address = variables.value(OPENAI.address).is_some();
+    let openai = if has_address || written.base_url.is_some() {
+        Provider::Compatible
+    } else {
+        Provider::OpenAi
     };
     let named = variables.value(PROVIDER).or(written.provider.as_deref());
     if let Some(named) = named {
@@ -360,11 +383,7 @@ fn provider(variables: &Variables, written: &WrittenModel) -> Result<Option<Prov
             }),
         };
     }
-    let openai_name = if openai == Provider::Compatible {
-        OPENAI.address
-    } else {
-        OPENAI.key
-    };
+    let openai_name = if has_address { OPENAI.address } else { OPENAI.key };
     let candidates = [
         (Provider::Azure, AZURE.key),
         (openai, openai_name),
@@ -375,7 +394,9 @@ fn provider(variables: &Variables, written: &WrittenModel) -> Result<Option<Prov
         .filter(|(_, name)| variables.value(name).is_some());
     match (set.next(), set.next()) {
         (Some((_, first)), Some((_, second))) => Err(ModelError::Several(first, second)),
-        (first, _) => Ok(first.map(|(provider, _)| provider)),
+        (Some((provider, _)), None) => Ok(Some(provider)),
+        // A server that wants no key.
+        (None, _) => Ok(written.base_url.is_some().then_some(Provider::Compatible)),
     }
 }
 
