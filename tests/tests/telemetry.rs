@@ -287,14 +287,16 @@ enum Is {
     Optional,
 }
 
-const WHOSE: &[(&str, Is)] = &[
+type Attributes = &'static [(&'static str, Is)];
+
+const WHOSE: Attributes = &[
     (attribute::USER, Is::Text),
     (attribute::SESSION, Is::Text),
     (attribute::TRACE_NAME, Is::Text),
     (attribute::TRACE_TAGS, Is::Texts),
 ];
 const INTERNAL: &str = "SPAN_KIND_INTERNAL";
-const ROOT: &[(&str, Is)] = &[
+const ROOT: Attributes = &[
     (attribute::OBSERVATION_TYPE, Is::This("span")),
     (attribute::ANALYSIS_ID, Is::Text),
     (attribute::BUDGET_SCOPE, Is::Text),
@@ -304,7 +306,7 @@ const ROOT: &[(&str, Is)] = &[
     (attribute::LEVEL, Is::Text),
     (attribute::ERROR_TYPE, Is::Optional),
 ];
-const REQUEST: &[(&str, Is)] = &[
+const REQUEST: Attributes = &[
     (attribute::OBSERVATION_TYPE, Is::This("span")),
     (attribute::ANALYSIS_ID, Is::Text),
     (attribute::BUDGET_SCOPE, Is::Text),
@@ -318,7 +320,7 @@ const REQUEST: &[(&str, Is)] = &[
     (attribute::URL_PATH, Is::This("/api/execute")),
     (attribute::HTTP_STATUS, Is::Number),
 ];
-const SETTLE: &[(&str, Is)] = &[
+const SETTLE: Attributes = &[
     (attribute::OBSERVATION_TYPE, Is::This("guardrail")),
     (attribute::BUDGET_RESERVED, Is::Number),
     (attribute::BUDGET_ACTUAL, Is::Number),
@@ -328,7 +330,7 @@ const SETTLE: &[(&str, Is)] = &[
 ];
 
 /// Each span's kind and attributes: those without which it is useless, and those it may have.
-const CONTRACT: &[(&str, &str, &[(&str, Is)])] = &[
+const CONTRACT: &[(&str, &str, Attributes)] = &[
     ("meterbox ask", INTERNAL, ROOT),
     ("POST /api/execute", "SPAN_KIND_SERVER", REQUEST),
     (

@@ -1,5 +1,10 @@
 //! What leaves, by OpenTelemetry's own exporters in memory, and by the wire to collectors that misbehave.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test whose world cannot be set up has failed"
+)]
+
 use std::{
     sync::{Arc, Condvar, Mutex},
     time::Duration,
