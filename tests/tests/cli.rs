@@ -353,3 +353,19 @@ fn the_machine_is_well_and_an_absent_runtime_is_said() {
     assert_eq!(absent.code, Some(6), "{absent:?}");
     assert!(absent.stderr.contains("meterbox runtime install"), "{absent:?}");
 }
+
+#[test]
+fn a_sandbox_weaker_than_is_asked_for_is_refused_by_name() {
+    let terminal = Terminal::new();
+    terminal.write("sales.csv", SALES);
+    let arguments = ["ask", QUESTION, "--data", "sales.csv"];
+    let ended = terminal.run_with(&arguments, &[("METERBOX_MIN_TIER", "ns+cg")]);
+    assert_eq!(ended.code, Some(6), "{ended:?}");
+    assert!(ended.stderr.contains("ns+cg"), "{ended:?}");
+    let ended = terminal.run_with(&arguments, &[("METERBOX_MIN_TIER", "docker")]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(
+        ended.stderr.contains("METERBOX_MIN_TIER") && ended.stderr.contains("Fix: "),
+        "{ended:?}"
+    );
+}

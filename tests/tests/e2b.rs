@@ -249,11 +249,25 @@ fn data_that_is_to_stay_is_refused_and_a_key_alone_chooses_nothing() {
     };
     assert_eq!(reached(&world.double), 0, "{:?}", world.double.requests());
 
+    let before = world.double.requests();
     let only_a_key = &world.cloud()[1..];
     let (result, _) = world.result(&["run", "one.py"], only_a_key);
     assert_eq!(result.status, Status::Ok);
     assert_ne!(result.sandbox.unwrap().provider, "e2b");
     assert_eq!(reached(&world.double), 0);
+
+    // A file beside the data does not choose it either.
+    let settings = world.cloud();
+    let lines = settings.iter().map(|(name, value)| format!("{name}={value}\n"));
+    world.terminal.write(".env", lines.collect::<String>());
+    let (result, _) = world.result(&["ask", "total price by product", "--privacy", "3"], &[]);
+    assert_ne!(result.sandbox.unwrap().provider, "e2b");
+    assert_eq!(
+        world.double.requests(),
+        before,
+        "not even for machines left behind"
+    );
+    std::fs::remove_file(world.terminal.folder().join(".env")).unwrap();
 
     // A wrong choice stops the start, with its name and the fix.
     let ended = world.terminal.run_with(

@@ -22,6 +22,8 @@ fn run_with(example: &str, settings: &[(&str, &str)]) -> String {
         ])
         .current_dir(repository())
         .env_remove("E2B_API_KEY")
+        .env_remove("LANGFUSE_PUBLIC_KEY")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
         .envs(settings.iter().copied())
         .env("METERBOX_RUNTIME_DIR", test_runtime_folder())
         .output()
@@ -88,6 +90,20 @@ fn a_run_in_e2b_has_a_price_before_it_is_made_and_runs_against_a_double() {
         "{said}"
     );
     assert!(double.running().is_empty());
+}
+
+#[test]
+fn traces_are_printed_where_no_collector_is_named() {
+    let said = run("traces");
+    for line in [
+        "langfuse.trace.name = write a program",
+        "user.id = user/ana",
+        "error.type = overloaded",
+        "gen_ai.response.finish_reasons = [\"stop\"]",
+        "4 spans were taken, 0 were not",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
 }
 
 #[test]

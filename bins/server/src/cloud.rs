@@ -1,4 +1,5 @@
-//! Programs in a cloud sandbox, where one is chosen by its name: from the environment, `.env` files, and `meterbox.toml`.
+//! Programs in a cloud sandbox, where one is chosen by its name, in the environment or `meterbox.toml`; the rest may be in
+//! `.env` files too.
 //!
 //! ```toml
 //! sandbox = "e2b"               # or "local", the default; a key alone chooses nothing
@@ -37,8 +38,10 @@ const DOMAIN: &str = "E2B_DOMAIN";
 const API_URL: &str = "E2B_API_URL";
 const SANDBOX_URL: &str = "E2B_SANDBOX_URL";
 const ADDRESSES: [&str; 3] = [DOMAIN, API_URL, SANDBOX_URL];
-/// The variables that say which sandbox. What `.env` files may set.
+/// The variables that say which sandbox.
 pub(crate) const VARIABLES: [&str; 7] = [SANDBOX, KEY, TEMPLATE, SIZE, DOMAIN, API_URL, SANDBOX_URL];
+/// Those that `.env` files may set: a file that came with somebody's data must not send it anywhere.
+pub(crate) const IN_FILES: [&str; 6] = [KEY, TEMPLATE, SIZE, DOMAIN, API_URL, SANDBOX_URL];
 
 const STOCK_TEMPLATE: &str = "code-interpreter-v1";
 

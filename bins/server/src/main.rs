@@ -10,6 +10,7 @@ mod model;
 mod results;
 mod serve;
 mod settings;
+mod telemetry;
 mod tls;
 mod variables;
 mod webhooks;

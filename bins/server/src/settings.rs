@@ -9,12 +9,14 @@ use std::{
 
 use meterbox_analysis::ModelPrices;
 use meterbox_core::{MoneyError, Usd};
+use meterbox_local_sandbox::{Tier, UnknownTier};
 
 use crate::{
     cloud,
     config::{Config, ConfigError},
     model,
     results::{InvalidPlace, ResultsPlace, VARIABLES},
+    telemetry::{self, TelemetryError, TelemetrySettings},
     variables::Variables,
 };
 
@@ -27,6 +29,7 @@ const MONTHLY_LIMIT: &str = "DEFAULT_BUDGET_LIMIT";
 const GLOBAL_LIMIT: &str = "GLOBAL_BUDGET_LIMIT";
 const DEGRADED_ALLOWANCE: &str = "DEGRADED_ALLOWANCE";
 const KEEP_DAYS: &str = "RESULTS_KEEP_DAYS";
+const MIN_TIER: &str = "METERBOX_MIN_TIER";
 
 /// What `.env` files may set; where things are kept is the environment's business alone.
 const IN_FILES: [&str; 7] = [
@@ -64,8 +67,12 @@ pub(crate) struct Settings {
     pub(crate) cloud: Variables,
     /// Where results are kept.
     pub(crate) results: ResultsPlace,
+    /// Where traces go, if anywhere.
+    pub(crate) telemetry: Option<TelemetrySettings>,
     /// For how many days results are kept; for ever where not set.
     pub(crate) keep_days: Option<u32>,
+    /// The least that programs are confined by on this machine.
+    pub(crate) min_tier: Tier,
     /// What says in a `.env` file where results are kept, and is not read from there.
     pub(crate) unread: Vec<&'static str>,
     /// Prices, soft caps, webhooks, the model, the sandbox: see [`Config`].
@@ -96,10 +103,14 @@ pub(crate) enum SettingsError {
     NoHome,
     #[error("{path} cannot be read: {source}. Fix: write it as lines of NAME=value.")]
     EnvFile { path: PathBuf, source: dotenvy::Error },
+    #[error("{MIN_TIER}: {0}. Fix: set {MIN_TIER}=ns, or a weaker one knowingly.")]
+    Tier(UnknownTier),
     #[error("{KEEP_DAYS} is {0:?}, which is no number of days. Fix: set {KEEP_DAYS}=90 or the like.")]
     KeepDays(String),
     #[error(transparent)]
     Results(#[from] InvalidPlace),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
@@ -110,7 +121,12 @@ impl Settings {
         let mut names = HashMap::new();
         // A file that came with somebody's data must not choose the ledger or the interpreter.
         let may_set = |name: &str| {
-            let lists = [&IN_FILES[..], &model::VARIABLES, &cloud::VARIABLES];
+            let lists = [
+                &IN_FILES[..],
+                &model::VARIABLES,
+                &cloud::IN_FILES,
+                &telemetry::VARIABLES,
+            ];
             lists.iter().any(|names| names.contains(&name))
         };
         let mut unread = BTreeSet::new();
@@ -131,6 +147,9 @@ impl Settings {
         let mut settings = Self::from_names(&names)?;
         settings.model = Variables::of(&model::VARIABLES, &names, &in_files);
         settings.cloud = Variables::of(&cloud::VARIABLES, &names, &in_files);
+        let traces = Variables::of(&telemetry::VARIABLES, &names, &in_files);
+        let content = names.get(telemetry::CONTENT).map(|value| value.trim());
+        settings.telemetry = TelemetrySettings::read(&traces, content.filter(|value| !value.is_empty()))?;
         settings.unread = unread.into_iter().collect();
         Ok(settings)
     }
@@ -207,7 +226,11 @@ impl Settings {
             model: Variables::default(),
             cloud: Variables::default(),
             results: ResultsPlace::from_names(set)?,
+            telemetry: None,
             keep_days,
+            min_tier: set(MIN_TIER)
+                .map_or(Ok(Tier::Namespaces), str::parse)
+                .map_err(SettingsError::Tier)?,
             unread: Vec::new(),
             config: Config::default(),
         })
@@ -340,6 +363,7 @@ mod tests {
             (LISTEN, "somewhere", "METERBOX_LISTEN is \"somewhere\""),
             (LISTEN, "99999", "is no address"),
             (KEEP_DAYS, "0", "RESULTS_KEEP_DAYS is \"0\""),
+            (MIN_TIER, "docker", "METERBOX_MIN_TIER: \"docker\" is no tier"),
             ("SUPABASE_ANON_KEY", "x", "SUPABASE_URL is not"),
             (PUBLIC_URL, "meterbox.example.com", "METERBOX_PUBLIC_URL is"),
             (

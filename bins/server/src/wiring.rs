@@ -10,7 +10,7 @@ use meterbox_access::{Access, AccessError};
 use meterbox_analysis::{Analyst, Principal};
 use meterbox_budget_engine::{Budget, BudgetEngine, BudgetError, SqliteLedger, Window};
 use meterbox_core::{
-    InvalidScope, Scope, StorageError, SystemClock,
+    Clock, InvalidScope, Scope, StorageError, SystemClock,
     contract::{Failure, FailureKind},
 };
 use meterbox_datasets::{Catalog, DatasetError};
@@ -27,6 +27,7 @@ use crate::{
     model::ModelError,
     results::Results,
     settings::Settings,
+    telemetry::TelemetrySettings,
 };
 
 /// Everything `meterbox` needs to answer questions on this machine.
@@ -130,6 +131,7 @@ impl Meterbox {
         let results = Results::open(&settings.results, folder).map_err(StartError::Results)?;
         let sandbox = LocalSandbox::builder(python)
             .inputs_root(catalog.folder())
+            .min_tier(settings.min_tier)
             .build()?;
         let mut analyst = Analyst::builder(
             Arc::new(sandbox),
@@ -140,14 +142,26 @@ impl Meterbox {
         )
         .prices(settings.config.prices.clone(), "local")?
         .max_cost(settings.max_cost)
-        .global_scope(everybody()?);
+        .global_scope(everybody()?)
+        .traces_content(
+            settings
+                .telemetry
+                .as_ref()
+                .is_some_and(TelemetrySettings::has_content),
+        );
         if let Some(wanted) = &settings.config.model {
             let model = wanted.model()?;
             let prices = wanted.priced(settings.model_prices(), model.card())?;
-            let programs = SqlitePrograms::open(folder.join("programs.sqlite3"))?;
+            let programs = Arc::new(SqlitePrograms::open(folder.join("programs.sqlite3"))?);
+            if let Some(cheaper) = wanted.cheaper() {
+                let model = cheaper.model()?;
+                prices.check(model.card(), SystemClock::default().now())?;
+                analyst = analyst
+                    .cheaper_generator(cheaper.generator(model, Arc::<SqlitePrograms>::clone(&programs)));
+            }
             analyst = analyst
                 .model_prices(prices)
-                .generator(wanted.generator(model, Arc::new(programs)));
+                .generator(wanted.generator(model, programs));
         }
         if let Some(wanted) = &settings.config.cloud {
             let cloud = Arc::new(wanted.open(folder)?);

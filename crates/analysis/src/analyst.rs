@@ -13,6 +13,7 @@ use meterbox_results_store::{Page, PageRequest, ResultsError, ResultsStore};
 use meterbox_sandbox_client::{Capabilities, Limits, Sandbox, SandboxError};
 use tokio::sync::{Mutex, OnceCell, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
 
 use crate::{
     Ask, ModelPrices, Principal, Request, RequestError, Running, failure,
@@ -37,6 +38,7 @@ pub struct Analyst {
 pub(crate) struct Parts {
     pub(crate) places: Places,
     pub(crate) generator: Arc<dyn CodeGenerator>,
+    pub(crate) cheaper: Option<Arc<dyn CodeGenerator>>,
     pub(crate) budget: BudgetEngine,
     pub(crate) breaker: Breaker,
     pub(crate) results: Arc<dyn ResultsStore>,
@@ -50,6 +52,8 @@ pub(crate) struct Parts {
     pub(crate) artifacts: PathBuf,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) imports: Arc<Mutex<()>>,
+    /// May spans have words of people, programs and data in them?
+    pub(crate) traces_content: bool,
 }
 
 impl fmt::Debug for Parts {
@@ -78,6 +82,7 @@ impl Analyst {
             catalog,
             artifacts: artifacts.into(),
             generator: None,
+            cheaper: None,
             breaker: None,
             clock: Arc::new(SystemClock::default()),
             prices: None,
@@ -87,10 +92,14 @@ impl Analyst {
             global: None,
             program_limits: Limits::default(),
             concurrency: 4,
+            traces_content: false,
         }
     }
 
     /// Begins an analysis as a task of its own and returns at once.
+    ///
+    /// Its spans are below the one that is current now, which is told of the analysis in the fields it has of
+    /// [`meterbox_core::telemetry`].
     ///
     /// # Errors
     /// [`RequestError`] for a request that could not possibly be answered; nothing was begun.
@@ -106,7 +115,7 @@ impl Analyst {
         let (send, events) = mpsc::unbounded_channel();
         let cancel = self.shutdown.child_token();
         let followed = pipeline::follow(Arc::clone(&self.parts), id, request, send, cancel.clone());
-        let task = self.tasks.spawn(followed);
+        let task = self.tasks.spawn(followed.in_current_span());
         Ok(Running {
             id,
             events,
@@ -139,7 +148,7 @@ impl Analyst {
         let request = Request::new(nothing_asked, dataset, principal);
         let typing = pipeline::prepare(Arc::clone(&self.parts), id, request, self.shutdown.child_token());
         self.tasks
-            .spawn(typing)
+            .spawn(typing.in_current_span())
             .await
             .unwrap_or_else(|_| Err(failure::cancelled()))
     }
@@ -221,6 +230,7 @@ pub struct AnalystBuilder {
     catalog: Catalog,
     artifacts: PathBuf,
     generator: Option<Arc<dyn CodeGenerator>>,
+    cheaper: Option<Arc<dyn CodeGenerator>>,
     breaker: Option<Breaker>,
     clock: Arc<dyn Clock>,
     prices: Option<ComputePrices>,
@@ -230,6 +240,7 @@ pub struct AnalystBuilder {
     global: Option<Scope>,
     program_limits: Limits,
     concurrency: usize,
+    traces_content: bool,
 }
 
 impl AnalystBuilder {
@@ -237,6 +248,14 @@ impl AnalystBuilder {
     #[must_use]
     pub fn generator(mut self, generator: Arc<dyn CodeGenerator>) -> Self {
         self.generator = Some(generator);
+        self
+    }
+
+    /// Who writes programs past a budget's soft cap for dear ways, where its calls are proven cheaper. Rules alone where
+    /// not set.
+    #[must_use]
+    pub fn cheaper_generator(mut self, generator: Arc<dyn CodeGenerator>) -> Self {
+        self.cheaper = Some(generator);
         self
     }
 
@@ -319,6 +338,14 @@ impl AnalystBuilder {
         self
     }
 
+    /// Lets spans have questions, prompts, programs and answers in them, as far as a dataset's privacy level lets a model
+    /// elsewhere know them: answers only at level 3. None where not set.
+    #[must_use]
+    pub fn traces_content(mut self, does: bool) -> Self {
+        self.traces_content = does;
+        self
+    }
+
     /// The analyst.
     pub fn build(self) -> Analyst {
         let breaker = self.breaker.unwrap_or_else(|| {
@@ -339,6 +366,7 @@ impl AnalystBuilder {
         let parts = Parts {
             places,
             generator: self.generator.unwrap_or_else(|| Arc::new(Planner::default())),
+            cheaper: self.cheaper,
             budget: self.budget,
             breaker,
             results: self.results,
@@ -354,6 +382,7 @@ impl AnalystBuilder {
             artifacts: self.artifacts,
             slots: Arc::new(Semaphore::new(self.concurrency)),
             imports: Arc::default(),
+            traces_content: self.traces_content,
         };
         Analyst {
             parts: Arc::new(parts),

@@ -17,6 +17,8 @@ mod price;
 mod programs;
 mod request;
 mod running;
+mod setting_aside;
+mod spans;
 mod squeeze;
 
 pub use analyst::{Analyst, AnalystBuilder};

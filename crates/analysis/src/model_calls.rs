@@ -17,8 +17,9 @@ use meterbox_llm_codegen::chat::{
     Outgoing, PlannedCall,
 };
 use sha2::{Digest, Sha256};
+use tracing::Span;
 
-use crate::{analyst::Parts, model_price::CallPrice, paid_run::resolve, price::total};
+use crate::{analyst::Parts, model_price::CallPrice, paid_run::resolve, price::total, spans};
 
 /// How often it is looked whether all spending was stopped, while a model thinks.
 const STOP_CHECK: Duration = Duration::from_millis(500);
@@ -43,6 +44,8 @@ pub(crate) struct CallsMade {
     pub(crate) egress: Vec<Egress>,
     /// Bills that could not be written, in words for a reader.
     pub(crate) unwritten: Vec<String>,
+    /// How many were sent.
+    pub(crate) sent: u64,
 }
 
 impl CallsMade {
@@ -147,6 +150,11 @@ impl CallGate for ModelCalls<'_> {
             output_cap,
             intent,
             permit,
+            told: CostTold {
+                span: Span::none(),
+                worst_case: amount,
+                is_settled: false,
+            },
         }))
     }
 }
@@ -161,6 +169,36 @@ struct Call<'a> {
     output_cap: u64,
     intent: Intent<'a>,
     permit: Permit,
+    told: CostTold,
+}
+
+/// Tells a call's span what it cost: where nobody comes to know, because the call was dropped, its worst case.
+struct CostTold {
+    /// The one that was current when the call was sent.
+    span: Span,
+    worst_case: Usd,
+    is_settled: bool,
+}
+
+impl CostTold {
+    fn at_worst(&mut self) {
+        self.is_settled = true;
+        spans::billed_at_worst(&self.span, self.worst_case);
+    }
+
+    fn as_billed(&mut self, lines: &[CostLine]) {
+        self.is_settled = true;
+        spans::billed(&self.span, lines);
+    }
+}
+
+impl Drop for CostTold {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            spans::call_cancelled(&self.span);
+            self.at_worst();
+        }
+    }
 }
 
 #[async_trait]
@@ -170,8 +208,11 @@ impl CallPermit for Call<'_> {
     }
 
     fn sending(&mut self, outgoing: &Outgoing) {
+        self.told.span = Span::current();
         let digest = Sha256::digest(&outgoing.body);
-        self.calls.book().egress.push(Egress {
+        let mut book = self.calls.book();
+        book.sent += 1;
+        book.egress.push(Egress {
             to: outgoing.url.clone(),
             purpose: self.purpose.clone(),
             bytes: outgoing.body.len() as u64,
@@ -181,7 +222,7 @@ impl CallPermit for Call<'_> {
     }
 
     async fn settle(self: Box<Self>, outcome: Result<&ChatReply, &ChatError>) {
-        let call = *self;
+        let mut call = *self;
         match outcome {
             Ok(reply) => {
                 call.calls.parts.model_prices.learn(&call.card, reply);
@@ -199,7 +240,7 @@ impl CallPermit for Call<'_> {
         let lines = match billed {
             Billed::Nothing => Vec::new(),
             // The worst case stands, marked as an estimate.
-            Billed::Unknown => return,
+            Billed::Unknown => return call.told.at_worst(),
             Billed::Tokens(usage) => {
                 // What a deployment is may have been learnt just now.
                 let learnt = call
@@ -212,7 +253,7 @@ impl CallPermit for Call<'_> {
                     Ok(lines) => lines,
                     Err(error) => {
                         tracing::error!(%error, "a call could not be priced; its worst case stands");
-                        return;
+                        return call.told.at_worst();
                     }
                 }
             }
@@ -221,10 +262,12 @@ impl CallPermit for Call<'_> {
         let mut book = call.calls.book();
         match resolved {
             Ok(()) => {
+                call.told.as_billed(&lines);
                 book.unresolved = book.unresolved.saturating_sub(call.worst_case);
                 book.lines.extend(lines);
             }
             Err(error) => {
+                call.told.at_worst();
                 tracing::error!(%error, "the bill of a call was not written");
                 book.unwritten.push(format!(
                     "the bill of a call of the model could not be written, so it counts at its worst case: {error}"

@@ -16,6 +16,7 @@ use meterbox_core::{
 };
 use meterbox_sandbox_client::{Job, Limits, Outcome, OutputSink, OutputStream, SandboxError, Sent, Verdict};
 use tokio::sync::{mpsc::UnboundedSender, watch};
+use tracing::{Instrument as _, Span};
 
 use crate::{
     Event,
@@ -23,6 +24,7 @@ use crate::{
     model_calls::CallsMade,
     pipeline::Analysis,
     price::{RunPrice, total},
+    spans,
 };
 
 /// How often a bill is written again where the ledger could not be reached, and the first pause between.
@@ -62,6 +64,17 @@ impl Analysis {
         run: Run,
         job: Job,
     ) -> Result<(Outcome, Limits), Failure> {
+        let source = self.result.source.filter(|_| run == Run::Program);
+        let is_told = self
+            .words
+            .of_the_program(&self.request.ask, source, self.was_traced);
+        let span = spans::tool(run.name(), &job.program, is_told);
+        let ran = self.paid_run(hold, run, job).instrument(span.clone()).await;
+        spans::ran(&span, ran.as_ref().map(|(outcome, _)| outcome), self.words);
+        ran
+    }
+
+    async fn paid_run(&mut self, hold: &Hold, run: Run, job: Job) -> Result<(Outcome, Limits), Failure> {
         let price = self.price.of(run).clone();
         let limits = price
             .limits_within(&job.limits, self.money_for(hold, run))
@@ -183,7 +196,9 @@ impl Analysis {
         let price = self.price.of(run);
         match error {
             SandboxError::Lost { usage: None, .. } => {
-                self.unresolved = self.unresolved.saturating_add(price.worst_case(limits));
+                let worst_case = price.worst_case(limits);
+                self.unresolved = self.unresolved.saturating_add(worst_case);
+                spans::billed_at_worst(&Span::current(), worst_case);
             }
             SandboxError::Lost {
                 usage: Some(usage), ..
@@ -205,10 +220,12 @@ impl Analysis {
     async fn bill(&mut self, intent: Intent<'_>, lines: Vec<CostLine>, worst_case: Usd) {
         match resolve(&intent, &lines).await {
             Ok(()) => {
+                spans::billed(&Span::current(), &lines);
                 self.result.cost = self.result.cost.saturating_add(total(&lines));
                 self.result.cost_lines.extend(lines);
             }
             Err(error) => {
+                spans::billed_at_worst(&Span::current(), worst_case);
                 tracing::error!(analysis = %self.result.id, %error, "a bill was not written");
                 self.unresolved = self.unresolved.saturating_add(worst_case);
                 self.unwritten.push(format!(

@@ -6,19 +6,19 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use meterbox_budget_engine::{BudgetError, Hold, HoldRequest, Offer};
+use meterbox_budget_engine::Hold;
 use meterbox_core::{
-    AnalysisId, Scope, Usd,
+    AnalysisId, Usd,
     contract::{
         AnalysisResult, AnswerDocument, ArtifactRef, DatasetRef, Failure, FailureKind, PrivacyLevel, Source,
         Status, Step, StepEvent, StepState, StepTiming,
     },
 };
 use meterbox_datasets::TypedDataset;
-use meterbox_llm_codegen::{GenerateRequest, Prefer, chat::PlannedCall};
 use meterbox_sandbox_client::{InputFile, Job, Limits, Program, prelude};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     Ask, Event, Request,
@@ -26,7 +26,7 @@ use crate::{
     failure::{self, cancelled, reply_of},
     paid_run::Run,
     places::RunPrices,
-    programs::REPAIRS,
+    spans::{self, Words},
     squeeze::Turn,
 };
 
@@ -38,19 +38,12 @@ pub(crate) async fn follow(
     events: UnboundedSender<Event>,
     cancel: CancellationToken,
 ) -> AnalysisResult {
-    let mut analysis = Analysis::begin(parts, id, request, events, cancel);
-    if let Err(refusal) = analysis.may_leave() {
-        return analysis.refuse(refusal);
-    }
-    let held = match analysis.hold().await {
-        Ok(hold) => hold,
-        Err(refusal) => return analysis.refuse(refusal),
-    };
-    let ended = analysis.answer(&held).await;
-    analysis.settle(held).await;
-    analysis.conclude(ended);
-    analysis.store().await;
-    analysis.result
+    let (root, words) = (Span::current(), Words::of(&request, parts.traces_content));
+    let analysis = Analysis::begin(parts, id, request, events, cancel);
+    spans::begun(&root, &analysis.request, &analysis.result, words);
+    let result = analysis.carried_out().await;
+    spans::ended(&root, &result, words);
+    result
 }
 
 /// Types a dataset and charges for it. Nothing is asked, so nothing is stored.
@@ -74,13 +67,21 @@ pub(crate) struct Analysis {
     pub(crate) result: AnalysisResult,
     pub(crate) events: UnboundedSender<Event>,
     pub(crate) cancel: CancellationToken,
+    /// Which words spans may have in them.
+    pub(crate) words: Words,
+    /// Was the conversation told that the program is from?
+    pub(crate) was_traced: bool,
     /// What computing costs; the same from beginning to end.
     pub(crate) price: RunPrices,
     /// As long as budgets are so nearly spent that only a few go on at once.
-    turn: Turn,
-    without_chart: bool,
+    pub(crate) turn: Turn,
+    pub(crate) without_chart: bool,
+    /// What was to be set aside.
+    pub(crate) wanted_hold: Usd,
     /// Budgets are so nearly spent that no model is asked any more.
-    without_model: bool,
+    pub(crate) without_model: bool,
+    /// A soft cap asks for the cheaper model.
+    pub(crate) cheaper: bool,
     /// Worst cases of what nobody knows the cost of.
     pub(crate) unresolved: Usd,
     /// Bills that could not be written, in words for a reader. Kept apart: they count whatever became of an attempt.
@@ -100,6 +101,21 @@ pub(crate) struct Note {
 }
 
 impl Analysis {
+    async fn carried_out(mut self) -> AnalysisResult {
+        if let Err(refusal) = self.may_leave() {
+            return self.refuse(refusal);
+        }
+        let held = match self.hold().await {
+            Ok(hold) => hold,
+            Err(refusal) => return self.refuse(refusal),
+        };
+        let ended = self.answer(&held).await;
+        self.settle(held).await;
+        self.conclude(ended);
+        self.store().await;
+        self.result
+    }
+
     fn begin(
         parts: Arc<Parts>,
         id: AnalysisId,
@@ -120,10 +136,14 @@ impl Analysis {
             }
         }
         Self {
+            words: Words::of(&request, parts.traces_content),
+            was_traced: false,
             price: parts.places.at(result.created_at),
             turn: Turn::default(),
             without_chart: false,
+            wanted_hold: Usd::ZERO,
             without_model: false,
+            cheaper: false,
             unresolved: Usd::ZERO,
             unwritten: Vec::new(),
             parts,
@@ -141,215 +161,6 @@ impl Analysis {
             return Err(failure::may_not_leave(self.request.dataset.name(), level));
         }
         Ok(())
-    }
-
-    /// Sets the worst case aside, or as much of it as there is.
-    async fn hold(&mut self) -> Result<Hold, Failure> {
-        let timer = self.start(Step::Hold);
-        let held = self.place_hold().await;
-        let note = match &held {
-            Ok(hold) => Note {
-                detail: Some(format!("up to {}", hold.amount())),
-                cost: None,
-            },
-            Err(_) => Note::default(),
-        };
-        self.end(timer, note, held)
-    }
-
-    /// Does what the budgets' soft caps ask for: leaves the picture out, waits for a turn. What cannot be advised is
-    /// refused by the hold, in its own words.
-    async fn heed_soft_caps(&mut self) -> Result<(), Failure> {
-        let scopes = self.scopes();
-        let mut advice = match self.parts.budget.advise(&scopes, &self.ways()).await {
-            Ok(advice) => advice,
-            Err(refusal) => {
-                // What is kept for cheap answers may still pay for one, without what it can do without.
-                if matches!(refusal, BudgetError::Refused { .. }) {
-                    self.leave_the_picture_out();
-                }
-                return Ok(());
-            }
-        };
-        if advice.swapped {
-            self.leave_the_model_out("the budget is nearly spent, so this was answered without a model");
-        }
-        if advice.features_off && self.wants_chart() {
-            self.leave_the_picture_out();
-            // Checked again: with less to do there may be room for more at once.
-            let again = self.parts.budget.advise(&scopes, &self.ways()).await;
-            advice = again.unwrap_or(advice);
-        }
-        self.turn = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => return Err(cancelled()),
-            turn = self.parts.squeeze.turn(advice.squeezed) => turn,
-        };
-        Ok(())
-    }
-
-    fn leave_the_model_out(&mut self, told: &str) {
-        if self.planned_call().is_some() {
-            self.without_model = true;
-            self.result.warnings.push(told.to_owned());
-        }
-    }
-
-    fn leave_the_picture_out(&mut self) {
-        if self.wants_chart() {
-            self.without_chart = true;
-            let told = "the budget is nearly spent, so the picture of the chart was left out";
-            self.result.warnings.push(told.to_owned());
-        }
-    }
-
-    /// The ways to answer: with a model where there is one, by rules, or with the least that is worth beginning; the
-    /// worst case of each is what would be set aside.
-    fn ways(&self) -> Vec<Offer> {
-        let runs = self.planned_runs();
-        let way = |name: &str, worst_case| Offer {
-            name: name.to_owned(),
-            cost: worst_case,
-            worst_case,
-        };
-        let mut ways = Vec::new();
-        if let Some((name, calls)) = self.worst_case_of_calls() {
-            let worst_case = self.worst_case_of(&self.tried_again(&runs)).saturating_add(calls);
-            ways.push(way(&name, worst_case.min(self.cap())));
-        }
-        ways.push(way("rules", self.worst_case_of(&runs).min(self.cap())));
-        ways.push(way("the least", self.least_of(&runs)));
-        ways
-    }
-
-    /// Who should write the program, as far as money lets it be chosen.
-    pub(crate) fn prefer(&self) -> Prefer {
-        if self.without_model {
-            Prefer::Rules
-        } else {
-            self.request.prefer
-        }
-    }
-
-    /// The dearest call of a model for this question, with the tables as far as they are known.
-    pub(crate) fn planned_call(&self) -> Option<PlannedCall<'_>> {
-        let Ask::Question(question) = &self.request.ask else {
-            return None;
-        };
-        if self.prefer() == Prefer::Rules {
-            return None;
-        }
-        let typed = self.request.dataset.typed();
-        let tables = typed.map(|typed| typed.tables).unwrap_or_default();
-        let mut request = GenerateRequest::new(question, tables.into(), None);
-        let generator = &self.parts.generator;
-        // Nothing is counted without tables.
-        let anything = GenerateRequest::new("", Arc::default(), None);
-        request.privacy = self.may_be_told(generator.planned_call(&anything)?.card);
-        generator.planned_call(&request)
-    }
-
-    /// The model, and what its calls cost at most: one for the program and one for each repair.
-    fn worst_case_of_calls(&self) -> Option<(String, Usd)> {
-        let call = self.planned_call()?;
-        let price = self
-            .parts
-            .model_prices
-            .of(call.card, self.result.created_at)
-            .ok()?;
-        let one = price.worst_case(call.input_tokens, call.wanted_output).ok()?;
-        let all = (0..=REPAIRS).fold(Usd::ZERO, |sum, _| sum.saturating_add(one));
-        Some((call.card.model.clone(), all))
-    }
-
-    /// The runs, with the program's once more for each repair.
-    fn tried_again(&self, runs: &[(Run, Limits)]) -> Vec<(Run, Limits)> {
-        let programs = runs.iter().filter(|(run, _)| *run == Run::Program);
-        let again = programs.cycle().take(REPAIRS).cloned();
-        runs.iter().cloned().chain(again).collect()
-    }
-
-    fn worst_case_of(&self, runs: &[(Run, Limits)]) -> Usd {
-        runs.iter().fold(Usd::ZERO, |sum, (run, limits)| {
-            sum.saturating_add(self.price.of(*run).worst_case(limits))
-        })
-    }
-
-    /// The most that this analysis may cost.
-    fn cap(&self) -> Usd {
-        let most = self.parts.max_cost;
-        self.request.max_cost.map_or(most, |asked| asked.min(most))
-    }
-
-    pub(crate) fn scopes(&self) -> Vec<Scope> {
-        let scopes = self.request.principal.scopes().into_iter();
-        scopes.chain(self.parts.global.clone()).collect()
-    }
-
-    async fn place_hold(&mut self) -> Result<Hold, Failure> {
-        self.heed_soft_caps().await?;
-        let runs = self.planned_runs();
-        let worst_case = match self.worst_case_of_calls() {
-            Some((_, calls)) => self.worst_case_of(&self.tried_again(&runs)).saturating_add(calls),
-            None => self.worst_case_of(&runs),
-        };
-        let least = self.least_of(&runs);
-        let cap = self.cap();
-        if cap < least {
-            return Err(failure::cap_too_small(cap, least));
-        }
-        // A small remainder gets a smaller request: each run's limits follow from the hold.
-        let request = HoldRequest::new(self.scopes(), worst_case.min(cap), "analysis")
-            .or_at_least(least)
-            .idempotency_key(format!("analysis {}", self.result.id));
-        let budget = &self.parts.budget;
-        let held = match budget.hold(request.clone()).await {
-            // What is kept of a budget for cheap answers is for these.
-            Err(BudgetError::Refused { .. }) if self.request.ask.is_cheap() => {
-                let held = budget.hold(request.degraded()).await;
-                if held.is_ok() {
-                    self.without_model = true;
-                    let told =
-                        "the budget is spent; this answer is paid from the part kept for cheap answers";
-                    self.result.warnings.push(told.to_owned());
-                }
-                held
-            }
-            held => held,
-        };
-        let mut hold = held.map_err(|error| failure::no_money(&error))?;
-        hold.keep_alive();
-        self.result.hold = hold.amount();
-        Ok(hold)
-    }
-
-    pub(crate) fn planned_runs(&self) -> Vec<(Run, Limits)> {
-        let mut runs = Vec::new();
-        if self.request.dataset.typed().is_none() {
-            runs.push((Run::Import, Limits::for_import()));
-        }
-        if self.needs_look() {
-            runs.push((Run::Look, Self::limits_of_a_look()));
-        }
-        if self.needs_portable_tables() {
-            runs.push((Run::Portable, Limits::for_import()));
-        }
-        runs.push((Run::Program, self.parts.program_limits.clone()));
-        if self.wants_chart() {
-            runs.push((Run::Chart, self.parts.program_limits.clone()));
-        }
-        runs
-    }
-
-    pub(crate) fn wants_chart(&self) -> bool {
-        self.request.chart_png && !self.without_chart
-    }
-
-    /// The money without which these runs are not worth starting.
-    pub(crate) fn least_of<'a>(&self, runs: impl IntoIterator<Item = &'a (Run, Limits)>) -> Usd {
-        runs.into_iter().fold(Usd::ZERO, |sum, (run, limits)| {
-            sum.saturating_add(self.price.of(*run).least(limits))
-        })
     }
 
     async fn answer(&mut self, hold: &Hold) -> Result<(), Failure> {
@@ -488,7 +299,9 @@ impl Analysis {
     async fn settle(&mut self, hold: Hold) {
         let timer = self.start(Step::Settle);
         let cost = self.result.cost;
-        let settled = hold.settle().await.map_err(|error| failure::no_money(&error));
+        let span = spans::settle();
+        let settling = hold.settle().instrument(span.clone());
+        let settled = settling.await.map_err(|error| failure::no_money(&error));
         self.turn = Turn::default();
         if let Ok(settlement) = &settled {
             // The ledger's word counts, also where it booked a worst case.
@@ -497,6 +310,10 @@ impl Analysis {
                 .cost_lines
                 .extend(settlement.estimated.iter().cloned());
         }
+        let tightest = self.parts.budget.tightest(&self.request.principal.scopes()).await;
+        self.result.remaining = tightest.ok().map(|status| status.remaining);
+        spans::settled(&span, settled.as_ref(), self.result.remaining);
+        drop(span);
         if let Err(failure) = self.end(
             timer,
             Note {
@@ -510,8 +327,6 @@ impl Analysis {
             self.result.cost = cost.saturating_add(self.unresolved);
         }
         self.result.warnings.append(&mut self.unwritten);
-        let tightest = self.parts.budget.tightest(&self.request.principal.scopes()).await;
-        self.result.remaining = tightest.ok().map(|status| status.remaining);
     }
 
     fn conclude(&mut self, ended: Result<(), Failure>) {

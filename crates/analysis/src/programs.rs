@@ -13,6 +13,7 @@ use meterbox_llm_codegen::{
 };
 use meterbox_sandbox_client::{Job, Outcome, Program, prelude};
 use serde_json::value::RawValue;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     Ask,
@@ -20,6 +21,7 @@ use crate::{
     model_calls::ModelCalls,
     paid_run::Run,
     pipeline::{Analysis, Note, create_folder, input_files, media_type},
+    spans,
 };
 
 /// How often a model's program is written again.
@@ -31,6 +33,13 @@ enum Trouble {
     Program(FailedProgram, Failure),
     /// Nothing more to try.
     Final(Failure),
+}
+
+impl Trouble {
+    fn failure(&self) -> &Failure {
+        let (Self::Program(_, failure) | Self::Final(failure)) = self;
+        failure
+    }
 }
 
 impl Analysis {
@@ -48,9 +57,14 @@ impl Analysis {
             Ask::Question(question) => question.clone(),
         };
         let mut request = self.generate_request(hold, question, data).await?;
+        let mut span = Span::none();
         let (failure, warnings) = loop {
             let warnings = self.result.warnings.len();
-            match self.attempt(hold, &request, data).await {
+            let attempt = self.attempt(hold, &request, data);
+            match attempt
+                .instrument(std::mem::replace(&mut span, Span::none()))
+                .await
+            {
                 Ok(document) => return Ok(document),
                 Err(Trouble::Final(failure)) => return Err(failure),
                 Err(Trouble::Program(failed, failure)) => {
@@ -61,12 +75,14 @@ impl Analysis {
                     if is_last {
                         break (failure, warnings);
                     }
+                    request.traced = self.words.of_the_conversation(&request);
+                    span = spans::repair(request.failed.len(), failure.kind);
                     self.forget_attempt(warnings);
                 }
             }
         };
         let why = format!("the model's program did not work ({})", failure.message);
-        let Some(other) = self.parts.generator.fallback(&request, &why) else {
+        let Some(other) = self.generator().fallback(&request, &why) else {
             return Err(failure);
         };
         let code = other.code.clone();
@@ -84,6 +100,7 @@ impl Analysis {
     ) -> Result<AnswerDocument, Trouble> {
         let generated = self.program(hold, request).await?;
         self.adopt(generated.clone());
+        self.was_traced = request.traced;
         let checked = self.run_and_check(hold, &generated.code, data).await;
         let is_a_models = matches!(generated.source, Source::Model | Source::Saved);
         match checked {
@@ -92,7 +109,7 @@ impl Analysis {
                     self.compare(hold, request, data).await;
                 }
                 if self.result.status == Status::Ok {
-                    self.parts.generator.keep(request, &generated).await;
+                    self.generator().keep(request, &generated).await;
                 }
                 Ok(document)
             }
@@ -113,7 +130,7 @@ impl Analysis {
         let Some(figure) = self.result.answer.as_ref().and_then(single_figure) else {
             return;
         };
-        let Some(other) = self.parts.generator.second_opinion(request) else {
+        let Some(other) = self.generator().second_opinion(request) else {
             return;
         };
         let job = self.program_job(&other.code, data);
@@ -145,10 +162,11 @@ impl Analysis {
         let mut request = GenerateRequest::new(question, tables, data.as_of);
         request.prefer = self.prefer();
         request.tenant = self.tenant();
-        let Some(call) = self.parts.generator.planned_call(&request) else {
+        let Some(call) = self.generator().planned_call(&request) else {
             return Ok(request);
         };
         request.privacy = self.may_be_told(call.card);
+        request.traced = self.words.of_the_conversation(&request);
         if request.prefer != Prefer::Rules {
             request.packages = Arc::new(self.capabilities(hold).await?.packages);
         }
@@ -177,15 +195,16 @@ impl Analysis {
         let timer = self.start(Step::Program);
         self.result.attempts += 1;
         let before = self.result.cost;
-        let parts = Arc::clone(&self.parts);
+        let (parts, generator) = (Arc::clone(&self.parts), Arc::clone(self.generator()));
+        let span = spans::codegen();
         let calls = ModelCalls::new(&parts, hold, self.money_for_models(hold));
         let generated = tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(cancelled()),
-            generated = parts.generator.generate(request, &calls) => Ok(generated),
+            generated = generator.generate(request, &calls).instrument(span.clone()) => Ok(generated),
             () = calls.until_stopped() => Err(self.stopped().await),
         };
-        self.count(calls.made());
+        let made = calls.made();
         let written = match generated {
             Err(failure) => Err(Trouble::Final(failure)),
             Ok(Ok(generated)) => Ok(generated),
@@ -200,13 +219,17 @@ impl Analysis {
             }
             Ok(Err(error)) => Err(Trouble::Final(no_program(&error))),
         };
+        spans::written(&span, written.as_ref().map_err(Trouble::failure), &made);
+        drop(span);
+        self.count(made);
         let note = Note {
             detail: written.as_ref().ok().map(|written| written.reading.text.clone()),
             cost: Some(self.result.cost.saturating_sub(before)),
         };
-        let told = written.as_ref().map(drop).map_err(|trouble| match trouble {
-            Trouble::Program(_, failure) | Trouble::Final(failure) => failure.clone(),
-        });
+        let told = written
+            .as_ref()
+            .map(drop)
+            .map_err(|trouble| trouble.failure().clone());
         let _ = self.end(timer, note, told);
         written
     }

@@ -69,6 +69,10 @@ async fn house(monthly: &str) -> House {
 }
 
 async fn house_of(monthly: &str, card: ModelCard, trust: Trust) -> House {
+    house_beside(monthly, card, trust, None).await
+}
+
+async fn house_beside(monthly: &str, card: ModelCard, trust: Trust, cheaper: Option<FakeModel>) -> House {
     let folder = tempfile::tempdir().unwrap();
     let csv = folder.path().join("sales.csv");
     fs::write(&csv, "product,revenue\nLamp,12.50\n").unwrap();
@@ -87,7 +91,7 @@ async fn house_of(monthly: &str, card: ModelCard, trust: Trust) -> House {
     let model = FakeModel::with_card(card);
     let written = ModelGenerator::new(Arc::new(model.clone())).clock(Arc::new(clock.clone()));
     let kept = Cached::new(written, "fake", Arc::new(MemoryPrograms::new(10)));
-    let analyst = Analyst::builder(
+    let mut analyst = Analyst::builder(
         Arc::new(sandbox.clone()),
         budget.clone(),
         Arc::new(MemoryResults::new()),
@@ -95,8 +99,11 @@ async fn house_of(monthly: &str, card: ModelCard, trust: Trust) -> House {
         folder.path().join("artifacts"),
     )
     .clock(Arc::new(clock))
-    .generator(Arc::new(Router::new(kept).trust(trust)))
-    .build();
+    .generator(Arc::new(Router::new(kept).trust(trust)));
+    if let Some(cheaper) = cheaper {
+        analyst = analyst.cheaper_generator(Arc::new(ModelGenerator::new(Arc::new(cheaper))));
+    }
+    let analyst = analyst.build();
     House {
         analyst,
         budget,
@@ -385,6 +392,79 @@ async fn a_small_sum_asks_for_less_output_and_a_smaller_one_for_no_model() {
         assert!(source.is_some() || result.failure.unwrap().kind == FailureKind::Budget);
     }
     assert_eq!(house.model.sent().len(), calls);
+}
+
+/// Three calls of a model that may write 4,000 tokens do not fit into what is left of the month; one does.
+#[tokio::test]
+async fn a_budget_that_is_short_still_pays_for_one_call() {
+    let house = house("0.04").await;
+    house.model.otherwise(|_| FakeTurn::says(GOOD));
+    let result = house.ask(HARD).await;
+    assert_eq!(
+        (result.status, result.source),
+        (Status::Ok, Some(Source::Model)),
+        "{:?}",
+        result.failure
+    );
+    assert!(result.hold <= usd("0.04"));
+
+    // Past the soft cap, rules answer; at 95 % of the limit, where none is set.
+    let house = house_of("0.03", card(), Trust::Off).await;
+    house.model.otherwise(|_| FakeTurn::says(GOOD));
+    house.ask(EASY).await;
+    let spender = house
+        .budget
+        .hold(meterbox_budget_engine::HoldRequest::new(
+            ["user/ana".parse().unwrap()],
+            usd("0.0285"),
+            "something else",
+        ))
+        .await;
+    let _spender = spender.unwrap();
+    let result = house
+        .ask("and the revenue of each product, told by a lighthouse")
+        .await;
+    assert_ne!(result.source, Some(Source::Model), "{:?}", result.warnings);
+}
+
+#[tokio::test]
+async fn past_a_soft_cap_a_cheaper_model_is_asked_where_it_is_proven_cheaper() {
+    for (model, asked) in [("gpt-5-nano", true), ("gpt-5", false)] {
+        let cheaper = FakeModel::with_card(ModelCard {
+            model: model.to_owned(),
+            ..card()
+        });
+        cheaper.otherwise(|_| FakeTurn::says(GOOD));
+        let house = house_beside("0.5", card(), Trust::Off, Some(cheaper.clone())).await;
+        house.model.otherwise(|_| FakeTurn::says(GOOD));
+        assert_eq!(
+            house.ask(HARD).await.generator.as_deref(),
+            Some("openai/gpt-5-mini prompt/1")
+        );
+        // 96 % of the limit; the soft cap for dear ways is at 95 %.
+        let spent =
+            meterbox_budget_engine::HoldRequest::new(["user/ana".parse().unwrap()], usd("0.4799"), "other");
+        let _spent = house.budget.hold(spent).await.unwrap();
+        let result = house
+            .ask("which one would the keeper's cat prefer, by revenue")
+            .await;
+        assert_eq!(
+            cheaper.sent().len(),
+            usize::from(asked),
+            "{model}: {:?}",
+            result.warnings
+        );
+        if asked {
+            assert_eq!(result.status, Status::Ok, "{:?}", result.failure);
+            assert!(billed(&result, "gpt-5-nano") > Usd::ZERO);
+            let told = "the budget is nearly spent, so gpt-5-nano was asked, which is cheaper";
+            assert!(
+                result.warnings.iter().any(|warning| warning == told),
+                "{:?}",
+                result.warnings
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,12 +3,20 @@
 
 use std::sync::Arc;
 
-use meterbox_budget_engine::{MemoryLedger, SqliteLedger, ledger_conformance};
+use meterbox_budget_engine::{LedgerStore, MemoryLedger, SqliteLedger, ledger_conformance};
 
 /// Kept after the test, inside the target folder.
 fn new_sqlite() -> SqliteLedger {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
     SqliteLedger::open(folder.join("ledger.sqlite3")).unwrap()
+}
+
+/// The memory ledger does its steps at once, whatever points to it; what may wait does not.
+#[test]
+fn what_does_its_steps_at_once_says_so() {
+    let pointed_to = Arc::new(Box::new(MemoryLedger::new()));
+    assert!(MemoryLedger::new().at_once().is_some() && LedgerStore::at_once(&pointed_to).is_some());
+    assert!(LedgerStore::at_once(&Arc::new(new_sqlite())).is_none());
 }
 
 ledger_conformance!(memory, || async { MemoryLedger::new() });

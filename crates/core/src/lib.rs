@@ -9,6 +9,7 @@ mod money;
 mod retry;
 mod scope;
 mod storage;
+pub mod telemetry;
 mod time;
 mod tokens;
 

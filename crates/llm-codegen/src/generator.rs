@@ -72,6 +72,8 @@ pub struct GenerateRequest {
     pub prefer: Prefer,
     /// Programs that were written for this question before, and why they are none; the last one last.
     pub failed: Vec<FailedProgram>,
+    /// May spans have the conversation with a model in them, as [`privacy`](Self::privacy) allows it?
+    pub traced: bool,
 }
 
 /// Who should write a program, where there is a choice.
@@ -110,6 +112,7 @@ impl GenerateRequest {
             tenant: String::new(),
             prefer: Prefer::default(),
             failed: Vec::new(),
+            traced: false,
         }
     }
 }

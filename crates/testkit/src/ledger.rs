@@ -183,3 +183,16 @@ impl EventLog for FaultyLedger {
         self.inner.advance(reader, owner, seq).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use meterbox_budget_engine::MemoryLedger;
+
+    use super::*;
+
+    #[test]
+    fn nobody_gets_past_its_faults() {
+        assert!(MemoryLedger::new().at_once().is_some());
+        assert!(FaultyLedger::new(MemoryLedger::new()).at_once().is_none());
+    }
+}

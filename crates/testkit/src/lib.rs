@@ -17,6 +17,8 @@ mod gateway;
 mod ledger;
 #[cfg(feature = "models")]
 mod models;
+#[cfg(feature = "otlp")]
+mod otlp;
 #[cfg(feature = "peers")]
 mod peer;
 #[cfg(all(unix, feature = "postgres"))]
@@ -27,7 +29,7 @@ mod postgrest;
 mod python;
 #[cfg(feature = "tls")]
 mod tls;
-#[cfg(any(feature = "e2b", feature = "models"))]
+#[cfg(any(feature = "e2b", feature = "models", feature = "otlp"))]
 mod wire_fault;
 
 pub use clock::ManualClock;
@@ -39,6 +41,8 @@ pub use faulty::{FaultyServer, Manner};
 pub use ledger::{FaultyLedger, Moment};
 #[cfg(feature = "models")]
 pub use models::{MODEL_KEY, ModelAnswer, ModelCall, ModelDouble, ModelFault, ModelKind};
+#[cfg(feature = "otlp")]
+pub use otlp::{LANGFUSE_KEYS, OtlpSink, SunkMetric, SunkPoint, SunkRequest, SunkSpan};
 #[cfg(feature = "peers")]
 pub use peer::{peer_node, peer_python, peer_python_of};
 #[cfg(all(unix, feature = "postgres"))]
@@ -49,7 +53,7 @@ pub use postgrest::PostgrestServer;
 pub use python::{test_runtime, test_runtime_folder};
 #[cfg(feature = "tls")]
 pub use tls::{TlsCertificate, TlsFront};
-#[cfg(any(feature = "e2b", feature = "models"))]
+#[cfg(any(feature = "e2b", feature = "models", feature = "otlp"))]
 pub use wire_fault::WireFault;
 /// A [`WireFault`] that the double of E2B meets a request with.
 #[cfg(feature = "e2b")]

@@ -18,6 +18,7 @@ use meterbox_datasets::Dataset;
 use super::{AnalysisArgs, exit, runtime, steps, table, text};
 use crate::{
     settings::Settings,
+    telemetry,
     wiring::{Meterbox, StartError, local_user},
 };
 
@@ -34,7 +35,7 @@ pub(super) struct AskArgs {
     by: Writer,
 
     /// What of this data may leave the machine, from now on: 0 nothing, 1 its shape, 2 also frequent values that are not
-    /// personal, 3 also sample rows
+    /// personal, 3 also sample rows, and the files to a cloud sandbox where one is chosen
     #[arg(long, value_name = "LEVEL", value_parser = privacy_level)]
     privacy: Option<PrivacyLevel>,
 
@@ -124,10 +125,12 @@ async fn analyse(wish: Wish, args: &AnalysisArgs, settings: &Settings) -> ExitCo
         chart_png: true,
         prefer,
     };
-    let running = match meterbox.analyst.start(request) {
+    let root = telemetry::command_root(&request.principal, &request.ask);
+    let running = match root.in_scope(|| meterbox.analyst.start(request)) {
         Ok(running) => running,
         Err(error) => return exit::usage(&error.to_string()),
     };
+    drop(root);
     let followed = follow(running, !args.quiet).await;
     meterbox.analyst.shut_down().await;
     meterbox.notice_thresholds().await;

@@ -8,7 +8,7 @@ use meterbox_budget_engine::{BudgetEngine, BudgetError};
 use meterbox_core::{Clock, Scope, SystemClock, Timestamp};
 use meterbox_llm_codegen::chat::ChatModel;
 use meterbox_local_sandbox::{
-    LocalSandbox,
+    LocalSandbox, Tier,
     runtime::{Runtime, RuntimeStatus},
 };
 
@@ -35,7 +35,7 @@ pub(super) async fn doctor(args: &DoctorArgs, settings: &Settings) -> ExitCode {
     visit.data_folder(settings);
     let runtime = visit.runtime(settings);
     if let Some(runtime) = runtime {
-        visit.sandbox(runtime).await;
+        visit.sandbox(runtime, settings.min_tier).await;
     }
     visit.ledger(settings).await;
     visit.keys(settings).await;
@@ -43,6 +43,7 @@ pub(super) async fn doctor(args: &DoctorArgs, settings: &Settings) -> ExitCode {
     visit.prices(settings);
     visit.model(settings);
     visit.results(settings);
+    visit.traces(settings);
     if args.online {
         visit.services(settings).await;
     }
@@ -117,8 +118,8 @@ impl Visit {
         }
     }
 
-    async fn sandbox(&mut self, runtime: Runtime) {
-        let sandbox = match LocalSandbox::builder(runtime).build() {
+    async fn sandbox(&mut self, runtime: Runtime, min_tier: Tier) {
+        let sandbox = match LocalSandbox::builder(runtime).min_tier(min_tier).build() {
             Ok(sandbox) => sandbox,
             Err(error) => return self.ill("sandbox", &error.to_string(), "run doctor as another user"),
         };
@@ -227,6 +228,13 @@ impl Visit {
                 name,
                 "stands in a .env file and is not read there; set it in the environment",
             );
+        }
+    }
+
+    fn traces(&self, settings: &Settings) {
+        match &settings.telemetry {
+            None => self.well("traces", "none; nothing is told to anybody"),
+            Some(wanted) => self.well("traces", &wanted.to_string()),
         }
     }
 

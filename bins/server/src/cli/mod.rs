@@ -15,14 +15,17 @@ mod serve;
 mod steps;
 mod table;
 mod target;
-mod text;
+pub(crate) mod text;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use meterbox_core::Usd;
 
-use crate::settings::{Settings, SettingsError};
+use crate::{
+    settings::{Settings, SettingsError},
+    telemetry,
+};
 
 /// Ask a question about your business data. The analysis runs in a sealed sandbox and cannot cost more than
 /// you allow.
@@ -110,7 +113,21 @@ pub(crate) fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::usage(&format!("this process cannot start threads: {error}")),
     };
-    runtime.block_on(dispatch(cli.command, settings))
+    let flush = time_to_flush(cli.command.as_ref());
+    let telemetry = telemetry::start(flush.and(settings.telemetry.as_ref()));
+    let code = runtime.block_on(dispatch(cli.command, settings));
+    // No task waits for it, and no future runs in this thread any more.
+    telemetry::finish(telemetry, flush.unwrap_or_default());
+    code
+}
+
+/// How long this command waits at its end for the collector of traces; `None` where it tells none.
+fn time_to_flush(command: Option<&Command>) -> Option<Duration> {
+    match command {
+        None | Some(Command::Serve(_)) => Some(Duration::from_secs(5)),
+        Some(Command::Ask(_) | Command::Run(_)) => Some(Duration::from_secs(2)),
+        _ => None,
+    }
 }
 
 fn effective_settings(cli: &Cli) -> Result<Settings, SettingsError> {

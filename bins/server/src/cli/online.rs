@@ -47,10 +47,15 @@ impl Check {
 
 /// The checks of the services that are configured.
 pub(super) fn checks(settings: &Settings) -> Vec<Check> {
-    [model(settings), sandbox(settings), results(settings)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        model(settings),
+        sandbox(settings),
+        results(settings),
+        traces(settings),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The model, by its provider's list of models: nothing is generated, and nothing paid.
@@ -109,6 +114,17 @@ fn results(settings: &Settings) -> Option<Check> {
                 found: error.to_string(),
                 fix,
             },
+        }
+    }))
+}
+
+/// Where traces go.
+fn traces(settings: &Settings) -> Option<Check> {
+    let wanted = settings.telemetry.clone()?;
+    Some(Check::new("traces", async move {
+        match wanted.check().await {
+            Ok(()) => Finding::Well(wanted.to_string()),
+            Err((found, fix)) => Finding::Ill { found, fix },
         }
     }))
 }

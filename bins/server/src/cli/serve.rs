@@ -8,13 +8,14 @@ use meterbox_analysis::{Analyst, Principal};
 use meterbox_core::{Clock, SystemClock};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{exit, runtime, text};
 use crate::{
     administration::{self, Local},
     http::{self, AppState, Hosts, Parts},
     settings::Settings,
-    webhooks,
+    telemetry, webhooks,
     wiring::{Meterbox, StartError},
 };
 
@@ -73,6 +74,11 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
         &clock,
     );
 
+    let traces = settings.telemetry.clone().map(|wanted| {
+        tokio::spawn(telemetry::look(wanted));
+        let told = telemetry::tell_events(meterbox.budget.clone(), meterbox.local_user.clone());
+        tokio::spawn(told)
+    });
     for name in &settings.unread {
         text::note(&format!(
             "{name} stands in a .env file and is not read there; set it in the environment to keep results there."
@@ -96,7 +102,11 @@ pub(super) async fn serve(args: ServeArgs, mut settings: Settings) -> ExitCode {
     crate::serve::serve(listener, http::router(state), shutdown).await;
     meterbox.analyst.shut_down().await;
     // What was not told yet waits in the ledger, and what was not delivered in the outbox.
-    tellers.iter().chain(&retention).for_each(JoinHandle::abort);
+    tellers
+        .iter()
+        .chain(&retention)
+        .chain(&traces)
+        .for_each(JoinHandle::abort);
     let waiting = meterbox.results.flush(LAST_DELIVERIES).await;
     if waiting > 0 {
         text::note(&format!(
@@ -160,7 +170,12 @@ async fn warm_up(analyst: Analyst, user: Principal) {
     }
     for dataset in analyst.catalog().list().unwrap_or_default() {
         let name = dataset.name().to_owned();
-        if let Err(failure) = analyst.prepare(dataset, user.clone()).await {
+        if dataset.typed().is_some() {
+            continue;
+        }
+        let root = telemetry::prepare_root(&user);
+        let prepared = analyst.prepare(dataset, user.clone()).instrument(root);
+        if let Err(failure) = prepared.await {
             text::complain(&format!("{name}: {}. {}", failure.message, failure.hint));
         }
     }

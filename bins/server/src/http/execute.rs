@@ -13,14 +13,16 @@ use axum::{
 };
 use futures_util::{Stream, stream};
 use meterbox_analysis::{Ask, Event as Happening, Prefer};
-use meterbox_core::{AnalysisId, Usd};
+use meterbox_core::{AnalysisId, Usd, telemetry as attribute};
 use meterbox_sandbox_client::OutputStream;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tracing::Instrument as _;
 
 use super::{AppState, Problem, body, caller::Caller, live::News, problem::reply_of};
+use crate::telemetry;
 
 const HINT: &str = "Send query or code, and if needed datasets and max_cost.";
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -66,11 +68,16 @@ impl From<Writer> for Prefer {
     }
 }
 
-pub(super) async fn execute(
-    State(state): State<AppState>,
-    caller: Caller,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(super) async fn execute(State(state): State<AppState>, caller: Caller, request: Request) -> Response {
+    let key = caller.key.as_ref().map(|key| key.id.to_string());
+    let root = telemetry::request_root(&caller.principal, key.as_deref());
+    let done = carry_out(state, caller, request).instrument(root.clone());
+    let response = done.await.into_response();
+    root.record(attribute::HTTP_STATUS, i64::from(response.status().as_u16()));
+    response
+}
+
+async fn carry_out(state: AppState, caller: Caller, request: Request) -> Result<Response, Problem> {
     let wants_events = accepts_events(request.headers());
     let asked: ExecuteRequest = body::json_or_hint(request, HINT).await?;
     let ask = asked.ask()?;

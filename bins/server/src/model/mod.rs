@@ -14,6 +14,7 @@
 //! max_output = 8000
 //! context_window = 128000
 //! priced_like = "openai/gpt-5"  # what a model that the price book does not have costs
+//! cheaper = "gpt-5-nano"        # a model of the same provider, for budgets past their soft cap
 //! router = "proven"             # off, proven, always: when an answer of the rules is enough
 //! ```
 //!
@@ -42,13 +43,15 @@ use crate::variables::Variables;
 const PROVIDER: &str = "MODEL_PROVIDER";
 const ROUTER: &str = "MODEL_ROUTER";
 const PRICED_LIKE: &str = "MODEL_PRICED_LIKE";
+const CHEAPER: &str = "MODEL_CHEAPER";
 const AZURE_VERSION: &str = "AZURE_OPENAI_API_VERSION";
 
 /// The variables that say which model. What `.env` files may set.
-pub(crate) const VARIABLES: [&str; 13] = [
+pub(crate) const VARIABLES: [&str; 14] = [
     PROVIDER,
     ROUTER,
     PRICED_LIKE,
+    CHEAPER,
     AZURE.key,
     AZURE.address,
     AZURE.model,
@@ -103,6 +106,7 @@ pub(crate) struct WrittenModel {
     context_window: Option<u64>,
     priced_like: Option<String>,
     router: Option<String>,
+    cheaper: Option<String>,
 }
 
 /// The model that is to be asked.
@@ -122,6 +126,7 @@ pub(crate) struct ModelSettings {
     context_window: Option<u64>,
     priced_like: Option<String>,
     trust: Trust,
+    cheaper: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,8 +236,27 @@ impl ModelSettings {
             max_output: written.max_output,
             context_window: written.context_window,
             priced_like: priced_like.map(str::to_owned),
+            cheaper: variables
+                .value(CHEAPER)
+                .or(written.cheaper.as_deref())
+                .map(str::to_owned),
             trust: chosen(ROUTER, router, "off, proven, always", trust)?.unwrap_or_default(),
         }))
+    }
+
+    /// The same for the model that is asked past a soft cap, where one is named. What was said of the first model alone
+    /// does not hold for it.
+    pub(crate) fn cheaper(&self) -> Option<Self> {
+        Some(Self {
+            model: self.cheaper.clone()?,
+            cheaper: None,
+            underlying_model: None,
+            api: None,
+            effort: None,
+            max_output: None,
+            context_window: None,
+            ..self.clone()
+        })
     }
 
     /// The model, ready to be asked.

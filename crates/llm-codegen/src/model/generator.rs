@@ -10,7 +10,15 @@ use meterbox_core::{
     contract::{PrivacyLevel, Reading, Source},
 };
 
-use super::{context::Detail, extract::extract, prompt, screen};
+use meterbox_core::telemetry;
+use tracing::{Instrument as _, Span};
+
+use super::{
+    context::Detail,
+    extract::extract,
+    prompt, screen,
+    spans::{ChatSpan, check_span},
+};
 use crate::{
     CodeGenerator, GenerateError, GenerateRequest, Generated,
     chat::{CallGate, ChatError, ChatErrorKind, ChatModel, ChatReply, ChatRequest, PlannedCall, RetryRule},
@@ -121,9 +129,15 @@ impl ModelGenerator {
             let mut permit = calls.admit(&planned).await?;
             chat.output_cap = permit.output_cap();
             let outgoing = self.model.encode(&chat);
-            permit.sending(&outgoing);
-            let replied = self.model.send(&outgoing, CALL_TIME.min(left())).await;
-            permit.settle(replied.as_ref()).await;
+            let span = ChatSpan::begin(self.model.card(), &chat, attempt, request.traced);
+            span.enter(|| permit.sending(&outgoing));
+            let called = self.clock.monotonic();
+            let within = CALL_TIME.min(left());
+            let replied = self.model.send(&outgoing, within).instrument(span.clone()).await;
+            let took = self.clock.monotonic().saturating_sub(called);
+            span.tell(replied.as_ref(), took >= within);
+            permit.settle(replied.as_ref()).instrument(span.clone()).await;
+            drop(span);
             let error = match replied {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
@@ -157,9 +171,12 @@ impl CodeGenerator for ModelGenerator {
                 suggestions: Vec::new(),
             });
         }
+        Span::current().record(telemetry::PROMPT_VERSION, i64::from(prompt::VERSION));
         let reply = self.reply(request, calls).await?;
 
+        let check = check_span();
         let Some(written) = extract(&reply.text) else {
+            check.fail(["no_program"]);
             return Err(GenerateError::Rejected {
                 code: reply.text,
                 problem: "the reply has no program in it".to_owned(),
@@ -167,11 +184,14 @@ impl CodeGenerator for ModelGenerator {
         };
         let problems = screen::problems(&written.code, request);
         if !problems.is_empty() {
+            check.fail(problems.iter().map(|problem| problem.rule));
+            let words: Vec<_> = problems.into_iter().map(|problem| problem.words).collect();
             return Err(GenerateError::Rejected {
                 code: written.code,
-                problem: problems.join("; "),
+                problem: words.join("; "),
             });
         }
+        drop(check);
         let text = if written.reading.is_empty() {
             request.question.trim().to_owned()
         } else {

@@ -19,6 +19,7 @@ mod proof;
 mod quoting;
 mod router;
 mod screen;
+mod spans;
 #[cfg(feature = "sqlite")]
 mod sqlite_programs;
 

@@ -15,7 +15,7 @@ const TOKEN_LIFE: Duration = Duration::from_secs(300);
 #[non_exhaustive]
 pub enum SupabaseAuth {
     /// Only the anonymous (publishable) key: every holder of it sees all results. The project needs the script of
-    /// [`Tenancy::Single`].
+    /// [`Tenancy::Single`](super::Tenancy::Single).
     Anonymous {
         /// The key.
         anon_key: String,

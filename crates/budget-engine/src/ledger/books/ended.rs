@@ -98,7 +98,7 @@ mod tests {
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
             let id = ids[usize::try_from(dice >> 33).unwrap() % ids.len()];
-            if (dice >> 20) % 3 == 0 {
+            if (dice >> 20).is_multiple_of(3) {
                 assert_eq!(ended.remove(id), map.remove(&id));
             } else {
                 ended.insert(id, step);

@@ -1,5 +1,6 @@
 mod accounts;
 mod administration;
+mod against;
 mod balances;
 mod due;
 mod ended;

@@ -81,13 +81,24 @@ pub(super) fn importable(packages: &BTreeMap<String, String>) -> Vec<&'static st
     names
 }
 
-/// What is wrong with a program, in sentences; empty if nothing was found.
-pub(super) fn problems(code: &str, request: &GenerateRequest) -> Vec<String> {
+/// Something that is wrong with a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// Which rule it breaks: a name that says nothing of the program.
+    pub(super) rule: &'static str,
+    /// What is wrong, in a sentence.
+    pub(super) words: String,
+}
+
+/// What is wrong with a program; empty if nothing was found.
+pub(super) fn problems(code: &str, request: &GenerateRequest) -> Vec<Problem> {
+    let problem = |rule, words| vec![Problem { rule, words }];
     if code.len() > MAX_CODE_BYTES {
-        return vec![format!(
+        let words = format!(
             "the program has {} bytes; {MAX_CODE_BYTES} is the limit",
             code.len()
-        )];
+        );
+        return problem("size", words);
     }
     let reading = || facts_of(code);
     // A parser descends as deep as a program nests.
@@ -103,7 +114,7 @@ pub(super) fn problems(code: &str, request: &GenerateRequest) -> Vec<String> {
     match read {
         // A machine that is short of memory says nothing about the program.
         None => Vec::new(),
-        Some(Err(problem)) => vec![problem],
+        Some(Err(words)) => problem("syntax", words),
         Some(Ok(facts)) => {
             let mut found = findings(&facts, request);
             found.truncate(MAX_PROBLEMS);
@@ -127,30 +138,40 @@ fn facts_of(code: &str) -> Result<Facts, String> {
     Ok(Facts::of(parsed.syntax()))
 }
 
-fn findings(facts: &Facts, request: &GenerateRequest) -> Vec<String> {
+fn findings(facts: &Facts, request: &GenerateRequest) -> Vec<Problem> {
     let mut found = Vec::new();
+    let mut find = |rule, words| found.push(Problem { rule, words });
     let allowed = importable(&request.packages);
     for module in &facts.imports {
         let root = module.split('.').next().unwrap_or_default();
         if !allowed.contains(&root) {
-            found.push(format!(
-                "it imports {module}, which is not there; there are: {}",
-                allowed.join(", ")
-            ));
+            find(
+                "import",
+                format!(
+                    "it imports {module}, which is not there; there are: {}",
+                    allowed.join(", ")
+                ),
+            );
         }
     }
     for name in &facts.forbidden {
-        found.push(format!("it uses {name}, which programs may not"));
+        find(
+            "forbidden_name",
+            format!("it uses {name}, which programs may not"),
+        );
     }
     if !facts.sets_result {
-        found.push("it never sets `result`".to_owned());
+        find("no_result", "it never sets `result`".to_owned());
     }
     for table in &facts.tables {
         if !request.tables.iter().any(|known| known.name == *table) {
-            found.push(format!(
-                "there is no table {table:?}; there are: {}",
-                names(request.tables.iter().map(|table| table.name.as_str()))
-            ));
+            find(
+                "unknown_table",
+                format!(
+                    "there is no table {table:?}; there are: {}",
+                    names(request.tables.iter().map(|table| table.name.as_str()))
+                ),
+            );
         }
     }
     let unknown: Vec<_> = facts
@@ -165,16 +186,22 @@ fn findings(facts: &Facts, request: &GenerateRequest) -> Vec<String> {
             .filter(|table| facts.tables.is_empty() || facts.tables.contains(&table.name))
             .flat_map(|table| table.columns.iter().map(|column| column.name.as_str()))
             .collect();
-        found.push(format!(
-            "there is no column {column:?}; there are: {}",
-            names(used.into_iter())
-        ));
+        find(
+            "unknown_column",
+            format!(
+                "there is no column {column:?}; there are: {}",
+                names(used.into_iter())
+            ),
+        );
     }
     for year in &facts.years {
         if !may_write(year, request) {
-            found.push(format!(
-                "it has {year} written in it, which the question does not name; work out dates from `as_of`"
-            ));
+            find(
+                "literal_date",
+                format!(
+                    "it has {year} written in it, which the question does not name; work out dates from `as_of`"
+                ),
+            );
         }
     }
     found

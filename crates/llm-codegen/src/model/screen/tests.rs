@@ -30,7 +30,8 @@ fn tables() -> Arc<[TableProfile]> {
 fn found(question: &str, code: &str) -> Vec<String> {
     let mut request = GenerateRequest::new(question, tables(), None);
     request.packages = Arc::new([("duckdb".to_owned(), "1".to_owned())].into());
-    problems(code, &request)
+    let found = problems(code, &request);
+    found.into_iter().map(|problem| problem.words).collect()
 }
 
 #[test]
