@@ -439,7 +439,7 @@ async fn past_a_soft_cap_a_cheaper_model_is_asked_where_it_is_proven_cheaper() {
         house.model.otherwise(|_| FakeTurn::says(GOOD));
         assert_eq!(
             house.ask(HARD).await.generator.as_deref(),
-            Some("openai/gpt-5-mini prompt/1")
+            Some("openai/gpt-5-mini prompt/2")
         );
         // 96 % of the limit; the soft cap for dear ways is at 95 %.
         let spent =
