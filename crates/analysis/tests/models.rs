@@ -559,6 +559,7 @@ async fn cancelling_a_call_books_its_worst_case() {
 async fn the_kill_switch_ends_a_call() {
     let house = house("10").await;
     house.ask(EASY).await;
+    let before = house.spent().await;
     house.model.next(FakeTurn::hangs());
     let running = house.analyst.start(house.request(HARD)).unwrap();
     while house.model.sent().len() < 2 {
@@ -569,6 +570,15 @@ async fn the_kill_switch_ends_a_call() {
     let failure = result.failure.unwrap();
     assert_eq!(failure.kind, FailureKind::Budget, "{}", failure.message);
     assert!(failure.message.contains("too dear"), "{}", failure.message);
+    let estimated: Vec<_> = result.cost_lines.iter().filter(|line| line.estimated).collect();
+    assert_eq!(
+        estimated.len(),
+        1,
+        "what the call cost nobody knows: {estimated:?}"
+    );
+    assert!(result.cost >= estimated[0].amount && result.cost <= result.hold);
+    assert_eq!(house.spent().await, before.checked_add(result.cost).unwrap());
+    assert_eq!(house.model.dropped(), 1, "the connection is closed");
 }
 
 /// What may be in a prompt at each level: the values of the table above.
