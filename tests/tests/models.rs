@@ -169,7 +169,7 @@ fn wrong_settings_stop_the_start() {
         ),
     ] {
         let ended = terminal.run_with(&["ask", "revenue by city", "--data", "sales.csv"], &settings);
-        assert_ne!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(ended.code, Some(2), "{ended:?}");
         assert!(
             ended.stderr.contains(said) && ended.stderr.contains("Fix: "),
             "{said}: {ended:?}"

@@ -96,6 +96,14 @@ impl StartError {
             Self::Sandbox(SandboxError::Unavailable { fix, .. }) => {
                 (FailureKind::SandboxUnavailable, fix.clone())
             }
+            Self::Model(_) => (
+                FailureKind::BadRequest,
+                "`meterbox doctor --online` checks the model.".to_owned(),
+            ),
+            Self::Price(_) => (
+                FailureKind::BadRequest,
+                "`meterbox prices check` reads your book.".to_owned(),
+            ),
             Self::Sandbox(_) | Self::Cloud(_) => (
                 FailureKind::SandboxUnavailable,
                 "Run `meterbox doctor`.".to_owned(),

@@ -195,6 +195,19 @@ impl Analyst {
         self.parts.results.find(&principal.user, id).await
     }
 
+    /// Forgets one analysis of this principal with its files; false where there is none. What it cost stays in the ledger.
+    ///
+    /// # Errors
+    /// Where the results cannot be written.
+    pub async fn forget(&self, principal: &Principal, id: AnalysisId) -> Result<bool, ResultsError> {
+        let is_forgotten = self.parts.results.delete(&principal.user, id).await?;
+        if is_forgotten {
+            // Files whose result is gone are never shown; retention looks for what stays behind.
+            let _ = std::fs::remove_dir_all(self.artifacts_of(id));
+        }
+        Ok(is_forgotten)
+    }
+
     /// The folder that holds an analysis's files, by [`ArtifactRef`](meterbox_core::contract::ArtifactRef) name.
     pub fn artifacts_of(&self, id: AnalysisId) -> PathBuf {
         self.parts.artifacts.join(id.to_string())

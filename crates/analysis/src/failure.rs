@@ -156,7 +156,7 @@ fn declined_call(declined: &Declined) -> Failure {
             FailureKind::Budget,
             "Allow a higher cost, or wait until the budget starts afresh.",
         ),
-        DeclinedKind::Paused => (FailureKind::BreakerOpen, "Wait, then ask again."),
+        DeclinedKind::Paused => (FailureKind::ProviderDown, "Wait, then ask again."),
         DeclinedKind::Unpriced => (
             FailureKind::BadRequest,
             "Add the model to your price book, or say which model it costs as much as.",

@@ -5,6 +5,7 @@
 //! runs it sealed off, checks what came back, charges what was used and keeps the result.
 
 mod analyst;
+mod comparison;
 mod failure;
 mod look;
 mod model_calls;

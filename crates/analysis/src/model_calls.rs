@@ -42,8 +42,8 @@ pub(crate) struct CallsMade {
     pub(crate) unresolved: Usd,
     /// What was sent.
     pub(crate) egress: Vec<Egress>,
-    /// What a reader should know.
-    pub(crate) warnings: Vec<String>,
+    /// Bills that could not be written, in words for a reader.
+    pub(crate) unwritten: Vec<String>,
     /// How many were sent.
     pub(crate) sent: u64,
 }
@@ -269,7 +269,7 @@ impl CallPermit for Call<'_> {
             Err(error) => {
                 call.told.at_worst();
                 tracing::error!(%error, "the bill of a call was not written");
-                book.warnings.push(format!(
+                book.unwritten.push(format!(
                     "the bill of a call of the model could not be written, so it counts at its worst case: {error}"
                 ));
             }

@@ -72,18 +72,28 @@ impl ModelPrices {
             return Ok(CallPrice { price, terms });
         }
         let name = format!("{}/{}", card.provider, card.model);
-        let here = card.is_loopback.then_some(LOCAL_MODEL);
-        let price = match self.book.model(&name, at) {
-            Err(unknown @ PriceError::UnknownModel { .. }) => match self.like.as_deref().or(here) {
-                Some(like) => self.book.model(like, at)?.for_model(name),
-                None => return Err(unknown),
-            },
-            named => named?,
+        let price = match (self.book.model(&name, at), &self.like) {
+            (Err(PriceError::UnknownModel { .. }), Some(like)) => self.book.model(like, at)?.for_model(name),
+            (Err(PriceError::UnknownModel { .. }), None) if card.is_loopback => {
+                self.price_here(card, at)?.for_model(name)
+            }
+            (priced, _) => priced?,
         };
         Ok(CallPrice {
             price,
             terms: Terms::default(),
         })
+    }
+
+    /// What a model on this machine costs. One that is called like a provider's may be a gateway to that provider.
+    fn price_here(&self, card: &ModelCard, at: Timestamp) -> Result<ModelPrice, PriceError> {
+        let providers = ["", "openai/", "anthropic/"];
+        let mut named = providers.iter().filter_map(|provider| {
+            self.book
+                .model(&[provider, card.model.as_str()].concat(), at)
+                .ok()
+        });
+        named.next().map_or_else(|| self.book.model(LOCAL_MODEL, at), Ok)
     }
 
     /// Remembers which model a deployment turned out to be. Blocks for a moment where that is news.
@@ -137,5 +147,41 @@ impl CallPrice {
             Err(PriceError::UnknownTerms { .. }) => self.price.lines(purpose, usage, &self.terms),
             lines => lines,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meterbox_llm_codegen::chat::ProgramFormat;
+
+    use super::*;
+
+    #[test]
+    fn a_gateway_on_this_machine_costs_what_its_provider_does() {
+        let prices = ModelPrices::new(PriceBook::shipped());
+        let at = "2026-11-26T12:00:00Z".parse().unwrap();
+        let cost = |provider: &str, model: &str, is_loopback| {
+            let card = ModelCard {
+                provider: provider.to_owned(),
+                model: model.to_owned(),
+                server: "localhost:4000".to_owned(),
+                is_loopback,
+                program_format: ProgramFormat::Fenced,
+                min_output_cap: 300,
+                max_output_cap: 4_000,
+                context_window: None,
+            };
+            let price = prices.of(&card, at)?;
+            price.worst_case(1_000_000, 1_000_000)
+        };
+        let local = cost("compatible", "smollm2:135m", true).unwrap();
+        let gpt = cost("openai", "gpt-4o", false).unwrap();
+        assert!(local < gpt);
+        assert_eq!(cost("compatible", "gpt-4o", true).unwrap(), gpt);
+        assert_eq!(cost("compatible", "openai/gpt-4o", true).unwrap(), gpt);
+        assert!(
+            cost("compatible", "gpt-4o", false).is_err(),
+            "elsewhere nobody knows"
+        );
     }
 }

@@ -178,7 +178,7 @@ impl Analysis {
         self.result.cost = self.result.cost.saturating_add(total(&made.lines));
         self.result.cost_lines.extend(made.lines);
         self.result.egress.extend(made.egress);
-        self.result.warnings.extend(made.warnings);
+        self.unwritten.extend(made.unwritten);
         self.unresolved = self.unresolved.saturating_add(made.unresolved);
     }
 
@@ -204,10 +204,14 @@ impl Analysis {
                 usage: Some(usage), ..
             } => {
                 let lines = price.bounded_lines(run.name(), usage, limits);
+                let worst_case = price.worst_case(limits);
                 self.result.usage = added(self.result.usage, *usage);
-                self.bill(intent, lines, price.worst_case(limits)).await;
+                self.bill(intent, lines, worst_case).await;
             }
-            _ => self.bill(intent, Vec::new(), price.worst_case(limits)).await,
+            _ => {
+                let worst_case = price.worst_case(limits);
+                self.bill(intent, Vec::new(), worst_case).await;
+            }
         }
     }
 
@@ -225,7 +229,8 @@ impl Analysis {
                 self.unresolved = self.unresolved.saturating_add(worst_case);
                 spans::billed_at_worst(&Span::current(), worst_case);
                 tracing::error!(analysis = %self.result.id, %error, "a bill was not written");
-                self.result.warnings.push(format!(
+                self.unresolved = self.unresolved.saturating_add(worst_case);
+                self.unwritten.push(format!(
                     "the bill of a run could not be written, so it counts at its worst case: {error}"
                 ));
             }

@@ -84,6 +84,8 @@ pub(crate) struct Analysis {
     pub(crate) cheaper: bool,
     /// Worst cases of what nobody knows the cost of.
     pub(crate) unresolved: Usd,
+    /// Bills that could not be written, in words for a reader. Kept apart: they count whatever became of an attempt.
+    pub(crate) unwritten: Vec<String>,
 }
 
 pub(crate) struct Timer {
@@ -143,6 +145,7 @@ impl Analysis {
             without_model: false,
             cheaper: false,
             unresolved: Usd::ZERO,
+            unwritten: Vec::new(),
             parts,
             request,
             result,
@@ -321,7 +324,9 @@ impl Analysis {
         ) {
             // The hold expires by itself and is then settled at what was drawn: nothing is lost.
             tracing::error!(analysis = %self.result.id, message = failure.message, "settling failed");
+            self.result.cost = cost.saturating_add(self.unresolved);
         }
+        self.result.warnings.append(&mut self.unwritten);
     }
 
     fn conclude(&mut self, ended: Result<(), Failure>) {

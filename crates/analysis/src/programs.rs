@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use meterbox_budget_engine::Hold;
 use meterbox_core::contract::{
-    Answer, AnswerDocument, ArtifactRef, Failure, FailureKind, PrivacyLevel, Source, Status, Step,
-    TableProfile,
+    AnswerDocument, ArtifactRef, Failure, FailureKind, PrivacyLevel, Source, Status, Step, TableProfile,
 };
 use meterbox_datasets::TypedDataset;
-use meterbox_llm_codegen::{FailedProgram, GenerateError, GenerateRequest, Generated, Prefer};
+use meterbox_llm_codegen::{
+    FailedProgram, GenerateError, GenerateRequest, Generated, Prefer, chat::ModelCard,
+};
 use meterbox_sandbox_client::{Job, Outcome, Program, prelude};
 use serde_json::value::RawValue;
 use tracing::{Instrument as _, Span};
@@ -56,7 +57,7 @@ impl Analysis {
         };
         let mut request = self.generate_request(hold, question, data).await?;
         let mut span = Span::none();
-        let failure = loop {
+        let (failure, warnings) = loop {
             let warnings = self.result.warnings.len();
             let attempt = self.attempt(hold, &request, data);
             match attempt
@@ -68,10 +69,11 @@ impl Analysis {
                 Err(Trouble::Program(failed, failure)) => {
                     let last = request.failed.last();
                     let is_repeated = last.is_some_and(|last| last.problem == failed.problem);
-                    if is_repeated || request.failed.len() >= REPAIRS {
-                        break failure;
-                    }
+                    let is_last = is_repeated || request.failed.len() >= REPAIRS;
                     request.failed.push(failed);
+                    if is_last {
+                        break (failure, warnings);
+                    }
                     request.traced = self.words.of_the_conversation(&request);
                     span = spans::repair(request.failed.len(), failure.kind);
                     self.forget_attempt(warnings);
@@ -83,6 +85,7 @@ impl Analysis {
             return Err(failure);
         };
         let code = other.code.clone();
+        self.forget_attempt(warnings);
         self.adopt(other);
         // What went wrong first says more than what a stopgap then did.
         self.run_and_check(hold, &code, data).await.map_err(|_| failure)
@@ -113,37 +116,11 @@ impl Analysis {
                 let failed = FailedProgram {
                     code: generated.code,
                     problem: failure.message.clone(),
+                    quotes_data: true,
                 };
                 Err(Trouble::Program(failed, failure))
             }
             Err(failure) => Err(Trouble::Final(failure)),
-        }
-    }
-
-    /// Where a model's answer is one figure and rules are certain of theirs, both have to be the same.
-    async fn compare(&mut self, hold: &Hold, request: &GenerateRequest, data: &TypedDataset) {
-        let Some(figure) = self.result.answer.as_ref().and_then(single_figure) else {
-            return;
-        };
-        let Some(other) = self.generator().second_opinion(request) else {
-            return;
-        };
-        let job = self.program_job(&other.code, data);
-        // An answer without its comparison is still an answer.
-        let Ok((outcome, limits)) = self.run_in_sandbox(hold, Run::Comparison, job).await else {
-            return;
-        };
-        let reply = reply_of(&outcome, &limits).ok();
-        let document = reply.and_then(|reply| prelude::read_answer(&reply).ok());
-        let Some(theirs) = document.and_then(|document| single_figure(&document.answer?)) else {
-            return;
-        };
-        if !is_the_same(figure, theirs) {
-            self.result.status = Status::Unverified;
-            self.result.warnings.push(format!(
-                "the model comes to {figure}; rules read the question as \u{201c}{}\u{201d} and come to {theirs}",
-                other.reading.text
-            ));
         }
     }
 
@@ -160,17 +137,22 @@ impl Analysis {
         let Some(call) = self.generator().planned_call(&request) else {
             return Ok(request);
         };
-        let default = if call.card.is_loopback {
-            PrivacyLevel::Values
-        } else {
-            PrivacyLevel::default()
-        };
-        request.privacy = self.request.dataset.privacy().unwrap_or(default);
+        request.privacy = self.may_be_told(call.card);
         request.traced = self.words.of_the_conversation(&request);
         if request.prefer != Prefer::Rules {
             request.packages = Arc::new(self.capabilities(hold).await?.packages);
         }
         Ok(request)
+    }
+
+    /// What a model may be told of the data: what its owner said, or else more where it stays on this machine.
+    pub(crate) fn may_be_told(&self, card: &ModelCard) -> PrivacyLevel {
+        let default = if card.is_loopback {
+            PrivacyLevel::Values
+        } else {
+            PrivacyLevel::default()
+        };
+        self.request.dataset.privacy().unwrap_or(default)
     }
 
     /// The organisation where there is one, or else the person.
@@ -200,7 +182,12 @@ impl Analysis {
             Ok(Ok(generated)) => Ok(generated),
             Ok(Err(GenerateError::Rejected { code, problem })) => {
                 let failure = failure::rejected_program(&problem);
-                Err(Trouble::Program(FailedProgram { code, problem }, failure))
+                let failed = FailedProgram {
+                    code,
+                    problem,
+                    quotes_data: false,
+                };
+                Err(Trouble::Program(failed, failure))
             }
             Ok(Err(error)) => Err(Trouble::Final(no_program(&error))),
         };
@@ -276,7 +263,7 @@ impl Analysis {
         reply_of(&outcome, &limits)
     }
 
-    fn program_job(&self, code: &str, data: &TypedDataset) -> Job {
+    pub(crate) fn program_job(&self, code: &str, data: &TypedDataset) -> Job {
         Job {
             inputs: input_files(data.files.iter().chain(&data.originals).cloned()),
             tables: data.table_paths.clone(),
@@ -339,27 +326,6 @@ fn is_the_programs(kind: FailureKind) -> bool {
             | FailureKind::LimitMemory
             | FailureKind::LimitOutput
     )
-}
-
-/// The one number of an answer that is nothing else.
-fn single_figure(answer: &Answer) -> Option<f64> {
-    match answer {
-        Answer::Scalar { value, .. } => value.as_f64(),
-        Answer::Table { rows, .. } => match rows.as_slice() {
-            [row] => match row.as_slice() {
-                [cell] => cell.as_f64(),
-                _ => None,
-            },
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// But for the last digits, which depend on the order of adding up.
-fn is_the_same(one: f64, other: f64) -> bool {
-    const RELATIVE: f64 = 1e-9;
-    (one - other).abs() <= RELATIVE * one.abs().max(other.abs())
 }
 
 /// What is known to be wrong with the tables this program reads.

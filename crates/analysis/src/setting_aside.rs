@@ -175,7 +175,11 @@ impl Analysis {
         }
         let typed = self.request.dataset.typed();
         let tables = typed.map(|typed| typed.tables).unwrap_or_default();
-        generator.planned_call(&GenerateRequest::new(question, tables.into(), None))
+        let mut request = GenerateRequest::new(question, tables.into(), None);
+        // Nothing is counted without tables.
+        let anything = GenerateRequest::new("", Arc::default(), None);
+        request.privacy = self.may_be_told(generator.planned_call(&anything)?.card);
+        generator.planned_call(&request)
     }
 
     /// What calls of a model cost at most, where one may be asked: a call for the program and one for each repair; the

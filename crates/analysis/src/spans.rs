@@ -9,7 +9,7 @@ use meterbox_budget_engine::Settlement;
 use meterbox_core::{
     Usd,
     contract::{AnalysisResult, CostLine, Failure, FailureKind, PrivacyLevel, Source, Status},
-    telemetry::{self as attribute, SANDBOX_TOOL, TARGET, bounded, span},
+    telemetry::{self as attribute, SANDBOX_TOOL, TARGET, bounded, count, span},
 };
 use meterbox_llm_codegen::{GenerateRequest, Generated};
 use meterbox_price_book::Component;
@@ -191,7 +191,7 @@ pub(crate) fn codegen() -> Span {
 }
 
 pub(crate) fn written(span: &Span, written: Result<&Generated, &Failure>, calls: &CallsMade) {
-    span.record(attribute::CODEGEN_ATTEMPTS, calls.sent);
+    span.record(attribute::CODEGEN_ATTEMPTS, count(calls.sent));
     match written {
         Ok(generated) => {
             span.record(attribute::CODEGEN_CACHE_HIT, generated.source == Source::Saved);
@@ -210,7 +210,7 @@ pub(crate) fn repair(number: usize, reason: FailureKind) -> Span {
         target: TARGET,
         span::REPAIR,
         { attribute::OBSERVATION_TYPE } = "chain",
-        { attribute::REPAIR_NUMBER } = number,
+        { attribute::REPAIR_NUMBER } = count(number),
         { attribute::REPAIR_REASON } = name_of(&reason),
     )
 }
@@ -270,9 +270,9 @@ pub(crate) fn ran(span: &Span, ran: Result<&Outcome, &Failure>, words: Words) {
             return fail(span, &kind);
         }
     };
-    span.record(attribute::RUN_WALL_MS, outcome.usage.wall_ms);
-    span.record(attribute::RUN_CPU_MS, outcome.usage.cpu_ms);
-    span.record(attribute::RUN_OUTPUT_BYTES, outcome.usage.output_bytes);
+    span.record(attribute::RUN_WALL_MS, count(outcome.usage.wall_ms));
+    span.record(attribute::RUN_CPU_MS, count(outcome.usage.cpu_ms));
+    span.record(attribute::RUN_OUTPUT_BYTES, count(outcome.usage.output_bytes));
     let reason = exit_reason(outcome);
     span.record(attribute::RUN_EXIT, reason);
     if reason != "exited" {

@@ -378,6 +378,11 @@ async fn where_a_bill_cannot_be_written_its_worst_case_stands() {
     house.budget.expire().await.unwrap();
     let (after, held) = house.money().await;
     assert!(after > before && held.is_zero());
+    assert_eq!(
+        after,
+        before.checked_add(result.cost).unwrap(),
+        "what was told is what was booked"
+    );
 }
 
 #[tokio::test]

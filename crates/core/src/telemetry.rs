@@ -226,6 +226,11 @@ pub fn bounded(text: &str) -> &str {
         .unwrap_or_default()
 }
 
+/// A number as it may be told: `tracing-opentelemetry` makes texts of those without a sign.
+pub fn count(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -95,6 +95,9 @@ pub struct FailedProgram {
     pub code: String,
     /// What is wrong with it, in sentences.
     pub problem: String,
+    /// Was it run, so that the problem may quote what it met in the data? Below privacy level 3 a model is then told only
+    /// such words of it as cannot come from there.
+    pub quotes_data: bool,
 }
 
 impl GenerateRequest {

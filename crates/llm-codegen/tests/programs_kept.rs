@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use meterbox_core::contract::{ColumnType, Reading, TableProfile};
+use meterbox_core::contract::{ColumnType, PrivacyLevel, Reading, TableProfile};
 use meterbox_llm_codegen::{
     GenerateRequest,
     model::{KeptProgram, MemoryPrograms, ProgramCache, ProgramKey, SqlitePrograms},
@@ -16,7 +16,7 @@ use meterbox_llm_codegen::{
 fn program(code: &str) -> KeptProgram {
     KeptProgram {
         code: code.to_owned(),
-        generator: "openai/gpt-5-mini prompt/1".to_owned(),
+        generator: "openai/gpt-5-mini prompt/2".to_owned(),
         reading: Reading {
             text: "revenue".to_owned(),
             assumptions: vec!["net".to_owned()],
@@ -105,6 +105,9 @@ fn the_same_question_on_the_same_tables_has_the_same_key_and_no_other() {
     let mut elsewhere = request("revenue by product");
     elsewhere.packages = Arc::new([("duckdb".to_owned(), "1.4".to_owned())].into());
     others.push(ProgramKey::new("m", &elsewhere));
+    let mut more_private = request("revenue by product");
+    more_private.privacy = PrivacyLevel::Samples;
+    others.push(ProgramKey::new("m", &more_private));
     assert!(!others.contains(&key));
 
     let mut more_rows = request("revenue by product");

@@ -90,7 +90,8 @@ impl News {
 
     /// The first export that does not go well is told, and the first that does again.
     pub(crate) fn exported(&self, went_well: bool) {
-        if self.is_failing.swap(!went_well, Ordering::Relaxed) == !went_well {
+        let is_failing = !went_well;
+        if self.is_failing.swap(is_failing, Ordering::Relaxed) == is_failing {
             return;
         }
         let what = self.what;

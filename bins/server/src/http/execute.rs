@@ -73,7 +73,7 @@ pub(super) async fn execute(State(state): State<AppState>, caller: Caller, reque
     let root = telemetry::request_root(&caller.principal, key.as_deref());
     let done = carry_out(state, caller, request).instrument(root.clone());
     let response = done.await.into_response();
-    root.record(attribute::HTTP_STATUS, response.status().as_u16());
+    root.record(attribute::HTTP_STATUS, i64::from(response.status().as_u16()));
     response
 }
 
@@ -81,6 +81,13 @@ async fn carry_out(state: AppState, caller: Caller, request: Request) -> Result<
     let wants_events = accepts_events(request.headers());
     let asked: ExecuteRequest = body::json_or_hint(request, HINT).await?;
     let ask = asked.ask()?;
+    if matches!(asked.by, Some(Writer::Model)) && state.analyst.model().is_none() {
+        return Err(Problem::bad_request(
+            "by",
+            "There is no model to ask.",
+            "Leave `by` out, or have whoever runs Meterbox set up a model.",
+        ));
+    }
     let dataset = state.dataset(asked.datasets.as_deref())?;
     let running = state.analyst.start(meterbox_analysis::Request {
         ask,

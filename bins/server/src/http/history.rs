@@ -190,6 +190,22 @@ pub(super) struct Cancelled {
     id: AnalysisId,
 }
 
+/// Forgets an analysis and its files.
+pub(super) async fn forget(
+    State(state): State<AppState>,
+    caller: Caller,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    let id: Option<AnalysisId> = id.ok().and_then(|Path(id)| id.parse().ok());
+    let forgotten = state
+        .analyst
+        .forget(&caller.principal, id.ok_or_else(no_analysis)?);
+    if !forgotten.await.map_err(unreadable)? {
+        return Err(no_analysis());
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Stops an analysis under way; its result says what it used.
 pub(super) async fn cancel(
     State(state): State<AppState>,
@@ -250,19 +266,20 @@ pub(super) async fn artifact(
 }
 
 async fn find(state: &AppState, caller: &Caller, id: &str) -> Result<AnalysisResult, Problem> {
-    let missing = || {
-        Problem::not_found(
-            "There is no analysis of this id.",
-            "GET /api/analyses lists those there are.",
-        )
-    };
-    let id: AnalysisId = id.parse().map_err(|_| missing())?;
+    let id: AnalysisId = id.parse().map_err(|_| no_analysis())?;
     state
         .analyst
         .find(&caller.principal, id)
         .await
         .map_err(unreadable)?
-        .ok_or_else(missing)
+        .ok_or_else(no_analysis)
+}
+
+fn no_analysis() -> Problem {
+    Problem::not_found(
+        "There is no analysis of this id.",
+        "GET /api/analyses lists those there are.",
+    )
 }
 
 fn unreadable(error: ResultsError) -> Problem {

@@ -62,6 +62,8 @@ pub(super) fn all() -> Vec<Endpoint> {
         get("/api/analyses", history::page, "Earlier analyses of the caller, newest first").needs(Viewer)
             .query::<history::PageQuery>().replies::<history::PageView>(200),
         get("/api/analyses/{id}", history::one, "One analysis of the caller").needs(Viewer).replies::<AnalysisResult>(200),
+        delete("/api/analyses/{id}", history::forget, "Forget an analysis of the caller with its files; its cost stays in the ledger")
+            .needs(Analyst),
         post("/api/analyses/{id}/cancel", history::cancel, "Stop an analysis of the caller; what it used is charged")
             .needs(Analyst).replies::<history::Cancelled>(202),
         get("/api/analyses/{id}/artifacts/{name}", history::artifact, "A file that an analysis left").needs(Viewer)

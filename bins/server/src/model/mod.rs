@@ -4,7 +4,7 @@
 //! [model]
 //! provider = "azure"            # azure, openai, anthropic, compatible, or none; needed only where several keys are set
 //! model = "our-chat"            # the model; of Azure, the deployment
-//! base_url = "https://our-resource.openai.azure.com"
+//! base_url = "https://our-resource.openai.azure.com"   # without a key of Azure or Anthropic: a server like OpenAI's
 //! api = "responses"             # chat, responses or messages; what fits the model where left out
 //! api_version = "2024-10-21"    # of Azure's older paths and of gateways
 //! deployment_in_path = true     # likewise
@@ -306,7 +306,7 @@ impl ModelSettings {
             builder = builder.effort(effort);
         }
         if let Some(most) = self.max_output {
-            builder = builder.output_caps(most.min(LEAST_OUTPUT), most);
+            builder = builder.max_output(most);
         }
         if let Some(tokens) = self.context_window {
             builder = builder.context_window(tokens);
@@ -340,9 +340,6 @@ impl ModelSettings {
     }
 }
 
-/// Below this cap no program fits, whatever the model.
-const LEAST_OUTPUT: u64 = 300;
-
 impl Provider {
     fn names(self) -> Names {
         match self {
@@ -365,9 +362,11 @@ impl Provider {
 /// The provider that is named, or the one that has a key or an address.
 fn provider(variables: &Variables, written: &WrittenModel) -> Result<Option<Provider>, ModelError> {
     // An address of one's own is a server that is like OpenAI's.
-    let openai = match variables.value(OPENAI.address) {
-        Some(_) => Provider::Compatible,
-        None => Provider::OpenAi,
+    let has_address = variables.value(OPENAI.address).is_some();
+    let openai = if has_address || written.base_url.is_some() {
+        Provider::Compatible
+    } else {
+        Provider::OpenAi
     };
     let named = variables.value(PROVIDER).or(written.provider.as_deref());
     if let Some(named) = named {
@@ -384,11 +383,7 @@ fn provider(variables: &Variables, written: &WrittenModel) -> Result<Option<Prov
             }),
         };
     }
-    let openai_name = if openai == Provider::Compatible {
-        OPENAI.address
-    } else {
-        OPENAI.key
-    };
+    let openai_name = if has_address { OPENAI.address } else { OPENAI.key };
     let candidates = [
         (Provider::Azure, AZURE.key),
         (openai, openai_name),
@@ -399,7 +394,9 @@ fn provider(variables: &Variables, written: &WrittenModel) -> Result<Option<Prov
         .filter(|(_, name)| variables.value(name).is_some());
     match (set.next(), set.next()) {
         (Some((_, first)), Some((_, second))) => Err(ModelError::Several(first, second)),
-        (first, _) => Ok(first.map(|(provider, _)| provider)),
+        (Some((provider, _)), None) => Ok(Some(provider)),
+        // A server that wants no key.
+        (None, _) => Ok(written.base_url.is_some().then_some(Provider::Compatible)),
     }
 }
 

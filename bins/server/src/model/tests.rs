@@ -52,6 +52,37 @@ fn the_file_lays_down_the_rest() {
 }
 
 #[test]
+fn an_address_in_the_file_is_where_questions_go() {
+    let key = ("OPENAI_API_KEY", "sk-hunter2");
+    for (set, file) in [
+        (vec![key], "provider = 'openai'\n"),
+        (vec![key], ""),
+        (vec![], ""),
+    ] {
+        let file = format!("{file}base_url = 'https://gateway.example.org/v1'\nmodel = 'm'");
+        let settings = read(&set, &file).unwrap().unwrap();
+        assert_eq!(settings.provider, Provider::Compatible, "{set:?} {file}");
+        crate::tls::install();
+        assert_eq!(settings.model().unwrap().card().server, "gateway.example.org");
+    }
+}
+
+#[test]
+fn a_cap_on_the_output_leaves_the_least_of_a_model_that_reasons() {
+    crate::tls::install();
+    for (model, most, caps) in [
+        ("gpt-5-mini", 8_000, (2_000, 8_000)),
+        ("gpt-5-mini", 1_000, (1_000, 1_000)),
+        ("gpt-4.1", 8_000, (300, 8_000)),
+    ] {
+        let file = format!("model = '{model}'\nmax_output = {most}");
+        let settings = read(&[("OPENAI_API_KEY", "k")], &file).unwrap().unwrap();
+        let card = settings.model().unwrap().card().clone();
+        assert_eq!((card.min_output_cap, card.max_output_cap), caps, "{model}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_fix() {
     let key = ("OPENAI_API_KEY", "sk-hunter2");
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);

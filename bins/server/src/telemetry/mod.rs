@@ -40,7 +40,7 @@ pub(crate) fn start(wanted: Option<&TelemetrySettings>) -> Option<Telemetry> {
     let chosen = EnvFilter::builder()
         .with_default_directive(LevelFilter::WARN.into())
         .from_env_lossy();
-    let spans_are_not_logged = filter_fn(|metadata| metadata.target() != TARGET);
+    let spans_are_not_logged = filter_fn(|metadata| !(metadata.is_span() && metadata.target() == TARGET));
     let log = fmt::layer()
         .with_ansi(false)
         .with_writer(Terminal)

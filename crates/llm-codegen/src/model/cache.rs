@@ -29,7 +29,7 @@ pub trait ProgramCache: Send + Sync + fmt::Debug + 'static {
 }
 
 /// What has to be the same for a program to be used again: tenant, question (but for case and spaces), form of the
-/// tables, generator, and the versions of prompt and contract.
+/// tables, what may be told of them (a program may have values in it), generator, and the versions of prompt and contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProgramKey([u8; 32]);
 
@@ -60,7 +60,11 @@ impl ProgramKey {
             .collect();
         add(&words.join(" "));
         add(generator);
-        add(&format!("{} {CONTRACT_VERSION}", prompt::VERSION));
+        add(&format!(
+            "{} {CONTRACT_VERSION} {}",
+            prompt::VERSION,
+            request.privacy
+        ));
         for table in &*request.tables {
             add(&table.name);
             for column in &table.columns {

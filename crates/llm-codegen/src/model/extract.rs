@@ -1,15 +1,24 @@
 //! A program out of a model's reply, in whichever of the two forms it came.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// What a reply holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Written {
-    #[serde(default)]
     pub(super) reading: String,
-    #[serde(default)]
     pub(super) assumptions: Vec<String>,
     pub(super) code: String,
+}
+
+/// A reply in JSON. What is not as it was asked for beside the program costs no further call.
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default)]
+    reading: Value,
+    #[serde(default)]
+    assumptions: Value,
+    code: String,
 }
 
 /// The longest reading and assumption that are kept, and how many of them.
@@ -18,6 +27,7 @@ const MAX_ASSUMPTIONS: usize = 10;
 
 /// The program in a reply: that of a JSON document, bare or fenced, or else the longest fenced block.
 pub(super) fn extract(reply: &str) -> Option<Written> {
+    let reply = without_thoughts(reply);
     let blocks = fenced_blocks(reply);
     let from_json = std::iter::once(reply)
         .chain(blocks.iter().map(|block| block.text))
@@ -40,17 +50,45 @@ pub(super) fn extract(reply: &str) -> Option<Written> {
     })
 }
 
+/// Some servers leave in what a model said to itself before.
+fn without_thoughts(reply: &str) -> &str {
+    let thinks = reply.trim_start().starts_with("<think>");
+    match reply.split_once("</think>") {
+        Some((_, said)) if thinks => said,
+        _ => reply,
+    }
+}
+
 fn json(text: &str) -> Option<Written> {
     let (from, to) = (text.find('{')?, text.rfind('}')?);
     // A program may hold braces; a document begins with one.
     if !text[..from].trim().is_empty() {
         return None;
     }
-    serde_json::from_str(text.get(from..=to)?).ok()
+    let document: Document = serde_json::from_str(text.get(from..=to)?).ok()?;
+    let texts = |value: &Value| match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items
+            .iter()
+            .filter_map(|item| Some(item.as_str()?.to_owned()))
+            .collect(),
+        _ => Vec::new(),
+    };
+    Some(Written {
+        reading: texts(&document.reading).join(" "),
+        assumptions: texts(&document.assumptions),
+        code: document.code,
+    })
 }
 
 fn fenced(reply: &str, blocks: &[Block<'_>]) -> Option<Written> {
-    let is_program = |block: &&Block<'_>| matches!(block.language, "" | "python" | "py" | "python3");
+    let is_program = |block: &&Block<'_>| {
+        let language = block.language.split_whitespace().next().unwrap_or_default();
+        matches!(
+            language.to_ascii_lowercase().as_str(),
+            "" | "python" | "py" | "python3"
+        )
+    };
     let longest = blocks
         .iter()
         .filter(is_program)
@@ -149,6 +187,23 @@ mod tests {
             assert_eq!(written.assumptions, ["a"]);
             assert_eq!(written.code, "result = 1");
         }
+        for (assumptions, expected) in [
+            ("null", vec![]),
+            (r#""net""#, vec!["net"]),
+            (r#"[1, "net"]"#, vec!["net"]),
+        ] {
+            let reply = format!(r#"{{"reading": null, "assumptions": {assumptions}, "code": "result = 1"}}"#);
+            let written = extract(&reply).unwrap();
+            assert_eq!(
+                (written.reading.as_str(), written.code.as_str()),
+                ("", "result = 1")
+            );
+            assert_eq!(written.assumptions, expected);
+        }
+        let thought = format!(
+            "<think>\nMaybe ```python\nresult = 'no, that would be wrong'\n```?\n</think>\n{document}"
+        );
+        assert_eq!(code_of(&thought).unwrap(), "result = 1");
         assert_eq!(
             code_of(r#"{"code": "```python\nresult = {}\n```"}"#).unwrap(),
             "result = {}"
@@ -163,6 +218,10 @@ mod tests {
         assert_eq!(written.reading, "revenue");
         assert_eq!(written.assumptions, ["net", "no returns"]);
         assert_eq!(written.code, "x = {'a': 1}\nresult = x");
+        assert_eq!(
+            code_of("```Python title=\"x\"\nresult = 2\n```").unwrap(),
+            "result = 2"
+        );
         assert_eq!(code_of("```python\nresult = 2").unwrap(), "result = 2", "cut off");
     }
 

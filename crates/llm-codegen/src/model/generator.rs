@@ -171,7 +171,7 @@ impl CodeGenerator for ModelGenerator {
                 suggestions: Vec::new(),
             });
         }
-        Span::current().record(telemetry::PROMPT_VERSION, prompt::VERSION);
+        Span::current().record(telemetry::PROMPT_VERSION, i64::from(prompt::VERSION));
         let reply = self.reply(request, calls).await?;
 
         let check = check_span();

@@ -16,6 +16,7 @@ mod generator;
 mod personal;
 mod prompt;
 mod proof;
+mod quoting;
 mod router;
 mod screen;
 mod spans;

@@ -3,10 +3,12 @@
 
 use std::fmt::Write as _;
 
+use meterbox_core::contract::PrivacyLevel;
 use serde_json::json;
 
 use super::{
     context::{Detail, describe},
+    quoting::in_known_words,
     screen,
 };
 use crate::{
@@ -15,7 +17,7 @@ use crate::{
 };
 
 /// Raised with every change of what is asked: programs written for another version are not used again.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The longest problem and program that are sent back, in characters.
 const MAX_PROBLEM_CHARS: usize = 2_000;
@@ -49,13 +51,19 @@ const AS_FENCE: &str = "Reply with one line that begins with \"Reading:\" and sa
 
 /// The request for a program, in this detail. The output cap is set when it is known.
 pub(super) fn compose(request: &GenerateRequest, format: ProgramFormat, detail: Detail) -> ChatRequest {
-    let mut messages = vec![user(question(request, detail))];
+    let question = question(request, detail);
+    let mut messages = vec![user(question.clone())];
     for failed in &request.failed {
         messages.push(Message {
             role: Role::Assistant,
             text: failed_program(failed, format),
         });
-        messages.push(user(repair(failed)));
+        let is_told_whole = !failed.quotes_data || request.privacy >= PrivacyLevel::Samples;
+        let problem = match is_told_whole {
+            true => failed.problem.clone(),
+            false => in_known_words(&failed.problem, &failed.code, &question),
+        };
+        messages.push(user(repair(&problem)));
     }
     ChatRequest {
         instructions: instructions(request, format),
@@ -98,8 +106,8 @@ fn failed_program(failed: &FailedProgram, format: ProgramFormat) -> String {
     }
 }
 
-fn repair(failed: &FailedProgram) -> String {
-    let problem: String = failed.problem.chars().take(MAX_PROBLEM_CHARS).collect();
+fn repair(problem: &str) -> String {
+    let problem: String = problem.chars().take(MAX_PROBLEM_CHARS).collect();
     format!(
         "That program does not answer the question: {problem}\n\
          Write the whole program again, with this mended, in the same form of reply."

@@ -67,7 +67,7 @@ impl<G: CodeGenerator> Router<G> {
     /// May a model be told of these tables at all?
     fn may_ask(&self, request: &GenerateRequest) -> bool {
         let card = self.model.planned_call(request).map(|call| call.card);
-        card.is_some_and(|card| card.is_loopback || request.privacy > PrivacyLevel::Nothing)
+        card.is_none_or(|card| card.is_loopback || request.privacy > PrivacyLevel::Nothing)
     }
 }
 
@@ -91,7 +91,8 @@ impl<G: CodeGenerator> CodeGenerator for Router<G> {
             Prefer::Any if planned.as_ref().is_ok_and(|planned| self.is_enough(planned)) => return planned,
             _ => {}
         }
-        if !self.may_ask(request) {
+        // Who asked for a model is told by it why it is not asked.
+        if request.prefer != Prefer::Model && !self.may_ask(request) {
             let why = "nothing of this data may leave the machine, so no model was asked";
             return planned.map(|planned| labelled(planned, why));
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use meterbox_core::telemetry::{self as attribute, TARGET, bounded, span};
+use meterbox_core::telemetry::{self as attribute, TARGET, bounded, count, span};
 use serde_json::json;
 use tracing::{Span, field::Empty};
 
@@ -35,11 +35,11 @@ impl ChatSpan {
             { attribute::OPERATION } = "chat",
             { attribute::PROVIDER } = provider(card),
             { attribute::REQUEST_MODEL } = card.model,
-            { attribute::REQUEST_MAX_TOKENS } = chat.output_cap,
+            { attribute::REQUEST_MAX_TOKENS } = count(chat.output_cap),
             { attribute::OUTPUT_TYPE } = output_type,
             { attribute::SERVER_ADDRESS } = address,
             { attribute::SERVER_PORT } = port,
-            { attribute::RETRY_INDEX } = retry_index,
+            { attribute::RETRY_INDEX } = i64::from(retry_index),
             { attribute::ERROR_TYPE } = Empty,
             { attribute::HTTP_STATUS } = Empty,
             { attribute::RESPONSE_MODEL } = Empty,
@@ -93,7 +93,7 @@ impl ChatSpan {
             (attribute::OUTPUT_TOKENS, usage.output.max(usage.reasoning)),
             (attribute::REASONING_TOKENS, usage.reasoning),
         ] {
-            self.span.record(name, tokens);
+            self.span.record(name, count(tokens));
         }
     }
 
@@ -122,7 +122,7 @@ impl ChatSpan {
             self.span.record(attribute::FINISH_REASONS, texts(["length"]));
         }
         if let Some(status) = error.status() {
-            self.span.record(attribute::HTTP_STATUS, status);
+            self.span.record(attribute::HTTP_STATUS, i64::from(status));
         }
         self.span.record(attribute::ERROR_TYPE, &name);
         self.span.record(attribute::OTEL_STATUS, "error");
@@ -179,10 +179,10 @@ fn provider(card: &ModelCard) -> &str {
     }
 }
 
-fn host_and_port(server: &str) -> (&str, u64) {
-    const HTTPS: u64 = 443;
+fn host_and_port(server: &str) -> (&str, i64) {
+    const HTTPS: i64 = 443;
     let split = server.rsplit_once(':');
-    let with_port = split.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let with_port = split.and_then(|(host, port)| Some((host, i64::from(port.parse::<u16>().ok()?))));
     with_port.unwrap_or((server, HTTPS))
 }
 

@@ -47,6 +47,26 @@ async fn a_question_is_answered_kept_and_charged() {
 }
 
 #[tokio::test]
+async fn an_analysis_is_forgotten_with_its_files_and_its_cost_stays() {
+    let app = App::new().await;
+    let result = app.execute(QUESTION).await.json();
+    let id = result["id"].as_str().unwrap();
+    let folder = app.artifacts_of(id);
+    std::fs::create_dir_all(&folder).unwrap();
+    let spent = app.get("/api/metrics").await.json()["spent"].clone();
+
+    let path = format!("/api/analyses/{id}");
+    let reply = app.call("DELETE", &path, None, None).await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT, "{}", reply.text);
+    assert_eq!(app.get(&path).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(app.get("/api/analyses").await.json()["analyses"], json!([]));
+    assert!(!folder.exists());
+    assert_eq!(app.get("/api/metrics").await.json()["spent"], spent);
+    let again = app.call("DELETE", &path, None, None).await;
+    assert_eq!(again.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn events_come_in_order_and_end_with_the_kept_result() {
     let app = App::new().await;
     app.sandbox

@@ -43,6 +43,7 @@ async fn requests_that_cannot_be_taken() {
             "a limit that is no amount",
             r#"{"query": "a", "max_cost": "much"}"#,
         ),
+        ("a model where there is none", r#"{"query": "a", "by": "model"}"#),
     ] {
         note(&mut golden, name, &app.execute(body.to_owned()).await);
     }

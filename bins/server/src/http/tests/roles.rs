@@ -119,6 +119,8 @@ impl World {
             at(format!("/api/analyses/{}/artifacts/a.png", self.analysis),
                case("GET", "/api/analyses/{id}/artifacts/{name}", Viewer, 404)),
             with(json!({ "query": "products by revenue" }), case("POST", "/api/execute", Analyst, 200)),
+            // There is none of this id: who may delete learns that.
+            at("/api/analyses/01999999-9999-7999-8999-999999999999".to_owned(), case("DELETE", "/api/analyses/{id}", Analyst, 404)),
             // It has ended.
             at(format!("/api/analyses/{}/cancel", self.analysis), case("POST", "/api/analyses/{id}/cancel", Analyst, 404)),
             case("GET", "/api/budget", Admin, 200),

@@ -181,6 +181,9 @@ impl HttpModelBuilder {
             true => (2_000, 16_000),
             false => (300, 4_000),
         });
+        let (least, most) = self
+            .max_output
+            .map_or((least, most), |most| (least.min(most), most));
         if least == 0 || least > most {
             return Err(invalid("output_cap", "is 0, or the least is more than the most"));
         }

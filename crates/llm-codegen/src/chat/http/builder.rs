@@ -48,6 +48,7 @@ pub struct HttpModelBuilder {
     pub(super) temperature: Option<Option<f64>>,
     pub(super) effort: Option<Effort>,
     pub(super) output_caps: Option<(u64, u64)>,
+    pub(super) max_output: Option<u64>,
     pub(super) context_window: Option<u64>,
 }
 
@@ -106,6 +107,7 @@ impl HttpModelBuilder {
             temperature: None,
             effort: None,
             output_caps: None,
+            max_output: None,
             context_window: None,
         }
     }
@@ -221,6 +223,13 @@ impl HttpModelBuilder {
     #[must_use]
     pub fn output_caps(mut self, least: u64, most: u64) -> Self {
         self.output_caps = Some((least, most));
+        self
+    }
+
+    /// The output cap that is asked for where money allows, in tokens; the least stays what fits the model.
+    #[must_use]
+    pub fn max_output(mut self, tokens: u64) -> Self {
+        self.max_output = Some(tokens);
         self
     }
 

@@ -5,6 +5,8 @@ use ruff_python_ast::{
     visitor::{self, Visitor},
 };
 
+use super::frames::Frames;
+
 /// Functions that reach out of the program, or that nobody could follow.
 const FORBIDDEN_CALLS: &[&str] = &[
     "__import__",
@@ -81,18 +83,20 @@ pub(super) struct Facts {
     pub(super) sets_result: bool,
     /// Tables it asks for by name.
     pub(super) tables: BTreeSet<String>,
-    /// Columns it reads by name.
+    /// Columns of listed tables that it reads by name.
     pub(super) columns: BTreeSet<String>,
     /// Years written in it.
     pub(super) years: BTreeSet<String>,
     /// Words that may be names it gives: all that is written in it elsewhere.
     words: BTreeSet<String>,
+    frames: Frames,
 }
 
 impl Facts {
     pub(super) fn of(module: &Mod) -> Self {
         let mut facts = Self::default();
         if let Mod::Module(module) = module {
+            facts.frames = Frames::of(&module.body);
             facts.visit_body(&module.body);
         }
         facts
@@ -101,6 +105,16 @@ impl Facts {
     /// May the program have made this column itself?
     pub(super) fn makes(&self, column: &str) -> bool {
         self.words.contains(column) || MADE_BY_METHODS.contains(&column)
+    }
+
+    /// May the program have made it of this one, such as by `suffixes=("_a", "_b")`?
+    pub(super) fn makes_of(&self, column: &str, known: &str) -> bool {
+        // What pandas appends to names that two tables have.
+        let appended = |end: &str| matches!(end, "_x" | "_y") || self.words.contains(end);
+        column.strip_prefix(known).is_some_and(appended)
+            || column
+                .strip_suffix(known)
+                .is_some_and(|begin| self.words.contains(begin))
     }
 
     fn import(&mut self, module: &str) {
@@ -122,7 +136,9 @@ impl Facts {
         if is_tables {
             self.tables.extend(names);
         } else if subscript.ctx == ExprContext::Load {
-            self.columns.extend(names);
+            if self.frames.has(&subscript.value) {
+                self.columns.extend(names);
+            }
         } else {
             names.iter().for_each(|name| self.hear(name));
         }
@@ -149,7 +165,7 @@ impl Facts {
 
     fn attribute(&mut self, attribute: &ExprAttribute) {
         let name = attribute.attr.as_str();
-        let is_hidden = name.starts_with("__") && name.ends_with("__");
+        let is_hidden = is_hidden_name(name);
         let is_a_file = FILE_METHODS.contains(&name) || name.starts_with("read_");
         if is_hidden || is_a_file {
             self.forbidden.insert(format!(".{name}"));

@@ -4,6 +4,8 @@
 //! This is no guard: the sandbox is. It finds what cannot work, and what would work today and be wrong tomorrow.
 
 mod facts;
+mod frames;
+mod years;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,6 +17,7 @@ use ruff_python_ast::PythonVersion;
 use ruff_python_parser::{Mode, ParseOptions};
 
 use facts::Facts;
+use years::may_write;
 
 use crate::GenerateRequest;
 
@@ -27,12 +30,18 @@ const OLDEST: PythonVersion = PythonVersion::PY311;
 const MAX_PROBLEMS: usize = 6;
 
 const STANDARD: &[&str] = &[
+    "__future__",
+    "bisect",
     "calendar",
     "collections",
+    "copy",
+    "dataclasses",
     "datetime",
     "decimal",
+    "enum",
     "fractions",
     "functools",
+    "heapq",
     "itertools",
     "json",
     "math",
@@ -43,6 +52,7 @@ const STANDARD: &[&str] = &[
     "textwrap",
     "typing",
     "unicodedata",
+    "warnings",
     "zoneinfo",
 ];
 /// Packages that programs may import where the sandbox has them, by the name it lists them under.
@@ -96,15 +106,16 @@ pub(super) fn problems(code: &str, request: &GenerateRequest) -> Vec<Problem> {
         let reader = thread::Builder::new()
             .stack_size(STACK_BYTES)
             .spawn_scoped(scope, reading);
-        let unread = || "it could not be read".to_owned();
-        match reader {
-            Ok(reader) => reader.join().unwrap_or_else(|_| Err(unread())),
-            Err(_) => Err(unread()),
-        }
+        let unread = || Err("it could not be read".to_owned());
+        reader
+            .ok()
+            .map(|reader| reader.join().unwrap_or_else(|_| unread()))
     });
     match read {
-        Err(words) => problem("syntax", words),
-        Ok(facts) => {
+        // A machine that is short of memory says nothing about the program.
+        None => Vec::new(),
+        Some(Err(words)) => problem("syntax", words),
+        Some(Ok(facts)) => {
             let mut found = findings(&facts, request);
             found.truncate(MAX_PROBLEMS);
             found
@@ -166,7 +177,7 @@ fn findings(facts: &Facts, request: &GenerateRequest) -> Vec<Problem> {
     let unknown: Vec<_> = facts
         .columns
         .iter()
-        .filter(|column| !facts.makes(column) && !is_column(column, &request.tables))
+        .filter(|column| !facts.makes(column) && !is_column(column, &request.tables, facts))
         .collect();
     for column in unknown {
         let used: Vec<_> = request
@@ -184,7 +195,7 @@ fn findings(facts: &Facts, request: &GenerateRequest) -> Vec<Problem> {
         );
     }
     for year in &facts.years {
-        if !request.question.contains(year) {
+        if !may_write(year, request) {
             find(
                 "literal_date",
                 format!(
@@ -196,13 +207,9 @@ fn findings(facts: &Facts, request: &GenerateRequest) -> Vec<Problem> {
     found
 }
 
-fn is_column(name: &str, tables: &[TableProfile]) -> bool {
-    let is = |name: &str| tables.iter().any(|table| table.column(name).is_some());
-    // What pandas calls columns of one name after a merge.
-    is(name)
-        || ["_x", "_y"]
-            .iter()
-            .any(|end| name.strip_suffix(end).is_some_and(is))
+fn is_column(name: &str, tables: &[TableProfile], facts: &Facts) -> bool {
+    let mut columns = tables.iter().flat_map(|table| &table.columns);
+    columns.any(|column| column.name == name || facts.makes_of(name, &column.name))
 }
 
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -48,6 +48,21 @@ fn ordinary_programs_pass() {
         "if as_of:\n    result = as_of.year - 1\nelse:\n    result = 0",
         "limits = {'low': 1}\nresult = limits['low']",
         "start = pd.Timestamp(as_of) - pd.DateOffset(months=1)\no = tables['orders']\nresult = int((o['day'] >= start).sum())",
+        // What was grouped, counted or pivoted is named by values of the data.
+        "sales = tables['orders'].groupby('product')['revenue'].sum()\nresult = sales['Tea'] / sales.sum()",
+        "counts = tables['orders']['product'].value_counts()\nresult = int(counts['Tea'])",
+        "o = tables['orders']\np = o.pivot_table(index='day', columns='product', values='revenue', margins=True)\n\
+         result = p[['Tea', 'All']].assign(more=p['Tea'] - p['Coffee'])",
+        "o = tables['orders']\nresult = o.set_index('product').loc['Tea', 'revenue'].sum()",
+        "o = tables['orders']\no = o.rename(columns=str.upper)\nresult = o['REVENUE'].sum()",
+        "o = tables['orders']\no.columns = [name.title() for name in o.columns]\nresult = o['Revenue'].sum()",
+        "o = tables['orders']\nfor name in ['a', 'b']:\n    o[f'{name}_share'] = 1\nresult = o['a_share']",
+        "o = tables['orders']\nresult = o.apply(lambda o: o['made up'], axis=1)",
+        "m = tables['orders'].merge(tables['products'], on='day', suffixes=('_order', '_list'))\n\
+         result = m[['product_order', 'product_list']]",
+        "result = db.sql('SELECT sum(revenue) AS \"Total Revenue\" FROM orders').df()['Total Revenue']",
+        "from __future__ import annotations\nimport warnings\nwarnings.filterwarnings('ignore')\n\
+         def p90(x):\n    return x.quantile(0.9)\np90.__name__ = 'p90'\nresult = tables['orders']['revenue'].agg(p90)",
     ] {
         assert_eq!(found("revenue by product", code), Vec::<String>::new(), "{code}");
     }
@@ -84,6 +99,18 @@ fn what_cannot_work_is_named() {
             "o = tables['orders']\nresult = o[['revenue', 'cost']]",
             "there is no column \"cost\"",
         ),
+        (
+            "o = tables['orders'].copy()\nrecent = o[o['day'] > 1].sort_values('day')\nresult = recent.groupby('product')['cost'].sum()",
+            "there is no column \"cost\"",
+        ),
+        (
+            "o = tables['orders']\no = o[o['region'] == 'North']\nresult = len(o)",
+            "there is no column \"region\"",
+        ),
+        (
+            "m = tables['orders'].merge(tables['products'], on='product')\nresult = m['unit_price']",
+            "there is no column \"unit_price\"",
+        ),
     ] {
         let found = found("revenue by product", code);
         assert!(
@@ -111,6 +138,30 @@ fn dates_that_nobody_named_would_be_wrong_tomorrow() {
             "{code}: {unnamed:?}"
         );
         assert_eq!(found("revenue in 2024", code), Vec::<String>::new(), "{code}");
+    }
+    for (question, code) in [
+        (
+            "revenue in 2024",
+            "result = [day >= '2024-01-01', day < '2025-01-01']",
+        ),
+        (
+            "revenue in 2024 against the year before",
+            "result = day.dt.year == 2023",
+        ),
+        (
+            "revenue from 2019 to 2024",
+            "result = [day.dt.year == 2021, pd.Timestamp('2022-01-01')]",
+        ),
+        ("revenue in FY24", "result = pd.Timestamp('2024-03-01')"),
+        ("days since the epoch", "result = pd.Timestamp('1970-01-01')"),
+    ] {
+        assert_eq!(found(question, code), Vec::<String>::new(), "{code}");
+    }
+    for (question, code) in [
+        ("revenue in 2024", "result = pd.Timestamp('2020-01-01')"),
+        ("the top 24 of 30 products", "result = pd.Timestamp('2026-01-01')"),
+    ] {
+        assert_eq!(found(question, code).len(), 1, "{code}");
     }
     assert_eq!(
         found(

@@ -52,10 +52,10 @@ struct Thought {
     thinking_tokens: Count,
 }
 
-/// `None` where input or output is not known: half a count is no count.
+/// `None` where input or output is not known: half a count is no count, and no call has an empty input.
 pub(super) fn of_openai(usage: &Value) -> Option<TokenUsage> {
     let said = OfOpenAi::deserialize(usage).ok()?;
-    let input = said.prompt_tokens.0?;
+    let input = said.prompt_tokens.0.filter(|tokens| *tokens > 0)?;
     // Some servers count reasoning beside the output, and only in the total.
     let by_total = said.total_tokens.0.map(|total| total.saturating_sub(input));
     let output = said.completion_tokens.0.max(by_total)?;
@@ -83,8 +83,12 @@ pub(super) fn of_anthropic(usage: &Value) -> Option<TokenUsage> {
         .ephemeral_1h_input_tokens
         .0;
     let for_an_hour = for_an_hour.unwrap_or_default().min(written);
+    let input = beside.saturating_add(cached).saturating_add(written);
+    if input == 0 {
+        return None;
+    }
     Some(TokenUsage {
-        input: beside.saturating_add(cached).saturating_add(written),
+        input,
         cached,
         cache_write: written - for_an_hour,
         cache_write_1h: for_an_hour,
@@ -171,6 +175,10 @@ mod tests {
                 Some((5, 2)),
             ),
             (json!({ "prompt_tokens": 5 }), None),
+            (
+                json!({ "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0 }),
+                None,
+            ),
             (json!({ "completion_tokens": 5 }), None),
             (json!({ "prompt_tokens": -5, "completion_tokens": 2 }), None),
             (json!(null), None),
@@ -179,5 +187,7 @@ mod tests {
             let found = of_openai(&usage).map(|usage| (usage.input, usage.output));
             assert_eq!(found, expected, "{usage}");
         }
+        let nothing = json!({ "input_tokens": 0, "output_tokens": 0 });
+        assert_eq!(of_anthropic(&nothing), None);
     }
 }
