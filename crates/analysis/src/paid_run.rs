@@ -225,8 +225,6 @@ impl Analysis {
                 self.result.cost_lines.extend(lines);
             }
             Err(error) => {
-                // So that the runs after it do not count on that money.
-                self.unresolved = self.unresolved.saturating_add(worst_case);
                 spans::billed_at_worst(&Span::current(), worst_case);
                 tracing::error!(analysis = %self.result.id, %error, "a bill was not written");
                 self.unresolved = self.unresolved.saturating_add(worst_case);
