@@ -64,7 +64,10 @@ impl Server {
 /// Takes out of a URL's options what the client would refuse.
 fn understand(url: &str) -> (String, Wishes) {
     let mut wishes = Wishes::default();
-    if !url.contains("://") {
+    let is_url = ["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme));
+    if !is_url {
         let mut pairs = url.split_whitespace();
         wishes.names_sslmode = pairs.any(|pair| pair == "sslmode" || pair.starts_with("sslmode="));
         return (url.to_owned(), wishes);
@@ -266,6 +269,7 @@ mod tests {
             "postgres://a@localhost/x?hostaddr=192.0.2.1",
             "host=localhost hostaddr=192.0.2.1 user=a",
             "postgres://a@127.0.0.1,db.example.com/x",
+            "host=db.example.com user=a password=x://?sslmode=disable",
         ] {
             assert_eq!(mode(elsewhere), SslMode::Require, "{elsewhere}");
         }
