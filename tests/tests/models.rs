@@ -121,6 +121,8 @@ async fn the_same_question_again_costs_no_call_and_a_person_may_choose_who_write
         !double.calls()[0].prompt().contains("\"Berlin\""),
         "level 1 tells no value"
     );
+    let noted = tokio::task::block_in_place(|| terminal.run(&["audit"]));
+    assert!(noted.stdout.contains("dataset.privacy"), "{noted:?}");
     let again = ask(&terminal, HARD, &[], &settings);
     assert_eq!((again.status, again.source), (Status::Ok, Some(Source::Saved)));
     assert_eq!(double.calls().len(), 1);

@@ -15,6 +15,7 @@ mod tls;
 mod variables;
 mod webhooks;
 mod wiring;
+mod writer;
 
 use std::process::ExitCode;
 

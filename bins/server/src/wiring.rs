@@ -23,6 +23,7 @@ use meterbox_price_book::PriceError;
 use meterbox_sandbox_client::SandboxError;
 
 use crate::{
+    administration::AdminError,
     cloud::{Cloud, CloudError},
     model::ModelError,
     results::Results,
@@ -51,6 +52,8 @@ pub(crate) enum StartError {
     Dataset(#[from] DatasetError),
     #[error("{}", .0.message)]
     Import(Failure),
+    #[error(transparent)]
+    Administration(#[from] AdminError),
     #[error(transparent)]
     Budget(#[from] BudgetError),
     #[error(transparent)]

@@ -226,11 +226,12 @@ async fn the_peak_of_memory_is_the_programs_own() {
     let peak = async |code: &str| fixture.run(service(code)).await.usage.peak_memory_bytes;
     let (small, larger) = (
         peak("reply(1)").await,
-        peak("held = b'x' * (8 << 20)\nreply(1)").await,
+        peak("held = b'x' * (32 << 20)\nreply(1)").await,
     );
     // Of a few pages the kernel may not have counted one yet.
     assert!(small < 32 << 20, "{small}");
-    assert!((6 << 20..40 << 20).contains(&larger), "{small} {larger}");
+    // It counts in large pages, some of which were there before.
+    assert!((24 << 20..64 << 20).contains(&larger), "{small} {larger}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

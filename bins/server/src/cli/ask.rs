@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use meterbox_analysis::{Ask, Event, Interrupted, Prefer, Request, Running};
 use meterbox_core::{
     AnalysisId, Clock, SystemClock, Usd,
@@ -15,11 +15,12 @@ use meterbox_core::{
 };
 use meterbox_datasets::Dataset;
 
-use super::{AnalysisArgs, exit, runtime, steps, table, text};
+use super::{AnalysisArgs, exit, runtime, steps, table, target, text};
 use crate::{
     settings::Settings,
     telemetry,
     wiring::{Meterbox, StartError, local_user},
+    writer::Writer,
 };
 
 /// How long a command that is done waits for the store of results.
@@ -50,25 +51,6 @@ pub(super) struct RunArgs {
 
     #[command(flatten)]
     analysis: AnalysisArgs,
-}
-
-/// Who writes a program.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Writer {
-    #[default]
-    Any,
-    Rules,
-    Model,
-}
-
-impl From<Writer> for Prefer {
-    fn from(writer: Writer) -> Self {
-        match writer {
-            Writer::Any => Self::Any,
-            Writer::Rules => Self::Rules,
-            Writer::Model => Self::Model,
-        }
-    }
 }
 
 fn privacy_level(text: &str) -> Result<PrivacyLevel, String> {
@@ -157,7 +139,9 @@ async fn open(
     let catalog = meterbox.analyst.catalog();
     let dataset = catalog.add(&args.data)?;
     if let Some(level) = privacy {
-        catalog.set_privacy(&dataset, level)?;
+        // What may leave is somebody's decision, and noted as one.
+        let administration = target::open_folder(settings).await?;
+        administration.set_privacy(catalog, &dataset, level).await?;
     }
     Ok((meterbox, dataset))
 }

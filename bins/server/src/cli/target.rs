@@ -61,7 +61,8 @@ impl TargetArgs {
     }
 }
 
-async fn open_folder(settings: &Settings) -> Result<Local, StartError> {
+/// The data folder, in the hands of whoever sits at the machine.
+pub(super) async fn open_folder(settings: &Settings) -> Result<Local, StartError> {
     let engine = Meterbox::open_ledger(settings).await?;
     let access = Meterbox::open_access(settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());

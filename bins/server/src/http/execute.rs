@@ -22,7 +22,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::Instrument as _;
 
 use super::{AppState, Problem, body, caller::Caller, live::News, problem::reply_of};
-use crate::telemetry;
+use crate::{telemetry, writer::Writer};
 
 const HINT: &str = "Send query or code, and if needed datasets and max_cost.";
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -44,28 +44,6 @@ pub(super) struct ExecuteRequest {
     max_cost: Option<Usd>,
     /// Who writes the program for a question; `any` where left out.
     by: Option<Writer>,
-}
-
-/// Who writes a program.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Writer {
-    /// Whoever is known to be right at the least cost.
-    Any,
-    /// Rules alone.
-    Rules,
-    /// A model, also where rules have an answer.
-    Model,
-}
-
-impl From<Writer> for Prefer {
-    fn from(writer: Writer) -> Self {
-        match writer {
-            Writer::Any => Self::Any,
-            Writer::Rules => Self::Rules,
-            Writer::Model => Self::Model,
-        }
-    }
 }
 
 pub(super) async fn execute(State(state): State<AppState>, caller: Caller, request: Request) -> Response {
