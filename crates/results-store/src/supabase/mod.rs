@@ -202,12 +202,16 @@ impl ResultsStore for SupabaseResults {
             document: document_of(result)?,
         };
         let user = self.token_of(&result.principal);
-        let saved = self
-            .client
-            .table(TABLE)
-            .as_user(user.as_ref())
-            .upsert(&[row], &["principal", "id"], OnConflict::Merge)
-            .await;
+        let rows = [row];
+        let upsert = || {
+            let table = self.client.table(TABLE).as_user(user.as_ref());
+            table.upsert(&rows, &["principal", "id"], OnConflict::Merge)
+        };
+        let mut saved = upsert().await;
+        // Of two that save one result at the same moment the second may meet the id before the row. Then the row is there.
+        if matches!(saved, Err(PostgrestError::Conflict { .. })) {
+            saved = upsert().await;
+        }
         saved.map_err(|error| match &error {
             PostgrestError::Conflict { .. } => ResultsError::IdTaken(result.id),
             PostgrestError::Refused { refusal, .. }
