@@ -291,7 +291,6 @@ impl Visit {
             let found = format!("{cloud}; for data at privacy level 3");
             self.well("programs run in", &found);
         }
-        self.well("model", "none configured; the built-in planner answers");
     }
 }
 
