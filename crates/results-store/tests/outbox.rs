@@ -515,7 +515,8 @@ fn childs_results() -> Vec<AnalysisResult> {
 }
 
 #[tokio::test]
-#[ignore = "a child of another test"]
+// Left out of an ordinary run because it is the program that a test below starts, and that dies on purpose.
+#[ignore = "run by another test, in a process of its own"]
 async fn child_that_answers_and_dies() {
     let store = Scripted::default();
     store.be_away(true);
@@ -573,7 +574,8 @@ impl ResultsStore for Deadly {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a child of another test"]
+// Left out of an ordinary run because it is the program that the test below starts and kills.
+#[ignore = "run by another test, in a process of its own"]
 async fn child_that_dies_while_it_delivers() {
     let folder = childs_folder();
     let store = Deadly(SqliteResults::open(folder.join("store.sqlite3")).unwrap());

@@ -21,7 +21,7 @@ pub struct Whose {
 }
 
 impl Whose {
-    /// Of this person or service, in this session.
+    /// Of this person or service; `session` is the id of what belongs together, such as one conversation.
     pub fn new(user: impl Into<String>, session: impl Into<String>) -> Self {
         Self {
             user: user.into(),
