@@ -10,6 +10,7 @@
 pub(crate) mod dice;
 pub(crate) mod machine;
 pub(crate) mod program;
+pub(crate) mod session;
 pub(crate) mod watch;
 
 use std::{
