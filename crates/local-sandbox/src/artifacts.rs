@@ -80,7 +80,9 @@ fn collect_all(
         };
         if let Err(Rejection::Because(reason)) = &taken {
             let told = (name.clone(), reason.clone());
-            let was_told = before.as_ref().is_some_and(|before| before.rejected.contains(&told));
+            let was_told = before
+                .as_ref()
+                .is_some_and(|before| before.rejected.contains(&told));
             if let Some(seen) = seen.as_deref_mut() {
                 seen.rejected.insert(told);
             }
@@ -185,7 +187,10 @@ fn take(
         let reason = format!("{size} bytes, more than {}", limits.artifact_bytes);
         return Err(Rejection::Because(reason));
     }
-    if let Some(Some(before)) = place.known.filter(|known| known.is_some_and(|(bytes, _)| *bytes == size)) {
+    if let Some(Some(before)) = place
+        .known
+        .filter(|known| known.is_some_and(|(bytes, _)| *bytes == size))
+    {
         let content = (size, digest(&mut file, size).map_err(Rejection::Fault)?);
         if content == *before {
             return Err(Rejection::Unchanged(content));
@@ -229,6 +234,7 @@ fn open(folder: BorrowedFd<'_>, name: &[u8]) -> Result<File, Rejection> {
         Err(rustix::io::Errno::ACCESS) => {
             Err(Rejection::because("the program took the right to read it away"))
         }
+        Err(rustix::io::Errno::NOENT) => Err(Rejection::because("it was there for a moment only")),
         // Where it lives, it may have asked to be told before others read.
         Err(rustix::io::Errno::AGAIN) => Err(Rejection::because("the program keeps it from being read")),
         Err(rustix::io::Errno::NXIO) => Err(Rejection::because("not a regular file")),

@@ -199,12 +199,10 @@ fn bad(reason: String) -> SandboxError {
 }
 
 /// From the inputs' places below the inputs root to their paths below the data.
-fn sources<'a>(
-    inputs: &'a [InputFile],
-    root: Option<&Path>,
-) -> Result<Vec<(String, &'a str)>, SandboxError> {
+fn sources<'a>(inputs: &'a [InputFile], root: Option<&Path>) -> Result<Vec<(String, &'a str)>, SandboxError> {
     let each = inputs.iter();
-    each.map(|input| Ok((source(input, root)?, input.path.as_str()))).collect()
+    each.map(|input| Ok((source(input, root)?, input.path.as_str())))
+        .collect()
 }
 
 /// The input's place relative to the inputs root.

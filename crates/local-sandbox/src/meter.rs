@@ -137,7 +137,12 @@ impl Meter {
             let Some(stat) = self.read(&format!("task/{id}/stat")) else {
                 continue;
             };
-            let state = stat.rsplit(')').next()?.split_ascii_whitespace().next()?.to_owned();
+            let state = stat
+                .rsplit(')')
+                .next()?
+                .split_ascii_whitespace()
+                .next()?
+                .to_owned();
             let turns = self.read(&format!("task/{id}/schedstat")).unwrap_or_default();
             threads.push(Thread { id, state, turns });
         }

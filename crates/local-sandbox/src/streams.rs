@@ -202,7 +202,9 @@ impl Pipe {
     /// How many bytes are now in `chunk`; 0 where there are none. Asks the kernel, not the reactor, who may not know yet.
     fn read_now(&mut self) -> usize {
         let receiver = self.receiver.as_ref().map(AsFd::as_fd);
-        receiver.map_or(0, |pipe| rustix::io::read(pipe, &mut self.chunk).unwrap_or_default())
+        receiver.map_or(0, |pipe| {
+            rustix::io::read(pipe, &mut self.chunk).unwrap_or_default()
+        })
     }
 }
 

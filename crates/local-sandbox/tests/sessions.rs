@@ -8,12 +8,14 @@
 mod common;
 
 use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use common::{
-    Fixture, Heard, MB, children, children_of, input, is_alive,
+    Alone, Fixture, Heard, MB, children, children_of, input, is_alive,
     session::{begin, cell, run, setup, why},
     value,
 };
@@ -23,6 +25,7 @@ use meterbox_sandbox_client::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
+const ROLE: &str = "METERBOX_TEST_ROLE";
 /// How long the kernel and a busy machine may take to end what has to end.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -91,8 +94,10 @@ async fn an_answer_builds_on_the_last_one() {
         other => panic!("{other:?}"),
     };
     assert_eq!(error(&ask("result").await).kind, "NameError");
-    ask("result = pd.DataFrame({'k': ['a', 'b'], 'v': [1, 2]})\nchart = {'kind': 'bar', 'x': 'k', 'y': 'v'}\n\
-         def fails(): raise KeyError('deep')")
+    ask(
+        "result = pd.DataFrame({'k': ['a', 'b'], 'v': [1, 2]})\nchart = {'kind': 'bar', 'x': 'k', 'y': 'v'}\n\
+         def fails(): raise KeyError('deep')",
+    )
     .await;
     let silent = ask("kept = result.v.sum()").await;
     assert_eq!(error(&silent).kind, "NoResult");
@@ -106,7 +111,10 @@ async fn an_answer_builds_on_the_last_one() {
     assert!(reply.get().contains(r#""rows":[["b",2,3]]"#), "{}", reply.get());
     let raised = error(&ask("\n\nfails()").await);
     assert_eq!((raised.line, raised.message.as_str()), (Some(3), "deep"));
-    assert_eq!(raised.traceback, "line 3, in <module>\nline 3 of cell 2, in fails\n");
+    assert_eq!(
+        raised.traceback,
+        "line 3, in <module>\nline 3 of cell 2, in fails\n"
+    );
     assert_eq!(error(&ask("x = 1\nx = = 2").await).line, Some(2));
 }
 
@@ -142,14 +150,20 @@ async fn what_a_cell_prints_is_heard_with_it() {
         ("print('ü' * 100_000, end='')", &"ü".repeat(100_000)),
     ] {
         let heard = Arc::new(Heard::default());
-        let outcome = session.run(cell(code), Arc::<Heard>::clone(&heard)).await.unwrap();
+        let outcome = session
+            .run(cell(code), Arc::<Heard>::clone(&heard))
+            .await
+            .unwrap();
         assert_eq!(heard.text(), said, "{code}: {outcome:?}");
         assert_eq!(outcome.stdout + &outcome.stderr, said, "{code}");
         assert_eq!(outcome.usage.output_bytes, said.len() as u64, "{code}");
     }
     // Larger than any pipe, both ways.
     let long = format!("text = '{}'\nreply(text)", "x".repeat(900_000));
-    assert_eq!(value(&run(&mut *session, &long).await).as_str().unwrap().len(), 900_000);
+    assert_eq!(
+        value(&run(&mut *session, &long).await).as_str().unwrap().len(),
+        900_000
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +191,11 @@ async fn files_are_collected_when_they_are_new() {
         collected(both, limits()).await,
         (vec![file("a", "1"), file("b", "2")], 1)
     );
-    assert_eq!(collected("1", limits()).await, (vec![], 0), "all of it was told of");
+    assert_eq!(
+        collected("1", limits()).await,
+        (vec![], 0),
+        "all of it was told of"
+    );
     // As long as before, written at once, and with the old file's date.
     let again = "about = os.stat('a'); open('a', 'w').write('3'); os.utime('a', ns=(about.st_atime_ns, about.st_mtime_ns))";
     assert_eq!(collected(again, limits()).await, (vec![file("a-2", "3")], 0));
@@ -188,8 +206,14 @@ async fn files_are_collected_when_they_are_new() {
     };
     let more = "open('d', 'w').write('4'); open('e', 'w').write('5')";
     assert_eq!(collected(more, one).await, (vec![file("d", "4")], 1));
-    assert_eq!(collected("os.remove('a'); 1", limits()).await, (vec![file("e", "5")], 0));
-    assert_eq!(collected("open('a', 'w').write('3')", limits()).await, (vec![file("a-3", "3")], 0));
+    assert_eq!(
+        collected("os.remove('a'); 1", limits()).await,
+        (vec![file("e", "5")], 0)
+    );
+    assert_eq!(
+        collected("open('a', 'w').write('3')", limits()).await,
+        (vec![file("a-3", "3")], 0)
+    );
 }
 
 // === what is counted ===
@@ -218,15 +242,25 @@ async fn each_cell_is_charged_for_itself() {
     let usage = session.close().await.unwrap();
     assert_eq!(usage.cells, 7);
     assert!(usage.idle.wall_ms >= 300 && usage.idle.cpu_ms < 300, "{usage:?}");
-    assert!(usage.idle.peak_memory_bytes >= 95 * MB, "it waited with that: {usage:?}");
-    assert!(usage.running.peak_memory_bytes >= 95 * MB && usage.running.cpu_ms >= busy.cpu_ms, "{usage:?}");
+    assert!(
+        usage.idle.peak_memory_bytes >= 95 * MB,
+        "it waited with that: {usage:?}"
+    );
+    assert!(
+        usage.running.peak_memory_bytes >= 95 * MB && usage.running.cpu_ms >= busy.cpu_ms,
+        "{usage:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_cell_uses_is_told_while_it_runs() {
     let fixture = Fixture::new();
     let mut session = begin(&fixture).await;
-    run(&mut *session, "import time\nend = time.process_time() + 0.5\nwhile time.process_time() < end: pass").await;
+    run(
+        &mut *session,
+        "import time\nend = time.process_time() + 0.5\nwhile time.process_time() < end: pass",
+    )
+    .await;
     let heard = Arc::new(Heard::default());
     let outcome = session
         .run(cell("time.sleep(0.9)"), Arc::<Heard>::clone(&heard))
@@ -302,25 +336,27 @@ async fn a_limit_ends_the_cell_and_the_session() {
             limits(),
             Verdict::Signalled { signal: 11 },
         ),
-        (
-            "import os\nos._exit(0)",
-            limits(),
-            Verdict::Exited { code: 0 },
-        ),
+        ("import os\nos._exit(0)", limits(), Verdict::Exited { code: 0 }),
     ] {
         let mut session = begin(&fixture).await;
         run(&mut *session, "kept = 'something'").await;
-        let cell = Cell {
-            limits,
-            ..cell(code)
-        };
+        let cell = Cell { limits, ..cell(code) };
         let outcome = session.run(cell, Arc::new(())).await.unwrap();
         assert_eq!(outcome.verdict, verdict, "{code}: {outcome:?}");
         assert_eq!(why(&mut *session).await, SessionEnd::Cell(verdict), "{code}");
         let usage = session.usage();
-        assert_eq!((usage.cells, usage.running.output_bytes), (2, outcome.usage.output_bytes));
-        assert!(usage.running.wall_ms >= outcome.usage.wall_ms, "it was paid: {usage:?}");
-        assert!(children_of(children()[0]).is_empty(), "{code}: its process is left");
+        assert_eq!(
+            (usage.cells, usage.running.output_bytes),
+            (2, outcome.usage.output_bytes)
+        );
+        assert!(
+            usage.running.wall_ms >= outcome.usage.wall_ms,
+            "it was paid: {usage:?}"
+        );
+        assert!(
+            children_of(children()[0]).is_empty(),
+            "{code}: its process is left"
+        );
     }
 }
 
@@ -341,7 +377,10 @@ async fn errors_end_nothing() {
         "raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})()",
     ] {
         let outcome = run(&mut *session, code).await;
-        assert!(matches!(outcome.reply, Some(Reply::Error(_))), "{code}: {outcome:?}");
+        assert!(
+            matches!(outcome.reply, Some(Reply::Error(_))),
+            "{code}: {outcome:?}"
+        );
         assert_eq!(outcome.verdict, Verdict::Exited { code: 1 }, "{code}");
     }
     let silent = run(&mut *session, "pass").await;
@@ -399,7 +438,11 @@ async fn totals_hold_over_all_cells() {
             ended == SessionEnd::Cell(last.clone()) && last_seen == last || ended == SessionEnd::Spent(total),
             "{total}: {last_seen:?}, {ended:?}"
         );
-        assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Exited { code: 0 }));
+        assert!(
+            verdicts
+                .iter()
+                .all(|verdict| *verdict == Verdict::Exited { code: 0 })
+        );
     }
     // Exactly used up: it ends then, and not when somebody asks for more.
     let exact = SessionSetup {
@@ -445,7 +488,11 @@ async fn nobody_has_to_ask_for_it_to_end() {
         life: short,
         ..SessionTotals::default()
     };
-    let mut session = fixture.sandbox.session(SessionSetup { totals, ..setup() }).await.unwrap();
+    let mut session = fixture
+        .sandbox
+        .session(SessionSetup { totals, ..setup() })
+        .await
+        .unwrap();
     let outcome = run(&mut *session, "import time\ntime.sleep(9)").await;
     assert_eq!(outcome.verdict, Verdict::WallLimit);
 }
@@ -458,7 +505,9 @@ async fn a_session_that_is_dropped_is_gone_soon() {
     assert_eq!(children_of(zygote).len(), 1);
     // In the middle of a cell.
     let endless = session.run(cell("while True: pass"), Arc::new(()));
-    tokio::time::timeout(Duration::from_millis(200), endless).await.unwrap_err();
+    tokio::time::timeout(Duration::from_millis(200), endless)
+        .await
+        .unwrap_err();
     let dropped = Instant::now();
     gone(zygote).await;
     assert!(dropped.elapsed() < PATIENCE);
@@ -483,8 +532,13 @@ async fn a_session_does_not_outlive_its_sandbox() {
     let (mut resting, mut busy) = (begin(&fixture).await, begin(&fixture).await);
     let heard = Arc::new(Heard::default());
     let sink = Arc::<Heard>::clone(&heard);
-    let working =
-        tokio::spawn(async move { (busy.run(cell("print('on', flush=True)\nwhile True: pass"), sink).await, busy) });
+    let working = tokio::spawn(async move {
+        (
+            busy.run(cell("print('on', flush=True)\nwhile True: pass"), sink)
+                .await,
+            busy,
+        )
+    });
     while heard.text().is_empty() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -538,7 +592,10 @@ async fn an_interpreter_that_dies_takes_its_sessions_along() {
     kill_process(Pid::from_raw(zygote).unwrap(), Signal::KILL).unwrap();
     let latest = Instant::now() + PATIENCE;
     while own.iter().any(|pid| is_alive(*pid)) {
-        assert!(Instant::now() < latest, "a stopped process outlives its interpreter");
+        assert!(
+            Instant::now() < latest,
+            "a stopped process outlives its interpreter"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(why(&mut *session).await, SessionEnd::Lost);
@@ -550,12 +607,64 @@ async fn an_interpreter_that_dies_takes_its_sessions_along() {
         kill_process(Pid::from_raw(zygote).unwrap(), Signal::KILL).unwrap();
     };
     let (lost, ()) = tokio::join!(session.run(cell("while True: pass"), Arc::new(())), kill);
-    let Err(SandboxError::Lost { usage: Some(usage), .. }) = lost else {
+    let Err(SandboxError::Lost {
+        usage: Some(usage), ..
+    }) = lost
+    else {
         panic!("{lost:?}")
     };
     assert!(usage.wall_ms >= 200, "{usage:?}");
-    assert_eq!((why(&mut *session).await, session.usage().running.wall_ms), (SessionEnd::Lost, usage.wall_ms));
+    assert_eq!(
+        (why(&mut *session).await, session.usage().running.wall_ms),
+        (SessionEnd::Lost, usage.wall_ms)
+    );
     assert_eq!(value(&run(&mut *begin(&fixture).await, "reply(1)").await), 1);
+}
+
+/// Not a test of its own: the supervisor that the next test ends, with a session at rest and one at work.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_of_sessions() {
+    if std::env::var_os(ROLE).is_none() {
+        return;
+    }
+    let fixture = Fixture::new();
+    let (mut resting, mut busy) = (begin(&fixture).await, begin(&fixture).await);
+    let leaves =
+        "import threading\nthreading.Thread(target=lambda: [1 for _ in iter(int, 1)], daemon=True).start()";
+    run(&mut *resting, leaves).await;
+    let zygote = children()[0];
+    let pids = [vec![zygote], children_of(zygote)].concat();
+    let line: Vec<String> = pids.iter().map(i32::to_string).collect();
+    writeln!(std::io::stdout(), "AT WORK {}", line.join(" ")).unwrap();
+    run(&mut *busy, "while True: pass").await;
+}
+
+#[test]
+fn a_supervisor_that_is_ended_leaves_no_session() {
+    let _alone = Alone::new();
+    for how in [Signal::KILL, Signal::TERM] {
+        let mut supervisor = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_supervisor_of_sessions", "--nocapture"])
+            .env(ROLE, "supervisor")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let line = BufReader::new(supervisor.stdout.take().unwrap())
+            .lines()
+            .map(Result::unwrap)
+            .find_map(|line| Some(line.split_once("AT WORK ")?.1.to_owned()))
+            .expect("a supervisor at work");
+        let pids: Vec<i32> = line.split(' ').map(|pid| pid.parse().unwrap()).collect();
+        assert_eq!(pids.len(), 3, "its zygote and two sessions: {line}");
+        kill_process(Pid::from_child(&supervisor), how).unwrap();
+        supervisor.wait().unwrap();
+        let latest = Instant::now() + PATIENCE;
+        while let Some(pid) = pids.iter().find(|pid| is_alive(**pid)) {
+            assert!(Instant::now() < latest, "{pid} lives on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -563,9 +672,14 @@ async fn sessions_side_by_side_know_nothing_of_each_other() {
     let fixture = Fixture::with(|builder| builder.ready(2));
     let talk = async |number: u32| {
         let mut session = begin(&fixture).await;
-        run(&mut *session, &format!("mine = {number}; open('mine', 'w').write('{number}')")).await;
+        run(
+            &mut *session,
+            &format!("mine = {number}; open('mine', 'w').write('{number}')"),
+        )
+        .await;
         for round in 0..5 {
-            let code = format!("mine += 1; reply([mine, open('mine').read(), __import__('os').listdir('.')])");
+            let code =
+                format!("mine += 1; reply([mine, open('mine').read(), __import__('os').listdir('.')])");
             let outcome = run(&mut *session, &code).await;
             let expected = serde_json::json!([number + round + 1, number.to_string(), ["mine"]]);
             assert_eq!(value(&outcome), expected);

@@ -1,10 +1,6 @@
 //! A session of the fake sandbox: nothing runs, and everything is counted as in a real one.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use meterbox_core::{Clock, SystemClock};

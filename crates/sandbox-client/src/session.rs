@@ -146,7 +146,8 @@ impl TryFrom<Job> for Cell {
     /// sealed gets no more.
     fn try_from(job: Job) -> Result<Self, SandboxError> {
         if !job.inputs.is_empty() || !job.tables.is_empty() || !job.portable_tables.is_empty() {
-            let reason = "a session has the data it began with and gets no more; begin one with this data".to_owned();
+            let reason =
+                "a session has the data it began with and gets no more; begin one with this data".to_owned();
             return Err(SandboxError::BadJob { reason });
         }
         Ok(Self {

@@ -146,10 +146,7 @@ mod tests {
             Duration::from_secs(3595),
         );
         assert_eq!(late.wall, Duration::from_secs(5), "it lives no longer");
-        assert_eq!(
-            (late.cpu, late.output_bytes),
-            (Duration::from_millis(500), 3)
-        );
+        assert_eq!((late.cpu, late.output_bytes), (Duration::from_millis(500), 3));
         let later = left(used(99, 299_999, 0, 0), Duration::ZERO);
         assert_eq!(later.wall, Duration::from_millis(1));
     }

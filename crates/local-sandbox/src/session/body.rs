@@ -65,7 +65,9 @@ impl Body {
         )
         .await?;
         drop(theirs);
-        let greeted = zygote.patiently(GREETING_DEADLINE, greeting(&mut running, nonce)).await;
+        let greeted = zygote
+            .patiently(GREETING_DEADLINE, greeting(&mut running, nonce))
+            .await;
         if greeted != Some(true) {
             let words = running.streams.finish().stderr;
             let message = format!("a session's runner did not come up: {}", words.trim());

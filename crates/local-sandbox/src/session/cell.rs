@@ -73,7 +73,8 @@ pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) ->
         started: around.clock.monotonic(),
         busy: body.running.meter.busy(),
     };
-    let nonce_and_bytes = Nonce::new().and_then(|nonce| Ok((nonce, frame::cell(cell, around.limits, nonce)?)));
+    let nonce_and_bytes =
+        Nonce::new().and_then(|nonce| Ok((nonce, frame::cell(cell, around.limits, nonce)?)));
     let (nonce, bytes) = match nonce_and_bytes {
         Ok(made) => made,
         Err(error) => {
@@ -82,7 +83,9 @@ pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) ->
         }
     };
     let room = frame::room(around.limits);
-    body.running.streams.restart(around.limits, room, Arc::clone(&around.sink));
+    body.running
+        .streams
+        .restart(around.limits, room, Arc::clone(&around.sink));
     body.running.meter.begin_cell(around.limits.memory_bytes);
     body.running.child.go_on();
     let cause = match first_cause(&mut body, cell, &around, &share, nonce, &bytes).await {
@@ -197,7 +200,9 @@ async fn at_rest(body: &mut Body, nonce: Nonce) -> Result<(), Unrest> {
         Frame::Broken(reason) => Some(reason.to_owned()),
         Frame::Unfinished => None,
     };
-    broken.map_or(Ok(()), |reason| Err(Unrest::Verdict(Verdict::broken_reply(reason))))
+    broken.map_or(Ok(()), |reason| {
+        Err(Unrest::Verdict(Verdict::broken_reply(reason)))
+    })
 }
 
 /// The cell has ended and its session goes on.

@@ -77,7 +77,9 @@ pub(crate) fn read(bytes: &[u8], nonce: Nonce) -> Frame<'_> {
     let Some((head, reply)) = bytes.split_first_chunk::<HEAD>() else {
         return Frame::Unfinished;
     };
-    let length = head[NONCE..].first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+    let length = head[NONCE..]
+        .first_chunk()
+        .map_or(0, |length| u64::from_le_bytes(*length));
     match (reply.len() as u64).cmp(&length) {
         std::cmp::Ordering::Less => Frame::Unfinished,
         std::cmp::Ordering::Equal => Frame::Whole(reply),
@@ -106,7 +108,11 @@ mod tests {
             assert_eq!(read(&whole[..end], OURS), Frame::Unfinished, "{end} bytes");
         }
         assert_eq!(read(&framed(OURS, u64::MAX, b"{1}"), OURS), Frame::Unfinished);
-        for broken in [framed(Nonce([8; NONCE]), 3, b"{1}"), framed(OURS, 2, b"{1}"), b"{\"value\"".to_vec()] {
+        for broken in [
+            framed(Nonce([8; NONCE]), 3, b"{1}"),
+            framed(OURS, 2, b"{1}"),
+            b"{\"value\"".to_vec(),
+        ] {
             assert!(matches!(read(&broken, OURS), Frame::Broken(_)), "{broken:?}");
         }
     }

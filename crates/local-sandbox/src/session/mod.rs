@@ -88,7 +88,10 @@ struct Slot {
 /// Begins a session.
 pub(crate) async fn begin(host: &Host<'_>, setup: &SessionSetup) -> Result<LocalSession, NotSealed> {
     let nonce = Nonce::new().map_err(|error| {
-        NotSealed::Refused(SandboxError::platform("the machine gives no random numbers", error))
+        NotSealed::Refused(SandboxError::platform(
+            "the machine gives no random numbers",
+            error,
+        ))
     })?;
     let document = JobDocument::session(setup, nonce.hex(), host.inputs_root).map_err(NotSealed::Refused)?;
     let born = host.clock.monotonic();
@@ -180,7 +183,9 @@ impl LocalSession {
                 }
             }
             // Nothing waits for a cell that cannot come.
-            self.totals.left(&self.limits, &self.limits, &slot.usage, age).err()
+            self.totals
+                .left(&self.limits, &self.limits, &slot.usage, age)
+                .err()
         };
         match spent {
             None => self.wait(),
@@ -300,11 +305,7 @@ impl Session for LocalSession {
             clock: &*clock,
             closing: &closing,
         };
-        let Done {
-            outcome,
-            usage,
-            rest,
-        } = cell::run(body, &cell, around).await;
+        let Done { outcome, usage, rest } = cell::run(body, &cell, around).await;
         self.settle(usage, rest).await;
         outcome
     }

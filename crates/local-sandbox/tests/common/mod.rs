@@ -11,6 +11,7 @@ pub(crate) mod dice;
 pub(crate) mod machine;
 pub(crate) mod program;
 pub(crate) mod session;
+pub(crate) mod session_attacks;
 pub(crate) mod watch;
 
 use std::{

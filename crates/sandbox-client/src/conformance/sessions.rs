@@ -169,7 +169,8 @@ async fn ends_with_a_cell_that_ends_its_process(sandbox: &dyn Sandbox) {
 
 async fn ends_with_a_cell_that_is_dropped(sandbox: &dyn Sandbox) {
     let mut session = begin(sandbox, SessionTotals::default()).await;
-    let dropped = tokio::time::timeout(Duration::from_millis(50), run(&mut *session, CellSubject::Loops)).await;
+    let dropped =
+        tokio::time::timeout(Duration::from_millis(50), run(&mut *session, CellSubject::Loops)).await;
     assert!(dropped.is_err(), "an endless cell ended");
     has_ended(&mut *session, &SessionEnd::Dropped).await;
 }
@@ -258,7 +259,10 @@ async fn refuses_what_cannot_be_run(sandbox: &dyn Sandbox) {
         artifacts_into: Some("/nonexistent".into()),
         ..CellSubject::Continues.cell()
     };
-    let error = session.run(nowhere, Arc::new(())).await.expect_err("no such folder");
+    let error = session
+        .run(nowhere, Arc::new(()))
+        .await
+        .expect_err("no such folder");
     assert_eq!((error.kind(), session.end()), (SandboxErrorKind::BadJob, None));
     let late = Job {
         inputs: vec![missing],
