@@ -65,6 +65,7 @@ const IOCTLS: [u32; 6] = [0x5401, 0x5413, 0x5450, 0x5451, 0x541B, 0x5421];
 /// Commands of `fcntl` by which the kernel sends a program a signal when somebody reads what it wrote: who owns the signal,
 /// which one it is, leases, and news of folders. One that is stopped would wake up by it.
 const WAKING: [u32; 5] = [8, 10, 15, 1024, 1026];
+const SIGCONT: u32 = 18;
 const F_SETFL: u32 = 4;
 /// Asks for such signals on a pipe.
 const O_ASYNC: u32 = 0x2000;
@@ -202,13 +203,16 @@ fn build(table: Table, own_root: bool) -> Vec<Instruction> {
             refuse(EPERM),
         ],
     );
-    // Signals to itself.
-    for name in ["kill", "tgkill"] {
+    // Signals to itself, but for the one that takes back a stop.
+    for (name, signal) in [("kill", 1), ("tgkill", 2)] {
         on(
             name,
             &[
                 load(argument(0)),
-                unless(JUMP_EQUAL, OWN_PID, 1),
+                unless(JUMP_EQUAL, OWN_PID, 4),
+                load(argument(signal)),
+                unless(JUMP_EQUAL, SIGCONT, 1),
+                refuse(EPERM),
                 give(ALLOW),
                 refuse(EPERM),
             ],
@@ -372,6 +376,8 @@ mod tests {
                 ("kill", &[u64::MAX, 9], REFUSE | EPERM),
                 ("tgkill", &[u64::from(OWN_PID), 5, 6], ALLOW),
                 ("tgkill", &[7, 7, 9], REFUSE | EPERM),
+                ("kill", &[u64::from(OWN_PID), 18], REFUSE | EPERM),
+                ("tgkill", &[u64::from(OWN_PID), 5, 18], REFUSE | EPERM),
                 ("prlimit64", &[0, 7], ALLOW),
                 ("prlimit64", &[1, 7], REFUSE | EPERM),
                 ("fcntl", &[1, 3], ALLOW),

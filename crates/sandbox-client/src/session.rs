@@ -108,8 +108,9 @@ impl SessionSetup {
 pub struct Cell {
     /// What to run. Each sets its own `result` or calls `reply` itself; until it has set one, `result` is the last cell's.
     pub program: Program,
-    /// What it may use of time, memory, output, reply and collected files; where the session allows less, that holds. Threads,
-    /// open files, size of files and the scratch folder are as the session's limits have them.
+    /// What it may use of time, memory, output, reply and collected files; where the session allows less, that holds. Memory
+    /// that earlier cells left counts too. Threads, open files, size of files and the scratch folder are as the session's
+    /// limits have them.
     pub limits: Limits,
     /// Where new files in its working folder are collected to (an existing folder); nowhere if absent.
     pub artifacts_into: Option<PathBuf>,
@@ -189,8 +190,8 @@ pub enum SessionEnd {
     Shutdown,
     /// The sandbox failed.
     Lost,
-    /// Its process did something while it was stopped.
-    Tampered,
+    /// Its process did not rest when a cell had ended.
+    Restless,
 }
 
 impl fmt::Display for SessionEnd {
@@ -212,7 +213,7 @@ impl fmt::Display for SessionEnd {
             Self::Idle => f.write_str("no cell was run for too long"),
             Self::Shutdown => f.write_str("its sandbox was shut down"),
             Self::Lost => f.write_str("the sandbox failed"),
-            Self::Tampered => f.write_str("it did something while no cell was run"),
+            Self::Restless => f.write_str("its process did not rest when a cell had ended"),
         }
     }
 }

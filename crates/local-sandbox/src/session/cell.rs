@@ -65,12 +65,15 @@ enum Cause {
 /// The cell's share of what is measured of its process.
 struct Share {
     started: Duration,
+    /// Where it has ended by itself: what it takes to bring its process to rest is not its time.
+    ended: Option<Duration>,
     busy: Duration,
 }
 
 pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) -> Done {
-    let share = Share {
+    let mut share = Share {
         started: around.clock.monotonic(),
+        ended: None,
         busy: body.running.meter.busy(),
     };
     let nonce_and_bytes =
@@ -93,13 +96,16 @@ pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) ->
         Err(error) => return lost(body, &share, &around, error).await,
     };
     let (why, verdict) = match cause {
-        Cause::Replied => match at_rest(&mut body, nonce).await {
-            Ok(()) => return alive(body, cell, around, &share, nonce).await,
-            Err(Unrest::Ended) => (None, None),
-            Err(Unrest::Verdict(verdict)) => (None, Some(verdict)),
-            // Its reply is whole; only the session is over.
-            Err(Unrest::Runs) => (Some(SessionEnd::Lost), Some(Verdict::Exited { code: 0 })),
-        },
+        Cause::Replied => {
+            share.ended = Some(around.clock.monotonic());
+            match at_rest(&mut body, nonce).await {
+                Ok(()) => return alive(body, cell, around, &share, nonce).await,
+                Err(Unrest::Ended) => (None, None),
+                Err(Unrest::Verdict(verdict)) => (None, Some(verdict)),
+                // Its reply is whole; only the session is over.
+                Err(Unrest::Runs) => (Some(SessionEnd::Restless), Some(Verdict::Exited { code: 0 })),
+            }
+        }
         Cause::Ended(ended) => return dead(body, cell, around, &share, nonce, (None, None), ended).await,
         Cause::Verdict(verdict) => (None, Some(verdict)),
         Cause::Shutdown => (Some(SessionEnd::Shutdown), Some(Verdict::Cancelled)),
@@ -230,7 +236,7 @@ async fn alive(mut body: Box<Body>, cell: &Cell, around: Around<'_>, share: &Sha
         }
         outcome.verdict = Verdict::broken_reply("its process went on after it had been stopped");
         outcome.reply = None;
-        return over(body, Ok(outcome), usage, SessionEnd::Tampered).await;
+        return over(body, Ok(outcome), usage, SessionEnd::Restless).await;
     }
     Done {
         outcome: Ok(outcome),
@@ -270,6 +276,17 @@ async fn dead(
     }
     if reply.is_none() && !said.reply.is_empty() && matches!(verdict, Verdict::Exited { .. }) {
         verdict = Verdict::broken_reply("it is not whole, or not one reply in the agreed form");
+    }
+    if ended.status.is_none() && reply.is_none() && matches!(verdict, Verdict::Exited { .. }) {
+        return Done {
+            outcome: Err(SandboxError::Lost {
+                message: "nobody could tell how a cell ended that did not reply".to_owned(),
+                usage: Some(usage),
+                source: None,
+            }),
+            usage,
+            rest: Err(SessionEnd::Lost),
+        };
     }
     let why = why.unwrap_or_else(|| SessionEnd::Cell(verdict.clone()));
     let mut outcome = told(verdict, reply, said, usage, &around);
@@ -368,6 +385,7 @@ async fn collect(
 
 impl Share {
     fn wall(&self, clock: &dyn Clock) -> u64 {
-        millis(clock.monotonic().saturating_sub(self.started))
+        let ended = self.ended.unwrap_or_else(|| clock.monotonic());
+        millis(ended.saturating_sub(self.started))
     }
 }

@@ -19,6 +19,8 @@ use crate::{
 
 /// A stop takes effect in microseconds; where a thread is deep in the kernel, or the machine is busy, in some milliseconds.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// Nobody is to compute for nothing meanwhile.
+const MOST_BUSY: Duration = Duration::from_millis(500);
 /// So often one looks again at once, which is quicker than any timer.
 const AT_ONCE: u32 = 100;
 
@@ -39,24 +41,27 @@ pub(crate) enum NotFrozen {
 
 impl Frozen {
     /// Stops it and waits until no thread of it runs.
-    pub(crate) async fn stop(child: &ChildHandle, meter: &Meter) -> Result<Self, NotFrozen> {
+    pub(crate) async fn stop(child: &ChildHandle, meter: &mut Meter) -> Result<Self, NotFrozen> {
         child.stop();
+        let most = meter.busy() + MOST_BUSY;
         let still = async {
-            let mut looks = 0;
-            loop {
+            for look in 0_u32.. {
+                let threads = all_still(meter);
                 if child.has_ended() {
                     return Err(NotFrozen::Ended);
                 }
-                if let Some(threads) = all_still(meter)? {
+                if let Some(threads) = threads? {
                     return Ok(Self(threads));
                 }
-                looks += 1;
-                if looks < AT_ONCE {
+                if look < AT_ONCE {
                     yield_now().await;
+                } else if meter.busy() > most {
+                    break;
                 } else {
                     sleep(Duration::from_millis(1)).await;
                 }
             }
+            Err(NotFrozen::Runs)
         };
         timeout(DEADLINE, still).await.unwrap_or(Err(NotFrozen::Runs))
     }

@@ -152,7 +152,7 @@ impl LocalSession {
         let gone = body.running.child.has_ended();
         let why = match left {
             _ if gone => SessionEnd::Lost,
-            _ if !body.has_slept() => SessionEnd::Tampered,
+            _ if !body.has_slept() => SessionEnd::Restless,
             Err(total) => SessionEnd::Spent(total),
             Ok(limits) => {
                 slot.usage.cells += 1;
@@ -281,7 +281,10 @@ impl Session for LocalSession {
             return Err(SandboxError::SessionEnded { why });
         }
         if cell.cancel.is_cancelled() {
-            return Ok(Outcome::new(Verdict::Cancelled, self.report.clone()));
+            return Ok(Outcome {
+                seed: self.seed,
+                ..Outcome::new(Verdict::Cancelled, self.report.clone())
+            });
         }
         let (body, limits) = match self.take(&cell) {
             Ok(taken) => taken,

@@ -204,9 +204,9 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
         name: "hoards files and descriptors",
         cells: &[
-            "import os\nfor n in range(8): open(f'f{n}', 'wb').write(bytes(8 << 20))",
+            "import os\nfor n in range(8): open(f'f{n}', 'wb').write(bytes(2 << 20))",
             "held = []\nwhile True: held.append(os.open('/dev/null', os.O_RDONLY))",
-            "for n in range(90): open(f'g{n}', 'wb').write(bytes(1 << 20))",
+            "for n in range(90): open(f'g{n}', 'wb').write(bytes(64 << 10))",
             "[os.close(n) for n in held]\nreply('fine')",
         ],
         ends: "on fine",
@@ -238,7 +238,9 @@ pub(crate) const ATTACKS: &[Attack] = &[
              (folder, fcntl.F_NOTIFY, 1 | 0x80000000 - (1 << 32)), (3, 15, bytes(8)),\n):\n    try:\n        \
              fcntl.fcntl(on, command, argument)\n        granted.append(command)\n    except PermissionError:\n        pass\n\
              import signal\ntry:\n    signal.setitimer(signal.ITIMER_REAL, 1)\n    granted.append('timer')\n\
-             except OSError:\n    pass\nreply(granted or 'denied')",
+             except OSError:\n    pass\n\
+             for wake in (lambda: os.kill(os.getpid(), signal.SIGCONT), lambda: signal.raise_signal(signal.SIGCONT)):\n    \
+             try:\n        wake()\n        granted.append('signal')\n    except OSError:\n        pass\nreply(granted or 'denied')",
         ],
         ends: "on denied",
     },
@@ -252,6 +254,7 @@ pub(crate) fn setup_for(attack: &Attack) -> SessionSetup {
             wall: Duration::from_secs(seconds),
             cpu: Duration::from_secs(1),
             memory_bytes: 64 * MB,
+            scratch_bytes: 8 * MB,
             output_bytes: 100_000,
             ..Limits::default()
         },
