@@ -18,6 +18,14 @@
 //! [`SandboxError::Unavailable`](meterbox_sandbox_client::SandboxError::Unavailable), naming what is missing
 //! and the fix. [`LocalSandbox::diagnose`] says more, and every outcome says which tier it was and what that promises.
 //!
+//! # Sessions
+//! [`Sandbox::session`](meterbox_sandbox_client::Sandbox::session) keeps one child for several programs, so that a follow-up
+//! builds on what was computed: names, imports and files live on. Its inputs are bound when it begins, because a sealed child
+//! gets no mounts. Between two programs every thread of it is stopped. So what one leaves behind uses nothing and changes
+//! nothing until the next one runs, and files are collected while none of them can change. A child costs memory as long as it
+//! waits: [`SessionUsage`](meterbox_sandbox_client::SessionUsage) says how much and for how long, apart from what programs
+//! used. It needs a `/proc` that shows the processes of the sandbox's user.
+//!
 //! # Whose files
 //! A job's inputs have to lie under the [inputs root](LocalSandboxBuilder::inputs_root). A program runs as the user
 //! who runs the supervisor or, where that is root, as a user of its own (uid 61184 unless set otherwise),

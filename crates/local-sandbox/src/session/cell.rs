@@ -76,8 +76,8 @@ pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) ->
         ended: None,
         busy: body.running.meter.busy(),
     };
-    let nonce_and_bytes =
-        Nonce::new().and_then(|nonce| Ok((nonce, frame::cell(cell, around.limits, nonce)?)));
+    let nonce = Nonce::new(!body.zygote.is_without("cell-name"));
+    let nonce_and_bytes = nonce.and_then(|nonce| Ok((nonce, frame::cell(cell, around.limits, nonce)?)));
     let (nonce, bytes) = match nonce_and_bytes {
         Ok(made) => made,
         Err(error) => {

@@ -87,7 +87,7 @@ struct Slot {
 
 /// Begins a session.
 pub(crate) async fn begin(host: &Host<'_>, setup: &SessionSetup) -> Result<LocalSession, NotSealed> {
-    let nonce = Nonce::new().map_err(|error| {
+    let nonce = Nonce::new(true).map_err(|error| {
         NotSealed::Refused(SandboxError::platform(
             "the machine gives no random numbers",
             error,
