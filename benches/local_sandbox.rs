@@ -21,7 +21,7 @@ use meterbox_local_sandbox::{
     LocalSandbox,
     runtime::{InstallOptions, Runtime},
 };
-use meterbox_sandbox_client::{Job, OutputSink, OutputStream, Program, Sandbox, Verdict};
+use meterbox_sandbox_client::{Cell, Job, OutputSink, OutputStream, Program, Sandbox, SessionSetup, Verdict};
 
 const PROGRAMS: [(&str, &str); 4] = [
     ("print", "print('hi'); result = 1"),
@@ -106,6 +106,18 @@ async fn measure() {
                 format!("{how}: throughput, print, {flight} in flight")
             );
         }
+        for (name, code) in &PROGRAMS[..2] {
+            println!(
+                "{:<44} {}",
+                format!("session cell: {name}"),
+                cells(&sandbox, code).await
+            );
+        }
+        println!(
+            "{:<44} {}",
+            format!("{how}: a session begun and closed"),
+            sessions(&sandbox, ready).await
+        );
         println!(
             "{:<44} {}",
             format!("{how}: kill to reaped"),
@@ -149,6 +161,39 @@ async fn jailed(sandbox: &LocalSandbox, code: &str) -> (Duration, Duration) {
     assert_eq!(outcome.verdict, Verdict::Exited { code: 0 }, "{outcome:#?}");
     let heard = first.1.lock().unwrap().unwrap_or(elapsed);
     (heard, elapsed)
+}
+
+/// One after the other in one session, until the outcome: its process stopped, everything it printed read.
+async fn cells(sandbox: &LocalSandbox, code: &str) -> Timings {
+    let mut session = sandbox.session(SessionSetup::default()).await.unwrap();
+    let mut done = Vec::new();
+    // The session's own total is a hundred cells.
+    for index in 0..100 {
+        let code = code.to_owned();
+        let started = Instant::now();
+        let outcome = session
+            .run(Cell::new(Program::Analysis { code }), Arc::new(()))
+            .await
+            .unwrap();
+        if index >= 3 {
+            done.push(started.elapsed());
+        }
+        assert_eq!(outcome.verdict, Verdict::Exited { code: 0 }, "{outcome:#?}");
+    }
+    session.close().await.unwrap();
+    Timings::new(done)
+}
+
+async fn sessions(sandbox: &LocalSandbox, ready: usize) -> Timings {
+    let mut done = Vec::new();
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(if ready > 0 { 60 } else { 0 })).await;
+        let started = Instant::now();
+        let mut session = sandbox.session(SessionSetup::default()).await.unwrap();
+        session.close().await.unwrap();
+        done.push(started.elapsed());
+    }
+    Timings::new(done)
 }
 
 async fn runs_per_second(sandbox: &LocalSandbox, flight: usize) -> f64 {

@@ -358,7 +358,7 @@ struct Message {
     flags: i32,
 }
 
-const MOST_DESCRIPTORS: usize = 4;
+const MOST_DESCRIPTORS: usize = 5;
 
 /// Descriptors beside a message.
 #[repr(C)]

@@ -5,7 +5,7 @@
 pub const MOST_CHILDREN: usize = 512;
 /// From a child, over its set-up socket: it waits for its job.
 pub const WAITING: &[u8] = b"waiting";
-/// To a child, with four descriptors: job, stdout, stderr, reply.
+/// To a child, with four descriptors: job, stdout, stderr, reply. For a session a fifth: where its cells come from.
 pub const JOB: &[u8] = b"job";
 /// From a child, with its working folder.
 pub const PREPARED: &[u8] = b"prepared";

@@ -43,6 +43,7 @@ mod run;
 pub mod runtime;
 mod sandbox;
 mod seccomp;
+mod session;
 mod streams;
 mod tier;
 mod waiting;

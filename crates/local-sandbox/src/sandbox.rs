@@ -11,8 +11,9 @@ use meterbox_core::{
     contract::{SandboxReport, Usage},
 };
 use meterbox_sandbox_client::{
-    Capabilities, Job, Limits, Outcome, OutputSink, Sandbox, SandboxError, Verdict,
+    Capabilities, Job, Limits, Outcome, OutputSink, Sandbox, SandboxError, Session, SessionSetup, Verdict,
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     diagnosis::{self, Diagnosis},
@@ -20,6 +21,7 @@ use crate::{
     generation::{Choice, Generation, Generations, Upkeep},
     run,
     runtime::Runtime,
+    session::{self, LocalSession},
     tier::Tier,
     waiting::NotSealed,
     zygote::{Settings, Zygote},
@@ -33,11 +35,13 @@ const SHORT_RUN: Duration = Duration::from_millis(50);
 /// Runs programs on this machine, each in a jail of its own.
 ///
 /// Cheap to make; the interpreter is prepared by the first call of [`Sandbox::run`] or
-/// [`Sandbox::capabilities`] and again after it died. Any number of runs may be in flight.
+/// [`Sandbox::capabilities`] and again after it died. Any number of runs may be in flight. Dropping it ends its sessions.
 pub struct LocalSandbox {
     generations: Arc<Generations>,
     inputs_root: Option<PathBuf>,
     clock: Arc<dyn Clock>,
+    closing: CancellationToken,
+    _sessions: DropGuard,
 }
 
 /// Makes a [`LocalSandbox`].
@@ -113,6 +117,21 @@ impl LocalSandbox {
         run.await
     }
 
+    async fn session_once(&self, setup: &SessionSetup) -> Result<LocalSession, NotSealed> {
+        let generation = self.generations.current().await.map_err(NotSealed::Refused)?;
+        self.generations.count(&generation);
+        let _refill = Refill(&generation);
+        let host = session::Host {
+            zygote: &generation.zygote,
+            pool: &generation.pool,
+            report: self.report(Some(&generation.zygote)),
+            clock: &self.clock,
+            inputs_root: self.inputs_root.as_deref(),
+            closing: &self.closing,
+        };
+        session::begin(&host, setup).await
+    }
+
     fn report(&self, zygote: Option<&Zygote>) -> SandboxReport {
         match zygote {
             Some(zygote) => zygote.tier.report(zygote.ready.landlock),
@@ -131,6 +150,7 @@ impl Sandbox for LocalSandbox {
             python: zygote.ready.python.clone(),
             packages: zygote.ready.packages.clone(),
             sandbox: self.report(Some(zygote)),
+            sessions: true,
         })
     }
 
@@ -145,6 +165,18 @@ impl Sandbox for LocalSandbox {
             done => done,
         }
         .map_err(NotSealed::error)
+    }
+
+    async fn session(&self, setup: SessionSetup) -> Result<Box<dyn Session>, SandboxError> {
+        let session = match self.session_once(&setup).await {
+            // No cell has run.
+            Err(NotSealed::Broken(error)) => {
+                tracing::warn!(%error, "a session begins again");
+                self.session_once(&setup).await
+            }
+            done => done,
+        };
+        Ok(Box::new(session.map_err(NotSealed::error)?))
     }
 
     fn worst_usage(&self, limits: &Limits) -> Usage {
@@ -272,7 +304,10 @@ impl LocalSandboxBuilder {
             gid: self.gid,
             without: self.without,
         };
+        let closing = CancellationToken::new();
         Ok(LocalSandbox {
+            _sessions: closing.clone().drop_guard(),
+            closing,
             generations: Generations::new(settings, self.upkeep, self.choice, Arc::clone(&self.clock)),
             inputs_root,
             clock: self.clock,

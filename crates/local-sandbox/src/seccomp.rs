@@ -13,7 +13,7 @@ const ALLOWED: &[&str] = &[
     // Files, as far as the mounts and Landlock leave any.
     "read", "write", "close", "lseek", "open", "openat", "stat", "lstat", "fstat", "newfstatat", "fstatat",
     "statx", "pread64", "pwrite64", "readv", "writev", "getdents64", "readlink", "readlinkat", "access",
-    "faccessat", "faccessat2", "getcwd", "chdir", "fcntl", "dup", "dup2", "dup3", "pipe2", "poll", "ppoll",
+    "faccessat", "faccessat2", "getcwd", "chdir", "dup", "dup2", "dup3", "pipe2", "poll", "ppoll",
     "select", "pselect6", "sendfile", "fsync", "fdatasync", "ftruncate", "fallocate", "fadvise64", "rename",
     "renameat", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "link", "linkat", "symlink", "symlinkat",
     "chmod", "fchmod", "fchmodat", "fchown", "utimensat", "umask", "statfs", "fstatfs",
@@ -62,6 +62,13 @@ const CLONE_NEW: u32 = 0x7E02_0080;
 const SHARED_ANONYMOUS: u32 = 0x21;
 /// What terminals answer, close-on-exec, bytes available, non-blocking; nothing that injects input.
 const IOCTLS: [u32; 6] = [0x5401, 0x5413, 0x5450, 0x5451, 0x541B, 0x5421];
+/// Commands of `fcntl` by which the kernel sends a program a signal when somebody reads what it wrote: who owns the signal,
+/// which one it is, leases, and news of folders. One that is stopped would wake up by it.
+const WAKING: [u32; 5] = [8, 10, 15, 1024, 1026];
+const SIGCONT: u32 = 18;
+const F_SETFL: u32 = 4;
+/// Asks for such signals on a pipe.
+const O_ASYNC: u32 = 0x2000;
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
 const ENOTSUP: u32 = 95;
@@ -202,13 +209,16 @@ fn answers(table: Table, own_root: bool) -> BTreeMap<u32, Vec<Instruction>> {
             refuse(EPERM),
         ],
     );
-    // Signals to itself.
-    for name in ["kill", "tgkill"] {
+    // Signals to itself, but for the one that takes back a stop.
+    for (name, signal) in [("kill", 1), ("tgkill", 2)] {
         on(
             name,
             &[
                 load(argument(0)),
-                unless(JUMP_EQUAL, OWN_PID, 1),
+                unless(JUMP_EQUAL, OWN_PID, 4),
+                load(argument(signal)),
+                unless(JUMP_EQUAL, SIGCONT, 1),
+                refuse(EPERM),
                 give(ALLOW),
                 refuse(EPERM),
             ],
@@ -224,6 +234,18 @@ fn answers(table: Table, own_root: bool) -> BTreeMap<u32, Vec<Instruction>> {
             refuse(EPERM),
         ],
     );
+    let mut fcntl = vec![load(argument(1))];
+    for command in WAKING {
+        fcntl.extend([unless(JUMP_EQUAL, command, 1), refuse(EPERM)]);
+    }
+    fcntl.extend([
+        unless(JUMP_EQUAL, F_SETFL, 3),
+        load(argument(2)),
+        unless(JUMP_ANY_BIT, O_ASYNC, 1),
+        refuse(EPERM),
+        give(ALLOW),
+    ]);
+    on("fcntl", &fcntl);
     let mut ioctls = vec![load(argument(1))];
     for ioctl in IOCTLS {
         ioctls.extend([unless(JUMP_EQUAL, ioctl, 1), give(ALLOW)]);
@@ -415,8 +437,16 @@ mod tests {
                 ("kill", &[u64::MAX, 9], REFUSE | EPERM),
                 ("tgkill", &[u64::from(OWN_PID), 5, 6], ALLOW),
                 ("tgkill", &[7, 7, 9], REFUSE | EPERM),
+                ("kill", &[u64::from(OWN_PID), 18], REFUSE | EPERM),
+                ("tgkill", &[u64::from(OWN_PID), 5, 18], REFUSE | EPERM),
                 ("prlimit64", &[0, 7], ALLOW),
                 ("prlimit64", &[1, 7], REFUSE | EPERM),
+                ("fcntl", &[1, 3], ALLOW),
+                ("fcntl", &[1, 4, 0x800], ALLOW),
+                ("fcntl", &[1, 4, 0x2800], REFUSE | EPERM),
+                ("fcntl", &[1, 10, 18], REFUSE | EPERM),
+                ("fcntl", &[1, 1024, 1], REFUSE | EPERM),
+                ("fcntl", &[1, 1030], ALLOW),
                 ("ioctl", &[1, 0x5401], ALLOW),
                 ("ioctl", &[0, 0x5412], REFUSE | EPERM),
             ] {
@@ -472,7 +502,7 @@ mod tests {
     fn everything_else_is_refused() {
         for table in [X86_64, AARCH64] {
             let filter = build(table, true);
-            let looked_at = ["mmap", "clone", "kill", "tgkill", "prlimit64", "ioctl"];
+            let looked_at = ["mmap", "clone", "kill", "tgkill", "prlimit64", "fcntl", "ioctl"];
             let known: Vec<u32> = ALLOWED
                 .iter()
                 .chain(&looked_at)

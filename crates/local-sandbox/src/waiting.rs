@@ -54,7 +54,7 @@ impl Waiting {
     /// A child for this very job: it is told before it is born, and waits for nobody.
     pub(crate) async fn on_demand(
         zygote: &Zygote,
-        descriptors: [BorrowedFd<'_>; 4],
+        descriptors: &[BorrowedFd<'_>],
     ) -> Result<Sealed, NotSealed> {
         let sealed = async {
             let (child, setup) = Self::ask(zygote, false).await?;
@@ -113,11 +113,11 @@ impl Waiting {
     }
 
     /// Hands a child that waits its job, and waits for its word that it is sealed. `descriptors`: job, stdout, stderr,
-    /// reply.
+    /// reply, and a session's cells.
     pub(crate) async fn begin(
         self,
         zygote: &Zygote,
-        descriptors: [BorrowedFd<'_>; 4],
+        descriptors: &[BorrowedFd<'_>],
     ) -> Result<Sealed, NotSealed> {
         let sealed = async {
             give(&self.setup, descriptors).await?;
@@ -150,9 +150,9 @@ impl Waiting {
     }
 }
 
-async fn give(setup: &Channel, descriptors: [BorrowedFd<'_>; 4]) -> Result<(), NotSealed> {
+async fn give(setup: &Channel, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotSealed> {
     setup
-        .send(wire::JOB, &descriptors)
+        .send(wire::JOB, descriptors)
         .await
         .map_err(|error| broken("a jail does not listen", error))
 }

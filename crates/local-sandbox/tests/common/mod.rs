@@ -10,6 +10,8 @@
 pub(crate) mod dice;
 pub(crate) mod machine;
 pub(crate) mod program;
+pub(crate) mod session;
+pub(crate) mod session_attacks;
 pub(crate) mod watch;
 
 use std::{
