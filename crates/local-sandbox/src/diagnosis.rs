@@ -11,6 +11,7 @@ use crate::{
     zygote::{FailedStep, Settings, Zygote, plain},
 };
 
+const PROCESSORS: &str = "Linux on x86-64 or aarch64";
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
 const ENOSPC: i32 = 28;
@@ -127,15 +128,11 @@ pub(crate) async fn diagnose(settings: &Settings, least: Tier) -> Diagnosis {
 
 fn processor() -> Check {
     let found = std::env::consts::ARCH;
-    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        return Check::works("Linux on x86-64", found);
+    if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        return Check::works(PROCESSORS, found);
     }
-    let fix = "use a machine with Linux on x86-64, or the cloud sandbox";
-    Check::fails(
-        "Linux on x86-64",
-        format!("{} on {found}", std::env::consts::OS),
-        fix,
-    )
+    let fix = "use a machine with one of these processors, or the cloud sandbox (E2B)";
+    Check::fails(PROCESSORS, found, fix)
 }
 
 /// Fails where the jail's system calls are not known.
@@ -145,7 +142,7 @@ pub(crate) fn require_processor() -> Result<(), SandboxError> {
         return Ok(());
     }
     Err(SandboxError::Unavailable {
-        missing: format!("the local sandbox needs Linux on x86-64, and this is {found}"),
+        missing: format!("the local sandbox needs {PROCESSORS}, and this is {found}"),
         fix: fix.unwrap_or_default(),
     })
 }

@@ -45,6 +45,7 @@ mod sandbox;
 mod seccomp;
 mod streams;
 mod tier;
+mod turns;
 mod waiting;
 mod zygote;
 

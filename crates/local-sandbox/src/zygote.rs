@@ -32,10 +32,11 @@ use crate::{
     folder::Folder,
     native::{
         self,
-        wire::{Failed, News, Request, STEPS},
+        wire::{Failed, GoesAfter, News, Request, STEPS},
     },
     seccomp,
     tier::Tier,
+    turns::Crowd,
 };
 
 const BOOTSTRAP: &str = include_str!("../zygote/bootstrap.py");
@@ -156,6 +157,8 @@ pub(crate) struct Zygote {
     pub(crate) inputs: Option<String>,
     #[cfg(feature = "test-guards")]
     pub(crate) without: Vec<&'static str>,
+    /// The programs that run in its children.
+    pub(crate) crowd: Crowd,
     shared: Arc<Shared>,
     next: AtomicU64,
 }
@@ -227,6 +230,7 @@ impl Zygote {
             inputs: settings.inputs.clone(),
             #[cfg(feature = "test-guards")]
             without: settings.without.clone(),
+            crowd: Crowd::default(),
             shared,
             next: AtomicU64::new(1),
         })
@@ -348,6 +352,12 @@ impl ChildHandle {
     /// Whether its process has ended, told or not.
     pub(crate) fn has_ended(&self) -> bool {
         self.pidfd.as_deref().is_none_or(has_ended)
+    }
+
+    /// Lets other programs go before its own from now on; false where it could not be told yet.
+    pub(crate) fn let_others_go_first(&self) -> bool {
+        let told = GoesAfter { id: self.id }.encode();
+        self.shared.channel.try_send(&told).is_ok()
     }
 
     pub(crate) fn kill(&self) {
