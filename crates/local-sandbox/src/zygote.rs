@@ -41,13 +41,14 @@ use crate::{
 
 const BOOTSTRAP: &str = include_str!("../zygote/bootstrap.py");
 /// In the order they need each other.
-const MODULES: [(&str, &str); 7] = [
+const MODULES: [(&str, &str); 8] = [
     ("calls", include_str!("../zygote/calls.py")),
     ("jail", include_str!("../zygote/jail.py")),
     ("root", include_str!("../zygote/root.py")),
     ("probe", include_str!("../zygote/probe.py")),
     ("selftest", include_str!("../zygote/selftest.py")),
     ("child", include_str!("../zygote/child.py")),
+    ("loops", include_str!("../zygote/loops.py")),
     ("main", include_str!("../zygote/main.py")),
 ];
 /// Imports from a cold disk may take long; nothing takes longer than this.
