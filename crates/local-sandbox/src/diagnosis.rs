@@ -5,6 +5,7 @@ use std::fs;
 use meterbox_sandbox_client::SandboxError;
 
 use crate::{
+    check::{Check, Diagnosis},
     probe::{Probe, Probes},
     run,
     tier::Tier,
@@ -21,53 +22,6 @@ const APPARMOR_RULE: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_use
 /// Debian's switch.
 const DEBIAN_SWITCH: &str = "/proc/sys/kernel/unprivileged_userns_clone";
 const MOST_NAMESPACES: &str = "/proc/sys/user/max_user_namespaces";
-
-/// What a run needs, and whether it is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnosis {
-    /// One thing after the other; a later one may be left out where an earlier one failed.
-    pub checks: Vec<Check>,
-}
-
-/// One thing a run needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// What was tried.
-    pub check: String,
-    /// Whether it works.
-    pub ok: bool,
-    /// What was found.
-    pub found: String,
-    /// What to do about it, where it does not work.
-    pub fix: Option<String>,
-}
-
-impl Diagnosis {
-    /// Whether programs can be run here.
-    pub fn is_ok(&self) -> bool {
-        self.checks.iter().all(|check| check.ok)
-    }
-}
-
-impl Check {
-    fn works(check: &str, found: impl Into<String>) -> Self {
-        Self {
-            check: check.to_owned(),
-            ok: true,
-            found: found.into(),
-            fix: None,
-        }
-    }
-
-    fn fails(check: &str, found: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            check: check.to_owned(),
-            ok: false,
-            found: found.into(),
-            fix: Some(fix.into()),
-        }
-    }
-}
 
 /// Probes the machine, starts a zygote of its own and lets it go again.
 pub(crate) async fn diagnose(settings: &Settings, least: Tier) -> Diagnosis {

@@ -15,7 +15,8 @@ use meterbox_sandbox_client::{
 };
 
 use crate::{
-    diagnosis::{self, Diagnosis},
+    check::Diagnosis,
+    diagnosis,
     document::JobDocument,
     generation::{Choice, Generation, Generations, Upkeep},
     run,
