@@ -23,7 +23,7 @@ use meterbox_local_sandbox::{
 };
 use meterbox_sandbox_client::{Cell, Job, OutputSink, OutputStream, Program, Sandbox, SessionSetup, Verdict};
 
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 4] = [
     ("print", "print('hi'); result = 1"),
     (
         "group by, 100,000 rows",
@@ -36,6 +36,12 @@ const PROGRAMS: [(&str, &str); 3] = [
         "import matplotlib.pyplot as plt\n\
          figure, axes = plt.subplots(figsize=(6, 4)); axes.bar(range(12), range(12)); figure.savefig('c.png')\n\
          result = 1",
+    ),
+    (
+        "DuckDB, new connection, 100,000 rows",
+        "import duckdb\n\
+         with duckdb.connect(config={'threads': 1}) as database:\n\
+         \x20   result = database.sql('select i % 50 as k, avg(i) as v from range(100_000) r(i) group by k').df()",
     ),
 ];
 const IMPORTS: &str = "import numpy, pandas, matplotlib, pyarrow, pyarrow.parquet, _duckdb, zoneinfo\n\
@@ -51,12 +57,14 @@ fn main() {
 async fn measure() {
     let runtime = runtime();
     println!("load {} at the start", load());
-    let cold = (0..10).map(|_| cold(&runtime)).collect();
-    println!(
-        "{:<44} {}",
-        "cold Python, same imports, print, no jail",
-        Timings::new(cold)
-    );
+    for (name, imports) in [
+        ("cold Python, no imports, print, no jail", ""),
+        ("cold Python, pandas, print, no jail", "import pandas\n"),
+        ("cold Python, same imports, print, no jail", IMPORTS),
+    ] {
+        let cold = (0..10).map(|_| cold(&runtime, imports)).collect();
+        println!("{name:<44} {}", Timings::new(cold));
+    }
 
     if let Some(timings) = under_bubblewrap(&runtime) {
         println!("{:<44} {timings}", "cold Python, same imports, print, bubblewrap");
@@ -119,10 +127,10 @@ async fn measure() {
     println!("load {} at the end", load());
 }
 
-fn cold(runtime: &Runtime) -> Duration {
+fn cold(runtime: &Runtime, imports: &str) -> Duration {
     let started = Instant::now();
     let status = Command::new(&runtime.python)
-        .args(["-I", "-c", &format!("{IMPORTS}print('hi')")])
+        .args(["-I", "-c", &format!("{imports}print('hi')")])
         .env_clear()
         .env("MPLCONFIGDIR", &runtime.font_cache)
         .stdout(Stdio::null())

@@ -123,9 +123,10 @@ fn end(failure: &Failure<'_>) -> ! {
 }
 
 fn enter(config: &Config, setup: i32) -> core::result::Result<Option<Rules>, Failure<'static>> {
-    if config.has("setsid") {
-        // A signal to process group 0 reaches the group's members outside the process namespace too.
-        sys::setsid();
+    if config.has("own-group") {
+        // A signal to process group 0 reaches the group's members outside the process namespace too. A session would do
+        // as well, but some kernels give each an equal share of the processors, whatever the priorities in them.
+        sys::own_group().step("child")?;
     }
     keep_only(config, setup).step("child")?;
     // Where memory runs out, a program goes before its zygote. Its own /proc/self has to be its own for that.

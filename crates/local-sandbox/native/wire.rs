@@ -31,7 +31,7 @@ pub const STEPS: [&str; 9] = [
 
 /// Guards that the crate's own tests leave out, each a bit.
 pub const GUARDS: [&str; 10] = [
-    "setsid",
+    "own-group",
     "nested-namespaces",
     "own-proc",
     "capabilities",
@@ -70,6 +70,31 @@ impl Request {
         Some(Self {
             id: word(bytes, 0)?,
             warm: bytes[8] != 0,
+        })
+    }
+}
+
+/// Tells the zygote that the program of a child goes after others from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GoesAfter {
+    /// What the child is called.
+    pub id: u64,
+}
+
+impl GoesAfter {
+    /// Bytes of it; no other message from the supervisor has so many.
+    pub const LENGTH: usize = 8;
+
+    /// As it is sent.
+    pub fn encode(self) -> [u8; Self::LENGTH] {
+        self.id.to_ne_bytes()
+    }
+
+    /// From what was received.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; Self::LENGTH] = bytes.try_into().ok()?;
+        Some(Self {
+            id: u64::from_ne_bytes(*bytes),
         })
     }
 }

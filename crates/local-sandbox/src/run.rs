@@ -263,6 +263,7 @@ async fn first_cause(
 ) -> Result<Result<Ended, Verdict>, SandboxError> {
     let wall = sleep(limits.wall);
     tokio::pin!(wall);
+    let mut member = zygote.crowd.join();
     let mut poll = tokio::time::interval(MEMORY_POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let so_far = sleep(USED_SO_FAR);
@@ -275,8 +276,13 @@ async fn first_cause(
             ended = ended(zygote, &mut running.child, &mut running.untold, &running.meter) => {
                 return ended.map(Ok);
             },
-            _ = poll.tick() => if running.meter.is_over() {
-                return Ok(Err(Verdict::MemoryLimit));
+            _ = poll.tick() => {
+                if running.meter.is_over() {
+                    return Ok(Err(Verdict::MemoryLimit));
+                }
+                if member.has_had_its_turn() && running.child.let_others_go_first() {
+                    member.goes_after();
+                }
             },
             () = &mut so_far => {
                 tell(running);

@@ -32,21 +32,23 @@ use crate::{
     folder::Folder,
     native::{
         self,
-        wire::{Failed, News, Request, STEPS},
+        wire::{Failed, GoesAfter, News, Request, STEPS},
     },
     seccomp,
     tier::Tier,
+    turns::Crowd,
 };
 
 const BOOTSTRAP: &str = include_str!("../zygote/bootstrap.py");
 /// In the order they need each other.
-const MODULES: [(&str, &str); 7] = [
+const MODULES: [(&str, &str); 8] = [
     ("calls", include_str!("../zygote/calls.py")),
     ("jail", include_str!("../zygote/jail.py")),
     ("root", include_str!("../zygote/root.py")),
     ("probe", include_str!("../zygote/probe.py")),
     ("selftest", include_str!("../zygote/selftest.py")),
     ("child", include_str!("../zygote/child.py")),
+    ("loops", include_str!("../zygote/loops.py")),
     ("main", include_str!("../zygote/main.py")),
 ];
 /// Imports from a cold disk may take long; nothing takes longer than this.
@@ -156,6 +158,8 @@ pub(crate) struct Zygote {
     pub(crate) inputs: Option<String>,
     #[cfg(feature = "test-guards")]
     pub(crate) without: Vec<&'static str>,
+    /// The programs that run in its children.
+    pub(crate) crowd: Crowd,
     shared: Arc<Shared>,
     next: AtomicU64,
 }
@@ -227,6 +231,7 @@ impl Zygote {
             inputs: settings.inputs.clone(),
             #[cfg(feature = "test-guards")]
             without: settings.without.clone(),
+            crowd: Crowd::default(),
             shared,
             next: AtomicU64::new(1),
         })
@@ -356,6 +361,12 @@ impl ChildHandle {
     /// Whether its process has ended, told or not.
     pub(crate) fn has_ended(&self) -> bool {
         self.pidfd.as_deref().is_none_or(has_ended)
+    }
+
+    /// Lets other programs go before its own from now on; false where it could not be told yet.
+    pub(crate) fn let_others_go_first(&self) -> bool {
+        let told = GoesAfter { id: self.id }.encode();
+        self.shared.channel.try_send(&told).is_ok()
     }
 
     pub(crate) fn kill(&self) {

@@ -1,4 +1,4 @@
-"""One single-use child, from where Python may run again to its end."""
+"""One child, from where Python may run again to its end: for one program, or for the cells of one session."""
 
 import json
 import os
@@ -19,6 +19,8 @@ NAMESPACES = (
 _STDIN, _STDOUT, _STDERR, _REPLY, _DOCUMENT = 0, 1, 2, 3, 5
 # Reply, set-up, document, and the rules while they are written.
 PLACES = range(3, 7)
+# After some rounds the interpreter has adapted its code to what it does.
+_ROUNDS = 30
 # A session's cells come one after the other, and whatever one of them replaces is its own affair.
 _read, _write, _decode = os.read, os.write, json.loads
 
@@ -38,6 +40,35 @@ def run(zygote, state):
         code = 1
     finally:
         os._exit(code)
+
+
+def rehearse(zygote):
+    """Walks the way of a program in the zygote, until the interpreter knows it by heart.
+
+    It keeps notes of the names it has looked up and of the code it has run, and what a child would note anew is memory that it
+    has to copy first.
+    """
+    numpy = sys.modules.get("numpy")
+    kept = numpy and numpy.random.default_rng
+    job = {
+        "mode": "analysis",
+        "code": "print('')\nresult = 1",
+        "parameters": None,
+        "tables": {},
+        "as_of": None,
+        "seed": 0,
+        "reply_bytes": 1 << 20,
+        "folder": "",
+        "data_dir": "/data",
+    }
+    for _ in range(_ROUNDS):
+        with open(os.devnull, "wb", buffering=0) as nobody:
+            read = json.loads(json.dumps(job).encode())
+            _open_streams()
+            _seed(read["seed"])
+            zygote.prelude.run(read, nobody.write)
+            if numpy:
+                numpy.random.default_rng = kept
 
 
 def _warm(zygote):
