@@ -33,6 +33,7 @@ mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
 mod generation;
+mod groups;
 mod meter;
 #[cfg(feature = "test-guards")]
 mod naive;

@@ -15,7 +15,7 @@ use meterbox_sandbox_client::{
 };
 
 use crate::{
-    diagnosis::{self, Diagnosis},
+    diagnosis::Diagnosis,
     document::JobDocument,
     generation::{Choice, Generation, Generations, Upkeep},
     run,
@@ -47,6 +47,7 @@ pub struct LocalSandboxBuilder {
     inputs_root: Option<PathBuf>,
     uid: u32,
     gid: u32,
+    control_group: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     prelude: String,
     without: Vec<&'static str>,
@@ -62,6 +63,7 @@ impl LocalSandbox {
             inputs_root: None,
             uid: DEFAULT_ID,
             gid: DEFAULT_ID,
+            control_group: None,
             clock: Arc::new(SystemClock::default()),
             prelude: meterbox_sandbox_client::prelude::SOURCE.to_owned(),
             without: Vec::new(),
@@ -79,7 +81,7 @@ impl LocalSandbox {
 
     /// Tries everything a run needs, one thing after the other, and says what was found.
     pub async fn diagnose(&self) -> Diagnosis {
-        diagnosis::diagnose(self.generations.settings(), self.generations.choice().least).await
+        self.generations.diagnose().await
     }
 
     /// How many children are ready for the next run.
@@ -117,7 +119,7 @@ impl LocalSandbox {
         match zygote {
             Some(zygote) => zygote.tier.report(zygote.ready.landlock),
             // What it would be at least: nothing ran.
-            None => self.generations.choice().least.report(0),
+            None => self.generations.least().report(0),
         }
     }
 }
@@ -202,6 +204,18 @@ impl LocalSandboxBuilder {
         self
     }
 
+    /// The folder of a control group of version 2 to make groups in, for the tier [`Tier::ControlGroup`]. It has to hand
+    /// memory and pids down and to have no process in it but, where it is this one's group, this one, which then moves to
+    /// a group below. Where this is a plain user, the group is theirs and this process lives in it or below.
+    ///
+    /// Without one, the group of this process is used where systemd has delegated it (`Delegate=yes`). Other processes
+    /// are never moved.
+    #[must_use]
+    pub fn control_group(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.control_group = Some(folder.into());
+        self
+    }
+
     /// Uses this tier whatever the machine could give. For tests.
     #[cfg(feature = "test-guards")]
     #[doc(hidden)]
@@ -270,6 +284,7 @@ impl LocalSandboxBuilder {
             inputs: inputs_root.as_deref().map(text).transpose()?,
             uid: self.uid,
             gid: self.gid,
+            control_group: self.control_group,
             without: self.without,
         };
         Ok(LocalSandbox {

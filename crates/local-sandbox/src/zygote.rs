@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
     process::Stdio,
     sync::{
         Arc, Mutex, PoisonError,
@@ -12,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use meterbox_sandbox_client::SandboxError;
+use meterbox_sandbox_client::{Limits, SandboxError};
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
     process::{Signal, pidfd_send_signal},
@@ -30,6 +31,7 @@ use crate::{
     diagnosis,
     document::sealed_memory,
     folder::Folder,
+    groups::{Caps, Group, Groups},
     native::{
         self,
         wire::{Failed, News, Request, STEPS},
@@ -53,6 +55,7 @@ const MODULES: [(&str, &str); 7] = [
 const BOOT_DEADLINE: Duration = Duration::from_secs(60);
 const LOG_BYTES: usize = 16 * 1024;
 const LOOK: Duration = Duration::from_millis(250);
+const NO_GROUP: &str = "no control group could be made";
 /// So often one waits on for a zygote that is busy with others.
 const MOST_ROUNDS: usize = 6;
 
@@ -75,6 +78,9 @@ pub(crate) struct Settings {
     pub(crate) uid: u32,
     /// The group to that user.
     pub(crate) gid: u32,
+    /// The control group to make groups in; not told to the zygote, who makes none.
+    #[serde(skip)]
+    pub(crate) control_group: Option<std::path::PathBuf>,
     /// Guards to leave out: always empty but in this crate's own tests.
     pub(crate) without: Vec<&'static str>,
 }
@@ -158,6 +164,9 @@ pub(crate) struct Zygote {
     pub(crate) without: Vec<&'static str>,
     shared: Arc<Shared>,
     next: AtomicU64,
+    /// Where its children are born, where that is in groups of their own; it has one too.
+    groups: Option<Arc<Groups>>,
+    _home: Option<Group>,
 }
 
 #[derive(Debug)]
@@ -179,13 +188,19 @@ struct Shared {
 pub(crate) struct ChildHandle {
     events: mpsc::UnboundedReceiver<ChildEvent>,
     pidfd: Option<Arc<OwnedFd>>,
+    group: Option<Arc<Group>>,
     id: u64,
     shared: Arc<Shared>,
 }
 
 impl Zygote {
-    /// Starts one. Fails closed: where anything of the jail cannot be had, there is no zygote.
-    pub(crate) async fn start(settings: &Settings, tier: Tier) -> Result<Self, SandboxError> {
+    /// Starts one. Fails closed: where anything of the jail cannot be had, there is no zygote. `groups`: for the tier that
+    /// has them.
+    pub(crate) async fn start(
+        settings: &Settings,
+        tier: Tier,
+        groups: Option<Arc<Groups>>,
+    ) -> Result<Self, SandboxError> {
         let (channel, theirs) = Channel::pair().map_err(platform("no socket for the interpreter"))?;
         let folder = if tier.has_namespaces() {
             None
@@ -193,6 +208,7 @@ impl Zygote {
             Some(Folder::new(settings.uid, settings.gid).map_err(platform("no folder for runs"))?)
         };
         let mut process = spawn(settings, theirs, folder.as_ref())?;
+        let home = home(groups.as_ref(), &process).map_err(platform(NO_GROUP))?;
         let log = Arc::new(Mutex::new(Vec::new()));
         if let Some(stderr) = process.stderr.take() {
             tokio::spawn(keep_log(stderr, Arc::clone(&log)));
@@ -229,7 +245,33 @@ impl Zygote {
             without: settings.without.clone(),
             shared,
             next: AtomicU64::new(1),
+            groups,
+            _home: home,
         })
+    }
+
+    /// What a child with these limits may take, with what it copies of the interpreter and the files it may write, which
+    /// are memory too.
+    pub(crate) fn caps(&self, limits: &Limits) -> Caps {
+        let own = limits.memory_bytes.saturating_add(limits.scratch_bytes);
+        Caps {
+            memory_bytes: own.saturating_add(self.ready.baseline.resident),
+            tasks: limits.threads.into(),
+        }
+    }
+
+    /// What a child may take that waits for its job.
+    pub(crate) fn caps_of_ready(&self) -> Caps {
+        self.caps(&Limits::default())
+    }
+
+    /// A new group for a child, where children have one.
+    pub(crate) fn group(&self, caps: Caps) -> Result<Option<Arc<Group>>, SandboxError> {
+        let Some(groups) = &self.groups else {
+            return Ok(None);
+        };
+        let group = groups.make("run", Some(caps)).map_err(platform(NO_GROUP))?;
+        Ok(Some(Arc::new(group)))
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -266,23 +308,35 @@ impl Zygote {
     }
 
     /// Asks for a child that is set up over this socket. A warm one takes longer, and then its program less.
-    pub(crate) async fn child(&self, setup: BorrowedFd<'_>, warm: bool) -> Result<ChildHandle, SandboxError> {
+    pub(crate) async fn child(
+        &self,
+        setup: BorrowedFd<'_>,
+        group: Option<Arc<Group>>,
+        warm: bool,
+    ) -> Result<ChildHandle, SandboxError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, events) = mpsc::unbounded_channel();
         self.shared.children().insert(id, sender);
         let handle = ChildHandle {
             events,
             pidfd: None,
+            group,
             id,
             shared: Arc::clone(&self.shared),
         };
         if !self.is_alive() {
             return Err(plain("the interpreter died"));
         }
-        let request = Request { id, warm }.encode();
+        let group = handle.group.as_deref().map(Group::handle);
+        let request = Request {
+            id,
+            warm,
+            grouped: group.is_some(),
+        };
+        let descriptors: Vec<_> = [setup].into_iter().chain(group).collect();
         self.shared
             .channel
-            .send(&request, &[setup])
+            .send(&request.encode(), &descriptors)
             .await
             .map_err(|error| {
                 // Dead, and not yet known to be.
@@ -350,9 +404,17 @@ impl ChildHandle {
         self.pidfd.as_deref().is_none_or(has_ended)
     }
 
+    /// Its control group, where it has one.
+    pub(crate) fn group(&self) -> Option<&Arc<Group>> {
+        self.group.as_ref()
+    }
+
     pub(crate) fn kill(&self) {
         if let Some(pidfd) = &self.pidfd {
             kill(pidfd);
+        }
+        if let Some(group) = &self.group {
+            group.kill();
         }
     }
 }
@@ -423,12 +485,27 @@ fn spawn(settings: &Settings, control: OwnedFd, folder: Option<&Folder>) -> Resu
         })
 }
 
+/// A group for an interpreter, with it in it: so early that all of its memory will be counted there.
+fn home(groups: Option<&Arc<Groups>>, process: &Child) -> io::Result<Option<Group>> {
+    let (Some(groups), Some(process)) = (groups, process.id()) else {
+        return Ok(None);
+    };
+    let home = groups.make("zygote", None)?;
+    home.put(process)?;
+    Ok(Some(home))
+}
+
 /// Starts a process that probes this machine and ends, and takes what it says.
-pub(crate) async fn probe(settings: &Settings) -> Result<Vec<u8>, SandboxError> {
+pub(crate) async fn probe(
+    settings: &Settings,
+    groups: Option<&Arc<Groups>>,
+) -> Result<Vec<u8>, SandboxError> {
     let (channel, theirs) = Channel::pair().map_err(platform("no socket for the probes"))?;
     let mut process = spawn(settings, theirs, None)?;
+    let _home = home(groups, &process).map_err(platform(NO_GROUP))?;
     let said = async {
-        boot(&channel, settings, Tier::Namespaces, None, true).await?;
+        let probe = Some(groups.map(|groups| groups.folder()));
+        boot(&channel, settings, Tier::Namespaces, None, probe).await?;
         channel.receive().await
     };
     let said = said.await;
@@ -449,7 +526,7 @@ async fn greet(
     tier: Tier,
     folder: Option<&Folder>,
 ) -> io::Result<Greeting> {
-    boot(channel, settings, tier, folder, false).await?;
+    boot(channel, settings, tier, folder, None).await?;
     let Some(message) = channel.receive().await? else {
         return Err(io::ErrorKind::UnexpectedEof.into());
     };
@@ -461,7 +538,7 @@ async fn boot(
     settings: &Settings,
     tier: Tier,
     folder: Option<&Folder>,
-    probe: bool,
+    probe: Option<Option<&Path>>,
 ) -> io::Result<()> {
     #[derive(Serialize)]
     struct Placed<'a> {
@@ -476,6 +553,8 @@ async fn boot(
         prelude: &'a str,
         settings: Placed<'a>,
         probe: bool,
+        /// The group to try groups in, where there is one.
+        group: Option<&'a Path>,
         calls: BTreeMap<&'static str, u32>,
         filter: String,
         guards_off: u64,
@@ -488,7 +567,8 @@ async fn boot(
             tier: tier.name(),
             folder: folder.map_or("", Folder::path),
         },
-        probe,
+        probe: probe.is_some(),
+        group: probe.flatten(),
         calls: seccomp::named(),
         filter: hex(&seccomp::filter(tier.has_namespaces())),
         guards_off: native::guards(&settings.without),
