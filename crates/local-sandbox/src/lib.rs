@@ -38,6 +38,7 @@ mod meter;
 #[cfg(feature = "test-guards")]
 mod naive;
 mod native;
+mod patience;
 mod pool;
 mod probe;
 mod run;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::{
     diagnosis,
     groups::{Groups, Refusal},
+    patience::patience,
     tier::Tier,
     zygote::{self, Settings},
 };
@@ -48,7 +49,7 @@ impl Probes {
         settings: &Settings,
         groups: Result<&Arc<Groups>, &Refusal>,
     ) -> Result<Self, SandboxError> {
-        let said = tokio::time::timeout(DEADLINE, zygote::probe(settings, groups.ok())).await;
+        let said = tokio::time::timeout(patience(DEADLINE), zygote::probe(settings, groups.ok())).await;
         match said {
             Ok(Ok(bytes)) => serde_json::from_slice::<Self>(&bytes)
                 .map_err(|error| SandboxError::platform("the probes said something unknown", error))?

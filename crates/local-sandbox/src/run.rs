@@ -21,6 +21,7 @@ use crate::{
     document::JobDocument,
     folder::Folder,
     meter::{Meter, millis},
+    patience::patience,
     pool::Pool,
     streams::{Step, Streams},
     waiting::{NotSealed, Waiting},
@@ -155,7 +156,7 @@ pub(crate) async fn trial(zygote: &Zygote) -> Result<Vec<String>, SandboxError> 
     let running = start(zygote, None, &document, &Limits::default(), Arc::new(())).await;
     let mut running = running.map_err(NotSealed::error)?;
     let ended = timeout(
-        TRIAL_DEADLINE,
+        patience(TRIAL_DEADLINE),
         ended(zygote, &mut running.child, &mut running.untold, &running.meter),
     )
     .await;
@@ -220,7 +221,7 @@ async fn start(
     Ok(Running {
         untold: Box::pin(async {
             dead.await;
-            sleep(SILENCE).await;
+            sleep(patience(SILENCE)).await;
         }),
         child: sealed.child,
         streams,

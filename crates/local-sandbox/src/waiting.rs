@@ -15,6 +15,7 @@ use crate::{
     diagnosis,
     groups::Caps,
     native::wire::{self, Failed},
+    patience::patience,
     zygote::{ChildEvent, ChildHandle, FailedStep, Zygote, plain},
 };
 
@@ -135,7 +136,7 @@ impl Waiting {
             self.sealed(zygote).await
         };
         // It alone may be wedged; the zygote is not to blame.
-        timeout(POOLED_DEADLINE, sealed)
+        timeout(patience(POOLED_DEADLINE), sealed)
             .await
             .unwrap_or_else(|_| Err(NotSealed::Broken(plain("a waiting jail did not answer"))))
     }

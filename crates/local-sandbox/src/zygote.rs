@@ -36,6 +36,7 @@ use crate::{
         self,
         wire::{Failed, News, Request, STEPS},
     },
+    patience::patience,
     seccomp,
     tier::Tier,
 };
@@ -53,6 +54,7 @@ const MODULES: [(&str, &str); 7] = [
 ];
 /// Imports from a cold disk may take long; nothing takes longer than this.
 const BOOT_DEADLINE: Duration = Duration::from_secs(60);
+const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 const LOG_BYTES: usize = 16 * 1024;
 const LOOK: Duration = Duration::from_millis(250);
 const NO_GROUP: &str = "no control group could be made";
@@ -213,8 +215,11 @@ impl Zygote {
         if let Some(stderr) = process.stderr.take() {
             tokio::spawn(keep_log(stderr, Arc::clone(&log)));
         }
-        let greeting =
-            tokio::time::timeout(BOOT_DEADLINE, greet(&channel, settings, tier, folder.as_ref())).await;
+        let greeting = tokio::time::timeout(
+            patience(BOOT_DEADLINE),
+            greet(&channel, settings, tier, folder.as_ref()),
+        )
+        .await;
         let ready = match greeting {
             Ok(Ok(Greeting::Ready(ready))) => ready,
             Ok(Ok(Greeting::Failed(failed))) => return Err(diagnosis::unavailable(&failed)),
@@ -296,7 +301,7 @@ impl Zygote {
         tokio::pin!(step);
         for _ in 0..MOST_ROUNDS {
             let heard = self.shared.heard.load(Ordering::Relaxed);
-            if let Ok(done) = tokio::time::timeout(silence, &mut step).await {
+            if let Ok(done) = tokio::time::timeout(patience(silence), &mut step).await {
                 return Some(done);
             }
             if self.shared.heard.load(Ordering::Relaxed) == heard {
@@ -555,6 +560,8 @@ async fn boot(
         probe: bool,
         /// The group to try groups in, where there is one.
         group: Option<&'a Path>,
+        /// Seconds for each probe.
+        patience: f64,
         calls: BTreeMap<&'static str, u32>,
         filter: String,
         guards_off: u64,
@@ -569,6 +576,7 @@ async fn boot(
         },
         probe: probe.is_some(),
         group: probe.flatten(),
+        patience: patience(PROBE_DEADLINE).as_secs_f64(),
         calls: seccomp::named(),
         filter: hex(&seccomp::filter(tier.has_namespaces())),
         guards_off: native::guards(&settings.without),

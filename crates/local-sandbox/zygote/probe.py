@@ -13,7 +13,6 @@ import time
 from meterbox_zygote import calls
 from meterbox_zygote.root import SetupError, Step
 
-_DEADLINE = 2.0
 _CLONE_INTO_CGROUP, _CLONE_PIDFD = 0x200000000, 0x1000
 _MEMORY, _TASKS = 64 << 20, 8
 
@@ -32,12 +31,12 @@ def run(control, boot, jail):
     }
     if boot["group"] is not None:
         probes["cgroup"] = lambda: _cgroup(settings, boot["group"])
-    probed = {name: _apart(probe) for name, probe in probes.items()}
+    probed = {name: _apart(probe, boot["patience"]) for name, probe in probes.items()}
     control.send(json.dumps({"probed": probed}).encode())
 
 
-def _apart(probe):
-    """Runs it in a child with a deadline."""
+def _apart(probe, patience):
+    """Runs it in a child with a deadline of so many seconds."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -54,7 +53,7 @@ def _apart(probe):
         os._exit(0)
     os.close(write)
     try:
-        latest = time.monotonic() + _DEADLINE
+        latest = time.monotonic() + patience
         while True:
             done, _ = os.waitpid(pid, os.WNOHANG)
             if done:
@@ -62,7 +61,7 @@ def _apart(probe):
             if time.monotonic() > latest:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-                return {"works": False, "errno": errno.ETIMEDOUT, "found": f"no answer within {_DEADLINE:.0f} seconds"}
+                return {"works": False, "errno": errno.ETIMEDOUT, "found": f"no answer within {patience:.0f} seconds"}
             time.sleep(0.001)
         said = os.read(read, 4096)
         return json.loads(said) if said else {"works": False, "errno": 0, "found": "it was killed"}
@@ -216,7 +215,7 @@ def _bear_in(settings, folder):
             os.write(write, json.dumps([0, error.errno, str(error)]).encode())
             os._exit(1)
         if child == 0:
-            signal.alarm(int(_DEADLINE) + 1)
+            signal.alarm(60)
             signal.pause()
         os.write(write, json.dumps([child, 0, ""]).encode())
         _, status = os.waitpid(child, 0)

@@ -134,6 +134,12 @@ pub(crate) fn placed(code: &str) -> String {
     )
 }
 
+/// On a slow machine as many times this as `METERBOX_TEST_PATIENCE` says.
+pub(crate) fn patience(usual: Duration) -> Duration {
+    let times = std::env::var("METERBOX_TEST_PATIENCE").ok();
+    usual * times.map_or(1, |times| times.parse().unwrap())
+}
+
 pub(crate) fn service(code: &str) -> Job {
     Job::new(Program::Service {
         code: placed(code),
