@@ -208,8 +208,8 @@ impl LocalSandboxBuilder {
     /// memory and pids down and to have no process in it but, where it is this one's group, this one, which then moves to
     /// a group below. Where this is a plain user, the group is theirs and this process lives in it or below.
     ///
-    /// Without one, the group of this process is used where systemd has delegated it (`Delegate=yes`). Other processes
-    /// are never moved.
+    /// Without one, the group of this process is used where systemd has delegated it (`Delegate=yes`), or where it belongs
+    /// to this plain user, and no other process lives in it. Others are never moved.
     #[must_use]
     pub fn control_group(mut self, folder: impl Into<PathBuf>) -> Self {
         self.control_group = Some(folder.into());

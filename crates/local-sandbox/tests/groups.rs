@@ -15,16 +15,21 @@ mod common;
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use common::{Fixture, Heard, MB, patience, service, value};
+use common::{
+    Fixture, Heard, MB,
+    groups::{below, delegated, group_of, runs},
+    patience, service, value,
+};
 use meterbox_local_sandbox::{LocalSandboxBuilder, Tier};
 use meterbox_sandbox_client::{Job, Limits, Sandbox, SandboxError, SandboxErrorKind, Verdict};
 
+#[allow(clippy::print_stderr, reason = "what is left out is said")]
 /// Its groups are below the one that was delegated. `None` where none is.
 async fn grouped(change: impl FnOnce(LocalSandboxBuilder) -> LocalSandboxBuilder) -> Option<Fixture> {
     let fixture = Fixture::with(|builder| change(builder.min_tier(Tier::ControlGroup)));
@@ -42,34 +47,6 @@ async fn grouped(change: impl FnOnce(LocalSandboxBuilder) -> LocalSandboxBuilder
 /// A quick one: what is tested here needs no libraries.
 async fn bare(without: &[&'static str]) -> Option<Fixture> {
     grouped(|builder| builder.without(&[&["preload"], without].concat())).await
-}
-
-fn group_of(process: &str) -> PathBuf {
-    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap();
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap();
-    Path::new("/sys/fs/cgroup").join(group)
-}
-
-/// What was delegated: this process has gone one down.
-fn delegated() -> PathBuf {
-    group_of("self").parent().unwrap().to_owned()
-}
-
-/// The folders in this one whose names begin so.
-fn below(folder: &Path, prefix: &str) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths
-        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix))
-        .collect()
-}
-
-/// The groups of runs of this process.
-fn runs() -> Vec<PathBuf> {
-    let ours = below(&delegated(), &format!("meterbox-runs-{}-", std::process::id()));
-    ours.iter().flat_map(|ours| below(ours, "run-")).collect()
 }
 
 async fn until(what: &str, holds: impl Fn() -> bool) {

@@ -212,12 +212,12 @@ def _bear_in(settings, folder):
         try:
             child = calls.call("clone3", ctypes.byref(arguments), 88)
         except OSError as error:
-            os.write(write, json.dumps([0, error.errno, str(error)]).encode())
+            os.write(write, json.dumps([0, error.errno, str(error)]).encode() + b"\n")
             os._exit(1)
         if child == 0:
             signal.alarm(60)
             signal.pause()
-        os.write(write, json.dumps([child, 0, ""]).encode())
+        os.write(write, json.dumps([child, 0, ""]).encode() + b"\n")
         _, status = os.waitpid(child, 0)
         os._exit(0 if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL else 1)
     os.close(write)

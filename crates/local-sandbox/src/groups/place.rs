@@ -2,10 +2,11 @@
 
 use std::{
     fmt, fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use rustix::process::getpid;
+use rustix::process::{geteuid, getpid};
 
 use super::files;
 
@@ -86,14 +87,15 @@ impl Given {
         let (group, mounts) = (read("/proc/self/cgroup")?, read("/proc/self/mountinfo")?);
         let own = files::own_group(&group)
             .and_then(|group| files::folders_of(group, &mounts).find(|folder| folder.is_dir()));
-        Self::choose(own.as_deref(), named, is_marked)
+        Self::choose(own.as_deref(), named, is_marked, belongs_to_this_user)
     }
 
-    /// `own`: the folder of this process's group. `is_delegated`: whether a folder bears the mark.
+    /// `own`: the folder of this process's group. `is_marked`: as delegated. `is_theirs`: of the plain user who this is.
     fn choose(
         own: Option<&Path>,
         named: Option<&Path>,
-        is_delegated: impl Fn(&Path) -> bool,
+        is_marked: impl Fn(&Path) -> bool,
+        is_theirs: impl Fn(&Path) -> bool,
     ) -> Result<Self, Refusal> {
         if let Some(named) = named {
             let folder = named
@@ -106,14 +108,15 @@ impl Given {
         if let Some(above) = own.parent() {
             // Where another sandbox of this process, or systemd (`DelegateSubgroup=`), has put it.
             let ours = own.file_name().is_some_and(|name| name == SUPERVISOR);
-            if ours || is_delegated(above) {
+            if ours || is_marked(above) {
                 return Ok(Self {
                     folder: above.to_owned(),
                     within: false,
                 });
             }
         }
-        if is_delegated(own) {
+        // Not every manager of a user's services marks what it delegates.
+        if is_marked(own) || is_theirs(own) {
             return Ok(Self {
                 folder: own.to_owned(),
                 within: true,
@@ -162,6 +165,13 @@ fn is_marked(folder: &Path) -> bool {
     })
 }
 
+/// Root owns every group, so that says nothing.
+fn belongs_to_this_user(folder: &Path) -> bool {
+    let user = geteuid();
+    let owner = folder.metadata().map(|about| about.uid());
+    !user.is_root() && owner.is_ok_and(|owner| owner == user.as_raw())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,9 +179,8 @@ mod tests {
     const SERVICE: &str = "/groups/system.slice/meterbox.service";
 
     fn choose(own: &str, delegated: &str) -> Result<Given, Refusal> {
-        Given::choose(Some(Path::new(own)), None, |folder| {
-            folder == Path::new(delegated)
-        })
+        let is_marked = |folder: &Path| folder == Path::new(delegated);
+        Given::choose(Some(Path::new(own)), None, is_marked, |_| false)
     }
 
     fn given(folder: &str, within: bool) -> Given {
@@ -195,17 +204,23 @@ mod tests {
         );
         let deeper = choose(&format!("{SERVICE}/main/more"), SERVICE);
         assert!(matches!(deeper, Err(Refusal::NotDelegated(_))));
-        assert!(matches!(Given::choose(None, None, |_| true), Err(Refusal::None)));
+        let nowhere = Given::choose(None, None, |_| true, |_| true);
+        assert!(matches!(nowhere, Err(Refusal::None)));
+        let theirs = |folder: &Path| folder.starts_with("/groups/user.slice");
+        // What is above belongs to them as well, and others live there.
+        let scope = "/groups/user.slice/app.slice/run-1.scope";
+        let chosen = Given::choose(Some(Path::new(scope)), None, |_| false, theirs).unwrap();
+        assert_eq!(chosen, given(scope, true));
     }
 
     #[test]
     fn a_folder_that_is_named_needs_no_mark() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap();
-        let named = |own| Given::choose(own, Some(&path), |_| false).unwrap();
+        let named = |own| Given::choose(own, Some(&path), |_| false, |_| false).unwrap();
         assert!(!named(None).within && !named(Some(Path::new(SERVICE))).within);
         assert!(named(Some(&path)).within);
-        let nowhere = Given::choose(None, Some(&path.join("nowhere")), |_| false).unwrap_err();
+        let nowhere = Given::choose(None, Some(&path.join("nowhere")), |_| false, |_| false).unwrap_err();
         assert!(nowhere.to_string().contains("nowhere"), "{nowhere}");
     }
 

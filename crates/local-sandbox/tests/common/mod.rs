@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod dice;
+pub(crate) mod groups;
 pub(crate) mod machine;
 pub(crate) mod program;
 pub(crate) mod watch;
