@@ -359,9 +359,18 @@ fn a_sandbox_weaker_than_is_asked_for_is_refused_by_name() {
     let terminal = Terminal::new();
     terminal.write("sales.csv", SALES);
     let arguments = ["ask", QUESTION, "--data", "sales.csv"];
-    let ended = terminal.run_with(&arguments, &[("METERBOX_MIN_TIER", "ns+cg")]);
+    let no_group = terminal.folder().join("no-group").display().to_string();
+    let settings = [
+        ("METERBOX_MIN_TIER", "ns+cg"),
+        ("METERBOX_CONTROL_GROUP", &*no_group),
+    ];
+    let ended = terminal.run_with(&arguments, &settings);
     assert_eq!(ended.code, Some(6), "{ended:?}");
-    assert!(ended.stderr.contains("ns+cg"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("ns+cg") && ended.stderr.contains(&no_group),
+        "{ended:?}"
+    );
+    assert!(ended.stderr.contains("Delegate=yes"), "{ended:?}");
     let ended = terminal.run_with(&arguments, &[("METERBOX_MIN_TIER", "docker")]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(

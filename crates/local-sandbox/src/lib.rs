@@ -53,11 +53,15 @@ pub mod fuzzing;
 #[cfg(jails)]
 mod generation;
 #[cfg(jails)]
+mod groups;
+#[cfg(jails)]
 mod meter;
 #[cfg(all(jails, feature = "test-guards"))]
 mod naive;
 #[cfg(jails)]
 mod native;
+#[cfg(jails)]
+mod patience;
 #[cfg(jails)]
 mod pool;
 #[cfg(jails)]

@@ -270,7 +270,8 @@ async fn dead(
         output_bytes: said.output_bytes,
     };
     let reply = reply_of(&said, nonce);
-    let mut verdict = run::verdict(cause, over_limit, own_share, around.limits);
+    let starved = body.running.meter.ran_out_of_memory();
+    let mut verdict = run::verdict(cause, over_limit, starved, own_share, around.limits);
     if verdict == (Verdict::Signalled { signal: run::SIGKILL }) && ended.cpu >= around.total_cpu {
         verdict = Verdict::CpuLimit;
     }

@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod dice;
+pub(crate) mod groups;
 pub(crate) mod machine;
 pub(crate) mod program;
 pub(crate) mod session;
@@ -134,6 +135,12 @@ pub(crate) fn placed(code: &str) -> String {
     format!(
         "import os as _os, tempfile as _tempfile\n_scratch, _tmp = _os.getcwd(), _tempfile.gettempdir()\n{placed}"
     )
+}
+
+/// On a slow machine as many times this as `METERBOX_TEST_PATIENCE` says.
+pub(crate) fn patience(usual: Duration) -> Duration {
+    let times = std::env::var("METERBOX_TEST_PATIENCE").ok();
+    usual * times.map_or(1, |times| times.parse().unwrap())
 }
 
 pub(crate) fn service(code: &str) -> Job {
