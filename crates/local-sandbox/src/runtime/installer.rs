@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{
-    InstallOptions, RuntimeError,
+    RuntimeError,
     interpreter::{Interpreter, programs},
 };
 
@@ -41,6 +41,9 @@ const ELSEWHERE: [&str; 8] = [
     "VIRTUAL_ENV",
 ];
 
+/// Options of pip for a program that reads what it prints.
+const QUIET: [&str; 3] = ["--no-input", "--disable-pip-version-check", "--progress-bar=off"];
+
 impl Installer {
     pub(super) fn find(interpreter: &Interpreter, search_path: &OsStr) -> Result<Self, RuntimeError> {
         let python = &interpreter.executable;
@@ -69,14 +72,61 @@ impl Installer {
         }
     }
 
-    /// The command that installs exactly the locked wheels into the environment of `target`.
-    pub(super) fn command(
+    /// A command that brings the wheels of a requirements file into a folder, where this installer can do that alone.
+    pub(super) fn download(
         &self,
         interpreter: &Interpreter,
         target: &Path,
-        lock_file: &Path,
-        options: &InstallOptions,
+        requirements: &Path,
+        wheels: &Path,
+    ) -> Option<Command> {
+        if matches!(self, Self::Uv(_)) {
+            return None;
+        }
+        let mut command = self.program(interpreter);
+        command.arg("--python").arg(target).arg("download").args(QUIET);
+        command.arg("--dest").arg(wheels);
+        only_locked(&mut command, requirements);
+        Some(command)
+    }
+
+    /// The command that installs exactly the locked wheels into the environment of `target`: those of a folder, or
+    /// from the index.
+    pub(super) fn install(
+        &self,
+        interpreter: &Interpreter,
+        target: &Path,
+        requirements: &Path,
+        wheels: Option<&Path>,
     ) -> Command {
+        let mut command = self.program(interpreter);
+        match self {
+            // Copies, because a hard link would share its mode with uv's cache.
+            Self::Uv(_) => command
+                .args(["pip", "install", "--link-mode=copy", "--python"])
+                .arg(target),
+            _ => command
+                .arg("--python")
+                .arg(target)
+                .arg("install")
+                .args(QUIET)
+                .args(["--no-compile", "--no-warn-script-location"]),
+        };
+        only_locked(&mut command, requirements);
+        if let Some(wheels) = wheels {
+            command.arg("--no-index").arg("--find-links").arg(wheels);
+        }
+        command
+    }
+
+    /// Where it fetches packages by itself: keeps what it has in this folder, whatever its settings say.
+    pub(super) fn keep_downloads(&self, command: &mut Command, folder: &Path) {
+        if matches!(self, Self::Uv(_)) {
+            command.env_remove("UV_NO_CACHE").arg("--cache-dir").arg(folder);
+        }
+    }
+
+    fn program(&self, interpreter: &Interpreter) -> Command {
         let mut command = match self {
             Self::Pip => {
                 let mut command = Command::new(&interpreter.executable);
@@ -90,32 +140,6 @@ impl Installer {
             }
             Self::Uv(uv) => Command::new(uv),
         };
-        match self {
-            // Copies, because a hard link would share its mode with uv's cache.
-            Self::Uv(_) => command
-                .args(["pip", "install", "--link-mode=copy", "--python"])
-                .arg(target),
-            _ => command.arg("--python").arg(target).args([
-                "install",
-                "--no-input",
-                "--disable-pip-version-check",
-                "--progress-bar=off",
-                "--no-compile",
-                "--no-warn-script-location",
-            ]),
-        };
-        command
-            .args([
-                "--require-hashes",
-                "--no-deps",
-                "--only-binary",
-                ":all:",
-                "--requirement",
-            ])
-            .arg(lock_file);
-        if let Some(wheelhouse) = &options.wheelhouse {
-            command.arg("--no-index").arg("--find-links").arg(wheelhouse);
-        }
         for name in ELSEWHERE {
             command.env_remove(name);
         }
@@ -123,11 +147,26 @@ impl Installer {
     }
 }
 
+fn only_locked(command: &mut Command, requirements: &Path) {
+    command
+        .args([
+            "--require-hashes",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--requirement",
+        ])
+        .arg(requirements);
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
-    use super::*;
+    use super::{
+        super::lock::{Packages, SUPPORTED},
+        *,
+    };
 
     /// A Python that says what it is and, asked anything else, runs `rest`.
     fn python(folder: &Path, rest: &str) -> Interpreter {
@@ -139,7 +178,9 @@ mod tests {
         let script = format!("#!/bin/sh\ncase \"$*\" in *platform*) echo '{about}';; *) {rest};; esac\n");
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        Interpreter::find(folder.as_os_str()).unwrap().0
+        Interpreter::find(folder.as_os_str(), Packages::Base, SUPPORTED)
+            .unwrap()
+            .0
     }
 
     #[test]
@@ -172,32 +213,35 @@ mod tests {
     fn every_installer_takes_locked_wheels_only() {
         let folder = tempfile::tempdir().unwrap();
         let interpreter = python(folder.path(), "exit 0");
-        let options = InstallOptions {
-            wheelhouse: Some("/wheels".into()),
-            ..InstallOptions::default()
+        let said = |command: Command| {
+            let said: Vec<_> = command
+                .get_args()
+                .map(|argument| argument.to_string_lossy())
+                .collect();
+            said.join(" ")
         };
+        let [target, list, wheels] = ["/t/python", "/t/lock", "/wheels"].map(Path::new);
+        let locked = "--require-hashes --no-deps --only-binary :all: --requirement /t/lock";
         for installer in [
             Installer::Pip,
             Installer::Uv("/x/uv".into()),
             Installer::Wheel("/x/pip.whl".into()),
         ] {
-            let command = installer.command(
-                &interpreter,
-                Path::new("/t/python"),
-                Path::new("/t/lock"),
-                &options,
+            let offline = said(installer.install(&interpreter, target, list, Some(wheels)));
+            for wanted in ["--python /t/python", locked, "--no-index --find-links /wheels"] {
+                assert!(offline.contains(wanted), "{wanted} in {offline}");
+            }
+            let online = said(installer.install(&interpreter, target, list, None));
+            assert!(
+                online.contains(locked) && !online.contains("--no-index"),
+                "{online}"
             );
-            let said: Vec<_> = command
-                .get_args()
-                .map(|argument| argument.to_string_lossy())
-                .collect();
-            let said = said.join(" ");
-            for wanted in [
-                "--python /t/python",
-                "--require-hashes --no-deps --only-binary :all: --requirement /t/lock",
-                "--no-index --find-links /wheels",
-            ] {
-                assert!(said.contains(wanted), "{wanted} in {said}");
+            if let Some(download) = installer.download(&interpreter, target, list, wheels) {
+                let download = said(download);
+                assert!(
+                    download.contains(locked) && download.contains("--dest /wheels"),
+                    "{download}"
+                );
             }
         }
     }
