@@ -138,11 +138,11 @@ def _run_service(job, reply):
         "data_dir": _data_dir(job),
         "reply": reply.value,
     }
-    exec(compile(job["code"], PROGRAM_NAME, "exec"), names)
+    exec(_compiled(job), names)
 
 
 def _run_analysis(job, reply):
-    program = compile(job["code"], PROGRAM_NAME, "exec")
+    program = _compiled(job)
     tables = Tables(job)
     names = _Names(tables)
     names.update({"__name__": "__main__", "__builtins__": builtins, "tables": tables, "as_of": _as_of(job)})
@@ -155,6 +155,11 @@ def _run_analysis(job, reply):
         reply.error("NoResult", "the program ended without setting `result`", None)
         return
     reply.value(_fitting(names["result"], names.get("chart"), reply))
+
+
+def _compiled(job):
+    # Python takes one mark of byte order at the beginning of a file, and of a text none.
+    return compile(job["code"].removeprefix("\ufeff"), PROGRAM_NAME, "exec")
 
 
 def _data_dir(job):

@@ -75,6 +75,8 @@ impl Step<'_> {
         }
         if said(&[
             "NewConnectionError",
+            "Failed to establish a new connection",
+            "Failed to connect",
             "NameResolutionError",
             "ConnectTimeoutError",
             "ReadTimeoutError",

@@ -174,7 +174,7 @@ pub(crate) fn full_runtime() -> Runtime {
     }
 }
 
-fn given(venv: PathBuf) -> Runtime {
+pub(crate) fn given(venv: PathBuf) -> Runtime {
     let python = venv.join("bin/python");
     let asked = std::process::Command::new(&python)
         .args(["-I", "-c", "import sys; print(sys.base_prefix)"])
