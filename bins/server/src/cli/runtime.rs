@@ -81,7 +81,7 @@ fn install(
         _ => bar.println(line),
     };
     let size = match packages {
-        Packages::Full => "800 MB",
+        Packages::Full => "700 MB",
         _ => "350 MB",
     };
     say(&format!("Installing the Python runtime (about {size}, once)."));

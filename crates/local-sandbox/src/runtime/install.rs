@@ -80,11 +80,12 @@ pub(super) fn install(
         );
     })
     .map_err(at(folder))?;
+    remove_unfinished(folder).map_err(at(folder))?;
     // Whoever was waited for may have done it all.
     if let Some(there) = already(folder, lock, locks) {
+        let _ = fs::remove_dir_all(folder.join(DOWNLOADS));
         return Ok(there);
     }
-    remove_unfinished(folder).map_err(at(folder))?;
     require_room(folder, lock.bytes)?;
     let work = Work {
         folder,
@@ -105,13 +106,16 @@ pub(super) fn install(
     checked.map_err(|unusable| RuntimeError::damaged(work.home.clone(), unusable.reason(), lock))
 }
 
-/// Whether an installation into this folder began and did not end.
-pub(super) fn was_broken_off(folder: &Path) -> bool {
+/// What was to be installed into this folder, where that began and did not end.
+pub(super) fn broken_off(folder: &Path) -> Option<Packages> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names
-        .into_iter()
-        .any(|name| name == DOWNLOADS || name.ends_with(UNFINISHED))
+    let left: Vec<_> = names
+        .filter(|name| name == DOWNLOADS || name.ends_with(UNFINISHED))
+        .collect();
+    let is_full = left.iter().any(|name| name.starts_with(Packages::Full.name()));
+    let list = if is_full { Packages::Full } else { Packages::Base };
+    (!left.is_empty()).then_some(list)
 }
 
 /// The runtime that has all of this, if it is installed and whole.
@@ -215,7 +219,7 @@ impl Work<'_> {
         let step = self.step("downloading the packages", NETWORK);
         for batch in requirements.chunks(BATCH) {
             fs::write(&list, batch.concat()).map_err(at(&list))?;
-            let Some(command) = installer.download(interpreter, &self.python(), &list, &downloads) else {
+            let Some(command) = installer.download(interpreter, &list, &downloads) else {
                 return Ok(None);
             };
             step.run(self.here(command), |line| {
@@ -265,12 +269,14 @@ impl Work<'_> {
         // Stale bytecode must not be written later: the environment is read-only for programs.
         command.args(["-m", "compileall", "-q", "-j", "2"]);
         command.args(["--invalidation-mode", "unchecked-hash"]);
+        // The packages' own tests are nobody's, and nearly half of all.
+        command.args(["-x", "site-packages/.+/tests/"]);
         // Tracebacks name the place that the files will have.
         command.arg("-s").arg(&self.made).arg("-p").arg(&self.home);
         command.arg(self.made.join("venv/lib"));
         match self.step("compiling the packages", "").run(command, |_| ()) {
             Err(full @ RuntimeError::NoRoom { .. }) => Err(full),
-            // A file of a package's test suite that does not compile is nobody's loss.
+            // A file that does not compile is one for another Python, and nobody's loss.
             _ => Ok(()),
         }
     }

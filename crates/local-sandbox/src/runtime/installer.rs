@@ -76,7 +76,6 @@ impl Installer {
     pub(super) fn download(
         &self,
         interpreter: &Interpreter,
-        target: &Path,
         requirements: &Path,
         wheels: &Path,
     ) -> Option<Command> {
@@ -84,8 +83,9 @@ impl Installer {
             return None;
         }
         let mut command = self.program(interpreter);
-        command.arg("--python").arg(target).arg("download").args(QUIET);
-        command.arg("--dest").arg(wheels);
+        // For the interpreter that pip itself runs in: the environment is of the same one.
+        command.env("PIP_REQUIRE_VIRTUALENV", "0");
+        command.arg("download").args(QUIET).arg("--dest").arg(wheels);
         only_locked(&mut command, requirements);
         Some(command)
     }
@@ -236,7 +236,7 @@ mod tests {
                 online.contains(locked) && !online.contains("--no-index"),
                 "{online}"
             );
-            if let Some(download) = installer.download(&interpreter, target, list, wheels) {
+            if let Some(download) = installer.download(&interpreter, list, wheels) {
                 let download = said(download);
                 assert!(
                     download.contains(locked) && download.contains("--dest /wheels"),

@@ -132,11 +132,13 @@ impl Runtime {
     pub fn status(folder: &Path) -> RuntimeStatus {
         match Self::locate(folder) {
             Ok(Some(runtime)) => RuntimeStatus::Ready(runtime),
-            Ok(None) if install::was_broken_off(folder) => RuntimeStatus::Incomplete {
-                reason: "the installation was not finished".to_owned(),
-                command: Packages::Base.command(),
+            Ok(None) => match install::broken_off(folder) {
+                None => RuntimeStatus::Absent,
+                Some(list) => RuntimeStatus::Incomplete {
+                    reason: "the installation was not finished".to_owned(),
+                    command: list.command(),
+                },
             },
-            Ok(None) => RuntimeStatus::Absent,
             Err(RuntimeError::Damaged { reason, command, .. }) => {
                 RuntimeStatus::Incomplete { reason, command }
             }
