@@ -352,6 +352,17 @@ fn the_machine_is_well_and_an_absent_runtime_is_said() {
     let absent = terminal.run_with(&["runtime", "status"], &[("METERBOX_RUNTIME_DIR", &empty)]);
     assert_eq!(absent.code, Some(6), "{absent:?}");
     assert!(absent.stderr.contains("meterbox runtime install"), "{absent:?}");
+
+    // Offline, from a folder that has nothing: refused with the fix, and still absent.
+    fs::create_dir_all(&empty).unwrap();
+    let arguments = ["runtime", "install", "--full", "--wheelhouse", &empty];
+    let runtime = terminal.folder().join("runtime").display().to_string();
+    let settings = [("METERBOX_RUNTIME_DIR", &*runtime)];
+    let refused = terminal.run_with(&arguments, &settings);
+    assert_eq!(refused.code, Some(6), "{refused:?}");
+    assert!(refused.stderr.contains("into the wheelhouse"), "{refused:?}");
+    let absent = terminal.run_with(&["runtime", "status"], &settings);
+    assert!(absent.stdout.contains("There is no runtime"), "{absent:?}");
 }
 
 #[test]
