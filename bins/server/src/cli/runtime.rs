@@ -82,7 +82,7 @@ fn install(
     };
     let size = match packages {
         Packages::Full => "700 MB",
-        _ => "350 MB",
+        _ => "450 MB",
     };
     say(&format!("Installing the Python runtime (about {size}, once)."));
     let installed = Runtime::install(folder, &options, &mut |Progress { phase, done, message }| {

@@ -84,7 +84,7 @@ pub enum RuntimeError {
         fix: &'static str,
     },
     /// The runtime's folder cannot be read or written.
-    #[error("{}: {source}. Fix: make the data folder writable and or set METERBOX_DATA_DIR to another one", .path.display())]
+    #[error("{}: {source}. Fix: make the data folder writable, or set METERBOX_DATA_DIR to another one", .path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,

@@ -58,7 +58,7 @@ impl Installer {
                 .success()
                 .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
-        if asked(&["-m", "pip", "--python", &python.to_string_lossy(), "--version"]).is_some() {
+        if asked(&["-m", "pip", "--version"]).is_some_and(|said| can_serve_another(&said)) {
             return Ok(Self::Pip);
         }
         if let Some(uv) = programs(search_path, "uv").into_iter().next() {
@@ -147,6 +147,15 @@ impl Installer {
     }
 }
 
+/// Whether a pip that says this of itself can install into an environment other than its own: from 22.3 on.
+fn can_serve_another(said: &str) -> bool {
+    let version = said.strip_prefix("pip ").unwrap_or_default();
+    let mut numbers = version
+        .split(['.', ' '])
+        .map_while(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next().or(Some(0))) >= (Some(22), Some(3))
+}
+
 fn only_locked(command: &mut Command, requirements: &Path) {
     command
         .args([
@@ -205,8 +214,16 @@ mod tests {
             Installer::Uv(folder.path().join("uv"))
         );
 
-        let with_pip = python(folder.path(), "exit 0");
-        assert_eq!(Installer::find(&with_pip, path).unwrap(), Installer::Pip);
+        for (version, serves) in [
+            ("22.2.2", false),
+            ("22.3", true),
+            ("26.0.1", true),
+            ("9.0", false),
+        ] {
+            let with_pip = python(folder.path(), &format!("echo pip {version} from /x"));
+            let found = Installer::find(&with_pip, path).unwrap();
+            assert_eq!(found == Installer::Pip, serves, "pip {version}: {found:?}");
+        }
     }
 
     #[test]
