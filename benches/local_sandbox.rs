@@ -274,5 +274,6 @@ fn runtime() -> Runtime {
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         ..InstallOptions::default()
     };
-    Runtime::locate(&folder).unwrap_or_else(|| Runtime::install(&folder, &options, &mut |_| {}).unwrap())
+    let there = Runtime::locate(&folder).unwrap();
+    there.unwrap_or_else(|| Runtime::install(&folder, &options, &mut |_| {}).unwrap())
 }

@@ -169,11 +169,11 @@ def _run_service(job, reply):
         "data_dir": _data_dir(job),
         "reply": reply.value,
     }
-    exec(compile(job["code"], PROGRAM_NAME, "exec"), names)
+    exec(_compiled(job), names)
 
 
 def _run_analysis(job, reply):
-    program = compile(job["code"], PROGRAM_NAME, "exec")
+    program = _compiled(job)
     tables = Tables(job)
     names = _Names(tables)
     names.update(_names_of(job, tables))
@@ -195,6 +195,11 @@ def _reply_with_result(names, reply):
         reply.error("NoResult", "the program ended without setting `result`", None)
         return
     reply.value(_fitting(names["result"], names.get("chart"), reply))
+
+
+def _compiled(job):
+    # Python takes one mark of byte order at the beginning of a file, and of a text none.
+    return compile(job["code"].removeprefix("\ufeff"), PROGRAM_NAME, "exec")
 
 
 def _data_dir(job):
