@@ -170,7 +170,7 @@ impl LedgerStore for MemoryLedger {
     }
 
     async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
-        AtOnce::open(self, now, open)
+        AtOnce::open(self, now, &open)
     }
 
     async fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
@@ -225,7 +225,7 @@ impl LedgerStore for MemoryLedger {
 }
 
 impl AtOnce for MemoryLedger {
-    fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
+    fn open(&self, now: Timestamp, open: &OpenHold) -> Result<HoldStatus, BudgetError> {
         self.step(now, |books| books.open(now, open))
     }
 

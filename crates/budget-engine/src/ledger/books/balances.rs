@@ -56,13 +56,18 @@ impl Books {
         scopes: &[Scope],
         (keys, standings): (&mut Vec<Key>, &mut Vec<(usize, Standing)>),
     ) {
+        standings.clear();
+        if let [scope] = scopes {
+            let standing = self.standing(now, scope);
+            standings.extend(standing.map(|standing| (0, standing)));
+            return;
+        }
         keys.clear();
         keys.extend(scopes.iter().map(Key::from));
         let mut rows = [const { None::<Found<'_>> }; MAX_SCOPES];
         for (row, key) in rows.iter_mut().zip(&*keys) {
             *row = self.rows.get_full(key);
         }
-        standings.clear();
         for (index, (scope, key)) in scopes.iter().zip(&*keys).enumerate() {
             // No checked request has more scopes; whoever asks the books themselves may.
             let row = rows.get(index).copied().unwrap_or_else(|| self.rows.get_full(key));

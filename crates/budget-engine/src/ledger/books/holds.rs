@@ -1,6 +1,6 @@
 //! Holds: opened in all budgets or in none, changed with their accounts and the ledger together or not at all.
 
-use std::{mem, sync::Arc};
+use std::{borrow::Cow, mem, sync::Arc};
 
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
@@ -28,18 +28,18 @@ impl Books {
     /// # Errors
     /// [`BudgetError::Refused`], [`BudgetError::NoBudget`], [`BudgetError::Stopped`], or what a known idempotency key
     /// says.
-    pub fn open(&mut self, now: Timestamp, mut open: OpenHold) -> Result<HoldStatus, BudgetError> {
+    pub fn open(&mut self, now: Timestamp, open: &OpenHold) -> Result<HoldStatus, BudgetError> {
         self.expire(now)?;
-        if let Some(known) = self.known_by_key(&open) {
-            return self.record(known).replay(&open);
+        if let Some(known) = self.known_by_key(open) {
+            return known.replay(open);
         }
         if let Some(stop) = &self.stop {
             return Err(BudgetError::Stopped(stop.clone()));
         }
         let mut standings = self.standings_of(now, &open.request.scopes);
         let opened = self
-            .admitted(now, &open, &standings)
-            .map(|amount| self.open_in(now, &mut open, amount, &mut standings));
+            .admitted(now, open, &standings)
+            .map(|amount| self.open_in(now, open, amount, &mut standings));
         self.standings = standings;
         opened
     }
@@ -51,7 +51,7 @@ impl Books {
     pub(crate) fn reopen(
         &mut self,
         now: Timestamp,
-        mut open: OpenHold,
+        open: &OpenHold,
         amount: Usd,
     ) -> Result<(), BudgetError> {
         let mut standings = self.standings_of(now, &open.request.scopes);
@@ -59,7 +59,7 @@ impl Books {
             .iter()
             .all(|(_, standing)| standing.held.checked_add(amount.nanos()).is_some());
         if fits {
-            self.open_in(now, &mut open, amount, &mut standings);
+            self.open_in(now, open, amount, &mut standings);
         }
         self.standings = standings;
         fits.then_some(()).ok_or_else(uncountable)
@@ -98,7 +98,7 @@ impl Books {
     fn open_in(
         &mut self,
         now: Timestamp,
-        open: &mut OpenHold,
+        open: &OpenHold,
         amount: Usd,
         standings: &mut Vec<(usize, Standing)>,
     ) -> HoldStatus {
@@ -181,44 +181,51 @@ impl Books {
 
     /// A hold.
     pub fn hold(&self, id: HoldId) -> Option<HoldRecord> {
-        self.kept(id).map(|kept| self.record(kept))
+        self.kept(id).map(|kept| self.record(&kept))
     }
 
     /// Is the hold in these books?
     pub fn has_hold(&self, id: HoldId) -> bool {
-        self.kept(id).is_some()
+        self.open.contains_key(&id) || self.ended.get(id).is_some()
     }
 
     /// All holds, in no order.
     pub fn holds(&self) -> impl Iterator<Item = HoldRecord> {
-        self.all_kept().map(|kept| self.record(kept))
+        self.all_kept().map(|kept| self.record(&kept))
     }
 
     /// A page of holds, by id.
     pub fn page(&self, page: HoldPage) -> Vec<HoldRecord> {
         let is_meant =
-            |kept: &&Kept| page.after.is_none_or(|after| kept.id > after) && page.only.takes(kept);
-        let mut kept: Vec<&Kept> = self.all_kept().filter(is_meant).collect();
-        kept.sort_unstable_by_key(|kept| kept.id);
-        let page = kept.into_iter().take(page.limit);
-        page.map(|kept| self.record(kept)).collect()
+            |kept: &Cow<'_, Kept>| page.after.is_none_or(|after| kept.id > after) && page.only.takes(kept);
+        let mut ids: Vec<HoldId> = self
+            .all_kept()
+            .filter(is_meant)
+            .map(|kept| kept.id)
+            .collect();
+        ids.sort_unstable();
+        let page = ids.into_iter().take(page.limit);
+        page.filter_map(|id| self.hold(id)).collect()
     }
 
-    fn all_kept(&self) -> impl Iterator<Item = &Kept> {
-        let kept = self.open.values().chain(self.ended.values());
-        kept.map(|kept| &**kept)
+    fn all_kept(&self) -> impl Iterator<Item = Cow<'_, Kept>> {
+        let open = self.open.values().map(|kept| Cow::Borrowed(&**kept));
+        open.chain(self.ended.iter().map(|(id, past)| past.kept(id)))
     }
 
     /// Does the hold count against this scope?
     pub(crate) fn is_of(&self, id: HoldId, scope: &Scope) -> bool {
-        let accounts = self.kept(id).map(|kept| kept.basis.accounts());
-        let mut accounts = accounts.into_iter().flatten();
-        accounts.any(|id| self.account(*id).is_some_and(|account| account.row.scope == *scope))
+        self.kept(id).is_some_and(|kept| {
+            let mut accounts = kept.basis.accounts().iter();
+            accounts.any(|id| self.account(*id).is_some_and(|account| account.row.scope == *scope))
+        })
     }
 
-    fn kept(&self, id: HoldId) -> Option<&Kept> {
-        let kept = self.open.get(&id).or_else(|| self.ended.get(id));
-        kept.map(|kept| &**kept)
+    fn kept(&self, id: HoldId) -> Option<Cow<'_, Kept>> {
+        match self.open.get(&id) {
+            Some(open) => Some(Cow::Borrowed(&**open)),
+            None => self.ended.get(id).map(|past| past.kept(id)),
+        }
     }
 
     /// The line that a key was first used with in a hold.
@@ -230,9 +237,9 @@ impl Books {
         self.draws_by_key.get(&(hold, key.into()))
     }
 
-    fn known_by_key(&self, open: &OpenHold) -> Option<&Kept> {
+    fn known_by_key(&self, open: &OpenHold) -> Option<HoldRecord> {
         let key = open.request.idempotency_key.as_deref()?;
-        self.kept(*self.by_key.get(key)?)
+        self.hold(*self.by_key.get(key)?)
     }
 
     fn status_of(&self, id: HoldId) -> Result<HoldStatus, BudgetError> {
@@ -266,7 +273,8 @@ impl Books {
         id: HoldId,
         change: impl FnOnce(&mut Kept, &mut Vec<NewEntry>) -> Result<(), BudgetError>,
     ) -> Result<HoldStatus, BudgetError> {
-        let kept = self.open.remove(&id).or_else(|| self.ended.remove(id));
+        let past = || self.ended.remove(id).map(|past| past.into_kept(id));
+        let kept = self.open.remove(&id).or_else(past);
         let mut kept = kept.ok_or(BudgetError::UnknownHold(id))?;
         let mut entries = mem::take(&mut self.changes.entries);
         let known = entries.len();
@@ -313,7 +321,7 @@ impl Books {
         if kept.state == HoldState::Open {
             self.open.insert(kept.id, kept);
         } else {
-            self.ended.insert(kept.id, kept);
+            self.ended.insert(kept.id, kept.into());
         }
     }
 
@@ -375,12 +383,12 @@ impl Books {
 
 fn opened(
     now: Timestamp,
-    open: &mut OpenHold,
+    open: &OpenHold,
     amount: Usd,
     basis: Counts,
     purpose: Arc<str>,
 ) -> Kept {
-    let request = &mut open.request;
+    let request = &open.request;
     Kept {
         id: open.id,
         requested: request.amount,
@@ -395,7 +403,7 @@ fn opened(
         basis,
         purpose,
         intents: Vec::new(),
-        idempotency_key: request.idempotency_key.take(),
+        idempotency_key: request.idempotency_key.clone(),
     }
 }
 

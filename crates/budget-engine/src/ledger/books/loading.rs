@@ -62,7 +62,8 @@ impl Books {
 
     /// Forgets a hold that has ended; it can be put in again.
     pub fn forget_ended(&mut self, id: HoldId) {
-        let key = self.ended.remove(id).and_then(|kept| kept.idempotency_key);
+        let past = self.ended.remove(id);
+        let key = past.and_then(|past| past.into_kept(id).idempotency_key);
         if let Some(key) = key {
             self.by_key.remove(key.as_str());
         }

@@ -6,6 +6,7 @@ mod ended;
 mod holds;
 mod key;
 mod loading;
+mod past;
 mod row;
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
@@ -19,6 +20,7 @@ use self::{
     due::Due,
     ended::Ended,
     key::Key,
+    past::Past,
     row::Row,
 };
 use super::{HoldId, HoldRecord, NewEntry, Setting};
@@ -39,7 +41,7 @@ pub struct Books {
     rows: IndexMap<Key, Row, RandomState>,
     open: Map<HoldId, Box<Kept>>,
     /// Kept apart, so that looking for an open hold stays as fast however many there were.
-    ended: Ended<Box<Kept>>,
+    ended: Ended<Past>,
     due: Due,
     by_key: Map<Box<str>, HoldId>,
     draws_by_key: Map<(HoldId, Box<str>), CostLine>,
