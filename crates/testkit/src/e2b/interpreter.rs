@@ -51,7 +51,9 @@ type Lines = mpsc::Sender<io::Result<Bytes>>;
 type Refused = Box<Response>;
 
 pub(super) async fn serve(machine: Arc<Machine>, request: Request) -> Response {
-    let path = request.uri().path().to_owned();
+    let path = percent_encoding::percent_decode_str(request.uri().path())
+        .decode_utf8_lossy()
+        .into_owned();
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let method = request.method().clone();
     let served = match (&method, &parts[..]) {
