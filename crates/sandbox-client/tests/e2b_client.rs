@@ -103,6 +103,13 @@ async fn an_older_server_is_spoken_to_in_the_older_form() {
         .filter(|line| *line == "POST /v2/sandboxes")
         .count();
     assert_eq!(v2, 1, "it is asked once: {creates:?}");
+    // It promises nothing of keys, so that it is not asked again for what it may have done.
+    double.fail_next("POST /sandboxes", E2bFault::LostReply);
+    let error = client.create(&new("three")).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), E2bErrorKind::Broken | E2bErrorKind::BadReply),
+        "{error}"
+    );
     let unknown = client
         .create(&NewSandbox::new("no-such-template"))
         .await
@@ -208,6 +215,9 @@ async fn processes_run_say_what_they_do_and_end() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), E2bErrorKind::NotFound);
+    let mut long = Command::new("true", [""; 0]);
+    long.limit = Duration::MAX;
+    assert_eq!(events(&client, &sandbox, &long).await.len(), 2);
     let mut short = Command::new("sleep", ["60"]);
     short.limit = Duration::from_millis(200);
     let mut process = client.start(&sandbox, &short).await.unwrap();

@@ -205,7 +205,7 @@ async fn contexts_are_apart_and_begin_afresh() {
     assert_eq!((own.language.as_str(), own.cwd.as_str()), ("python", "/tmp"));
     let mut listed: Vec<_> = client.contexts(access).await.unwrap();
     listed.retain(|context| *context != default);
-    assert_eq!(listed, [own.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&own));
     machine.events(&within(&own.id, "x = 1")).await;
     let unknown = request("x");
     assert_eq!(machine.error(&unknown).await.name, "NameError");
