@@ -10,7 +10,7 @@ import uuid
 packages, program = sys.argv[1:]
 # Not where the programs' own files are.
 FOLDER = "/tmp/.kernels"
-os.makedirs(FOLDER)
+os.makedirs(FOLDER, exist_ok=True)
 os.environ["IPYTHONDIR"], os.environ["MPLCONFIGDIR"] = f"{FOLDER}/ipython", f"{FOLDER}/matplotlib"
 # After the machine's own packages.
 sys.path.append(packages)

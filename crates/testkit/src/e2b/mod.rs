@@ -1,4 +1,6 @@
 //! A double of E2B on loopback: it keeps state, runs programs for real (confined by bubblewrap) and fails on command.
+//! Code goes to IPython's own kernels (`peers/ipykernel.txt`), of which it has Python's alone; no kernel starts before a
+//! machine is asked for one.
 //!
 //! The control plane and the machines share one address, as with `E2B_API_URL` and `E2B_SANDBOX_URL`: a request with
 //! the header `E2b-Sandbox-Id` is for a machine.

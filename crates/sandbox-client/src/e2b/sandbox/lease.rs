@@ -125,16 +125,15 @@ mod tests {
     use crate::e2b::http_client;
 
     /// Making and ending it may each take as long as a request may; E2B's own clock does not wait for either.
-    #[tokio::test(start_paused = true)]
-    async fn it_never_costs_beyond_its_own_time_out() {
+    #[test]
+    fn it_never_costs_beyond_its_own_time_out() {
         // An error means that another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = E2bClient::builder(http_client().expect("a client"), "e2b_0")
             .api_url("http://127.0.0.1:9")
             .build()
             .expect("settings");
-        let longest = Duration::from_secs(190);
-        let lease = Lease {
+        let mut lease = Lease {
             client,
             access: SandboxAccess {
                 id: "i1".parse().expect("an id"),
@@ -143,13 +142,12 @@ mod tests {
                 traffic_token: None,
                 domain: None,
             },
-            began: now(),
-            longest,
+            began: now() - Duration::from_secs(200),
+            longest: Duration::from_secs(1_000),
             ended: true,
         };
-        tokio::time::advance(Duration::from_secs(100)).await;
-        assert_eq!(lease.age(), Duration::from_secs(100));
-        tokio::time::advance(Duration::from_secs(100)).await;
-        assert_eq!(lease.age(), longest);
+        assert!((200..1_000).contains(&lease.age().as_secs()));
+        lease.longest = Duration::from_secs(190);
+        assert_eq!(lease.age(), lease.longest);
     }
 }
