@@ -55,6 +55,7 @@ pub(crate) struct TestPython {
     pub(crate) folder: PathBuf,
     /// Folders it needs to see.
     pub(crate) visible: Vec<PathBuf>,
+    file: PathBuf,
 }
 
 #[cfg(feature = "e2b")]
@@ -83,7 +84,12 @@ impl TestPython {
         Self {
             folder: python.parent().expect("it lies in a folder").to_owned(),
             visible: said.lines().map(PathBuf::from).collect(),
+            file: python.to_owned(),
         }
+    }
+
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
     }
 }
 
