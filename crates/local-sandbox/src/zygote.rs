@@ -203,6 +203,9 @@ impl Zygote {
         tier: Tier,
         groups: Option<Arc<Groups>>,
     ) -> Result<Self, SandboxError> {
+        if groups.is_some() != (tier == Tier::ControlGroup) {
+            return Err(plain(NO_GROUP));
+        }
         let (channel, theirs) = Channel::pair().map_err(platform("no socket for the interpreter"))?;
         let folder = if tier.has_namespaces() {
             None
