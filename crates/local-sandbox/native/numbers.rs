@@ -25,8 +25,9 @@ numbers! {
     WAIT4: 61, 260;
     FCNTL: 72, 25;
     CHDIR: 80, 49;
-    SETSID: 112, 157;
+    SETPGID: 109, 154;
     CAPSET: 126, 91;
+    SETPRIORITY: 141, 140;
     PRCTL: 157, 167;
     MOUNT: 165, 40;
     EXIT_GROUP: 231, 94;

@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     only::Only,
     sys::{self, EAGAIN, PollFd},
-    wire::{MOST_CHILDREN, News, Request},
+    wire::{GoesAfter, MOST_CHILDREN, News, Request},
 };
 
 /// The supervisor hung up.
@@ -110,6 +110,10 @@ impl Children {
         let control = config.control as i32;
         let mut bytes = [0; Request::LENGTH];
         let (setup, group, request) = match sys::receive(control, &mut bytes) {
+            Ok((GoesAfter::LENGTH, _)) => {
+                self.let_others_go_first(&bytes[..GoesAfter::LENGTH]);
+                return Heard::Request;
+            }
             Ok((length @ 1.., [setup, group, ..])) => (setup, group, Request::decode(&bytes[..length])),
             _ => return Heard::Nothing,
         };
@@ -151,6 +155,18 @@ impl Children {
             Heard::Request
         } else {
             Heard::Nothing
+        }
+    }
+
+    /// Nobody else reaps the child, so its number is still its own.
+    fn let_others_go_first(&self, bytes: &[u8]) {
+        let Some(GoesAfter { id }) = GoesAfter::decode(bytes) else {
+            return;
+        };
+        let children = &self.known[1..=self.count];
+        if let Some(child) = children.iter().find(|child| child.id == id) {
+            // Where it cannot be done, the program goes on as before.
+            let _ = sys::let_others_go_first(child.pid);
         }
     }
 

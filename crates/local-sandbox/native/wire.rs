@@ -5,7 +5,7 @@
 pub const MOST_CHILDREN: usize = 512;
 /// From a child, over its set-up socket: it waits for its job.
 pub const WAITING: &[u8] = b"waiting";
-/// To a child, with four descriptors: job, stdout, stderr, reply.
+/// To a child, with four descriptors: job, stdout, stderr, reply. For a session a fifth: where its cells come from.
 pub const JOB: &[u8] = b"job";
 /// From a child, with its working folder.
 pub const PREPARED: &[u8] = b"prepared";
@@ -31,7 +31,7 @@ pub const STEPS: [&str; 9] = [
 
 /// Guards that the crate's own tests leave out, each a bit.
 pub const GUARDS: [&str; 10] = [
-    "setsid",
+    "own-group",
     "nested-namespaces",
     "own-proc",
     "capabilities",
@@ -74,6 +74,31 @@ impl Request {
             id: word(bytes, 0)?,
             warm: bytes[8] != 0,
             grouped: bytes[9] != 0,
+        })
+    }
+}
+
+/// Tells the zygote that the program of a child goes after others from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GoesAfter {
+    /// What the child is called.
+    pub id: u64,
+}
+
+impl GoesAfter {
+    /// Bytes of it; no other message from the supervisor has so many.
+    pub const LENGTH: usize = 8;
+
+    /// As it is sent.
+    pub fn encode(self) -> [u8; Self::LENGTH] {
+        self.id.to_ne_bytes()
+    }
+
+    /// From what was received.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; Self::LENGTH] = bytes.try_into().ok()?;
+        Some(Self {
+            id: u64::from_ne_bytes(*bytes),
         })
     }
 }

@@ -60,6 +60,12 @@ impl Channel {
         self.0.async_io(Interest::WRITABLE, send).await
     }
 
+    /// Sends where that takes no waiting.
+    pub(crate) fn try_send(&self, bytes: &[u8]) -> io::Result<()> {
+        let send = || Ok(rustix::net::send(self.0.as_fd(), bytes, SendFlags::NOSIGNAL)?);
+        self.0.try_io(Interest::WRITABLE, send).map(drop)
+    }
+
     /// The next message; `None` once the other side hung up. At most one descriptor is accepted.
     ///
     /// Cancel-safe.

@@ -5,6 +5,7 @@ use std::{fs, sync::Arc};
 use meterbox_sandbox_client::SandboxError;
 
 use crate::{
+    check::{Check, Diagnosis},
     groups::{Groups, Refusal},
     probe::{Probe, Probes},
     run,
@@ -12,6 +13,7 @@ use crate::{
     zygote::{FailedStep, Settings, Zygote, plain},
 };
 
+const PROCESSORS: &str = "Linux on x86-64 or aarch64";
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
 const ENOSPC: i32 = 28;
@@ -25,53 +27,6 @@ const GROUPS_FIX: &str = "start Meterbox alone in a control group of version 2 t
     systemd service with the line `Delegate=yes` under `[Service]`, or by `systemd-run --user --scope -p Delegate=yes \
     meterbox ...`; or prepare a group for it and name its folder (METERBOX_CONTROL_GROUP)";
 const MOST_NAMESPACES: &str = "/proc/sys/user/max_user_namespaces";
-
-/// What a run needs, and whether it is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnosis {
-    /// One thing after the other; a later one may be left out where an earlier one failed.
-    pub checks: Vec<Check>,
-}
-
-/// One thing a run needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// What was tried.
-    pub check: String,
-    /// Whether it works.
-    pub ok: bool,
-    /// What was found.
-    pub found: String,
-    /// What to do about it, where it does not work.
-    pub fix: Option<String>,
-}
-
-impl Diagnosis {
-    /// Whether programs can be run here.
-    pub fn is_ok(&self) -> bool {
-        self.checks.iter().all(|check| check.ok)
-    }
-}
-
-impl Check {
-    fn works(check: &str, found: impl Into<String>) -> Self {
-        Self {
-            check: check.to_owned(),
-            ok: true,
-            found: found.into(),
-            fix: None,
-        }
-    }
-
-    fn fails(check: &str, found: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            check: check.to_owned(),
-            ok: false,
-            found: found.into(),
-            fix: Some(fix.into()),
-        }
-    }
-}
 
 /// Probes the machine, starts a zygote of its own and lets it go again.
 pub(crate) async fn diagnose(
@@ -137,15 +92,11 @@ pub(crate) async fn diagnose(
 
 fn processor() -> Check {
     let found = std::env::consts::ARCH;
-    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        return Check::works("Linux on x86-64", found);
+    if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        return Check::works(PROCESSORS, found);
     }
-    let fix = "use a machine with Linux on x86-64, or the cloud sandbox";
-    Check::fails(
-        "Linux on x86-64",
-        format!("{} on {found}", std::env::consts::OS),
-        fix,
-    )
+    let fix = "use a machine with one of these processors, or the cloud sandbox (E2B)";
+    Check::fails(PROCESSORS, found, fix)
 }
 
 /// Fails where the jail's system calls are not known.
@@ -155,7 +106,7 @@ pub(crate) fn require_processor() -> Result<(), SandboxError> {
         return Ok(());
     }
     Err(SandboxError::Unavailable {
-        missing: format!("the local sandbox needs Linux on x86-64, and this is {found}"),
+        missing: format!("the local sandbox needs {PROCESSORS}, and this is {found}"),
         fix: fix.unwrap_or_default(),
     })
 }

@@ -13,7 +13,8 @@ use meterbox_sandbox_client::SandboxError;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
-    diagnosis::{self, Diagnosis},
+    check::Diagnosis,
+    diagnosis,
     groups::{Groups, Refusal},
     pool::Pool,
     probe::Probes,

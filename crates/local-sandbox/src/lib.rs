@@ -19,38 +19,76 @@
 //! [`SandboxError::Unavailable`](meterbox_sandbox_client::SandboxError::Unavailable), naming what is missing
 //! and the fix. [`LocalSandbox::diagnose`] says more, and every outcome says which tier it was and what that promises.
 //!
+//! # Other systems
+//! Jails are Linux's, on x86-64 and aarch64. Elsewhere the crate has the same surface, and every call says that it is not
+//! Linux and what to use instead: a virtual machine or a container with Linux in it, or the E2B cloud
+//! (`meterbox_sandbox_client::e2b`).
+//!
 //! # Whose files
 //! A job's inputs have to lie under the [inputs root](LocalSandboxBuilder::inputs_root). A program runs as the user
 //! who runs the supervisor or, where that is root, as a user of its own (uid 61184 unless set otherwise),
 //! who has to be able to read the files: mode 0644 in folders of mode 0755, below the inputs root. The
 //! folders above it may be closed to everybody.
 
+#[cfg(jails)]
 mod artifacts;
+#[cfg(jails)]
 mod channel;
+#[cfg_attr(not(jails), allow(dead_code, reason = "nothing works elsewhere"))]
+mod check;
+#[cfg(jails)]
 mod diagnosis;
+#[cfg(jails)]
 mod document;
+#[cfg(any(not(jails), test))]
+#[cfg_attr(
+    jails,
+    allow(dead_code, unreachable_pub, reason = "tested here, for use elsewhere")
+)]
+mod elsewhere;
+#[cfg(jails)]
 mod folder;
-#[cfg(feature = "test-guards")]
+#[cfg(all(jails, feature = "test-guards"))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(jails)]
 mod generation;
 mod groups;
+#[cfg(jails)]
 mod meter;
-#[cfg(feature = "test-guards")]
+#[cfg(all(jails, feature = "test-guards"))]
 mod naive;
+#[cfg(jails)]
 mod native;
 mod patience;
+#[cfg(jails)]
 mod pool;
+#[cfg(jails)]
 mod probe;
+#[cfg(jails)]
 mod run;
+#[cfg(jails)]
 pub mod runtime;
+#[cfg(jails)]
 mod sandbox;
+#[cfg(jails)]
 mod seccomp;
+#[cfg(jails)]
+mod session;
+#[cfg(jails)]
 mod streams;
+#[cfg_attr(not(jails), allow(dead_code, reason = "it reports on jails"))]
 mod tier;
+#[cfg(jails)]
+mod turns;
+#[cfg(jails)]
 mod waiting;
+#[cfg(jails)]
 mod zygote;
 
-pub use diagnosis::{Check, Diagnosis};
+pub use check::{Check, Diagnosis};
+#[cfg(not(jails))]
+pub use elsewhere::{LocalSandbox, LocalSandboxBuilder, runtime};
+#[cfg(jails)]
 pub use sandbox::{LocalSandbox, LocalSandboxBuilder};
 pub use tier::{Tier, UnknownTier};

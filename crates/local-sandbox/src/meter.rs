@@ -8,7 +8,7 @@ use std::{
 };
 
 use meterbox_core::contract::Usage;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Dir, Mode, OFlags};
 
 use crate::{groups::Group, zygote::Ended};
 
@@ -30,6 +30,24 @@ pub(crate) struct Meter {
     /// Memory of the group when the program began, and the most that was seen of it where the kernel keeps no peak.
     group_at_start: u64,
     group_seen: Option<u64>,
+    /// The kernel's own peak when the cell began that is measured now.
+    peak_before: u64,
+}
+
+/// A thread of the watched process, as seen at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Thread {
+    id: String,
+    state: String,
+    /// How often it has had a processor.
+    turns: String,
+}
+
+impl Thread {
+    /// It does nothing, and will not before it is woken.
+    pub(crate) fn is_still(&self) -> bool {
+        matches!(self.state.as_str(), "T" | "t" | "Z" | "X")
+    }
 }
 
 impl Meter {
@@ -44,6 +62,7 @@ impl Meter {
             peak: 0,
             cpu: Duration::ZERO,
             cpu_at_start: Duration::ZERO,
+            peak_before: 0,
             group: group.map(Arc::clone),
             group_at_start: 0,
             group_seen: None,
@@ -96,6 +115,68 @@ impl Meter {
             peak_memory_bytes: self.peak - self.at_start,
             output_bytes,
         }
+    }
+
+    /// What comes from now on is another cell's, which may have so much beyond what the process was born with.
+    pub(crate) fn begin_cell(&mut self, memory_bytes: u64) {
+        self.most = self.at_start.saturating_add(memory_bytes);
+        self.peak_before = self.kernels_peak();
+        self.peak = self.resident().unwrap_or_default().max(self.at_start);
+    }
+
+    /// The most memory since the cell began, of what the program itself used. The kernel's peak is of the whole life of a
+    /// process, so it tells of a cell only where it has risen; below that, what was seen counts.
+    pub(crate) fn peak_of_cell(&self, kernels: u64) -> u64 {
+        let risen = if kernels > self.peak_before { kernels } else { 0 };
+        risen.max(self.peak).saturating_sub(self.at_start)
+    }
+
+    /// The kernel's peak so far.
+    pub(crate) fn kernels_peak(&self) -> u64 {
+        let status = self.read("status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        kilobytes.unwrap_or_default() * 1024
+    }
+
+    /// What the program itself has now.
+    pub(crate) fn held(&self) -> u64 {
+        self.resident().unwrap_or_default().saturating_sub(self.at_start)
+    }
+
+    /// What the program itself has used of the processor so far.
+    pub(crate) fn busy(&mut self) -> Duration {
+        // Ticks count all threads, and to the nanosecond there is the first one.
+        let precise = self.time_of_only_thread().unwrap_or_default();
+        let cpu = self.processor_time().unwrap_or_default().max(precise);
+        self.cpu = self.cpu.max(self.own_time(cpu));
+        self.cpu
+    }
+
+    /// All its threads; `None` where the machine does not show them.
+    pub(crate) fn threads(&self) -> Option<Vec<Thread>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let tasks = rustix::fs::openat(self.folder.as_ref()?, "task", flags, Mode::empty()).ok()?;
+        let mut threads = Vec::new();
+        for entry in Dir::read_from(&tasks).ok()? {
+            let id = entry.ok()?.file_name().to_str().ok()?.to_owned();
+            if id.starts_with('.') {
+                continue;
+            }
+            // One that ends meanwhile is none, and then its turns are of no matter.
+            let Some(stat) = self.read(&format!("task/{id}/stat")) else {
+                continue;
+            };
+            let state = stat
+                .rsplit(')')
+                .next()?
+                .split_ascii_whitespace()
+                .next()?
+                .to_owned();
+            let turns = self.read(&format!("task/{id}/schedstat")).unwrap_or_default();
+            threads.push(Thread { id, state, turns });
+        }
+        (!threads.is_empty()).then_some(threads)
     }
 
     /// Of a peak that the kernel has measured, what the program itself used. The kernel counts pages in batches for each

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -33,25 +33,25 @@ const TRIAL_DEADLINE: Duration = Duration::from_secs(10);
 /// From the kill to the kernel's word that it is dead; freeing gigabytes takes a while.
 const REAP_DEADLINE: Duration = Duration::from_secs(10);
 const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
-const MEMORY_POLL: Duration = Duration::from_millis(20);
-const USED_SO_FAR: Duration = Duration::from_millis(250);
+pub(crate) const MEMORY_POLL: Duration = Duration::from_millis(20);
+pub(crate) const USED_SO_FAR: Duration = Duration::from_millis(250);
 /// A zygote tells of a death in a millisecond, and on a busy machine in some.
 const SILENCE: Duration = Duration::from_secs(2);
-const SIGKILL: i32 = 9;
+pub(crate) const SIGKILL: i32 = 9;
 
 /// A child that is sealed and about to run its program.
-struct Running {
-    child: ChildHandle,
-    streams: Streams,
-    scratch: OwnedFd,
-    meter: Meter,
-    untold: Untold,
+pub(crate) struct Running {
+    pub(crate) child: ChildHandle,
+    pub(crate) streams: Streams,
+    pub(crate) scratch: OwnedFd,
+    pub(crate) meter: Meter,
+    pub(crate) untold: Untold,
     /// Where it has no root of its own; gone with it.
     _folder: Option<Folder>,
 }
 
 /// Ends once a child has been dead for so long that the zygote, which alone can reap it, has to be stuck.
-type Untold = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Untold = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 pub(crate) async fn run(
     zygote: &Zygote,
@@ -66,7 +66,7 @@ pub(crate) async fn run(
         return Ok(Outcome::new(Verdict::Cancelled, report));
     }
     let running = tokio::select! {
-        running = start(zygote, Some(pool), document, &job.limits, Arc::clone(&sink)) => running?,
+        running = start(zygote, Some(pool), document, &job.limits, Arc::clone(&sink), None) => running?,
         // Nothing of the program has run yet; dropping the set-up kills the child.
         () = job.cancel.cancelled() => return Ok(Outcome::new(Verdict::Cancelled, report)),
     };
@@ -153,7 +153,7 @@ async fn judged(
 pub(crate) async fn trial(zygote: &Zygote) -> Result<Vec<String>, SandboxError> {
     let tables = Default::default();
     let document = JobDocument::selftest(&tables)?;
-    let running = start(zygote, None, &document, &Limits::default(), Arc::new(())).await;
+    let running = start(zygote, None, &document, &Limits::default(), Arc::new(()), None).await;
     let mut running = running.map_err(NotSealed::error)?;
     let ended = timeout(
         patience(TRIAL_DEADLINE),
@@ -179,13 +179,15 @@ pub(crate) async fn trial(zygote: &Zygote) -> Result<Vec<String>, SandboxError> 
         .collect())
 }
 
-/// Gets a child to run the job: a ready one if there is, and otherwise, or where that one fails, one of its own.
-async fn start(
+/// Gets a child to run the job: a ready one if there is, and otherwise, or where that one fails, one of its own. `cells`:
+/// where those of a session come from.
+pub(crate) async fn start(
     zygote: &Zygote,
     pool: Option<&Pool>,
     document: &JobDocument<'_>,
     limits: &Limits,
     sink: Arc<dyn OutputSink>,
+    cells: Option<BorrowedFd<'_>>,
 ) -> Result<Running, NotSealed> {
     let no_room = |error: io::Error| {
         NotSealed::Refused(SandboxError::platform(
@@ -200,15 +202,16 @@ async fn start(
     };
     let job = document.sealed(folder.as_ref(), inputs).map_err(no_room)?;
     let (streams, ends) = Streams::new(limits, sink).map_err(no_room)?;
-    let descriptors = [&job, &ends.stdout, &ends.stderr, &ends.reply].map(AsFd::as_fd);
+    let always = [&job, &ends.stdout, &ends.stderr, &ends.reply].map(AsFd::as_fd);
+    let descriptors: Vec<BorrowedFd<'_>> = always.into_iter().chain(cells).collect();
     let sealed = 'sealed: {
         if let Some(ready) = pool.and_then(Pool::take) {
-            match ready.begin(zygote, descriptors, limits).await {
+            match ready.begin(zygote, &descriptors, limits).await {
                 Err(NotSealed::Broken(error)) => tracing::warn!(%error, "a ready jail was of no use"),
                 sealed => break 'sealed sealed?,
             }
         }
-        Waiting::on_demand(zygote, descriptors, limits).await?
+        Waiting::on_demand(zygote, &descriptors, limits).await?
     };
     // The child has its own; ours would keep the pipes open after its death.
     drop(ends);
@@ -242,18 +245,17 @@ async fn until_dead(
         Ok(ended) => return Ok((None, ended)),
         Err(cause) => cause,
     };
+    killed(zygote, running).await.map(|ended| (Some(cause), ended))
+}
+
+/// Sees to it that the child is dead.
+pub(crate) async fn killed(zygote: &Zygote, running: &mut Running) -> Result<Ended, SandboxError> {
     running.child.kill();
-    match zygote
-        .patiently(
-            REAP_DEADLINE,
-            ended(zygote, &mut running.child, &mut running.untold, &running.meter),
-        )
+    let dead = ended(zygote, &mut running.child, &mut running.untold, &running.meter);
+    zygote
+        .patiently(REAP_DEADLINE, dead)
         .await
-    {
-        Some(Ok(ended)) => Ok((Some(cause), ended)),
-        Some(Err(error)) => Err(error),
-        None => Err(SandboxError::lost("a killed program was not gone in time")),
-    }
+        .unwrap_or_else(|| Err(SandboxError::lost("a killed program was not gone in time")))
 }
 
 async fn first_cause(
@@ -265,6 +267,7 @@ async fn first_cause(
 ) -> Result<Result<Ended, Verdict>, SandboxError> {
     let wall = sleep(limits.wall);
     tokio::pin!(wall);
+    let mut member = zygote.crowd.join();
     let mut poll = tokio::time::interval(MEMORY_POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let so_far = sleep(USED_SO_FAR);
@@ -277,8 +280,13 @@ async fn first_cause(
             ended = ended(zygote, &mut running.child, &mut running.untold, &running.meter) => {
                 return ended.map(Ok);
             },
-            _ = poll.tick() => if running.meter.is_over() {
-                return Ok(Err(Verdict::MemoryLimit));
+            _ = poll.tick() => {
+                if running.meter.is_over() {
+                    return Ok(Err(Verdict::MemoryLimit));
+                }
+                if member.has_had_its_turn() && running.child.let_others_go_first() {
+                    member.goes_after();
+                }
             },
             () = &mut so_far => {
                 tell(running);
@@ -292,7 +300,7 @@ async fn first_cause(
 }
 
 /// Waits for the end of the child. Cancel-safe.
-async fn ended(
+pub(crate) async fn ended(
     zygote: &Zygote,
     child: &mut ChildHandle,
     untold: &mut Untold,
@@ -313,7 +321,7 @@ async fn ended(
 }
 
 /// Reads what is left in the pipes of a dead program, and says whether that goes beyond a limit.
-async fn drain(streams: &mut Streams) -> bool {
+pub(crate) async fn drain(streams: &mut Streams) -> bool {
     let read = async {
         while streams.is_open() {
             if streams.step().await == Step::OverLimit {
@@ -326,7 +334,13 @@ async fn drain(streams: &mut Streams) -> bool {
     timeout(DRAIN_DEADLINE, read).await.unwrap_or(false)
 }
 
-fn verdict(cause: Option<Verdict>, over: bool, starved: bool, ended: Ended, limits: &Limits) -> Verdict {
+pub(crate) fn verdict(
+    cause: Option<Verdict>,
+    over: bool,
+    starved: bool,
+    ended: Ended,
+    limits: &Limits,
+) -> Verdict {
     if let Some(cause) = cause {
         return cause;
     }

@@ -11,16 +11,19 @@ use meterbox_core::{
     contract::{SandboxReport, Usage},
 };
 use meterbox_sandbox_client::{
-    Capabilities, Job, Limits, Outcome, OutputSink, Sandbox, SandboxError, Verdict,
+    Capabilities, Job, Limits, Outcome, OutputSink, Sandbox, SandboxError, Session, SessionSetup, Verdict,
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    diagnosis::Diagnosis,
+    check::Diagnosis,
     document::JobDocument,
     generation::{Choice, Generation, Generations, Upkeep},
     run,
     runtime::Runtime,
+    session::{self, LocalSession},
     tier::Tier,
+    turns::{Admission, Door, processors},
     waiting::NotSealed,
     zygote::{Settings, Zygote},
 };
@@ -33,11 +36,15 @@ const SHORT_RUN: Duration = Duration::from_millis(50);
 /// Runs programs on this machine, each in a jail of its own.
 ///
 /// Cheap to make; the interpreter is prepared by the first call of [`Sandbox::run`] or
-/// [`Sandbox::capabilities`] and again after it died. Any number of runs may be in flight.
+/// [`Sandbox::capabilities`] and again after it died. Any number of runs may be asked for; so many
+/// [at once](LocalSandboxBuilder::at_once) are let in, and the others wait. Dropping it ends its sessions.
 pub struct LocalSandbox {
     generations: Arc<Generations>,
+    door: Door,
     inputs_root: Option<PathBuf>,
     clock: Arc<dyn Clock>,
+    closing: CancellationToken,
+    _sessions: DropGuard,
 }
 
 /// Makes a [`LocalSandbox`].
@@ -52,6 +59,7 @@ pub struct LocalSandboxBuilder {
     prelude: String,
     without: Vec<&'static str>,
     upkeep: Upkeep,
+    admission: Admission,
     choice: Choice,
 }
 
@@ -72,6 +80,7 @@ impl LocalSandbox {
                 most_runs: 1_000,
                 longest: Duration::from_secs(30 * 60),
             },
+            admission: Admission::default(),
             choice: Choice {
                 least: Tier::Namespaces,
                 only: None,
@@ -115,6 +124,21 @@ impl LocalSandbox {
         run.await
     }
 
+    async fn session_once(&self, setup: &SessionSetup) -> Result<LocalSession, NotSealed> {
+        let generation = self.generations.current().await.map_err(NotSealed::Refused)?;
+        self.generations.count(&generation);
+        let _refill = Refill(&generation);
+        let host = session::Host {
+            zygote: &generation.zygote,
+            pool: &generation.pool,
+            report: self.report(Some(&generation.zygote)),
+            clock: &self.clock,
+            inputs_root: self.inputs_root.as_deref(),
+            closing: &self.closing,
+        };
+        session::begin(&host, setup).await
+    }
+
     fn report(&self, zygote: Option<&Zygote>) -> SandboxReport {
         match zygote {
             Some(zygote) => zygote.tier.report(zygote.ready.landlock),
@@ -133,11 +157,17 @@ impl Sandbox for LocalSandbox {
             python: zygote.ready.python.clone(),
             packages: zygote.ready.packages.clone(),
             sandbox: self.report(Some(zygote)),
+            sessions: true,
         })
     }
 
     async fn run(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError> {
         let document = JobDocument::new(&job, self.inputs_root.as_deref())?;
+        let _place = tokio::select! {
+            biased;
+            () = job.cancel.cancelled() => return Ok(Outcome::new(Verdict::Cancelled, self.report(None))),
+            place = self.door.enter() => place?,
+        };
         match self.run_once(&job, &document, Arc::clone(&output)).await {
             // Nothing of the program has run, so nobody can tell; the dead interpreter is replaced on the way.
             Err(NotSealed::Broken(error)) => {
@@ -147,6 +177,18 @@ impl Sandbox for LocalSandbox {
             done => done,
         }
         .map_err(NotSealed::error)
+    }
+
+    async fn session(&self, setup: SessionSetup) -> Result<Box<dyn Session>, SandboxError> {
+        let session = match self.session_once(&setup).await {
+            // No cell has run.
+            Err(NotSealed::Broken(error)) => {
+                tracing::warn!(%error, "a session begins again");
+                self.session_once(&setup).await
+            }
+            done => done,
+        };
+        Ok(Box::new(session.map_err(NotSealed::error)?))
     }
 
     fn worst_usage(&self, limits: &Limits) -> Usage {
@@ -190,6 +232,18 @@ impl LocalSandboxBuilder {
     #[must_use]
     pub fn renew_after(mut self, runs: u64, time: Duration) -> Self {
         (self.upkeep.most_runs, self.upkeep.longest) = (runs, time);
+        self
+    }
+
+    /// How many programs run at once at most: 64 for each processor unless set, 1 to 448. Others wait for their turn, first
+    /// come, first served; waiting is no time of theirs and costs nothing. Whoever has waited for as long as `patience` (30
+    /// seconds unless set) is refused with [`SandboxError::Busy`].
+    ///
+    /// Where more run than the machine has processors, those that have run for 50 milliseconds go after younger ones,
+    /// so that short programs stay quick beside long ones. Where all are long, fewer at once end more of them in time.
+    #[must_use]
+    pub fn at_once(mut self, programs: usize, patience: Duration) -> Self {
+        self.admission = Admission::new(programs, patience);
         self
     }
 
@@ -287,8 +341,12 @@ impl LocalSandboxBuilder {
             control_group: self.control_group,
             without: self.without,
         };
+        let closing = CancellationToken::new();
         Ok(LocalSandbox {
+            _sessions: closing.clone().drop_guard(),
+            closing,
             generations: Generations::new(settings, self.upkeep, self.choice, Arc::clone(&self.clock)),
+            door: Door::new(self.admission),
             inputs_root,
             clock: self.clock,
         })
@@ -312,10 +370,6 @@ impl Drop for Refill<'_> {
     fn drop(&mut self) {
         self.0.pool.refill(&self.0.zygote);
     }
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn real(folder: &Path) -> Option<PathBuf> {

@@ -56,7 +56,7 @@ impl Waiting {
     /// A child for this very job: it is told before it is born, and waits for nobody.
     pub(crate) async fn on_demand(
         zygote: &Zygote,
-        descriptors: [BorrowedFd<'_>; 4],
+        descriptors: &[BorrowedFd<'_>],
         limits: &Limits,
     ) -> Result<Sealed, NotSealed> {
         let sealed = async {
@@ -120,11 +120,11 @@ impl Waiting {
     }
 
     /// Hands a child that waits its job, and waits for its word that it is sealed. `descriptors`: job, stdout, stderr,
-    /// reply.
+    /// reply, and a session's cells.
     pub(crate) async fn begin(
         self,
         zygote: &Zygote,
-        descriptors: [BorrowedFd<'_>; 4],
+        descriptors: &[BorrowedFd<'_>],
         limits: &Limits,
     ) -> Result<Sealed, NotSealed> {
         let sealed = async {
@@ -178,9 +178,9 @@ fn in_its_group(child: &ChildHandle, pid: i32) -> Result<(), NotSealed> {
     }
 }
 
-async fn give(setup: &Channel, descriptors: [BorrowedFd<'_>; 4]) -> Result<(), NotSealed> {
+async fn give(setup: &Channel, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotSealed> {
     setup
-        .send(wire::JOB, &descriptors)
+        .send(wire::JOB, descriptors)
         .await
         .map_err(|error| broken("a jail does not listen", error))
 }

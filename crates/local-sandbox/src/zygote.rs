@@ -34,22 +34,24 @@ use crate::{
     groups::{Caps, Group, Groups},
     native::{
         self,
-        wire::{Failed, News, Request, STEPS},
+        wire::{Failed, GoesAfter, News, Request, STEPS},
     },
     patience::patience,
     seccomp,
     tier::Tier,
+    turns::Crowd,
 };
 
 const BOOTSTRAP: &str = include_str!("../zygote/bootstrap.py");
 /// In the order they need each other.
-const MODULES: [(&str, &str); 7] = [
+const MODULES: [(&str, &str); 8] = [
     ("calls", include_str!("../zygote/calls.py")),
     ("jail", include_str!("../zygote/jail.py")),
     ("root", include_str!("../zygote/root.py")),
     ("probe", include_str!("../zygote/probe.py")),
     ("selftest", include_str!("../zygote/selftest.py")),
     ("child", include_str!("../zygote/child.py")),
+    ("loops", include_str!("../zygote/loops.py")),
     ("main", include_str!("../zygote/main.py")),
 ];
 /// Imports from a cold disk may take long; nothing takes longer than this.
@@ -164,6 +166,8 @@ pub(crate) struct Zygote {
     pub(crate) inputs: Option<String>,
     #[cfg(feature = "test-guards")]
     pub(crate) without: Vec<&'static str>,
+    /// The programs that run in its children.
+    pub(crate) crowd: Crowd,
     shared: Arc<Shared>,
     next: AtomicU64,
     /// Where its children are born, where that is in groups of their own; it has one too.
@@ -251,6 +255,7 @@ impl Zygote {
             inputs: settings.inputs.clone(),
             #[cfg(feature = "test-guards")]
             without: settings.without.clone(),
+            crowd: Crowd::default(),
             shared,
             next: AtomicU64::new(1),
             groups,
@@ -285,6 +290,14 @@ impl Zygote {
     pub(crate) fn is_alive(&self) -> bool {
         let ending = self.shared.gone.is_cancelled() || self.shared.stop.is_cancelled();
         !ending && !self.shared.retired.load(Ordering::Relaxed)
+    }
+
+    /// Whether tests leave out this guard, which is the supervisor's own.
+    pub(crate) fn is_without(&self, guard: &str) -> bool {
+        #[cfg(feature = "test-guards")]
+        return self.without.contains(&guard);
+        #[cfg(not(feature = "test-guards"))]
+        return guard.is_empty();
     }
 
     /// Asks nothing more of it. What runs in its children goes on; it ends with the last who holds it.
@@ -417,12 +430,36 @@ impl ChildHandle {
         self.group.as_ref()
     }
 
-    pub(crate) fn kill(&self) {
-        if let Some(pidfd) = &self.pidfd {
-            kill(pidfd);
+    /// Lets other programs go before its own from now on; false where it could not be told yet.
+    pub(crate) fn let_others_go_first(&self) -> bool {
+        if let Some(group) = &self.group {
+            group.let_others_go_first();
         }
+        let told = GoesAfter { id: self.id }.encode();
+        self.shared.channel.try_send(&told).is_ok()
+    }
+
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
         if let Some(group) = &self.group {
             group.kill();
+        }
+    }
+
+    /// Stops it. Nothing inside can refuse that, and nothing inside runs from when it has taken effect.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after a stop.
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pidfd) = &self.pidfd {
+            // Fails only where it is already dead.
+            let _ = pidfd_send_signal(pidfd, signal);
         }
     }
 }

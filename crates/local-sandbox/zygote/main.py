@@ -13,7 +13,7 @@ import sys
 import time
 import types
 
-from meterbox_zygote import calls, child, probe, root
+from meterbox_zygote import calls, child, loops, probe, register_at_fork, root
 from meterbox_zygote.jail import OVER, Jail
 
 
@@ -41,8 +41,11 @@ class Zygote:
         exec(compile(boot["prelude"], "<meterbox_prelude>", "exec"), self.prelude.__dict__)
         if "preload" not in settings["without"]:
             self.prelude.preload()
+        loops.take_pipes()
         _end_threads()
         _close_fonts()
+        os.register_at_fork = register_at_fork
+        child.rehearse(self)
         self._alive = _high_pipe()
         gc.collect()
         gc.freeze()

@@ -68,11 +68,39 @@ def preload():
 def run(job, send_reply):
     """Runs one job, calls `send_reply` with its one reply, and returns the exit code."""
     reply = _Reply(send_reply, job.get("reply_bytes") or 1 << 20)
+    run_one = _run_service if job["mode"] == "service" else _run_analysis
+    return _answered(reply, lambda: run_one(job, reply))
+
+
+class Session:
+    """Programs that follow one another: what one leaves in its names is there for the next."""
+
+    def __init__(self, job):
+        tables = Tables(job)
+        self._names = _LastingNames(tables)
+        self._names.update(_names_of(job, tables))
+        self._programs = []
+
+    def run(self, cell, send_reply):
+        """Runs the next one, as `run` does."""
+        self._programs.append(f"<cell {len(self._programs) + 1}>")
+        reply = _Reply(send_reply, cell.get("reply_bytes") or 1 << 20, self._programs)
+        return _answered(reply, lambda: self._run(cell, reply))
+
+    def _run(self, cell, reply):
+        program = compile(cell["code"], self._programs[-1], "exec")
+        self._names.begin()
+        if cell["mode"] == "service":
+            self._names.update({"parameters": cell["parameters"], "reply": reply.value})
+            exec(program, self._names)
+            return
+        exec(program, self._names)
+        _reply_with_result(self._names, reply)
+
+
+def _answered(reply, program):
     try:
-        if job["mode"] == "service":
-            _run_service(job, reply)
-        else:
-            _run_analysis(job, reply)
+        program()
     except SystemExit as stop:
         if not reply.sent:
             reply.error("SystemExit", f"the program called exit({stop.code!r}) before it had a result", None)
@@ -85,10 +113,10 @@ def run(job, send_reply):
 
 
 class _Reply:
-    """The one reply of a run."""
+    """The one reply of a run. `programs`: the names of those that ran in its place, its own last."""
 
-    def __init__(self, send, limit):
-        self._send, self._limit, self.sent = send, limit, False
+    def __init__(self, send, limit, programs=(PROGRAM_NAME,)):
+        self._send, self._limit, self._programs, self.sent = send, limit, programs, False
 
     def value(self, value):
         frame = '{"value":' + _encode(value) + "}"
@@ -105,10 +133,13 @@ class _Reply:
     def exception(self, error):
         trace, line = "", None
         try:
-            frames = [f for f in traceback.extract_tb(error.__traceback__, 200) if f.filename == PROGRAM_NAME]
-            trace = "".join(f"line {f.lineno}, in {f.name}\n" for f in frames[-20:])
-            line = frames[-1].lineno if frames else None
-            if isinstance(error, SyntaxError) and error.filename == PROGRAM_NAME:
+            own = self._programs[-1]
+            frames = [f for f in traceback.extract_tb(error.__traceback__, 200) if f.filename in self._programs]
+            places = [(f, "" if f.filename == own else f" of {f.filename[1:-1]}") for f in frames[-20:]]
+            trace = "".join(f"line {f.lineno}{place}, in {f.name}\n" for f, place in places)
+            lines = [f.lineno for f in frames if f.filename == own]
+            line = lines[-1] if lines else None
+            if isinstance(error, SyntaxError) and error.filename == own:
                 line = error.lineno
         except Exception:
             pass  # the error itself still goes out
@@ -145,12 +176,21 @@ def _run_analysis(job, reply):
     program = compile(job["code"], PROGRAM_NAME, "exec")
     tables = Tables(job)
     names = _Names(tables)
-    names.update({"__name__": "__main__", "__builtins__": builtins, "tables": tables, "as_of": _as_of(job)})
+    names.update(_names_of(job, tables))
+    exec(program, names)
+    _reply_with_result(names, reply)
+
+
+def _names_of(job, tables):
+    names = {"__name__": "__main__", "__builtins__": builtins, "tables": tables, "as_of": _as_of(job)}
     names["data_dir"] = _data_dir(job)
     for short, module in (("pd", "pandas"), ("np", "numpy")):
         if module in sys.modules:
             names[short] = sys.modules[module]
-    exec(program, names)
+    return names
+
+
+def _reply_with_result(names, reply):
     if "result" not in names or names["result"] is None:
         reply.error("NoResult", "the program ended without setting `result`", None)
         return
@@ -176,6 +216,21 @@ class _Names(dict):
             raise KeyError(name)
         self["db"] = _connect(self._tables)
         return self["db"]
+
+
+class _LastingNames(_Names):
+    """Names that outlive a program, but for `result` and `chart`: each has to set its own. Until it does, `result` is the
+    last one's."""
+
+    def begin(self):
+        self.pop("chart", None)
+        if "result" in self:
+            self._last = self.pop("result")
+
+    def __missing__(self, name):
+        if name == "result" and hasattr(self, "_last"):
+            return self._last
+        return super().__missing__(name)
 
 
 def _connect(tables):

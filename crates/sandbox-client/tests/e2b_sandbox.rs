@@ -53,6 +53,7 @@ async fn does_what_every_sandbox_does_and_leaves_no_machine() {
     conformance::all(&sandbox(&double)).await;
     let behind_pointers: Arc<Box<dyn Sandbox>> = Arc::new(Box::new(sandbox(&double)));
     conformance::all(&behind_pointers).await;
+    conformance::sessions::none(&behind_pointers).await;
     all_machines_are_gone(&double).await;
 }
 

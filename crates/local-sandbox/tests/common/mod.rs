@@ -11,6 +11,8 @@ pub(crate) mod dice;
 pub(crate) mod groups;
 pub(crate) mod machine;
 pub(crate) mod program;
+pub(crate) mod session;
+pub(crate) mod session_attacks;
 pub(crate) mod watch;
 
 use std::{

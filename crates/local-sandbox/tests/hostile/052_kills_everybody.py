@@ -1,7 +1,7 @@
 # Signals to process groups, to everybody, to its parent.
 # expect: denied
 # landlock: denied | signal 9
-# off: guard seccomp,setsid,landlock
+# off: guard seccomp,own-group,landlock
 # off-expect: lost
 import os
 

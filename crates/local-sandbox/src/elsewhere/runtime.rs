@@ -1,0 +1,142 @@
+//! The Python that programs run under on Linux. This is another system, where there is none and none can be installed.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use meterbox_core::Retryability;
+
+use super::{INSTEAD, here};
+
+/// An installed runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runtime {
+    /// The environment's interpreter.
+    pub python: PathBuf,
+    /// Where the interpreter the environment was made from keeps its standard library.
+    pub base_prefix: PathBuf,
+    /// The environment's folder.
+    pub venv: PathBuf,
+    /// Where matplotlib finds its font cache.
+    pub font_cache: PathBuf,
+    /// The interpreter's version, such as `3.11.7`.
+    pub version: String,
+    /// The installed packages and their versions.
+    pub packages: BTreeMap<String, String>,
+}
+
+/// How to install.
+#[derive(Debug, Clone, Default)]
+pub struct InstallOptions {
+    /// Take wheels from this folder only, and nothing from the network.
+    pub wheelhouse: Option<PathBuf>,
+    /// Where programs are looked for, as `PATH` has it.
+    pub search_path: OsString,
+}
+
+/// What is in the runtime folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RuntimeStatus {
+    /// Nothing.
+    Absent,
+    /// An installation that was broken off or damaged.
+    Incomplete {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A complete runtime.
+    Ready(Runtime),
+}
+
+/// The phases of an installation, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Finding a Python and something that installs packages.
+    Find,
+    /// Making the environment.
+    Environment,
+    /// Downloading and installing the packages.
+    Packages,
+    /// Compiling them.
+    Bytecode,
+    /// Importing and using them once.
+    SelfTest,
+}
+
+/// How far an installation is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// The phase.
+    pub phase: Phase,
+    /// How much of the whole is done, from 0 to 1.
+    pub done: f64,
+    /// What is happening, in a few words.
+    pub message: String,
+}
+
+/// Why there is no runtime.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// This is not Linux.
+    #[error("programs run on Linux only, and this is {found}. Fix: {INSTEAD}")]
+    Platform {
+        /// System and machine.
+        found: String,
+    },
+    /// The runtime's folder cannot be removed.
+    #[error("{}: {source}. Fix: remove it by hand", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl RuntimeError {
+    /// Never.
+    pub fn retryability(&self) -> Retryability {
+        Retryability::Never
+    }
+}
+
+impl Runtime {
+    /// None.
+    pub fn locate(_: &Path) -> Option<Self> {
+        None
+    }
+
+    /// Says what to use instead.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Platform`], always.
+    pub fn install(_: &Path, _: &InstallOptions, _: &mut dyn FnMut(Progress)) -> Result<Self, RuntimeError> {
+        Err(RuntimeError::Platform { found: here() })
+    }
+
+    /// [`RuntimeStatus::Absent`].
+    pub fn status(_: &Path) -> RuntimeStatus {
+        RuntimeStatus::Absent
+    }
+
+    /// Removes everything in this folder; true if there was something.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Io`] where it cannot be removed.
+    pub fn remove(folder: &Path) -> Result<bool, RuntimeError> {
+        match fs::remove_dir_all(folder) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(RuntimeError::Io {
+                path: folder.to_owned(),
+                source,
+            }),
+        }
+    }
+}
