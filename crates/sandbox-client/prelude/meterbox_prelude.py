@@ -28,6 +28,8 @@ MAX_TRACEBACK_CHARS = 8_000
 MAX_WARNINGS = 20
 MAX_FIGURES = 10
 PROGRAM_NAME = "<program>"
+# Where the data is, unless the job says another place.
+DATA_DIR = "/data"
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _isfinite = math.isfinite
@@ -67,7 +69,7 @@ def preload():
 
 def run(job, send_reply):
     """Runs one job, calls `send_reply` with its one reply, and returns the exit code."""
-    reply = _Reply(send_reply, job.get("reply_bytes") or 1 << 20)
+    reply = _Reply(send_reply, job.get("reply_bytes") or 1 << 20, _data_dir(job))
     try:
         if job["mode"] == "service":
             _run_service(job, reply)
@@ -87,8 +89,8 @@ def run(job, send_reply):
 class _Reply:
     """The one reply of a run."""
 
-    def __init__(self, send, limit):
-        self._send, self._limit, self.sent = send, limit, False
+    def __init__(self, send, limit, data_dir):
+        self._send, self._limit, self._data_dir, self.sent = send, limit, data_dir, False
 
     def value(self, value):
         frame = '{"value":' + _encode(value) + "}"
@@ -112,7 +114,13 @@ class _Reply:
                 line = error.lineno
         except Exception:
             pass  # the error itself still goes out
-        self.error(type(error).__name__, _message(error), line, trace)
+        self.error(type(error).__name__, _message(error) + self._hint(error), line, trace)
+
+    def _hint(self, error):
+        """Where a program looked for its data at the place that it has only in a root of its own."""
+        if self._data_dir == DATA_DIR or not re.search(r"(?<![\w/])/data\b", _text(error)):
+            return ""
+        return "; in this sandbox the data is not at /data: use `data_dir`, as in f\"{data_dir}/orders.csv\", or `tables`"
 
     def _frame(self, frame):
         if self.sent:
@@ -158,7 +166,7 @@ def _run_analysis(job, reply):
 
 
 def _data_dir(job):
-    return job.get("data_dir") or "/data"
+    return job.get("data_dir") or DATA_DIR
 
 
 def _as_of(job):
