@@ -33,6 +33,7 @@ DATA_DIR = "/data"
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _isfinite = math.isfinite
+_names_data = re.compile(rf"(?<![\w/]){DATA_DIR}\b").search
 _LARGEST = 2**63 - 1
 
 
@@ -118,7 +119,7 @@ class _Reply:
 
     def _hint(self, error):
         """Where a program looked for its data at the place that it has only in a root of its own."""
-        if self._data_dir == DATA_DIR or not re.search(r"(?<![\w/])/data\b", _text(error)):
+        if self._data_dir == DATA_DIR or not _names_data(_text(error)):
             return ""
         return "; in this sandbox the data is not at /data: use `data_dir`, as in f\"{data_dir}/orders.csv\", or `tables`"
 
