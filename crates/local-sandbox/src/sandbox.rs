@@ -254,7 +254,8 @@ impl LocalSandboxBuilder {
     /// used; where that is weaker, every call is [`SandboxError::Unavailable`] and names what is missing and the fix.
     /// Every outcome's report says which it was and what it promises.
     ///
-    /// Below `Namespaces` a program's data is not at `/data`: `tables` and `data_dir` know where it is.
+    /// Below `Namespaces` a program's data is not at `/data`: `tables` and `data_dir` know where it is, and the error of one
+    /// that looked there says so.
     #[must_use]
     pub fn min_tier(mut self, tier: Tier) -> Self {
         self.choice.least = tier;
