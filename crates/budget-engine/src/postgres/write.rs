@@ -9,7 +9,9 @@ use tokio_postgres::{Statement, types::ToSql};
 use super::batch::{Failed, Ticket, prepare};
 use crate::{
     HoldId, Stop, TopUp,
-    ledger::{AccountChange, AccountId, AccountRow, Books, Changes, Defined, HoldRecord, IntentRecord, NewEntry},
+    ledger::{
+        AccountChange, AccountId, AccountRow, Books, Changes, Defined, HoldRecord, IntentRecord, NewEntry,
+    },
 };
 
 /// The values of a statement; an array of its own, so that it can wait beside others.

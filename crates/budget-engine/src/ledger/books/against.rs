@@ -160,7 +160,12 @@ impl Basis {
 
 impl Account {
     fn claim(&self, limit: Usd) -> Claim {
-        let AccountRow { scope, period, ends_at, .. } = &self.row;
+        let AccountRow {
+            scope,
+            period,
+            ends_at,
+            ..
+        } = &self.row;
         Claim {
             // One text for all that is said of a scope.
             scope: scope.clone(),

@@ -7,7 +7,9 @@ use std::{
 
 use meterbox_core::{Scope, Timestamp, Usd};
 
-use super::{AccountChange, AccountId, AccountRow, Books, Defined, InForce, Key, Place, Row, Standing, row::Account};
+use super::{
+    AccountChange, AccountId, AccountRow, Books, Defined, InForce, Key, Place, Row, Standing, row::Account,
+};
 use crate::{
     Budget, BudgetState, BudgetStatus, Period, Window,
     ledger::{
@@ -70,7 +72,10 @@ impl Books {
         }
         for (index, (scope, key)) in scopes.iter().zip(&*keys).enumerate() {
             // No checked request has more scopes; whoever asks the books themselves may.
-            let row = rows.get(index).copied().unwrap_or_else(|| self.rows.get_full(key));
+            let row = rows
+                .get(index)
+                .copied()
+                .unwrap_or_else(|| self.rows.get_full(key));
             let standing = self.standing_of(now, scope, row);
             standings.extend(standing.map(|standing| (index, standing)));
         }
@@ -180,7 +185,11 @@ impl Books {
 
     /// Adds these changes to their account; `None`, and nothing is changed, where a sum would overflow.
     pub(super) fn move_in(&mut self, change: AccountChange) -> Option<()> {
-        let AccountChange { account: id, held, spent } = change;
+        let AccountChange {
+            account: id,
+            held,
+            spent,
+        } = change;
         let (_, row) = self.rows.get_index_mut(id.scope)?;
         let account = row.account_mut(id.number)?;
         let (new_held, new_spent) = (
@@ -189,7 +198,9 @@ impl Books {
         );
         (account.row.held, account.row.spent) = (new_held, new_spent);
         let changes = &mut self.changes.accounts;
-        let known = usize::try_from(account.change).ok().and_then(|place| changes.get_mut(place));
+        let known = usize::try_from(account.change)
+            .ok()
+            .and_then(|place| changes.get_mut(place));
         match known.filter(|known| known.account == id) {
             Some(known) => {
                 known.held = known.held.saturating_add(held);
@@ -253,7 +264,7 @@ fn pieces<'a>(
     series: &'a Period,
     now: Timestamp,
 ) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
-        let is_piece = move |account: &&Account| {
+    let is_piece = move |account: &&Account| {
         let rest = account.row.period.strip_prefix(&*series.key);
         rest.is_some_and(|rest| rest.starts_with('@')) && account.row.ends_at > now
     };

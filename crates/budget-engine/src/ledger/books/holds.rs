@@ -48,12 +48,7 @@ impl Books {
     ///
     /// # Errors
     /// Sums too large to be counted.
-    pub(crate) fn reopen(
-        &mut self,
-        now: Timestamp,
-        open: &OpenHold,
-        amount: Usd,
-    ) -> Result<(), BudgetError> {
+    pub(crate) fn reopen(&mut self, now: Timestamp, open: &OpenHold, amount: Usd) -> Result<(), BudgetError> {
         let mut standings = self.standings_of(now, &open.request.scopes);
         let fits = standings
             .iter()
@@ -198,11 +193,7 @@ impl Books {
     pub fn page(&self, page: HoldPage) -> Vec<HoldRecord> {
         let is_meant =
             |kept: &Cow<'_, Kept>| page.after.is_none_or(|after| kept.id > after) && page.only.takes(kept);
-        let mut ids: Vec<HoldId> = self
-            .all_kept()
-            .filter(is_meant)
-            .map(|kept| kept.id)
-            .collect();
+        let mut ids: Vec<HoldId> = self.all_kept().filter(is_meant).map(|kept| kept.id).collect();
         ids.sort_unstable();
         let page = ids.into_iter().take(page.limit);
         page.filter_map(|id| self.hold(id)).collect()
@@ -217,7 +208,10 @@ impl Books {
     pub(crate) fn is_of(&self, id: HoldId, scope: &Scope) -> bool {
         self.kept(id).is_some_and(|kept| {
             let mut accounts = kept.basis.accounts().iter();
-            accounts.any(|id| self.account(*id).is_some_and(|account| account.row.scope == *scope))
+            accounts.any(|id| {
+                self.account(*id)
+                    .is_some_and(|account| account.row.scope == *scope)
+            })
         })
     }
 
@@ -381,13 +375,7 @@ impl Books {
     }
 }
 
-fn opened(
-    now: Timestamp,
-    open: &OpenHold,
-    amount: Usd,
-    basis: Counts,
-    purpose: Arc<str>,
-) -> Kept {
+fn opened(now: Timestamp, open: &OpenHold, amount: Usd, basis: Counts, purpose: Arc<str>) -> Kept {
     let request = &open.request;
     Kept {
         id: open.id,

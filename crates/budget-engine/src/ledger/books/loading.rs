@@ -96,7 +96,10 @@ impl Books {
 
     /// All accounts, in no order.
     pub fn accounts(&self) -> impl Iterator<Item = &AccountRow> {
-        self.rows.values().flat_map(Row::accounts).map(|account| &account.row)
+        self.rows
+            .values()
+            .flat_map(Row::accounts)
+            .map(|account| &account.row)
     }
 
     /// Shows each new entry, from which may be taken what is to be kept, and forgets all changes: for a store that keeps
