@@ -43,13 +43,15 @@ pub const GUARDS: [&str; 10] = [
     "seccomp",
 ];
 
-/// Asks the zygote for a child, with the child's end of its set-up socket.
+/// Asks the zygote for a child. Its end of its set-up socket comes beside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
     /// What the child is called from then on.
     pub id: u64,
     /// Whether it walks the way of a program once before it waits for its job.
     pub warm: bool,
+    /// Whether it is born in a control group, whose folder comes as a second descriptor.
+    pub grouped: bool,
 }
 
 impl Request {
@@ -61,6 +63,7 @@ impl Request {
         let mut bytes = [0; Self::LENGTH];
         bytes[..8].copy_from_slice(&self.id.to_ne_bytes());
         bytes[8] = u8::from(self.warm);
+        bytes[9] = u8::from(self.grouped);
         bytes
     }
 
@@ -70,6 +73,7 @@ impl Request {
         Some(Self {
             id: word(bytes, 0)?,
             warm: bytes[8] != 0,
+            grouped: bytes[9] != 0,
         })
     }
 }

@@ -4,7 +4,8 @@
 //! Each run is a child of it that lives once: in namespaces of its own (user, process, mount, network, IPC,
 //! host name), in a read-only root that holds Python and this run's input files and nothing else, under
 //! resource limits, without capabilities, behind Landlock and a short list of allowed system calls. A child
-//! cannot make another process. From its birth to its last lock no Python runs: a small library without
+//! cannot make another process. Where this machine [delegates](Tier::ControlGroup) control groups, it is born in one of its
+//! own. From its birth to its last lock no Python runs: a small library without
 //! dependencies, which the build script makes of the sources in `native/`, is loaded into the zygote from memory
 //! and does all of it.
 //!
@@ -61,11 +62,15 @@ pub mod fuzzing;
 #[cfg(jails)]
 mod generation;
 #[cfg(jails)]
+mod groups;
+#[cfg(jails)]
 mod meter;
 #[cfg(all(jails, feature = "test-guards"))]
 mod naive;
 #[cfg(jails)]
 mod native;
+#[cfg(jails)]
+mod patience;
 #[cfg(jails)]
 mod pool;
 #[cfg(jails)]

@@ -3,13 +3,14 @@
 use std::{
     io::Read,
     os::fd::{AsRawFd, OwnedFd},
+    sync::Arc,
     time::Duration,
 };
 
 use meterbox_core::contract::Usage;
 use rustix::fs::{Dir, Mode, OFlags};
 
-use crate::zygote::Ended;
+use crate::{groups::Group, zygote::Ended};
 
 /// Watches one process. Where the machine hides it, nothing is measured and the limits of the kernel remain.
 #[derive(Debug)]
@@ -24,6 +25,11 @@ pub(crate) struct Meter {
     cpu: Duration,
     /// Processor time of its set-up, which is not the program's.
     cpu_at_start: Duration,
+    /// Its control group, where it has one; what that counts is exact.
+    group: Option<Arc<Group>>,
+    /// Memory of the group when the program began, and the most that was seen of it where the kernel keeps no peak.
+    group_at_start: u64,
+    group_seen: Option<u64>,
     /// The kernel's own peak when the cell began that is measured now.
     peak_before: u64,
 }
@@ -45,7 +51,7 @@ impl Thread {
 }
 
 impl Meter {
-    pub(crate) fn new(pid: i32, pidfd: &OwnedFd, most: u64) -> Self {
+    pub(crate) fn new(pid: i32, pidfd: &OwnedFd, most: u64, group: Option<&Arc<Group>>) -> Self {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).ok();
         // Still there after the folder was opened, so the folder is its own.
@@ -57,6 +63,17 @@ impl Meter {
             cpu: Duration::ZERO,
             cpu_at_start: Duration::ZERO,
             peak_before: 0,
+            group: group.map(Arc::clone),
+            group_at_start: 0,
+            group_seen: None,
+        }
+    }
+
+    /// Where nobody watches, the kernel's own limits remain. For tests.
+    #[cfg(feature = "test-guards")]
+    pub(crate) fn watch_unless(&mut self, unwatched: bool) {
+        if unwatched {
+            self.most = u64::MAX;
         }
     }
 
@@ -65,19 +82,32 @@ impl Meter {
         let resident = self.resident().filter(|resident| *resident > 0);
         self.at_start = resident.unwrap_or(of_others);
         self.peak = self.at_start;
-        self.cpu_at_start = self.time_of_only_thread().unwrap_or_default();
+        let cpu = self.time_of_group().or_else(|| self.time_of_only_thread());
+        self.cpu_at_start = cpu.unwrap_or_default();
+        if let Some(group) = &self.group {
+            self.group_at_start = group.memory().unwrap_or_default();
+            self.group_seen = group.peak().is_none().then_some(self.group_at_start);
+        }
     }
 
     pub(crate) fn is_over(&mut self) -> bool {
         let resident = self.resident().unwrap_or_default();
         self.peak = self.peak.max(resident);
+        if let (Some(group), Some(seen)) = (&self.group, &mut self.group_seen) {
+            *seen = (*seen).max(group.memory().unwrap_or_default());
+        }
         resident > self.most
+    }
+
+    /// Whether its group's cap on memory has ended it.
+    pub(crate) fn ran_out_of_memory(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.ran_out_of_memory())
     }
 
     /// What was used so far.
     pub(crate) fn usage(&mut self, wall: Duration, output_bytes: u64) -> Usage {
-        if let Some(cpu) = self.processor_time() {
-            self.cpu = self.cpu.max(self.own_time(cpu));
+        if let Some(cpu) = self.time_of_group().or_else(|| self.processor_time()) {
+            self.cpu = self.cpu.max(cpu.saturating_sub(self.cpu_at_start));
         }
         Usage {
             wall_ms: millis(wall),
@@ -150,14 +180,30 @@ impl Meter {
     }
 
     /// Of a peak that the kernel has measured, what the program itself used. The kernel counts pages in batches for each
-    /// processor, so a program that needs less than such a batch (some hundred kilobytes) may have used nothing.
+    /// processor, so a program that needs less than such a batch (some hundred kilobytes) may have used nothing. Where it
+    /// has a control group, that counts, and what it copied of the interpreter too.
     pub(crate) fn own_share(&self, peak: u64) -> u64 {
-        peak.max(self.peak).saturating_sub(self.at_start)
+        let of_process = peak.max(self.peak).saturating_sub(self.at_start);
+        of_process.max(self.own_share_of_group().unwrap_or_default())
+    }
+
+    /// Without what holds files in the end: those that the program wrote have a limit of their own, and those it read are
+    /// anybody's.
+    fn own_share_of_group(&self) -> Option<u64> {
+        let group = self.group.as_ref()?;
+        let peak = group.peak().or(self.group_seen)?;
+        Some(peak.saturating_sub(self.group_at_start.saturating_add(group.file_bytes()?)))
     }
 
     /// Of all its processor time, what the program itself used.
     pub(crate) fn own_time(&self, cpu: Duration) -> Duration {
-        cpu.saturating_sub(self.cpu_at_start)
+        self.time_of_group()
+            .unwrap_or(cpu)
+            .saturating_sub(self.cpu_at_start)
+    }
+
+    fn time_of_group(&self) -> Option<Duration> {
+        self.group.as_ref()?.processor_time()
     }
 
     /// How a process ended that nobody has reaped yet, as its entry in the list of processes has it. Its peak is what was

@@ -21,6 +21,7 @@ use crate::{
     document::JobDocument,
     folder::Folder,
     meter::{Meter, millis},
+    patience::patience,
     pool::Pool,
     streams::{Step, Streams},
     waiting::{NotSealed, Waiting},
@@ -94,7 +95,8 @@ async fn judged(
     let over = drain(&mut running.streams).await;
 
     let said = running.streams.finish();
-    let mut verdict = verdict(cause, over, ended, &job.limits);
+    let starved = running.meter.ran_out_of_memory();
+    let mut verdict = verdict(cause, over, starved, ended, &job.limits);
     let reply = match parse_reply(&said.reply) {
         Ok(reply) => reply,
         Err(reason) => {
@@ -154,7 +156,7 @@ pub(crate) async fn trial(zygote: &Zygote) -> Result<Vec<String>, SandboxError> 
     let running = start(zygote, None, &document, &Limits::default(), Arc::new(()), None).await;
     let mut running = running.map_err(NotSealed::error)?;
     let ended = timeout(
-        TRIAL_DEADLINE,
+        patience(TRIAL_DEADLINE),
         ended(zygote, &mut running.child, &mut running.untold, &running.meter),
     )
     .await;
@@ -204,23 +206,25 @@ pub(crate) async fn start(
     let descriptors: Vec<BorrowedFd<'_>> = always.into_iter().chain(cells).collect();
     let sealed = 'sealed: {
         if let Some(ready) = pool.and_then(Pool::take) {
-            match ready.begin(zygote, &descriptors).await {
+            match ready.begin(zygote, &descriptors, limits).await {
                 Err(NotSealed::Broken(error)) => tracing::warn!(%error, "a ready jail was of no use"),
                 sealed => break 'sealed sealed?,
             }
         }
-        Waiting::on_demand(zygote, &descriptors).await?
+        Waiting::on_demand(zygote, &descriptors, limits).await?
     };
     // The child has its own; ours would keep the pipes open after its death.
     drop(ends);
     let most = zygote.ready.baseline.resident.saturating_add(limits.memory_bytes);
-    let mut meter = Meter::new(sealed.pid, &sealed.pidfd, most);
+    let mut meter = Meter::new(sealed.pid, &sealed.pidfd, most, sealed.child.group());
+    #[cfg(feature = "test-guards")]
+    meter.watch_unless(zygote.without.contains(&"watch"));
     meter.begin(zygote.ready.baseline.resident);
     let dead = sealed.child.end();
     Ok(Running {
         untold: Box::pin(async {
             dead.await;
-            sleep(SILENCE).await;
+            sleep(patience(SILENCE)).await;
         }),
         child: sealed.child,
         streams,
@@ -330,9 +334,19 @@ pub(crate) async fn drain(streams: &mut Streams) -> bool {
     timeout(DRAIN_DEADLINE, read).await.unwrap_or(false)
 }
 
-pub(crate) fn verdict(cause: Option<Verdict>, over: bool, ended: Ended, limits: &Limits) -> Verdict {
+pub(crate) fn verdict(
+    cause: Option<Verdict>,
+    over: bool,
+    starved: bool,
+    ended: Ended,
+    limits: &Limits,
+) -> Verdict {
     if let Some(cause) = cause {
         return cause;
+    }
+    // Whatever it was about to say: all of it was killed at once.
+    if starved && ended.status.is_none_or(|status| status & 0x7f == SIGKILL) {
+        return Verdict::MemoryLimit;
     }
     let Some(status) = ended.status else {
         // It ended, and its reply is whole: that much was seen. Its limit on processor time is looked at all the same.
@@ -370,7 +384,7 @@ mod tests {
             cpu: Duration::from_millis(cpu_ms),
             peak_bytes: 0,
         };
-        verdict(None, false, ended, &Limits::default())
+        verdict(None, false, false, ended, &Limits::default())
     }
 
     #[test]
@@ -380,5 +394,21 @@ mod tests {
         assert_eq!(judge(0x80 | 6, 0), Verdict::Signalled { signal: 6 });
         assert_eq!(judge(9, 100), Verdict::Signalled { signal: 9 });
         assert_eq!(judge(9, 19_990), Verdict::CpuLimit);
+    }
+
+    #[test]
+    fn an_end_by_its_control_group_is_for_want_of_memory() {
+        let killed = Ended {
+            status: Some(SIGKILL),
+            cpu: Duration::from_secs(20),
+            peak_bytes: 0,
+        };
+        let limits = Limits::default();
+        assert_eq!(verdict(None, false, true, killed, &limits), Verdict::MemoryLimit);
+        let cancelled = Some(Verdict::Cancelled);
+        assert_eq!(
+            verdict(cancelled, false, true, killed, &limits),
+            Verdict::Cancelled
+        );
     }
 }

@@ -17,7 +17,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     check::Diagnosis,
-    diagnosis,
     document::JobDocument,
     generation::{Choice, Generation, Generations, Upkeep},
     run,
@@ -55,6 +54,7 @@ pub struct LocalSandboxBuilder {
     inputs_root: Option<PathBuf>,
     uid: u32,
     gid: u32,
+    control_group: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     prelude: String,
     without: Vec<&'static str>,
@@ -71,6 +71,7 @@ impl LocalSandbox {
             inputs_root: None,
             uid: DEFAULT_ID,
             gid: DEFAULT_ID,
+            control_group: None,
             clock: Arc::new(SystemClock::default()),
             prelude: meterbox_sandbox_client::prelude::SOURCE.to_owned(),
             without: Vec::new(),
@@ -89,7 +90,7 @@ impl LocalSandbox {
 
     /// Tries everything a run needs, one thing after the other, and says what was found.
     pub async fn diagnose(&self) -> Diagnosis {
-        diagnosis::diagnose(self.generations.settings(), self.generations.choice().least).await
+        self.generations.diagnose().await
     }
 
     /// How many children are ready for the next run.
@@ -142,7 +143,7 @@ impl LocalSandbox {
         match zygote {
             Some(zygote) => zygote.tier.report(zygote.ready.landlock),
             // What it would be at least: nothing ran.
-            None => self.generations.choice().least.report(0),
+            None => self.generations.least().report(0),
         }
     }
 }
@@ -253,10 +254,23 @@ impl LocalSandboxBuilder {
     /// used; where that is weaker, every call is [`SandboxError::Unavailable`] and names what is missing and the fix.
     /// Every outcome's report says which it was and what it promises.
     ///
-    /// Below `Namespaces` a program's data is not at `/data`: `tables` and `data_dir` know where it is.
+    /// Below `Namespaces` a program's data is not at `/data`: `tables` and `data_dir` know where it is, and the error of one
+    /// that looked there says so.
     #[must_use]
     pub fn min_tier(mut self, tier: Tier) -> Self {
         self.choice.least = tier;
+        self
+    }
+
+    /// The folder of a control group of version 2 to make groups in, for the tier [`Tier::ControlGroup`]. It has to hand
+    /// memory and pids down and to have no process in it but, where it is this one's group, this one, which then moves to
+    /// a group below. Where this is a plain user, the group is theirs and this process lives in it or below.
+    ///
+    /// Without one, the group of this process is used where systemd has delegated it (`Delegate=yes`), or where it belongs
+    /// to this plain user, and no other process lives in it. Others are never moved.
+    #[must_use]
+    pub fn control_group(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.control_group = Some(folder.into());
         self
     }
 
@@ -328,6 +342,7 @@ impl LocalSandboxBuilder {
             inputs: inputs_root.as_deref().map(text).transpose()?,
             uid: self.uid,
             gid: self.gid,
+            control_group: self.control_group,
             without: self.without,
         };
         let closing = CancellationToken::new();

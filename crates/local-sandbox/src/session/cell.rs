@@ -273,7 +273,8 @@ async fn dead(
         output_bytes: said.output_bytes,
     };
     let reply = reply_of(&said, nonce);
-    let mut verdict = run::verdict(cause, over_limit, own_share, around.limits);
+    let starved = body.running.meter.ran_out_of_memory();
+    let mut verdict = run::verdict(cause, over_limit, starved, own_share, around.limits);
     if why == Some(SessionEnd::Restless) {
         verdict = exited(reply.as_ref());
     }
