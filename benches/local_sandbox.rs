@@ -57,6 +57,12 @@ fn main() {
 async fn measure() {
     let runtime = runtime();
     println!("load {} at the start", load());
+    println!("{:<44} {}", "a sandbox prepared", prepared(&runtime).await);
+    println!(
+        "{:<44} {}",
+        "memory per ready child",
+        memory_per_child(&runtime).await
+    );
     for (name, imports) in [
         ("cold Python, no imports, print, no jail", ""),
         ("cold Python, pandas, print, no jail", "import pandas\n"),
@@ -75,13 +81,7 @@ async fn measure() {
             .ready(ready)
             .build()
             .unwrap();
-        let started = Instant::now();
         sandbox.capabilities().await.unwrap();
-        let elapsed = started.elapsed().as_secs_f64() * 1e3;
-        println!(
-            "{:<44} {elapsed:.0} ms, once",
-            format!("{how}: the sandbox prepared")
-        );
         for (name, code) in PROGRAMS {
             let (mut heard, mut done) = (Vec::new(), Vec::new());
             for index in 0..103 {
@@ -125,6 +125,116 @@ async fn measure() {
         );
     }
     println!("load {} at the end", load());
+}
+
+/// The machine probed, an interpreter with everything imported, and its trial passed.
+async fn prepared(runtime: &Runtime) -> Timings {
+    let mut timings = Vec::new();
+    for _ in 0..5 {
+        let sandbox = LocalSandbox::builder(runtime.clone()).ready(0).build().unwrap();
+        let started = Instant::now();
+        sandbox.capabilities().await.unwrap();
+        timings.push(started.elapsed());
+    }
+    Timings::new(timings)
+}
+
+/// What sixty that wait take from the machine, by two ways of counting: pages that are a child's own and the tables of all
+/// its pages, as the kernel lists them for each; and by how much less memory is available, which other programs blur.
+async fn memory_per_child(runtime: &Runtime) -> String {
+    const CHILDREN: usize = 60;
+    let settled = || tokio::time::sleep(Duration::from_secs(2));
+    let one = LocalSandbox::builder(runtime.clone()).ready(0).build().unwrap();
+    one.capabilities().await.unwrap();
+    settled().await;
+    let zygote = memory::children_of_this_process();
+    let before = memory::available();
+    let many = LocalSandbox::builder(runtime.clone())
+        .ready(CHILDREN)
+        .build()
+        .unwrap();
+    many.capabilities().await.unwrap();
+    let found = || {
+        let mut zygotes = memory::children_of_this_process();
+        zygotes.retain(|pid| !zygote.contains(pid));
+        zygotes
+            .first()
+            .map(|pid| memory::children_of(*pid))
+            .unwrap_or_default()
+    };
+    let latest = Instant::now() + Duration::from_secs(60);
+    while found().len() < CHILDREN {
+        assert!(
+            Instant::now() < latest,
+            "only {} children are ready",
+            found().len()
+        );
+        settled().await;
+    }
+    settled().await;
+    let all_of_them = before.saturating_sub(memory::available());
+    let interpreter = zygote.first().map_or(0, |pid| memory::proportional(*pid));
+    let each = all_of_them.saturating_sub(interpreter) as f64 / CHILDREN as f64 / 1024.0;
+    let listed: Option<Vec<_>> = found().into_iter().map(memory::of_its_own).collect();
+    let listed = listed.map_or_else(
+        || "not listed to this user".to_owned(),
+        |mut listed| {
+            listed.sort_unstable();
+            let megabytes = |kilobytes: u64| kilobytes as f64 / 1024.0;
+            let middle = listed[listed.len() / 2];
+            format!(
+                "p50 {:.1} MB, most {:.1} MB (own pages and page tables)",
+                megabytes(middle),
+                megabytes(listed[listed.len() - 1])
+            )
+        },
+    );
+    format!("{listed}; {each:.1} MB less available   n {CHILDREN}")
+}
+
+/// In kilobytes, as the kernel has it.
+mod memory {
+    use std::fs::read_to_string;
+
+    pub(super) fn available() -> u64 {
+        line(&read_to_string("/proc/meminfo").unwrap(), "MemAvailable").unwrap()
+    }
+
+    /// Pages that no other process has, and page tables. `None` where that is not shown to this user.
+    pub(super) fn of_its_own(pid: u32) -> Option<u64> {
+        let pages = read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        let status = read_to_string(format!("/proc/{pid}/status")).ok()?;
+        Some(line(&pages, "Private_Dirty")? + line(&pages, "Private_Clean")? + line(&status, "VmPTE")?)
+    }
+
+    /// With its share of what others have too; 0 where that is not shown.
+    pub(super) fn proportional(pid: u32) -> u64 {
+        let pages = read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        line(&pages, "Pss").unwrap_or_default()
+    }
+
+    pub(super) fn children_of_this_process() -> Vec<u32> {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap();
+        threads
+            .flat_map(|thread| listed(&thread.unwrap().path().join("children")))
+            .collect()
+    }
+
+    pub(super) fn children_of(pid: u32) -> Vec<u32> {
+        listed(format!("/proc/{pid}/task/{pid}/children").as_ref())
+    }
+
+    fn listed(path: &std::path::Path) -> Vec<u32> {
+        let list = read_to_string(path).unwrap_or_default();
+        list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
+    fn line(text: &str, name: &str) -> Option<u64> {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    }
 }
 
 fn cold(runtime: &Runtime, imports: &str) -> Duration {
@@ -274,5 +384,6 @@ fn runtime() -> Runtime {
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         ..InstallOptions::default()
     };
-    Runtime::locate(&folder).unwrap_or_else(|| Runtime::install(&folder, &options, &mut |_| {}).unwrap())
+    let there = Runtime::locate(&folder).unwrap();
+    there.unwrap_or_else(|| Runtime::install(&folder, &options, &mut |_| {}).unwrap())
 }

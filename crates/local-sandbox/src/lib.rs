@@ -19,6 +19,14 @@
 //! [`SandboxError::Unavailable`](meterbox_sandbox_client::SandboxError::Unavailable), naming what is missing
 //! and the fix. [`LocalSandbox::diagnose`] says more, and every outcome says which tier it was and what that promises.
 //!
+//! # Sessions
+//! [`Sandbox::session`](meterbox_sandbox_client::Sandbox::session) keeps one child for several programs, so that a follow-up
+//! builds on what was computed: names, imports and files live on. Its inputs are bound when it begins, because a sealed child
+//! gets no mounts. Between two programs every thread of it is stopped. So what one leaves behind uses nothing and changes
+//! nothing until the next one runs, and files are collected while none of them can change. A child costs memory as long as it
+//! waits: [`SessionUsage`](meterbox_sandbox_client::SessionUsage) says how much and for how long, apart from what programs
+//! used. It needs a `/proc` that shows the processes of the sandbox's user.
+//!
 //! # Other systems
 //! Jails are Linux's, on x86-64 and aarch64. Elsewhere the crate has the same surface, and every call says that it is not
 //! Linux and what to use instead: a virtual machine or a container with Linux in it, or the E2B cloud
@@ -53,6 +61,7 @@ mod folder;
 pub mod fuzzing;
 #[cfg(jails)]
 mod generation;
+#[cfg(jails)]
 mod groups;
 #[cfg(jails)]
 mod meter;
@@ -60,6 +69,7 @@ mod meter;
 mod naive;
 #[cfg(jails)]
 mod native;
+#[cfg(jails)]
 mod patience;
 #[cfg(jails)]
 mod pool;

@@ -496,6 +496,8 @@ fn spawn(settings: &Settings, control: OwnedFd, folder: Option<&Folder>) -> Resu
         ("HOME", home),
         // Arrow's allocator would start a thread, and the zygote may have one only.
         ("JE_ARROW_MALLOC_CONF", "background_thread:false"),
+        // There are no processes to be had: scikit-learn and others then do all the work in this one.
+        ("JOBLIB_MULTIPROCESSING", "0"),
         ("LANG", "C.UTF-8"),
         ("TZ", "UTC"),
         // An arena per thread would use up the limit on address space.

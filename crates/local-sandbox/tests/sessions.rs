@@ -15,7 +15,7 @@ use std::{
 };
 
 use common::{
-    Alone, Fixture, Heard, MB, children, children_of, input, is_alive,
+    Alone, Fixture, Heard, MB, children, children_of, input, is_alive, service,
     session::{begin, cell, run, setup, why},
     value,
 };
@@ -689,6 +689,29 @@ async fn sessions_side_by_side_know_nothing_of_each_other() {
     let usages = futures_util::future::join_all((0..6).map(|one| talk(one * 100))).await;
     assert!(usages.iter().all(|usage| usage.cells == 6));
     assert!(children_of(children()[0]).len() <= 2, "only what waits ready");
+}
+
+/// A session is one of the programs that are let in, also at rest; its place is free again when it has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_takes_a_place_among_programs() {
+    let fixture = Fixture::with(|builder| builder.at_once(1, Duration::from_millis(100)));
+    for ending in ["close", "drop", "exit"] {
+        let mut session = begin(&fixture).await;
+        run(&mut *session, "kept = 1").await;
+        let refused = fixture.sandbox.session(setup()).await.unwrap_err();
+        assert!(
+            matches!(refused, SandboxError::Busy { retry_after: Some(_) }),
+            "{refused}"
+        );
+        let refused = fixture.sandbox.run(service("reply(1)"), Arc::new(())).await;
+        assert!(matches!(refused, Err(SandboxError::Busy { .. })), "{refused:?}");
+        match ending {
+            "close" => drop(session.close().await.unwrap()),
+            "exit" => drop(run(&mut *session, "import os; os._exit(0)").await),
+            _ => drop(session),
+        }
+        assert_eq!(fixture.value("reply(1)").await, 1, "{ending}");
+    }
 }
 
 /// Waits until a zygote has no child.

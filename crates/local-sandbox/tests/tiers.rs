@@ -16,7 +16,7 @@ use common::{
     runtime, service, value,
 };
 use meterbox_local_sandbox::Tier;
-use meterbox_sandbox_client::{Job, Sandbox, SandboxError, Verdict};
+use meterbox_sandbox_client::{Job, Program, Reply, Sandbox, SandboxError, Verdict};
 
 const CONTAINER: Host = Host::Without("container");
 const OLD_CONTAINER: Host = Host::Without("container,landlock");
@@ -217,6 +217,30 @@ async fn here() {
         std::fs::remove_file(artifacts.path().join(&outcome.artifacts[0].name)).unwrap();
     }
     assert_eq!(fixture.sandbox.capabilities().await.unwrap().sandbox.tier, tier);
+    let by_name = |name: &str| Job {
+        inputs: vec![input(&orders, "deep/orders.csv")],
+        ..Job::new(Program::Service {
+            code: name.to_owned(),
+            parameters: serde_json::Value::Null,
+        })
+    };
+    for name in [
+        "reply(open('/data/deep/orders.csv').read())",
+        "import duckdb\nreply(str(duckdb.sql(\"SELECT * FROM '/data/deep/orders.csv'\")))",
+    ] {
+        match fixture.run(by_name(name)).await.reply {
+            Some(Reply::Value(_)) => assert_eq!(tier, "ns", "{name}"),
+            Some(Reply::Error(error)) => {
+                assert!(
+                    tier != "ns" && error.message.contains("use `data_dir`"),
+                    "{error:?}"
+                );
+            }
+            None => panic!("{name}: no reply"),
+        }
+    }
+    let by_variable = by_name("reply(open(f'{data_dir}/deep/orders.csv').read())");
+    assert_eq!(value(&fixture.run(by_variable).await), "a\n7\n");
     drop(fixture);
 }
 

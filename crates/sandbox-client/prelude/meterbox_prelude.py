@@ -28,9 +28,12 @@ MAX_TRACEBACK_CHARS = 8_000
 MAX_WARNINGS = 20
 MAX_FIGURES = 10
 PROGRAM_NAME = "<program>"
+# Where the data is, unless the job says another place.
+DATA_DIR = "/data"
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _isfinite = math.isfinite
+_names_data = re.compile(rf"(?<![\w/]){DATA_DIR}\b").search
 _LARGEST = 2**63 - 1
 
 
@@ -67,7 +70,7 @@ def preload():
 
 def run(job, send_reply):
     """Runs one job, calls `send_reply` with its one reply, and returns the exit code."""
-    reply = _Reply(send_reply, job.get("reply_bytes") or 1 << 20)
+    reply = _Reply(send_reply, job.get("reply_bytes") or 1 << 20, _data_dir(job))
     run_one = _run_service if job["mode"] == "service" else _run_analysis
     return _answered(reply, lambda: run_one(job, reply))
 
@@ -79,16 +82,16 @@ class Session:
         tables = Tables(job)
         self._names = _LastingNames(tables)
         self._names.update(_names_of(job, tables))
-        self._programs = []
+        self._data_dir, self._programs = _data_dir(job), []
 
     def run(self, cell, send_reply):
         """Runs the next one, as `run` does."""
         self._programs.append(f"<cell {len(self._programs) + 1}>")
-        reply = _Reply(send_reply, cell.get("reply_bytes") or 1 << 20, self._programs)
+        reply = _Reply(send_reply, cell.get("reply_bytes") or 1 << 20, self._data_dir, self._programs)
         return _answered(reply, lambda: self._run(cell, reply))
 
     def _run(self, cell, reply):
-        program = compile(cell["code"], self._programs[-1], "exec")
+        program = _compiled(cell, self._programs[-1])
         self._names.begin()
         if cell["mode"] == "service":
             self._names.update({"parameters": cell["parameters"], "reply": reply.value})
@@ -115,8 +118,9 @@ def _answered(reply, program):
 class _Reply:
     """The one reply of a run. `programs`: the names of those that ran in its place, its own last."""
 
-    def __init__(self, send, limit, programs=(PROGRAM_NAME,)):
-        self._send, self._limit, self._programs, self.sent = send, limit, programs, False
+    def __init__(self, send, limit, data_dir, programs=(PROGRAM_NAME,)):
+        self._send, self._limit, self._data_dir, self._programs = send, limit, data_dir, programs
+        self.sent = False
 
     def value(self, value):
         frame = '{"value":' + _encode(value) + "}"
@@ -143,7 +147,13 @@ class _Reply:
                 line = error.lineno
         except Exception:
             pass  # the error itself still goes out
-        self.error(type(error).__name__, _message(error), line, trace)
+        self.error(type(error).__name__, _message(error) + self._hint(error), line, trace)
+
+    def _hint(self, error):
+        """Where a program looked for its data at the place that it has only in a root of its own."""
+        if self._data_dir == DATA_DIR or not _names_data(_text(error)):
+            return ""
+        return "; in this sandbox the data is not at /data: use `data_dir`, as in f\"{data_dir}/orders.csv\", or `tables`"
 
     def _frame(self, frame):
         if self.sent:
@@ -169,11 +179,11 @@ def _run_service(job, reply):
         "data_dir": _data_dir(job),
         "reply": reply.value,
     }
-    exec(compile(job["code"], PROGRAM_NAME, "exec"), names)
+    exec(_compiled(job), names)
 
 
 def _run_analysis(job, reply):
-    program = compile(job["code"], PROGRAM_NAME, "exec")
+    program = _compiled(job)
     tables = Tables(job)
     names = _Names(tables)
     names.update(_names_of(job, tables))
@@ -197,8 +207,13 @@ def _reply_with_result(names, reply):
     reply.value(_fitting(names["result"], names.get("chart"), reply))
 
 
+def _compiled(job, name=PROGRAM_NAME):
+    # Python takes one mark of byte order at the beginning of a file, and of a text none.
+    return compile(job["code"].removeprefix("\ufeff"), name, "exec")
+
+
 def _data_dir(job):
-    return job.get("data_dir") or "/data"
+    return job.get("data_dir") or DATA_DIR
 
 
 def _as_of(job):

@@ -96,12 +96,17 @@ impl Visit {
     fn runtime(&mut self, settings: &Settings) -> Option<Runtime> {
         match Runtime::status(&settings.runtime_dir) {
             RuntimeStatus::Ready(runtime) => {
-                let found = format!("Python {}, {} packages", runtime.version, runtime.packages.len());
+                let found = format!(
+                    "Python {}, the {} list of {} packages",
+                    runtime.version,
+                    runtime.list,
+                    runtime.packages.len()
+                );
                 self.well("Python runtime", &found);
                 Some(runtime)
             }
-            RuntimeStatus::Incomplete { reason } => {
-                self.ill("Python runtime", &reason, "meterbox runtime install");
+            RuntimeStatus::Incomplete { reason, command } => {
+                self.ill("Python runtime", &reason, command);
                 None
             }
             _ => {

@@ -11,6 +11,8 @@
 //!   from the process's start and end, the session's own.
 //! - **A reply is for one cell.** It begins with a number that exists only since the cell began, and nothing may come before
 //!   it or after it.
+//! - **It is one of the programs that are let in**, from its begin to its end. A cell that has run for a while in a crowd goes
+//!   after others, and so do the cells after it: no process gets that back.
 //! - **It keeps its interpreter**, which lives on for it when the sandbox has taken a fresh one, and ends with its sandbox.
 
 mod body;
@@ -41,7 +43,9 @@ use self::{
     cell::{Around, Done},
     frame::Nonce,
 };
-use crate::{document::JobDocument, meter::millis, pool::Pool, waiting::NotSealed, zygote::Zygote};
+use crate::{
+    document::JobDocument, meter::millis, pool::Pool, turns::Place, waiting::NotSealed, zygote::Zygote,
+};
 
 /// What a new session needs of its sandbox.
 pub(crate) struct Host<'a> {
@@ -87,7 +91,7 @@ struct Slot {
 
 /// Begins a session.
 pub(crate) async fn begin(host: &Host<'_>, setup: &SessionSetup) -> Result<LocalSession, NotSealed> {
-    let nonce = Nonce::new().map_err(|error| {
+    let nonce = Nonce::new(true).map_err(|error| {
         NotSealed::Refused(SandboxError::platform(
             "the machine gives no random numbers",
             error,
@@ -132,6 +136,13 @@ pub(crate) async fn begin(host: &Host<'_>, setup: &SessionSetup) -> Result<Local
 }
 
 impl LocalSession {
+    /// Keeps its place among the programs that are let in until its process is gone.
+    pub(crate) fn keep(&mut self, place: Place) {
+        if let Some(body) = &mut self.state.slot().body {
+            body.place = Some(place);
+        }
+    }
+
     fn age(&self) -> Duration {
         self.clock.monotonic().saturating_sub(self.born)
     }

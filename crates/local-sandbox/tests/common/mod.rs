@@ -22,7 +22,10 @@ use std::{
 };
 
 use meterbox_core::contract::Usage;
-use meterbox_local_sandbox::{LocalSandbox, LocalSandboxBuilder, Tier, runtime::Runtime};
+use meterbox_local_sandbox::{
+    LocalSandbox, LocalSandboxBuilder, Tier,
+    runtime::{Packages, Runtime},
+};
 use meterbox_sandbox_client::{Job, Outcome, OutputSink, OutputStream, Program, Reply, Sandbox};
 
 pub(crate) const MB: u64 = 1 << 20;
@@ -60,12 +63,18 @@ impl Fixture {
     }
 
     pub(crate) fn with(change: impl FnOnce(LocalSandboxBuilder) -> LocalSandboxBuilder) -> Self {
+        Self::of(runtime(), change)
+    }
+
+    /// With this Python.
+    pub(crate) fn of(
+        runtime: Runtime,
+        change: impl FnOnce(LocalSandboxBuilder) -> LocalSandboxBuilder,
+    ) -> Self {
         let alone = Alone::new();
         let inputs = readable_folder();
         // No ready children unless a test asks for them: tests count.
-        let builder = LocalSandbox::builder(runtime())
-            .inputs_root(inputs.path())
-            .ready(0);
+        let builder = LocalSandbox::builder(runtime).inputs_root(inputs.path()).ready(0);
         let builder = match tier() {
             Some(tier) => builder.only_tier(tier),
             None => builder,
@@ -169,7 +178,15 @@ pub(crate) fn runtime() -> Runtime {
     }
 }
 
-fn given(venv: PathBuf) -> Runtime {
+/// The same with the full list of packages.
+pub(crate) fn full_runtime() -> Runtime {
+    match std::env::var_os("METERBOX_TEST_VENV") {
+        Some(venv) => given(venv.into()),
+        None => meterbox_testkit::full_test_runtime(),
+    }
+}
+
+pub(crate) fn given(venv: PathBuf) -> Runtime {
     let python = venv.join("bin/python");
     let asked = std::process::Command::new(&python)
         .args(["-I", "-c", "import sys; print(sys.base_prefix)"])
@@ -182,6 +199,7 @@ fn given(venv: PathBuf) -> Runtime {
         font_cache: venv.join("fonts"),
         venv,
         version: String::new(),
+        list: Packages::Base,
         packages: Default::default(),
     }
 }
