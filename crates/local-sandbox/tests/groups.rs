@@ -62,8 +62,6 @@ fn with_memory(megabytes: u64, code: &str) -> Job {
     job.limits.memory_bytes = megabytes * MB;
     job.limits.scratch_bytes = MB;
     job.limits.threads = 16;
-    job.limits.wall = patience(Duration::from_secs(20));
-    job.limits.cpu = patience(Duration::from_secs(20));
     job
 }
 
