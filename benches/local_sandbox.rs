@@ -21,9 +21,9 @@ use meterbox_local_sandbox::{
     LocalSandbox,
     runtime::{InstallOptions, Runtime},
 };
-use meterbox_sandbox_client::{Job, OutputSink, OutputStream, Program, Sandbox, Verdict};
+use meterbox_sandbox_client::{Cell, Job, OutputSink, OutputStream, Program, Sandbox, SessionSetup, Verdict};
 
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 4] = [
     ("print", "print('hi'); result = 1"),
     (
         "group by, 100,000 rows",
@@ -36,6 +36,12 @@ const PROGRAMS: [(&str, &str); 3] = [
         "import matplotlib.pyplot as plt\n\
          figure, axes = plt.subplots(figsize=(6, 4)); axes.bar(range(12), range(12)); figure.savefig('c.png')\n\
          result = 1",
+    ),
+    (
+        "DuckDB, new connection, 100,000 rows",
+        "import duckdb\n\
+         with duckdb.connect(config={'threads': 1}) as database:\n\
+         \x20   result = database.sql('select i % 50 as k, avg(i) as v from range(100_000) r(i) group by k').df()",
     ),
 ];
 const IMPORTS: &str = "import numpy, pandas, matplotlib, pyarrow, pyarrow.parquet, _duckdb, zoneinfo\n\
@@ -57,12 +63,14 @@ async fn measure() {
         "memory per ready child",
         memory_per_child(&runtime).await
     );
-    let cold = (0..10).map(|_| cold(&runtime)).collect();
-    println!(
-        "{:<44} {}",
-        "cold Python, same imports, print, no jail",
-        Timings::new(cold)
-    );
+    for (name, imports) in [
+        ("cold Python, no imports, print, no jail", ""),
+        ("cold Python, pandas, print, no jail", "import pandas\n"),
+        ("cold Python, same imports, print, no jail", IMPORTS),
+    ] {
+        let cold = (0..10).map(|_| cold(&runtime, imports)).collect();
+        println!("{name:<44} {}", Timings::new(cold));
+    }
 
     if let Some(timings) = under_bubblewrap(&runtime) {
         println!("{:<44} {timings}", "cold Python, same imports, print, bubblewrap");
@@ -98,6 +106,18 @@ async fn measure() {
                 format!("{how}: throughput, print, {flight} in flight")
             );
         }
+        for (name, code) in &PROGRAMS[..2] {
+            println!(
+                "{:<44} {}",
+                format!("session cell: {name}"),
+                cells(&sandbox, code).await
+            );
+        }
+        println!(
+            "{:<44} {}",
+            format!("{how}: a session begun and closed"),
+            sessions(&sandbox, ready).await
+        );
         println!(
             "{:<44} {}",
             format!("{how}: kill to reaped"),
@@ -217,10 +237,10 @@ mod memory {
     }
 }
 
-fn cold(runtime: &Runtime) -> Duration {
+fn cold(runtime: &Runtime, imports: &str) -> Duration {
     let started = Instant::now();
     let status = Command::new(&runtime.python)
-        .args(["-I", "-c", &format!("{IMPORTS}print('hi')")])
+        .args(["-I", "-c", &format!("{imports}print('hi')")])
         .env_clear()
         .env("MPLCONFIGDIR", &runtime.font_cache)
         .stdout(Stdio::null())
@@ -251,6 +271,39 @@ async fn jailed(sandbox: &LocalSandbox, code: &str) -> (Duration, Duration) {
     assert_eq!(outcome.verdict, Verdict::Exited { code: 0 }, "{outcome:#?}");
     let heard = first.1.lock().unwrap().unwrap_or(elapsed);
     (heard, elapsed)
+}
+
+/// One after the other in one session, until the outcome: its process stopped, everything it printed read.
+async fn cells(sandbox: &LocalSandbox, code: &str) -> Timings {
+    let mut session = sandbox.session(SessionSetup::default()).await.unwrap();
+    let mut done = Vec::new();
+    // The session's own total is a hundred cells.
+    for index in 0..100 {
+        let code = code.to_owned();
+        let started = Instant::now();
+        let outcome = session
+            .run(Cell::new(Program::Analysis { code }), Arc::new(()))
+            .await
+            .unwrap();
+        if index >= 3 {
+            done.push(started.elapsed());
+        }
+        assert_eq!(outcome.verdict, Verdict::Exited { code: 0 }, "{outcome:#?}");
+    }
+    session.close().await.unwrap();
+    Timings::new(done)
+}
+
+async fn sessions(sandbox: &LocalSandbox, ready: usize) -> Timings {
+    let mut done = Vec::new();
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(if ready > 0 { 60 } else { 0 })).await;
+        let started = Instant::now();
+        let mut session = sandbox.session(SessionSetup::default()).await.unwrap();
+        session.close().await.unwrap();
+        done.push(started.elapsed());
+    }
+    Timings::new(done)
 }
 
 async fn runs_per_second(sandbox: &LocalSandbox, flight: usize) -> f64 {
@@ -331,5 +384,6 @@ fn runtime() -> Runtime {
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         ..InstallOptions::default()
     };
-    Runtime::locate(&folder).unwrap_or_else(|| Runtime::install(&folder, &options, &mut |_| {}).unwrap())
+    let there = Runtime::locate(&folder).unwrap();
+    there.unwrap_or_else(|| Runtime::install(&folder, &options, &mut |_| {}).unwrap())
 }

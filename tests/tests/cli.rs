@@ -352,6 +352,47 @@ fn the_machine_is_well_and_an_absent_runtime_is_said() {
     let absent = terminal.run_with(&["runtime", "status"], &[("METERBOX_RUNTIME_DIR", &empty)]);
     assert_eq!(absent.code, Some(6), "{absent:?}");
     assert!(absent.stderr.contains("meterbox runtime install"), "{absent:?}");
+
+    // Offline, from a folder that has nothing: refused with the fix, and still absent.
+    fs::create_dir_all(&empty).unwrap();
+    let arguments = ["runtime", "install", "--full", "--wheelhouse", &empty];
+    let runtime = terminal.folder().join("runtime").display().to_string();
+    let settings = [("METERBOX_RUNTIME_DIR", &*runtime)];
+    let refused = terminal.run_with(&arguments, &settings);
+    assert_eq!(refused.code, Some(6), "{refused:?}");
+    assert!(refused.stderr.contains("into the wheelhouse"), "{refused:?}");
+    let absent = terminal.run_with(&["runtime", "status"], &settings);
+    assert!(absent.stdout.contains("There is no runtime"), "{absent:?}");
+}
+
+#[test]
+fn a_damaged_runtime_is_refused_with_the_command_that_mends_it() {
+    let terminal = Terminal::new();
+    terminal.write("sales.csv", SALES);
+    let whole = meterbox_testkit::test_runtime();
+    let name = whole.venv.parent().unwrap().file_name().unwrap();
+    let folder = terminal.folder().join("damaged");
+    fs::create_dir_all(folder.join(name)).unwrap();
+    fs::write(folder.join(name).join("manifest.json"), "{}").unwrap();
+    let folder = folder.display().to_string();
+    let settings = [("METERBOX_RUNTIME_DIR", &*folder)];
+    for arguments in [
+        &["ask", QUESTION, "--data", "sales.csv"][..],
+        &["runtime", "status"],
+    ] {
+        let ended = terminal.run_with(arguments, &settings);
+        assert_eq!(ended.code, Some(6), "{ended:?}");
+        let said = ended.stdout + &ended.stderr;
+        assert!(
+            said.contains("manifest cannot be read") && said.contains("`meterbox runtime install`"),
+            "{said}"
+        );
+    }
+    let doctor = terminal.run_with(&["doctor"], &settings);
+    assert!(
+        doctor.stdout.contains("fix: meterbox runtime install"),
+        "{doctor:?}"
+    );
 }
 
 #[test]
@@ -359,9 +400,18 @@ fn a_sandbox_weaker_than_is_asked_for_is_refused_by_name() {
     let terminal = Terminal::new();
     terminal.write("sales.csv", SALES);
     let arguments = ["ask", QUESTION, "--data", "sales.csv"];
-    let ended = terminal.run_with(&arguments, &[("METERBOX_MIN_TIER", "ns+cg")]);
+    let no_group = terminal.folder().join("no-group").display().to_string();
+    let settings = [
+        ("METERBOX_MIN_TIER", "ns+cg"),
+        ("METERBOX_CONTROL_GROUP", &*no_group),
+    ];
+    let ended = terminal.run_with(&arguments, &settings);
     assert_eq!(ended.code, Some(6), "{ended:?}");
-    assert!(ended.stderr.contains("ns+cg"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("ns+cg") && ended.stderr.contains(&no_group),
+        "{ended:?}"
+    );
+    assert!(ended.stderr.contains("Delegate=yes"), "{ended:?}");
     let ended = terminal.run_with(&arguments, &[("METERBOX_MIN_TIER", "docker")]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(

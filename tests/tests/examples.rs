@@ -44,6 +44,20 @@ fn budget_alone_settles_and_verifies() {
 }
 
 #[test]
+fn a_follow_up_builds_on_the_last_question() {
+    let said = run("sandbox_session");
+    for line in [
+        "answered   {\"answer\":{\"kind\":\"table\"",
+        "\"name\":\"percent\"",
+        "raised     KeyError: no such column",
+        "3 cells used ",
+        "After that: the session has ended: it was closed; begin a new one.",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+}
+
+#[test]
 fn results_wait_for_their_store_and_arrive() {
     let said = run("results_elsewhere");
     for line in [

@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 use async_trait::async_trait;
 use meterbox_core::contract::Usage;
 use meterbox_sandbox_client::{
-    Capabilities, Job, Limits, Outcome, OutputSink, Sandbox, SandboxError,
+    Capabilities, Job, Limits, Outcome, OutputSink, Sandbox, SandboxError, Session, SessionSetup,
     e2b::{
         Addressing, E2bClient, E2bError, E2bErrorKind, E2bSandbox, InvalidE2bConfig, MachineSize, http_client,
     },
@@ -243,6 +243,10 @@ impl Sandbox for Cloud {
 
     async fn run(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError> {
         self.sandbox.run(job, output).await
+    }
+
+    async fn session(&self, setup: SessionSetup) -> Result<Box<dyn Session>, SandboxError> {
+        self.sandbox.session(setup).await
     }
 
     fn worst_usage(&self, limits: &Limits) -> Usage {

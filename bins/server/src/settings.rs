@@ -30,6 +30,7 @@ const GLOBAL_LIMIT: &str = "GLOBAL_BUDGET_LIMIT";
 const DEGRADED_ALLOWANCE: &str = "DEGRADED_ALLOWANCE";
 const KEEP_DAYS: &str = "RESULTS_KEEP_DAYS";
 const MIN_TIER: &str = "METERBOX_MIN_TIER";
+const CONTROL_GROUP: &str = "METERBOX_CONTROL_GROUP";
 
 /// What `.env` files may set; where things are kept is the environment's business alone.
 const IN_FILES: [&str; 6] = [
@@ -72,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) keep_days: Option<u32>,
     /// The least that programs are confined by on this machine.
     pub(crate) min_tier: Tier,
+    /// The control group that programs get groups below; the one the process is in where not set.
+    pub(crate) control_group: Option<PathBuf>,
     /// What says in a `.env` file where results are kept and for how long, and is not read from there.
     pub(crate) unread: Vec<&'static str>,
     /// Prices, soft caps, webhooks, the model, the sandbox: see [`Config`].
@@ -230,6 +233,7 @@ impl Settings {
             min_tier: set(MIN_TIER)
                 .map_or(Ok(Tier::Namespaces), str::parse)
                 .map_err(SettingsError::Tier)?,
+            control_group: set(CONTROL_GROUP).map(PathBuf::from),
             unread: Vec::new(),
             config: Config::default(),
         })

@@ -16,7 +16,7 @@ use meterbox_core::{
 use meterbox_datasets::{Catalog, DatasetError};
 use meterbox_llm_codegen::{chat::ChatModel, model::SqlitePrograms};
 use meterbox_local_sandbox::{
-    LocalSandbox,
+    LocalSandbox, LocalSandboxBuilder,
     runtime::{Runtime, RuntimeError},
 };
 use meterbox_price_book::PriceError;
@@ -120,6 +120,15 @@ impl StartError {
     }
 }
 
+/// As the settings want it.
+pub(crate) fn local_sandbox(python: Runtime, settings: &Settings) -> LocalSandboxBuilder {
+    let builder = LocalSandbox::builder(python).min_tier(settings.min_tier);
+    match &settings.control_group {
+        Some(folder) => builder.control_group(folder),
+        None => builder,
+    }
+}
+
 impl Meterbox {
     /// Opens the data folder and puts the parts together. Does not start the sandbox yet.
     pub(crate) async fn open(settings: &Settings, python: Runtime) -> Result<Self, StartError> {
@@ -132,9 +141,8 @@ impl Meterbox {
         apply_limits(&budget, settings).await?;
         let catalog = Catalog::open(&folder.join("datasets"))?;
         let results = Results::open(&settings.results, folder).map_err(StartError::Results)?;
-        let sandbox = LocalSandbox::builder(python)
+        let sandbox = local_sandbox(python, settings)
             .inputs_root(catalog.folder())
-            .min_tier(settings.min_tier)
             .build()?;
         let mut analyst = Analyst::builder(
             Arc::new(sandbox),

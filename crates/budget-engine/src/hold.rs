@@ -70,7 +70,7 @@ impl Hold {
             request,
             unbudgeted: engine.unbudgeted,
         };
-        let opened = store.open(now, open);
+        let opened = store.open(now, &open);
         guard.hold(ttl, opened)
     }
 

@@ -170,7 +170,7 @@ impl LedgerStore for MemoryLedger {
     }
 
     async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
-        AtOnce::open(self, now, open)
+        AtOnce::open(self, now, &open)
     }
 
     async fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
@@ -190,16 +190,11 @@ impl LedgerStore for MemoryLedger {
     }
 
     async fn hold(&self, id: HoldId) -> Result<Option<HoldRecord>, BudgetError> {
-        Ok(self.kept().books.hold(id).cloned())
+        Ok(self.kept().books.hold(id))
     }
 
     async fn holds(&self, page: HoldPage) -> Result<Vec<HoldRecord>, BudgetError> {
-        let kept = self.kept();
-        let is_meant =
-            |hold: &&HoldRecord| page.after.is_none_or(|after| hold.id > after) && page.only.takes(hold);
-        let mut holds: Vec<&HoldRecord> = kept.books.holds().filter(is_meant).collect();
-        holds.sort_unstable_by_key(|hold| hold.id);
-        Ok(holds.into_iter().take(page.limit).cloned().collect())
+        Ok(self.kept().books.page(page))
     }
 
     async fn entries(&self, page: EntryPage) -> Result<Vec<Entry>, BudgetError> {
@@ -214,10 +209,7 @@ impl LedgerStore for MemoryLedger {
             let at = entry.body.counts_at.unwrap_or(entry.at);
             let in_time = entry.body.spent_change != 0 && from <= at && at < to;
             let hold = entry.body.hold.filter(|_| in_time);
-            let claims = hold
-                .and_then(|id| kept.books.hold(id))
-                .map(|hold| &hold.basis.claims);
-            claims.is_some_and(|claims| claims.iter().any(|claim| claim.scope == *scope))
+            hold.is_some_and(|id| kept.books.is_of(id, scope))
         });
         Ok(counts.fold(0, |sum: i64, entry| sum.saturating_add(entry.body.spent_change)))
     }
@@ -225,7 +217,7 @@ impl LedgerStore for MemoryLedger {
     async fn verify(&self) -> Result<VerifyReport, BudgetError> {
         let kept = self.kept();
         let mut auditor = Auditor::default();
-        kept.books.holds().for_each(|record| auditor.hold(record.clone()));
+        kept.books.holds().for_each(|record| auditor.hold(record));
         kept.entries(0).for_each(|entry| auditor.entry(&entry));
         kept.books.accounts().for_each(|account| auditor.balance(account));
         Ok(auditor.finish())
@@ -233,7 +225,7 @@ impl LedgerStore for MemoryLedger {
 }
 
 impl AtOnce for MemoryLedger {
-    fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
+    fn open(&self, now: Timestamp, open: &OpenHold) -> Result<HoldStatus, BudgetError> {
         self.step(now, |books| books.open(now, open))
     }
 

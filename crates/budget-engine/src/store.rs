@@ -87,7 +87,7 @@ pub trait AtOnce: Send + Sync {
     ///
     /// # Errors
     /// As there.
-    fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError>;
+    fn open(&self, now: Timestamp, open: &OpenHold) -> Result<HoldStatus, BudgetError>;
 
     /// [`LedgerStore::act`].
     ///

@@ -118,7 +118,7 @@ impl Model for Protocol {
             }
             Event::Crashes(index) => world.owners[index].crashed = true,
             Event::Asks(index) => {
-                let opened = world.books().open(at, open(index)).is_ok();
+                let opened = world.books().open(at, &open(index)).is_ok();
                 world.owners[index].asked = opened;
                 if !world.owners[index].asked {
                     world.owners[index].closed = true;

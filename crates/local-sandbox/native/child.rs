@@ -10,7 +10,7 @@ use crate::{
     wire::{self, Failed, JobHeader, MOST_WHAT, STEPS},
 };
 
-const NULL: i32 = 0;
+const STDIN: i32 = 0;
 const STDOUT: i32 = 1;
 const STDERR: i32 = 2;
 const REPLY: i32 = 3;
@@ -161,7 +161,7 @@ fn keep_only(config: &Config, setup: i32) -> Result<()> {
     // High numbers first: the places below may be taken by what is still needed.
     let (null, moved) = (sys::open(c"/dev/null", O_RDWR, 0)?, sys::duplicate(setup, 100)?);
     for (fd, place) in [
-        (null, NULL),
+        (null, STDIN),
         (null, STDOUT),
         (null, REPLY),
         (moved, SETUP),
@@ -240,10 +240,10 @@ fn hear_job() -> Result<Option<Job>> {
     if length == 0 {
         return Ok(None);
     }
-    if &word[..length] != wire::JOB || descriptors.contains(&-1) {
+    let [document, streams @ .., cells] = descriptors;
+    if &word[..length] != wire::JOB || document == -1 || streams.contains(&-1) {
         return Err(EINVAL);
     }
-    let [document, streams @ ..] = descriptors;
     for (fd, place) in streams.into_iter().zip([STDOUT, STDERR, REPLY]) {
         sys::place(fd, place)?;
         sys::close(fd);
@@ -251,6 +251,10 @@ fn hear_job() -> Result<Option<Job>> {
     if document != DOCUMENT {
         sys::place(document, DOCUMENT)?;
         sys::close(document);
+    }
+    if cells != -1 {
+        sys::place(cells, STDIN)?;
+        sys::close(cells);
     }
     let bytes = sys::map_file(DOCUMENT, sys::size_of_file(DOCUMENT)?)?;
     let header = JobHeader::decode(bytes).ok_or(EINVAL)?;

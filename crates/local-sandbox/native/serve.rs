@@ -109,22 +109,24 @@ impl Children {
     fn listen(&mut self, config: &Config) -> Heard {
         let control = config.control as i32;
         let mut bytes = [0; Request::LENGTH];
-        let (setup, request) = match sys::receive(control, &mut bytes) {
+        let (setup, group, request) = match sys::receive(control, &mut bytes) {
             Ok((GoesAfter::LENGTH, _)) => {
                 self.let_others_go_first(&bytes[..GoesAfter::LENGTH]);
                 return Heard::Request;
             }
-            Ok((length @ 1.., [setup, ..])) => (setup, Request::decode(&bytes[..length])),
+            Ok((length @ 1.., [setup, group, ..])) => (setup, group, Request::decode(&bytes[..length])),
             _ => return Heard::Nothing,
         };
-        let Some(Request { id, warm }) = request else {
+        let Some(Request { id, warm, grouped }) = request else {
             return Heard::Nothing;
         };
         let made = if self.count == MOST_CHILDREN {
             Err(EAGAIN)
         } else {
+            // Without its descriptor a group is refused, never done without.
+            let group = grouped.then_some(group);
             // SAFETY: the child does nothing but what follows here and, in the end, CPython's own hook.
-            unsafe { sys::clone(config.namespaces, config.thread_id) }
+            unsafe { sys::clone(config.namespaces, config.thread_id, group) }
         };
         let made = match made {
             Ok(None) => return Heard::Born(born(config, setup, warm)),
@@ -133,6 +135,9 @@ impl Children {
         };
         // The supervisor counts descriptors, so what is done with is closed before it hears anything.
         sys::close(setup);
+        if group != -1 {
+            sys::close(group);
+        }
         let told = match made {
             Ok((pid, handle)) => {
                 self.count += 1;

@@ -29,6 +29,9 @@ const F_DUPFD_CLOEXEC: usize = 1030;
 const SIGCHLD: u64 = 17;
 const CLONE_PIDFD: u64 = 0x1000;
 const CLONE_CHILD_SETTID: u64 = 0x0100_0000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+/// Up to the thread storage; all kernels with the call know so much.
+const OLDEST_CLONE: usize = 64;
 const SCM_RIGHTS: i32 = 1;
 const SOL_SOCKET: i32 = 1;
 const MSG_NOSIGNAL: usize = 0x4000;
@@ -313,25 +316,25 @@ pub(crate) fn reap(pid: i32) -> Result<Reaped> {
     })
 }
 
-/// A process that was made: its id and a handle to it. `None` in the child.
+/// A process that was made: its id and a handle to it. `None` in the child. Where there is a group, it is born in it.
 ///
 /// # Safety
 /// The child may only do what is allowed after a fork. `thread_id` is 0 or where the C library keeps this thread's id.
-pub(crate) unsafe fn clone(namespaces: u64, thread_id: u64) -> Result<Option<(i32, i32)>> {
+pub(crate) unsafe fn clone(namespaces: u64, thread_id: u64, group: Option<i32>) -> Result<Option<(i32, i32)>> {
     let mut handle = -1_i32;
     let settid = if thread_id == 0 { 0 } else { CLONE_CHILD_SETTID };
     let flags = namespaces | CLONE_PIDFD | settid;
     let handle_at = (&raw mut handle) as u64;
-    // flags, handle, child's id, parent's copy of it, signal at its end, stack, its size, thread storage
-    let arguments = [flags, handle_at, thread_id, 0, SIGCHLD, 0, 0, 0];
-    // SAFETY: the memory is not shared, so the child goes on here on a copy of this stack.
-    let mut made = unsafe {
-        call(
-            nr::CLONE3,
-            [(&raw const arguments) as usize, size_of_val(&arguments)],
-        )
+    let (flags_3, group_3, size) = match group {
+        Some(group) => (flags | CLONE_INTO_CGROUP, group as u64, size_of::<[u64; 11]>()),
+        None => (flags, 0, OLDEST_CLONE),
     };
-    if made == Err(ENOSYS) {
+    // flags, handle, child's id, parent's copy of it, signal at its end, stack, its size, thread storage, ids to take,
+    // how many, group
+    let arguments = [flags_3, handle_at, thread_id, 0, SIGCHLD, 0, 0, 0, 0, 0, group_3];
+    // SAFETY: the memory is not shared, so the child goes on here on a copy of this stack.
+    let mut made = unsafe { call(nr::CLONE3, [(&raw const arguments) as usize, size]) };
+    if made == Err(ENOSYS) && group.is_none() {
         // Some containers hide the new call, to look into the flags of the old one.
         let old = [(flags | SIGCHLD) as usize, 0, handle_at as usize];
         // SAFETY: as above. The order of the last two differs between processors.
@@ -366,7 +369,7 @@ struct Message {
     flags: i32,
 }
 
-const MOST_DESCRIPTORS: usize = 4;
+const MOST_DESCRIPTORS: usize = 5;
 
 /// Descriptors beside a message.
 #[repr(C)]

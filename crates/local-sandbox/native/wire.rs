@@ -5,7 +5,7 @@
 pub const MOST_CHILDREN: usize = 512;
 /// From a child, over its set-up socket: it waits for its job.
 pub const WAITING: &[u8] = b"waiting";
-/// To a child, with four descriptors: job, stdout, stderr, reply.
+/// To a child, with four descriptors: job, stdout, stderr, reply. For a session a fifth: where its cells come from.
 pub const JOB: &[u8] = b"job";
 /// From a child, with its working folder.
 pub const PREPARED: &[u8] = b"prepared";
@@ -43,13 +43,15 @@ pub const GUARDS: [&str; 10] = [
     "seccomp",
 ];
 
-/// Asks the zygote for a child, with the child's end of its set-up socket.
+/// Asks the zygote for a child. Its end of its set-up socket comes beside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
     /// What the child is called from then on.
     pub id: u64,
     /// Whether it walks the way of a program once before it waits for its job.
     pub warm: bool,
+    /// Whether it is born in a control group, whose folder comes as a second descriptor.
+    pub grouped: bool,
 }
 
 impl Request {
@@ -61,6 +63,7 @@ impl Request {
         let mut bytes = [0; Self::LENGTH];
         bytes[..8].copy_from_slice(&self.id.to_ne_bytes());
         bytes[8] = u8::from(self.warm);
+        bytes[9] = u8::from(self.grouped);
         bytes
     }
 
@@ -70,6 +73,7 @@ impl Request {
         Some(Self {
             id: word(bytes, 0)?,
             warm: bytes[8] != 0,
+            grouped: bytes[9] != 0,
         })
     }
 }

@@ -1,17 +1,20 @@
-//! Files a dead program left, taken over by the handle of its working folder.
+//! Files a program left, taken over by the handle of its working folder.
 //!
-//! Nothing moves any more: the program is dead, and only this handle keeps the folder in being. Its
-//! contents are still hostile: links, pipes, sparse giants, names made to escape.
+//! Nothing moves any more: the program is dead and only this handle keeps the folder in being, or all its threads are
+//! stopped between two cells of a session. The folder's contents are still hostile: links, pipes, sparse giants, names made
+//! to escape.
 
 use std::{
+    collections::{HashMap, HashSet},
     fs::{File, OpenOptions},
-    io::{self, Read},
+    io::{self, Read, Seek, Write},
     os::{fd::BorrowedFd, unix::fs::OpenOptionsExt},
     path::Path,
 };
 
 use meterbox_sandbox_client::{Artifact, ArtifactNames, Limits, RejectedArtifact, printable};
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use sha2::{Digest, Sha256};
 
 /// More rejections than anybody reads.
 const MOST_REJECTED: usize = 100;
@@ -22,35 +25,83 @@ pub(crate) struct Collected {
     pub(crate) rejected: Vec<RejectedArtifact>,
 }
 
+/// What a session's cells left that was told of before. Only what is still there is remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    files: HashMap<Vec<u8>, Content>,
+    rejected: HashSet<(Vec<u8>, String)>,
+}
+
+/// What is in a file: its length and its SHA-256. Its dates are coarser than cells are quick.
+type Content = (u64, [u8; 32]);
+
 /// Copies the regular files at the top of `from` into the folder `into`. Blocking.
 pub(crate) fn collect(from: BorrowedFd<'_>, into: &Path, limits: &Limits) -> io::Result<Collected> {
+    collect_all(from, into, limits, None)
+}
+
+/// The same of what is new or other than it was, under names that nothing in `into` has yet. Blocking.
+pub(crate) fn collect_new(
+    from: BorrowedFd<'_>,
+    into: &Path,
+    limits: &Limits,
+    seen: &mut Seen,
+) -> io::Result<Collected> {
+    collect_all(from, into, limits, Some(seen))
+}
+
+fn collect_all(
+    from: BorrowedFd<'_>,
+    into: &Path,
+    limits: &Limits,
+    mut seen: Option<&mut Seen>,
+) -> io::Result<Collected> {
     let mut names = list(from)?;
     // The folder's order is the kernel's affair; which files stay below the caps has to be repeatable.
     names.sort_unstable();
+    let before = seen.as_deref_mut().map(std::mem::take);
     let mut collected = Collected::default();
     let mut safe_names = ArtifactNames::default();
     let mut room = limits.artifacts_total_bytes;
     let mut not_listed = 0_usize;
     for name in names {
-        let taken = if collected.kept.len() >= limits.artifacts as usize {
-            Err(Rejection::because(format!(
-                "more than {} files",
-                limits.artifacts
-            )))
+        let known = before.as_ref().map(|before| before.files.get(&name));
+        let is_full = collected.kept.len() >= limits.artifacts as usize;
+        let taken = if is_full && !matches!(known, Some(Some(_))) {
+            Err(full(limits))
         } else {
-            take(
-                from,
-                &name,
+            let place = Place {
                 into,
-                &mut safe_names,
-                limits.artifact_bytes.min(room),
-                limits,
-            )
+                most: limits.artifact_bytes.min(room),
+                is_full,
+                known,
+            };
+            take(from, &name, &mut safe_names, &place, limits)
         };
+        if let Err(Rejection::Because(reason)) = &taken {
+            let told = (name.clone(), reason.clone());
+            let was_told = before
+                .as_ref()
+                .is_some_and(|before| before.rejected.contains(&told));
+            if let Some(seen) = seen.as_deref_mut() {
+                seen.rejected.insert(told);
+            }
+            if was_told {
+                continue;
+            }
+        }
         match taken {
-            Ok(artifact) => {
+            Ok((artifact, content)) => {
                 room -= artifact.bytes;
                 collected.kept.push(artifact);
+                if let Some((seen, content)) = seen.as_deref_mut().zip(content) {
+                    seen.files.insert(name, content);
+                }
+            }
+            Err(Rejection::Unchanged(content)) => {
+                if let Some(seen) = seen.as_deref_mut() {
+                    seen.files.insert(name, content);
+                }
             }
             Err(Rejection::Fault(error)) => return Err(error),
             Err(Rejection::Because(_)) if collected.rejected.len() >= MOST_REJECTED => not_listed += 1,
@@ -71,6 +122,8 @@ pub(crate) fn collect(from: BorrowedFd<'_>, into: &Path, limits: &Limits) -> io:
 enum Rejection {
     /// The file's own doing.
     Because(String),
+    /// It was collected as it is.
+    Unchanged(Content),
     /// Ours: the folder to collect into does not take it.
     Fault(io::Error),
 }
@@ -81,8 +134,12 @@ impl Rejection {
     }
 }
 
+fn full(limits: &Limits) -> Rejection {
+    Rejection::Because(format!("more than {} files", limits.artifacts))
+}
+
 fn list(folder: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
-    // A program may have closed its folder to everybody, itself included. It is dead now.
+    // A program may have closed its folder to everybody, itself included.
     rustix::fs::fchmod(folder, Mode::RWXU)?;
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {
@@ -95,15 +152,23 @@ fn list(folder: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
     Ok(names)
 }
 
+/// Where a file goes, and what is known of it.
+struct Place<'a> {
+    into: &'a Path,
+    most: u64,
+    is_full: bool,
+    /// In a session: what was in it when it was collected, if it was.
+    known: Option<Option<&'a Content>>,
+}
+
 fn take(
     from: BorrowedFd<'_>,
     name: &[u8],
-    into: &Path,
     safe_names: &mut ArtifactNames,
-    most: u64,
+    place: &Place<'_>,
     limits: &Limits,
-) -> Result<Artifact, Rejection> {
-    let file = open(from, name)?;
+) -> Result<(Artifact, Option<Content>), Rejection> {
+    let mut file = open(from, name)?;
     let about = fstat(&file).map_err(|error| Rejection::Fault(error.into()))?;
     match FileType::from_raw_mode(about.st_mode) {
         FileType::RegularFile => {}
@@ -122,17 +187,37 @@ fn take(
         let reason = format!("{size} bytes, more than {}", limits.artifact_bytes);
         return Err(Rejection::Because(reason));
     }
-    if size > most {
+    if let Some(Some(before)) = place
+        .known
+        .filter(|known| known.is_some_and(|(bytes, _)| *bytes == size))
+    {
+        let content = (size, digest(&mut file, size).map_err(Rejection::Fault)?);
+        if content == *before {
+            return Err(Rejection::Unchanged(content));
+        }
+        file.rewind().map_err(Rejection::Fault)?;
+    }
+    if place.is_full {
+        return Err(full(limits));
+    }
+    if size > place.most {
         let reason = format!(
             "all files together are more than {} bytes",
             limits.artifacts_total_bytes
         );
         return Err(Rejection::Because(reason));
     }
-    let name = safe_names.safe(name);
-    let path = into.join(&name);
-    let bytes = copy(file, &path, size).map_err(Rejection::Fault)?;
-    Ok(Artifact { name, path, bytes })
+    let mut safe = safe_names.safe(name);
+    // An earlier cell's file may have this name.
+    while place.known.is_some() && place.into.join(&safe).symlink_metadata().is_ok() {
+        safe = safe_names.safe(name);
+    }
+    let path = place.into.join(&safe);
+    let mut digest = place.known.is_some().then(Sha256::new);
+    let bytes = copy(file, &path, size, digest.as_mut()).map_err(Rejection::Fault)?;
+    let content = digest.map(|digest| (bytes, digest.finalize().into()));
+    let name = safe;
+    Ok((Artifact { name, path, bytes }, content))
 }
 
 fn open(folder: BorrowedFd<'_>, name: &[u8]) -> Result<File, Rejection> {
@@ -149,19 +234,45 @@ fn open(folder: BorrowedFd<'_>, name: &[u8]) -> Result<File, Rejection> {
         Err(rustix::io::Errno::ACCESS) => {
             Err(Rejection::because("the program took the right to read it away"))
         }
+        Err(rustix::io::Errno::NOENT) => Err(Rejection::because("it was there for a moment only")),
+        // Where it lives, it may have asked to be told before others read.
+        Err(rustix::io::Errno::AGAIN) => Err(Rejection::because("the program keeps it from being read")),
         Err(rustix::io::Errno::NXIO) => Err(Rejection::because("not a regular file")),
         Err(error) => Err(Rejection::Fault(error.into())),
     }
 }
 
 /// A new file, never one that is there already, with plain rights whatever the original's were.
-fn copy(from: File, to: &Path, size: u64) -> io::Result<u64> {
-    let mut target = OpenOptions::new()
+fn copy(from: File, to: &Path, size: u64, digest: Option<&mut Sha256>) -> io::Result<u64> {
+    let target = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o644)
         .open(to)?;
-    io::copy(&mut from.take(size), &mut target)
+    pour(from.take(size), target, digest)
+}
+
+fn digest(from: &mut File, size: u64) -> io::Result<[u8; 32]> {
+    let mut digest = Sha256::new();
+    pour(from.take(size), io::sink(), Some(&mut digest))?;
+    Ok(digest.finalize().into())
+}
+
+fn pour(mut from: impl Read, mut to: impl Write, digest: Option<&mut Sha256>) -> io::Result<u64> {
+    let Some(digest) = digest else {
+        return io::copy(&mut from, &mut to);
+    };
+    let mut chunk = vec![0; 64 * 1024];
+    let mut bytes = 0;
+    loop {
+        let read = from.read(&mut chunk)?;
+        if read == 0 {
+            return Ok(bytes);
+        }
+        digest.update(&chunk[..read]);
+        to.write_all(&chunk[..read])?;
+        bytes += read as u64;
+    }
 }
 
 #[cfg(test)]

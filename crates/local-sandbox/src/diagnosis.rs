@@ -1,11 +1,12 @@
 //! What this machine can do, found by doing it, and how to fix what it cannot.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use meterbox_sandbox_client::SandboxError;
 
 use crate::{
     check::{Check, Diagnosis},
+    groups::{Groups, Refusal},
     probe::{Probe, Probes},
     run,
     tier::Tier,
@@ -21,15 +22,23 @@ const ENOSYS: i32 = 38;
 const APPARMOR_RULE: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
 /// Debian's switch.
 const DEBIAN_SWITCH: &str = "/proc/sys/kernel/unprivileged_userns_clone";
+/// A unit of systemd is alone in its group, so nobody else is moved.
+const GROUPS_FIX: &str = "start Meterbox alone in a control group of version 2 that is delegated with memory and pids: as a \
+    systemd service with the line `Delegate=yes` under `[Service]`, or by `systemd-run --user --scope -p Delegate=yes \
+    meterbox ...`; or prepare a group for it and name its folder (METERBOX_CONTROL_GROUP)";
 const MOST_NAMESPACES: &str = "/proc/sys/user/max_user_namespaces";
 
 /// Probes the machine, starts a zygote of its own and lets it go again.
-pub(crate) async fn diagnose(settings: &Settings, least: Tier) -> Diagnosis {
+pub(crate) async fn diagnose(
+    settings: &Settings,
+    least: Tier,
+    groups: Result<&Arc<Groups>, &Refusal>,
+) -> Diagnosis {
     let mut checks = vec![processor()];
     if !checks[0].ok {
         return Diagnosis { checks };
     }
-    let probes = match Probes::run(settings).await {
+    let probes = match Probes::run(settings, groups).await {
         Ok(probes) => probes,
         Err(error) => {
             checks.push(failed("the probes of this machine", &error));
@@ -59,7 +68,8 @@ pub(crate) async fn diagnose(settings: &Settings, least: Tier) -> Diagnosis {
         "the tier",
         format!("{tier}, at least {least} is asked for"),
     ));
-    let zygote = match Zygote::start(settings, tier).await {
+    let groups = groups.ok().filter(|_| tier == Tier::ControlGroup);
+    let zygote = match Zygote::start(settings, tier, groups.map(Arc::clone)).await {
         Ok(zygote) => zygote,
         Err(error) => {
             checks.push(failed("a prepared interpreter", &error));
@@ -122,12 +132,7 @@ pub(crate) fn below(least: Tier, best: Option<Tier>, name: &str, probe: &Probe) 
                 .to_owned()
         }
         "seccomp" => "use a kernel with seccomp filters; in a container, allow the seccomp call".to_owned(),
-        "cgroup" => {
-            "start Meterbox in a control group of version 2 of its own, with memory and pids: as a systemd \
-                     service with `Delegate=yes`"
-                .to_owned()
-        }
-        name if name.starts_with("use of") => "ask for the tier ns".to_owned(),
+        "cgroup" => GROUPS_FIX.to_owned(),
         _ => match unavailable(&FailedStep {
             step: if probe.step.is_empty() {
                 "namespaces"
@@ -152,6 +157,14 @@ pub(crate) fn below(least: Tier, best: Option<Tier>, name: &str, probe: &Probe) 
             probe.found
         ),
         fix: format!("{fix}{weaker}"),
+    }
+}
+
+/// The error for a place for control groups that was there when it was tried and is not any more.
+pub(crate) fn no_groups(refusal: &Refusal) -> SandboxError {
+    SandboxError::Unavailable {
+        missing: format!("the tier {} needs a control group: {refusal}", Tier::ControlGroup),
+        fix: GROUPS_FIX.to_owned(),
     }
 }
 

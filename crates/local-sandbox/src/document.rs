@@ -1,8 +1,8 @@
 //! The job as its child reads it, and the checks before there is one.
 
-use std::{collections::BTreeMap, io, os::fd::OwnedFd, path::Path};
+use std::{collections::BTreeMap, io, os::fd::OwnedFd, path::Path, time::Duration};
 
-use meterbox_sandbox_client::{InputFile, Job, Limits, Program, SandboxError};
+use meterbox_sandbox_client::{InputFile, Job, Limits, Program, SandboxError, SessionSetup};
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::Serialize;
 
@@ -19,6 +19,9 @@ pub(crate) struct JobDocument<'a> {
     as_of: Option<String>,
     seed: u64,
     reply_bytes: u64,
+    /// What the runner of a session answers with when it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<String>,
     /// For the set-up, which reads no JSON.
     #[serde(skip)]
     inputs: Vec<(String, &'a str)>,
@@ -34,10 +37,7 @@ impl<'a> JobDocument<'a> {
             Program::Service { code, parameters } => ("service", code, Some(parameters)),
         };
         job.check()?;
-        let mut inputs = Vec::with_capacity(job.inputs.len());
-        for input in &job.inputs {
-            inputs.push((source(input, inputs_root)?, input.path.as_str()));
-        }
+        let inputs = sources(&job.inputs, inputs_root)?;
         Ok(Self {
             mode,
             code,
@@ -46,8 +46,36 @@ impl<'a> JobDocument<'a> {
             as_of: job.as_of.map(|date| date.to_string()),
             seed: job.seed,
             reply_bytes: job.limits.reply_bytes,
+            nonce: None,
             inputs,
             limits: header(&job.limits)?,
+        })
+    }
+
+    /// What a session begins with. Its programs come later.
+    pub(crate) fn session(
+        setup: &'a SessionSetup,
+        nonce: String,
+        inputs_root: Option<&Path>,
+    ) -> Result<Self, SandboxError> {
+        setup.check()?;
+        let whole = Limits {
+            // The kernel counts for the whole life of a process, with its set-up. What each cell may use is watched from
+            // outside, which is closer; this is for where nobody outside gets to it in time.
+            cpu: setup.totals.cpu.saturating_add(Duration::from_secs(1)),
+            ..setup.limits.clone()
+        };
+        Ok(Self {
+            mode: "session",
+            code: "",
+            parameters: None,
+            tables: &setup.tables,
+            as_of: setup.as_of.map(|date| date.to_string()),
+            seed: setup.seed,
+            reply_bytes: 0,
+            nonce: Some(nonce),
+            inputs: sources(&setup.inputs, inputs_root)?,
+            limits: header(&whole)?,
         })
     }
 
@@ -61,6 +89,7 @@ impl<'a> JobDocument<'a> {
             as_of: None,
             seed: 0,
             reply_bytes: 0,
+            nonce: None,
             inputs: Vec::new(),
             limits: header(&Limits::default())?,
         })
@@ -167,6 +196,13 @@ fn header(limits: &Limits) -> Result<JobHeader, SandboxError> {
 
 fn bad(reason: String) -> SandboxError {
     SandboxError::BadJob { reason }
+}
+
+/// From the inputs' places below the inputs root to their paths below the data.
+fn sources<'a>(inputs: &'a [InputFile], root: Option<&Path>) -> Result<Vec<(String, &'a str)>, SandboxError> {
+    let each = inputs.iter();
+    each.map(|input| Ok((source(input, root)?, input.path.as_str())))
+        .collect()
 }
 
 /// The input's place relative to the inputs root.

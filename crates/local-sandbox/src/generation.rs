@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -13,7 +13,9 @@ use meterbox_sandbox_client::SandboxError;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
+    check::Diagnosis,
     diagnosis,
+    groups::{Groups, Refusal},
     pool::Pool,
     probe::Probes,
     run,
@@ -53,6 +55,7 @@ pub(crate) struct Generations {
     upkeep: Upkeep,
     choice: Choice,
     probes: OnceCell<Probes>,
+    groups: OnceLock<Result<Arc<Groups>, Refusal>>,
     clock: Arc<dyn Clock>,
     current: Mutex<Option<Arc<Generation>>>,
     renewing: AtomicBool,
@@ -70,14 +73,11 @@ impl Generations {
             upkeep,
             choice,
             probes: OnceCell::new(),
+            groups: OnceLock::new(),
             clock,
             current: Mutex::default(),
             renewing: AtomicBool::new(false),
         })
-    }
-
-    pub(crate) fn choice(&self) -> Choice {
-        self.choice
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -115,6 +115,16 @@ impl Generations {
         });
     }
 
+    /// Tries everything a run needs. A place for groups that was not to be had is looked for again by the next sandbox only.
+    pub(crate) async fn diagnose(&self) -> Diagnosis {
+        diagnosis::diagnose(&self.settings, self.choice.least, self.groups()).await
+    }
+
+    /// The least tier that is good enough.
+    pub(crate) fn least(&self) -> Tier {
+        self.choice.least
+    }
+
     /// The tier of this machine, tried once.
     async fn tier(&self) -> Result<Tier, SandboxError> {
         if let Some(tier) = self.choice.only {
@@ -122,15 +132,26 @@ impl Generations {
         }
         let probes = self
             .probes
-            .get_or_try_init(|| Probes::run(&self.settings))
+            .get_or_try_init(|| Probes::run(&self.settings, self.groups()))
             .await?;
         probes.tier(self.choice.least)
+    }
+
+    /// The place for control groups, looked for once.
+    fn groups(&self) -> Result<&Arc<Groups>, &Refusal> {
+        let maker = (self.settings.uid, self.settings.gid);
+        let named = self.settings.control_group.as_deref();
+        self.groups.get_or_init(|| Groups::find(named, maker)).as_ref()
     }
 
     async fn make(&self) -> Result<Arc<Generation>, SandboxError> {
         diagnosis::require_processor()?;
         let tier = self.tier().await?;
-        let zygote = Arc::new(Zygote::start(&self.settings, tier).await?);
+        let groups = match tier {
+            Tier::ControlGroup => Some(Arc::clone(self.groups().map_err(diagnosis::no_groups)?)),
+            _ => None,
+        };
+        let zygote = Arc::new(Zygote::start(&self.settings, tier, groups).await?);
         if self.settings.without.is_empty() {
             let failed = run::trial(&zygote).await?;
             if !failed.is_empty() {

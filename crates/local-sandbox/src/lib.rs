@@ -53,11 +53,15 @@ pub mod fuzzing;
 #[cfg(jails)]
 mod generation;
 #[cfg(jails)]
+mod groups;
+#[cfg(jails)]
 mod meter;
 #[cfg(all(jails, feature = "test-guards"))]
 mod naive;
 #[cfg(jails)]
 mod native;
+#[cfg(jails)]
+mod patience;
 #[cfg(jails)]
 mod pool;
 #[cfg(jails)]
@@ -70,6 +74,8 @@ pub mod runtime;
 mod sandbox;
 #[cfg(jails)]
 mod seccomp;
+#[cfg(jails)]
+mod session;
 #[cfg(jails)]
 mod streams;
 #[cfg_attr(not(jails), allow(dead_code, reason = "it reports on jails"))]

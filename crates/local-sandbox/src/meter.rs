@@ -3,13 +3,14 @@
 use std::{
     io::Read,
     os::fd::{AsRawFd, OwnedFd},
+    sync::Arc,
     time::Duration,
 };
 
 use meterbox_core::contract::Usage;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Dir, Mode, OFlags};
 
-use crate::zygote::Ended;
+use crate::{groups::Group, zygote::Ended};
 
 /// Watches one process. Where the machine hides it, nothing is measured and the limits of the kernel remain.
 #[derive(Debug)]
@@ -24,10 +25,33 @@ pub(crate) struct Meter {
     cpu: Duration,
     /// Processor time of its set-up, which is not the program's.
     cpu_at_start: Duration,
+    /// The kernel's own peak when the cell began that is measured now.
+    peak_before: u64,
+    /// Its control group, where it has one; what that counts is exact.
+    group: Option<Arc<Group>>,
+    /// Memory of the group when the program began, and the most that was seen where the kernel keeps no peak.
+    group_at_start: u64,
+    group_seen: u64,
+}
+
+/// A thread of the watched process, as seen at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Thread {
+    id: String,
+    state: String,
+    /// How often it has had a processor.
+    turns: String,
+}
+
+impl Thread {
+    /// It does nothing, and will not before it is woken.
+    pub(crate) fn is_still(&self) -> bool {
+        matches!(self.state.as_str(), "T" | "t" | "Z" | "X")
+    }
 }
 
 impl Meter {
-    pub(crate) fn new(pid: i32, pidfd: &OwnedFd, most: u64) -> Self {
+    pub(crate) fn new(pid: i32, pidfd: &OwnedFd, most: u64, group: Option<&Arc<Group>>) -> Self {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).ok();
         // Still there after the folder was opened, so the folder is its own.
@@ -38,6 +62,18 @@ impl Meter {
             peak: 0,
             cpu: Duration::ZERO,
             cpu_at_start: Duration::ZERO,
+            peak_before: 0,
+            group: group.map(Arc::clone),
+            group_at_start: 0,
+            group_seen: 0,
+        }
+    }
+
+    /// Where nobody watches, the kernel's own limits remain. For tests.
+    #[cfg(feature = "test-guards")]
+    pub(crate) fn watch_unless(&mut self, unwatched: bool) {
+        if unwatched {
+            self.most = u64::MAX;
         }
     }
 
@@ -46,19 +82,33 @@ impl Meter {
         let resident = self.resident().filter(|resident| *resident > 0);
         self.at_start = resident.unwrap_or(of_others);
         self.peak = self.at_start;
-        self.cpu_at_start = self.time_of_only_thread().unwrap_or_default();
+        let cpu = self.time_of_group().or_else(|| self.time_of_only_thread());
+        self.cpu_at_start = cpu.unwrap_or_default();
+        self.group_at_start = self
+            .group
+            .as_ref()
+            .and_then(|group| group.memory())
+            .unwrap_or_default();
     }
 
     pub(crate) fn is_over(&mut self) -> bool {
         let resident = self.resident().unwrap_or_default();
         self.peak = self.peak.max(resident);
+        if let Some(group) = self.group.as_ref().filter(|group| group.peak().is_none()) {
+            self.group_seen = self.group_seen.max(group.memory().unwrap_or_default());
+        }
         resident > self.most
+    }
+
+    /// Whether its group's cap on memory has ended it.
+    pub(crate) fn ran_out_of_memory(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.ran_out_of_memory())
     }
 
     /// What was used so far.
     pub(crate) fn usage(&mut self, wall: Duration, output_bytes: u64) -> Usage {
-        if let Some(cpu) = self.processor_time() {
-            self.cpu = self.cpu.max(self.own_time(cpu));
+        if let Some(cpu) = self.time_of_group().or_else(|| self.processor_time()) {
+            self.cpu = self.cpu.max(cpu.saturating_sub(self.cpu_at_start));
         }
         Usage {
             wall_ms: millis(wall),
@@ -68,15 +118,93 @@ impl Meter {
         }
     }
 
+    /// What comes from now on is another cell's, which may have so much beyond what the process was born with.
+    pub(crate) fn begin_cell(&mut self, memory_bytes: u64) {
+        self.most = self.at_start.saturating_add(memory_bytes);
+        self.peak_before = self.kernels_peak();
+        self.peak = self.resident().unwrap_or_default().max(self.at_start);
+    }
+
+    /// The most memory since the cell began, of what the program itself used. The kernel's peak is of the whole life of a
+    /// process, so it tells of a cell only where it has risen; below that, what was seen counts.
+    pub(crate) fn peak_of_cell(&self, kernels: u64) -> u64 {
+        let risen = if kernels > self.peak_before { kernels } else { 0 };
+        risen.max(self.peak).saturating_sub(self.at_start)
+    }
+
+    /// The kernel's peak so far.
+    pub(crate) fn kernels_peak(&self) -> u64 {
+        let status = self.read("status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        kilobytes.unwrap_or_default() * 1024
+    }
+
+    /// What the program itself has now.
+    pub(crate) fn held(&self) -> u64 {
+        self.resident().unwrap_or_default().saturating_sub(self.at_start)
+    }
+
+    /// What the program itself has used of the processor so far.
+    pub(crate) fn busy(&mut self) -> Duration {
+        // Ticks count all threads, and to the nanosecond there is the first one.
+        let precise = self.time_of_only_thread().unwrap_or_default();
+        let cpu = self.processor_time().unwrap_or_default().max(precise);
+        self.cpu = self.cpu.max(self.own_time(cpu));
+        self.cpu
+    }
+
+    /// All its threads; `None` where the machine does not show them.
+    pub(crate) fn threads(&self) -> Option<Vec<Thread>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let tasks = rustix::fs::openat(self.folder.as_ref()?, "task", flags, Mode::empty()).ok()?;
+        let mut threads = Vec::new();
+        for entry in Dir::read_from(&tasks).ok()? {
+            let id = entry.ok()?.file_name().to_str().ok()?.to_owned();
+            if id.starts_with('.') {
+                continue;
+            }
+            // One that ends meanwhile is none, and then its turns are of no matter.
+            let Some(stat) = self.read(&format!("task/{id}/stat")) else {
+                continue;
+            };
+            let state = stat
+                .rsplit(')')
+                .next()?
+                .split_ascii_whitespace()
+                .next()?
+                .to_owned();
+            let turns = self.read(&format!("task/{id}/schedstat")).unwrap_or_default();
+            threads.push(Thread { id, state, turns });
+        }
+        (!threads.is_empty()).then_some(threads)
+    }
+
     /// Of a peak that the kernel has measured, what the program itself used. The kernel counts pages in batches for each
-    /// processor, so a program that needs less than such a batch (some hundred kilobytes) may have used nothing.
+    /// processor, so a program that needs less than such a batch (some hundred kilobytes) may have used nothing. Where it
+    /// has a control group, that counts, and what it copied of the interpreter too.
     pub(crate) fn own_share(&self, peak: u64) -> u64 {
-        peak.max(self.peak).saturating_sub(self.at_start)
+        let of_process = peak.max(self.peak).saturating_sub(self.at_start);
+        of_process.max(self.own_share_of_group().unwrap_or_default())
+    }
+
+    /// Without what holds files in the end: those that the program wrote have a limit of their own, and those it read are
+    /// anybody's.
+    fn own_share_of_group(&self) -> Option<u64> {
+        let group = self.group.as_ref()?;
+        let peak = group.peak().unwrap_or_default().max(self.group_seen);
+        Some(peak.saturating_sub(self.group_at_start.saturating_add(group.file_bytes()?)))
     }
 
     /// Of all its processor time, what the program itself used.
     pub(crate) fn own_time(&self, cpu: Duration) -> Duration {
-        cpu.saturating_sub(self.cpu_at_start)
+        self.time_of_group()
+            .unwrap_or(cpu)
+            .saturating_sub(self.cpu_at_start)
+    }
+
+    fn time_of_group(&self) -> Option<Duration> {
+        self.group.as_ref()?.processor_time()
     }
 
     /// How a process ended that nobody has reaped yet, as its entry in the list of processes has it. Its peak is what was

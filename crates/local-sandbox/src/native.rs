@@ -49,7 +49,11 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_what_is_received() {
-        let request = Request { id: 7, warm: true };
+        let request = Request {
+            id: 7,
+            warm: true,
+            grouped: true,
+        };
         assert_eq!(Request::decode(&request.encode()), Some(request));
         let after = GoesAfter { id: 7 };
         assert_eq!(GoesAfter::decode(&after.encode()), Some(after));

@@ -1,12 +1,14 @@
 //! What this machine can do, found by doing it in processes that are thrown away.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use meterbox_sandbox_client::SandboxError;
 use serde::Deserialize;
 
 use crate::{
     diagnosis,
+    groups::{Groups, Refusal},
+    patience::patience,
     tier::Tier,
     zygote::{self, Settings},
 };
@@ -21,8 +23,6 @@ const THREADS: &str = "thread limit of a namespace";
 const LANDLOCK: &str = "landlock";
 const SECCOMP: &str = "seccomp";
 const CGROUP: &str = "cgroup";
-/// No machine has been at hand whose control groups could be tried, so no jail is put into one, and none says it is.
-const CGROUP_USE: &str = "use of control groups by this version";
 
 /// What was tried, by name.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,12 +44,16 @@ pub(crate) struct Probe {
 }
 
 impl Probes {
-    /// Tries everything.
-    pub(crate) async fn run(settings: &Settings) -> Result<Self, SandboxError> {
-        let said = tokio::time::timeout(DEADLINE, zygote::probe(settings)).await;
+    /// Tries everything. `groups`: the place for control groups that was found, or why there is none.
+    pub(crate) async fn run(
+        settings: &Settings,
+        groups: Result<&Arc<Groups>, &Refusal>,
+    ) -> Result<Self, SandboxError> {
+        let said = tokio::time::timeout(patience(DEADLINE), zygote::probe(settings, groups.ok())).await;
         match said {
             Ok(Ok(bytes)) => serde_json::from_slice::<Self>(&bytes)
                 .map_err(|error| SandboxError::platform("the probes said something unknown", error))?
+                .with(groups.err())
                 .unless_full(),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(SandboxError::platform(
@@ -57,6 +61,20 @@ impl Probes {
                 io::Error::from(io::ErrorKind::TimedOut),
             )),
         }
+    }
+
+    /// Without a place nothing could be tried in it.
+    fn with(mut self, refusal: Option<&Refusal>) -> Self {
+        if let Some(refusal) = refusal {
+            let probe = Probe {
+                works: false,
+                errno: refusal.errno(),
+                found: refusal.to_string(),
+                step: String::new(),
+            };
+            self.probed.insert(CGROUP.to_owned(), probe);
+        }
+        self
     }
 
     /// On a full machine nothing can be tried; that says nothing about it.
@@ -82,7 +100,7 @@ impl Probes {
             Tier::Seccomp => &[SECCOMP],
             Tier::Landlock => &[SECCOMP, LANDLOCK],
             Tier::Namespaces => &[SECCOMP, NAMESPACES, NETWORK, THREADS],
-            Tier::ControlGroup => &[SECCOMP, NAMESPACES, NETWORK, THREADS, CGROUP, CGROUP_USE],
+            Tier::ControlGroup => &[SECCOMP, NAMESPACES, NETWORK, THREADS, CGROUP],
         };
         needed.iter().find_map(|name| match self.probed.get(*name) {
             Some(probe) if probe.works => None,
@@ -135,11 +153,8 @@ mod tests {
 
     #[test]
     fn the_strongest_that_works_is_used() {
-        assert_eq!(
-            machine(&[]).best(),
-            Some(Tier::Namespaces),
-            "control groups are not used yet"
-        );
+        assert_eq!(machine(&[]).best(), Some(Tier::ControlGroup));
+        assert_eq!(machine(&[LANDLOCK]).best(), Some(Tier::ControlGroup));
         assert_eq!(machine(&[CGROUP]).best(), Some(Tier::Namespaces));
         assert_eq!(machine(&[CGROUP, LANDLOCK]).best(), Some(Tier::Namespaces));
         for missing in [NAMESPACES, NETWORK, THREADS] {
@@ -147,6 +162,21 @@ mod tests {
         }
         assert_eq!(machine(&[NAMESPACES, LANDLOCK]).best(), Some(Tier::Seccomp));
         assert_eq!(machine(&[SECCOMP]).best(), None);
+    }
+
+    #[test]
+    fn without_a_place_for_groups_the_reason_is_said() {
+        let nowhere = machine(&[]).with(Some(&Refusal::None));
+        assert_eq!(nowhere.best(), Some(Tier::Namespaces));
+        assert_eq!(nowhere.tier(Tier::Namespaces).unwrap(), Tier::Namespaces);
+        let Err(SandboxError::Unavailable { missing, fix }) = nowhere.tier(Tier::ControlGroup) else {
+            panic!("there is none")
+        };
+        assert!(missing.contains("no control groups of version 2"), "{missing}");
+        assert!(
+            fix.contains("Delegate=yes") && fix.contains("least tier to ns"),
+            "{fix}"
+        );
     }
 
     #[test]

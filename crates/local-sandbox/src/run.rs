@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -21,6 +21,7 @@ use crate::{
     document::JobDocument,
     folder::Folder,
     meter::{Meter, millis},
+    patience::patience,
     pool::Pool,
     streams::{Step, Streams},
     waiting::{NotSealed, Waiting},
@@ -32,25 +33,25 @@ const TRIAL_DEADLINE: Duration = Duration::from_secs(10);
 /// From the kill to the kernel's word that it is dead; freeing gigabytes takes a while.
 const REAP_DEADLINE: Duration = Duration::from_secs(10);
 const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
-const MEMORY_POLL: Duration = Duration::from_millis(20);
-const USED_SO_FAR: Duration = Duration::from_millis(250);
+pub(crate) const MEMORY_POLL: Duration = Duration::from_millis(20);
+pub(crate) const USED_SO_FAR: Duration = Duration::from_millis(250);
 /// A zygote tells of a death in a millisecond, and on a busy machine in some.
 const SILENCE: Duration = Duration::from_secs(2);
-const SIGKILL: i32 = 9;
+pub(crate) const SIGKILL: i32 = 9;
 
 /// A child that is sealed and about to run its program.
-struct Running {
-    child: ChildHandle,
-    streams: Streams,
-    scratch: OwnedFd,
-    meter: Meter,
-    untold: Untold,
+pub(crate) struct Running {
+    pub(crate) child: ChildHandle,
+    pub(crate) streams: Streams,
+    pub(crate) scratch: OwnedFd,
+    pub(crate) meter: Meter,
+    pub(crate) untold: Untold,
     /// Where it has no root of its own; gone with it.
     _folder: Option<Folder>,
 }
 
 /// Ends once a child has been dead for so long that the zygote, which alone can reap it, has to be stuck.
-type Untold = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Untold = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 pub(crate) async fn run(
     zygote: &Zygote,
@@ -65,7 +66,7 @@ pub(crate) async fn run(
         return Ok(Outcome::new(Verdict::Cancelled, report));
     }
     let running = tokio::select! {
-        running = start(zygote, Some(pool), document, &job.limits, Arc::clone(&sink)) => running?,
+        running = start(zygote, Some(pool), document, &job.limits, Arc::clone(&sink), None) => running?,
         // Nothing of the program has run yet; dropping the set-up kills the child.
         () = job.cancel.cancelled() => return Ok(Outcome::new(Verdict::Cancelled, report)),
     };
@@ -94,7 +95,8 @@ async fn judged(
     let over = drain(&mut running.streams).await;
 
     let said = running.streams.finish();
-    let mut verdict = verdict(cause, over, ended, &job.limits);
+    let starved = running.meter.ran_out_of_memory();
+    let mut verdict = verdict(cause, over, starved, ended, &job.limits);
     let reply = match parse_reply(&said.reply) {
         Ok(reply) => reply,
         Err(reason) => {
@@ -151,10 +153,10 @@ async fn judged(
 pub(crate) async fn trial(zygote: &Zygote) -> Result<Vec<String>, SandboxError> {
     let tables = Default::default();
     let document = JobDocument::selftest(&tables)?;
-    let running = start(zygote, None, &document, &Limits::default(), Arc::new(())).await;
+    let running = start(zygote, None, &document, &Limits::default(), Arc::new(()), None).await;
     let mut running = running.map_err(NotSealed::error)?;
     let ended = timeout(
-        TRIAL_DEADLINE,
+        patience(TRIAL_DEADLINE),
         ended(zygote, &mut running.child, &mut running.untold, &running.meter),
     )
     .await;
@@ -177,13 +179,15 @@ pub(crate) async fn trial(zygote: &Zygote) -> Result<Vec<String>, SandboxError> 
         .collect())
 }
 
-/// Gets a child to run the job: a ready one if there is, and otherwise, or where that one fails, one of its own.
-async fn start(
+/// Gets a child to run the job: a ready one if there is, and otherwise, or where that one fails, one of its own. `cells`:
+/// where those of a session come from.
+pub(crate) async fn start(
     zygote: &Zygote,
     pool: Option<&Pool>,
     document: &JobDocument<'_>,
     limits: &Limits,
     sink: Arc<dyn OutputSink>,
+    cells: Option<BorrowedFd<'_>>,
 ) -> Result<Running, NotSealed> {
     let no_room = |error: io::Error| {
         NotSealed::Refused(SandboxError::platform(
@@ -198,26 +202,29 @@ async fn start(
     };
     let job = document.sealed(folder.as_ref(), inputs).map_err(no_room)?;
     let (streams, ends) = Streams::new(limits, sink).map_err(no_room)?;
-    let descriptors = [&job, &ends.stdout, &ends.stderr, &ends.reply].map(AsFd::as_fd);
+    let always = [&job, &ends.stdout, &ends.stderr, &ends.reply].map(AsFd::as_fd);
+    let descriptors: Vec<BorrowedFd<'_>> = always.into_iter().chain(cells).collect();
     let sealed = 'sealed: {
         if let Some(ready) = pool.and_then(Pool::take) {
-            match ready.begin(zygote, descriptors).await {
+            match ready.begin(zygote, &descriptors, limits).await {
                 Err(NotSealed::Broken(error)) => tracing::warn!(%error, "a ready jail was of no use"),
                 sealed => break 'sealed sealed?,
             }
         }
-        Waiting::on_demand(zygote, descriptors).await?
+        Waiting::on_demand(zygote, &descriptors, limits).await?
     };
     // The child has its own; ours would keep the pipes open after its death.
     drop(ends);
     let most = zygote.ready.baseline.resident.saturating_add(limits.memory_bytes);
-    let mut meter = Meter::new(sealed.pid, &sealed.pidfd, most);
+    let mut meter = Meter::new(sealed.pid, &sealed.pidfd, most, sealed.child.group());
+    #[cfg(feature = "test-guards")]
+    meter.watch_unless(zygote.without.contains(&"watch"));
     meter.begin(zygote.ready.baseline.resident);
     let dead = sealed.child.end();
     Ok(Running {
         untold: Box::pin(async {
             dead.await;
-            sleep(SILENCE).await;
+            sleep(patience(SILENCE)).await;
         }),
         child: sealed.child,
         streams,
@@ -238,18 +245,17 @@ async fn until_dead(
         Ok(ended) => return Ok((None, ended)),
         Err(cause) => cause,
     };
+    killed(zygote, running).await.map(|ended| (Some(cause), ended))
+}
+
+/// Sees to it that the child is dead.
+pub(crate) async fn killed(zygote: &Zygote, running: &mut Running) -> Result<Ended, SandboxError> {
     running.child.kill();
-    match zygote
-        .patiently(
-            REAP_DEADLINE,
-            ended(zygote, &mut running.child, &mut running.untold, &running.meter),
-        )
+    let dead = ended(zygote, &mut running.child, &mut running.untold, &running.meter);
+    zygote
+        .patiently(REAP_DEADLINE, dead)
         .await
-    {
-        Some(Ok(ended)) => Ok((Some(cause), ended)),
-        Some(Err(error)) => Err(error),
-        None => Err(SandboxError::lost("a killed program was not gone in time")),
-    }
+        .unwrap_or_else(|| Err(SandboxError::lost("a killed program was not gone in time")))
 }
 
 async fn first_cause(
@@ -294,7 +300,7 @@ async fn first_cause(
 }
 
 /// Waits for the end of the child. Cancel-safe.
-async fn ended(
+pub(crate) async fn ended(
     zygote: &Zygote,
     child: &mut ChildHandle,
     untold: &mut Untold,
@@ -315,7 +321,7 @@ async fn ended(
 }
 
 /// Reads what is left in the pipes of a dead program, and says whether that goes beyond a limit.
-async fn drain(streams: &mut Streams) -> bool {
+pub(crate) async fn drain(streams: &mut Streams) -> bool {
     let read = async {
         while streams.is_open() {
             if streams.step().await == Step::OverLimit {
@@ -328,9 +334,19 @@ async fn drain(streams: &mut Streams) -> bool {
     timeout(DRAIN_DEADLINE, read).await.unwrap_or(false)
 }
 
-fn verdict(cause: Option<Verdict>, over: bool, ended: Ended, limits: &Limits) -> Verdict {
+pub(crate) fn verdict(
+    cause: Option<Verdict>,
+    over: bool,
+    starved: bool,
+    ended: Ended,
+    limits: &Limits,
+) -> Verdict {
     if let Some(cause) = cause {
         return cause;
+    }
+    // Whatever it was about to say: all of it was killed at once.
+    if starved && ended.status.is_none_or(|status| status & 0x7f == SIGKILL) {
+        return Verdict::MemoryLimit;
     }
     let Some(status) = ended.status else {
         // It ended, and its reply is whole: that much was seen. Its limit on processor time is looked at all the same.
@@ -368,7 +384,7 @@ mod tests {
             cpu: Duration::from_millis(cpu_ms),
             peak_bytes: 0,
         };
-        verdict(None, false, ended, &Limits::default())
+        verdict(None, false, false, ended, &Limits::default())
     }
 
     #[test]
@@ -378,5 +394,21 @@ mod tests {
         assert_eq!(judge(0x80 | 6, 0), Verdict::Signalled { signal: 6 });
         assert_eq!(judge(9, 100), Verdict::Signalled { signal: 9 });
         assert_eq!(judge(9, 19_990), Verdict::CpuLimit);
+    }
+
+    #[test]
+    fn an_end_by_its_control_group_is_for_want_of_memory() {
+        let killed = Ended {
+            status: Some(SIGKILL),
+            cpu: Duration::from_secs(20),
+            peak_bytes: 0,
+        };
+        let limits = Limits::default();
+        assert_eq!(verdict(None, false, true, killed, &limits), Verdict::MemoryLimit);
+        let cancelled = Some(Verdict::Cancelled);
+        assert_eq!(
+            verdict(cancelled, false, true, killed, &limits),
+            Verdict::Cancelled
+        );
     }
 }

@@ -11,16 +11,17 @@ use meterbox_core::{
     contract::{SandboxReport, Usage},
 };
 use meterbox_sandbox_client::{
-    Capabilities, Job, Limits, Outcome, OutputSink, Sandbox, SandboxError, Verdict,
+    Capabilities, Job, Limits, Outcome, OutputSink, Sandbox, SandboxError, Session, SessionSetup, Verdict,
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     check::Diagnosis,
-    diagnosis,
     document::JobDocument,
     generation::{Choice, Generation, Generations, Upkeep},
     run,
     runtime::Runtime,
+    session::{self, LocalSession},
     tier::Tier,
     turns::{Admission, Door, processors},
     waiting::NotSealed,
@@ -36,12 +37,14 @@ const SHORT_RUN: Duration = Duration::from_millis(50);
 ///
 /// Cheap to make; the interpreter is prepared by the first call of [`Sandbox::run`] or
 /// [`Sandbox::capabilities`] and again after it died. Any number of runs may be asked for; so many
-/// [at once](LocalSandboxBuilder::at_once) are let in, and the others wait.
+/// [at once](LocalSandboxBuilder::at_once) are let in, and the others wait. Dropping it ends its sessions.
 pub struct LocalSandbox {
     generations: Arc<Generations>,
     door: Door,
     inputs_root: Option<PathBuf>,
     clock: Arc<dyn Clock>,
+    closing: CancellationToken,
+    _sessions: DropGuard,
 }
 
 /// Makes a [`LocalSandbox`].
@@ -51,6 +54,7 @@ pub struct LocalSandboxBuilder {
     inputs_root: Option<PathBuf>,
     uid: u32,
     gid: u32,
+    control_group: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     prelude: String,
     without: Vec<&'static str>,
@@ -67,6 +71,7 @@ impl LocalSandbox {
             inputs_root: None,
             uid: DEFAULT_ID,
             gid: DEFAULT_ID,
+            control_group: None,
             clock: Arc::new(SystemClock::default()),
             prelude: meterbox_sandbox_client::prelude::SOURCE.to_owned(),
             without: Vec::new(),
@@ -85,7 +90,7 @@ impl LocalSandbox {
 
     /// Tries everything a run needs, one thing after the other, and says what was found.
     pub async fn diagnose(&self) -> Diagnosis {
-        diagnosis::diagnose(self.generations.settings(), self.generations.choice().least).await
+        self.generations.diagnose().await
     }
 
     /// How many children are ready for the next run.
@@ -119,11 +124,26 @@ impl LocalSandbox {
         run.await
     }
 
+    async fn session_once(&self, setup: &SessionSetup) -> Result<LocalSession, NotSealed> {
+        let generation = self.generations.current().await.map_err(NotSealed::Refused)?;
+        self.generations.count(&generation);
+        let _refill = Refill(&generation);
+        let host = session::Host {
+            zygote: &generation.zygote,
+            pool: &generation.pool,
+            report: self.report(Some(&generation.zygote)),
+            clock: &self.clock,
+            inputs_root: self.inputs_root.as_deref(),
+            closing: &self.closing,
+        };
+        session::begin(&host, setup).await
+    }
+
     fn report(&self, zygote: Option<&Zygote>) -> SandboxReport {
         match zygote {
             Some(zygote) => zygote.tier.report(zygote.ready.landlock),
             // What it would be at least: nothing ran.
-            None => self.generations.choice().least.report(0),
+            None => self.generations.least().report(0),
         }
     }
 }
@@ -137,6 +157,7 @@ impl Sandbox for LocalSandbox {
             python: zygote.ready.python.clone(),
             packages: zygote.ready.packages.clone(),
             sandbox: self.report(Some(zygote)),
+            sessions: true,
         })
     }
 
@@ -156,6 +177,18 @@ impl Sandbox for LocalSandbox {
             done => done,
         }
         .map_err(NotSealed::error)
+    }
+
+    async fn session(&self, setup: SessionSetup) -> Result<Box<dyn Session>, SandboxError> {
+        let session = match self.session_once(&setup).await {
+            // No cell has run.
+            Err(NotSealed::Broken(error)) => {
+                tracing::warn!(%error, "a session begins again");
+                self.session_once(&setup).await
+            }
+            done => done,
+        };
+        Ok(Box::new(session.map_err(NotSealed::error)?))
     }
 
     fn worst_usage(&self, limits: &Limits) -> Usage {
@@ -223,6 +256,18 @@ impl LocalSandboxBuilder {
     #[must_use]
     pub fn min_tier(mut self, tier: Tier) -> Self {
         self.choice.least = tier;
+        self
+    }
+
+    /// The folder of a control group of version 2 to make groups in, for the tier [`Tier::ControlGroup`]. It has to hand
+    /// memory and pids down and to have no process in it but, where it is this one's group, this one, which then moves to
+    /// a group below. Where this is a plain user, the group is theirs and this process lives in it or below.
+    ///
+    /// Without one, the group of this process is used where systemd has delegated it (`Delegate=yes`), or where it belongs
+    /// to this plain user, and no other process lives in it. Others are never moved.
+    #[must_use]
+    pub fn control_group(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.control_group = Some(folder.into());
         self
     }
 
@@ -294,9 +339,13 @@ impl LocalSandboxBuilder {
             inputs: inputs_root.as_deref().map(text).transpose()?,
             uid: self.uid,
             gid: self.gid,
+            control_group: self.control_group,
             without: self.without,
         };
+        let closing = CancellationToken::new();
         Ok(LocalSandbox {
+            _sessions: closing.clone().drop_guard(),
+            closing,
             generations: Generations::new(settings, self.upkeep, self.choice, Arc::clone(&self.clock)),
             door: Door::new(self.admission),
             inputs_root,

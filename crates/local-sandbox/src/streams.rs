@@ -1,6 +1,10 @@
 //! What comes out of a program's pipes while it runs: capped, and heard as it comes.
 
-use std::{io, os::fd::OwnedFd, sync::Arc};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
 
 use meterbox_sandbox_client::{Limits, OutputSink, OutputStream};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -69,6 +73,16 @@ impl Streams {
         Ok((streams, ends))
     }
 
+    /// What comes from now on is another cell's: under its limits, with so much room for its reply, heard by its sink.
+    pub(crate) fn restart(&mut self, limits: &Limits, reply_room: u64, sink: Arc<dyn OutputSink>) {
+        self.reply_bytes.clear();
+        self.reply_room = reply_room;
+        self.reply_was_cut = false;
+        self.output_room = limits.output_bytes;
+        self.output_bytes = 0;
+        self.sink = sink;
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.stdout.pipe.is_open() || self.stderr.pipe.is_open() || self.reply.is_open()
     }
@@ -78,19 +92,49 @@ impl Streams {
         self.output_bytes
     }
 
+    /// What has come of the reply.
+    pub(crate) fn reply(&self) -> &[u8] {
+        &self.reply_bytes
+    }
+
+    /// Reads what is in the pipes now. For a program that is stopped: another may write faster than this reads.
+    pub(crate) fn drain_now(&mut self) -> Step {
+        loop {
+            let (out, err, reply) = (
+                self.stdout.pipe.read_now(),
+                self.stderr.pipe.read_now(),
+                self.reply.read_now(),
+            );
+            if (out, err, reply) == (0, 0, 0) {
+                return Step::Read;
+            }
+            let (room, total, sink) = (&mut self.output_room, &mut self.output_bytes, &*self.sink);
+            let steps = [
+                Self::take(&mut self.stdout, out, room, total, sink),
+                Self::take(&mut self.stderr, err, room, total, sink),
+                self.take_reply(reply),
+            ];
+            if steps.contains(&Step::OverLimit) {
+                return Step::OverLimit;
+            }
+        }
+    }
+
     /// Waits for the next bytes of any pipe. Cancel-safe. Pends for ever once all are closed.
     pub(crate) async fn step(&mut self) -> Step {
         tokio::select! {
             read = self.stdout.pipe.read() => Self::take(&mut self.stdout, read, &mut self.output_room, &mut self.output_bytes, &*self.sink),
             read = self.stderr.pipe.read() => Self::take(&mut self.stderr, read, &mut self.output_room, &mut self.output_bytes, &*self.sink),
-            read = self.reply.read() => {
-                let kept = read.min(usize::try_from(self.reply_room).unwrap_or(usize::MAX));
-                self.reply_bytes.extend_from_slice(&self.reply.chunk[..kept]);
-                self.reply_room -= kept as u64;
-                self.reply_was_cut |= kept < read;
-                if kept < read { Step::OverLimit } else { Step::Read }
-            }
+            read = self.reply.read() => self.take_reply(read),
         }
+    }
+
+    fn take_reply(&mut self, read: usize) -> Step {
+        let kept = read.min(usize::try_from(self.reply_room).unwrap_or(usize::MAX));
+        self.reply_bytes.extend_from_slice(&self.reply.chunk[..kept]);
+        self.reply_room -= kept as u64;
+        self.reply_was_cut |= kept < read;
+        if kept < read { Step::OverLimit } else { Step::Read }
     }
 
     fn take(
@@ -108,18 +152,15 @@ impl Streams {
     }
 
     /// What was said up to now. A reply that was cut is worth nothing and left out.
-    pub(crate) fn finish(mut self) -> Said {
+    pub(crate) fn finish(&mut self) -> Said {
         for printed in [&mut self.stdout, &mut self.stderr] {
             printed.flush(&*self.sink);
         }
+        let reply = std::mem::take(&mut self.reply_bytes);
         Said {
-            stdout: self.stdout.text,
-            stderr: self.stderr.text,
-            reply: if self.reply_was_cut {
-                Vec::new()
-            } else {
-                self.reply_bytes
-            },
+            stdout: std::mem::take(&mut self.stdout.text),
+            stderr: std::mem::take(&mut self.stderr.text),
+            reply: if self.reply_was_cut { Vec::new() } else { reply },
             output_bytes: self.output_bytes,
         }
     }
@@ -156,6 +197,14 @@ impl Pipe {
             }
             Ok(bytes) => bytes,
         }
+    }
+
+    /// How many bytes are now in `chunk`; 0 where there are none. Asks the kernel, not the reactor, who may not know yet.
+    fn read_now(&mut self) -> usize {
+        let receiver = self.receiver.as_ref().map(AsFd::as_fd);
+        receiver.map_or(0, |pipe| {
+            rustix::io::read(pipe, &mut self.chunk).unwrap_or_default()
+        })
     }
 }
 

@@ -16,8 +16,8 @@ pub enum Tier {
     Landlock,
     /// Namespaces of its own on top: another root, no network, no other processes, a cap on everything it writes.
     Namespaces,
-    /// The same in a control group, which counts and caps memory exactly. Probed for, and not used by this version: whoever
-    /// asks for it is refused.
+    /// The same, each in a control group of its own, which counts and caps what the kernel gives it: memory of every form,
+    /// processes, and its share of the processor among other runs.
     ControlGroup,
 }
 
@@ -79,12 +79,22 @@ impl Tier {
                 "its only process is killed",
             )
         };
+        let (memory, processes, kill) = if self == Self::ControlGroup {
+            (
+                "all of it capped, with its files and its copies of the interpreter's (control group) + resource limits + \
+                 watched from outside",
+                "no fork, no exec (seccomp) + own process namespace, threads capped (control group + resource limit)",
+                "all of its control group at once + the process namespace dies with its only process",
+            )
+        } else {
+            ("resource limits + watched from outside", processes, kill)
+        };
         let guarantees: [(&str, String); 6] = [
             ("filesystem", filesystem),
             ("network", network.to_owned()),
             ("disk", disk.to_owned()),
             ("processes", processes.to_owned()),
-            ("memory", "resource limits + watched from outside".to_owned()),
+            ("memory", memory.to_owned()),
             ("kill", kill.to_owned()),
         ];
         let guarantees: BTreeMap<String, String> = guarantees
@@ -141,5 +151,10 @@ mod tests {
         assert!(!Tier::Landlock.report(3).guarantees["network"].contains("namespace"));
         assert!(Tier::Landlock.report(3).guarantees["filesystem"].contains("version 3"));
         assert!(!Tier::Namespaces.report(0).guarantees["filesystem"].contains("Landlock"));
+        for (guarantee, by) in Tier::ControlGroup.report(0).guarantees {
+            let grouped = matches!(&*guarantee, "memory" | "processes" | "kill");
+            assert_eq!(by.contains("control group"), grouped, "{guarantee}: {by}");
+            assert!(!Tier::Namespaces.report(0).guarantees[&guarantee].contains("control group"));
+        }
     }
 }

@@ -7,13 +7,15 @@ use std::{
     time::Duration,
 };
 
-use meterbox_sandbox_client::SandboxError;
+use meterbox_sandbox_client::{Limits, SandboxError};
 use tokio::time::timeout;
 
 use crate::{
     channel::Channel,
     diagnosis,
+    groups::Caps,
     native::wire::{self, Failed},
+    patience::patience,
     zygote::{ChildEvent, ChildHandle, FailedStep, Zygote, plain},
 };
 
@@ -54,10 +56,11 @@ impl Waiting {
     /// A child for this very job: it is told before it is born, and waits for nobody.
     pub(crate) async fn on_demand(
         zygote: &Zygote,
-        descriptors: [BorrowedFd<'_>; 4],
+        descriptors: &[BorrowedFd<'_>],
+        limits: &Limits,
     ) -> Result<Sealed, NotSealed> {
         let sealed = async {
-            let (child, setup) = Self::ask(zygote, false).await?;
+            let (child, setup) = Self::ask(zygote, zygote.caps(limits), false).await?;
             give(&setup, descriptors).await?;
             Self::born(zygote, child, setup).await?.sealed(zygote).await
         };
@@ -67,7 +70,7 @@ impl Waiting {
     /// A child that waits for its job, set up as far as goes without it.
     pub(crate) async fn ready(zygote: &Zygote) -> Result<Self, NotSealed> {
         let waiting = async {
-            let (child, setup) = Self::ask(zygote, true).await?;
+            let (child, setup) = Self::ask(zygote, zygote.caps_of_ready(), true).await?;
             let waiting = Self::born(zygote, child, setup).await?;
             match said(&waiting.setup, zygote).await? {
                 Said::Waiting => Ok(waiting),
@@ -77,15 +80,16 @@ impl Waiting {
         within(SETUP_DEADLINE, zygote, waiting).await
     }
 
-    async fn ask(zygote: &Zygote, warm: bool) -> Result<(ChildHandle, Channel), NotSealed> {
+    async fn ask(zygote: &Zygote, caps: Caps, warm: bool) -> Result<(ChildHandle, Channel), NotSealed> {
         let (setup, theirs) = Channel::pair().map_err(|error| {
             NotSealed::Refused(SandboxError::platform(
                 "the machine has no room for another run",
                 error,
             ))
         })?;
+        let group = zygote.group(caps).map_err(NotSealed::Refused)?;
         let child = zygote
-            .child(theirs.as_fd(), warm)
+            .child(theirs.as_fd(), group, warm)
             .await
             .map_err(NotSealed::Broken)?;
         // The child gets its own; ours, which goes now, would hide its death.
@@ -94,12 +98,15 @@ impl Waiting {
 
     async fn born(zygote: &Zygote, mut child: ChildHandle, setup: Channel) -> Result<Self, NotSealed> {
         match child.next().await {
-            Some(ChildEvent::Started { pid, pidfd }) => Ok(Self {
-                child,
-                setup,
-                pid,
-                pidfd,
-            }),
+            Some(ChildEvent::Started { pid, pidfd }) => {
+                in_its_group(&child, pid)?;
+                Ok(Self {
+                    child,
+                    setup,
+                    pid,
+                    pidfd,
+                })
+            }
             Some(ChildEvent::Refused { error }) => Err(NotSealed::Refused(SandboxError::platform(
                 "no process could be made",
                 error,
@@ -113,18 +120,23 @@ impl Waiting {
     }
 
     /// Hands a child that waits its job, and waits for its word that it is sealed. `descriptors`: job, stdout, stderr,
-    /// reply.
+    /// reply, and a session's cells.
     pub(crate) async fn begin(
         self,
         zygote: &Zygote,
-        descriptors: [BorrowedFd<'_>; 4],
+        descriptors: &[BorrowedFd<'_>],
+        limits: &Limits,
     ) -> Result<Sealed, NotSealed> {
         let sealed = async {
+            if let Some(group) = self.child.group() {
+                let capped = group.cap(zygote.caps(limits));
+                capped.map_err(|error| broken("a jail's control group could not be capped", error))?;
+            }
             give(&self.setup, descriptors).await?;
             self.sealed(zygote).await
         };
         // It alone may be wedged; the zygote is not to blame.
-        timeout(POOLED_DEADLINE, sealed)
+        timeout(patience(POOLED_DEADLINE), sealed)
             .await
             .unwrap_or_else(|_| Err(NotSealed::Broken(plain("a waiting jail did not answer"))))
     }
@@ -150,9 +162,25 @@ impl Waiting {
     }
 }
 
-async fn give(setup: &Channel, descriptors: [BorrowedFd<'_>; 4]) -> Result<(), NotSealed> {
+/// A child that was not born where it belongs is not used.
+fn in_its_group(child: &ChildHandle, pid: i32) -> Result<(), NotSealed> {
+    let Some(group) = child.group() else {
+        return Ok(());
+    };
+    match group.holds(pid) {
+        Ok(true) => Ok(()),
+        // The dead are in no group; whoever waits for it learns that.
+        Ok(false) if child.has_ended() => Ok(()),
+        Ok(false) => Err(NotSealed::Refused(plain(
+            "a jail was born outside of its control group",
+        ))),
+        Err(error) => Err(broken("a jail's control group cannot be read", error)),
+    }
+}
+
+async fn give(setup: &Channel, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotSealed> {
     setup
-        .send(wire::JOB, &descriptors)
+        .send(wire::JOB, descriptors)
         .await
         .map_err(|error| broken("a jail does not listen", error))
 }

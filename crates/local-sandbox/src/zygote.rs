@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
     process::Stdio,
     sync::{
         Arc, Mutex, PoisonError,
@@ -12,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use meterbox_sandbox_client::SandboxError;
+use meterbox_sandbox_client::{Limits, SandboxError};
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
     process::{Signal, pidfd_send_signal},
@@ -30,10 +31,12 @@ use crate::{
     diagnosis,
     document::sealed_memory,
     folder::Folder,
+    groups::{Caps, Group, Groups},
     native::{
         self,
         wire::{Failed, GoesAfter, News, Request, STEPS},
     },
+    patience::patience,
     seccomp,
     tier::Tier,
     turns::Crowd,
@@ -53,8 +56,10 @@ const MODULES: [(&str, &str); 8] = [
 ];
 /// Imports from a cold disk may take long; nothing takes longer than this.
 const BOOT_DEADLINE: Duration = Duration::from_secs(60);
+const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 const LOG_BYTES: usize = 16 * 1024;
 const LOOK: Duration = Duration::from_millis(250);
+const NO_GROUP: &str = "no control group could be made";
 /// So often one waits on for a zygote that is busy with others.
 const MOST_ROUNDS: usize = 6;
 
@@ -77,6 +82,9 @@ pub(crate) struct Settings {
     pub(crate) uid: u32,
     /// The group to that user.
     pub(crate) gid: u32,
+    /// The control group to make groups in; not told to the zygote, who makes none.
+    #[serde(skip)]
+    pub(crate) control_group: Option<std::path::PathBuf>,
     /// Guards to leave out: always empty but in this crate's own tests.
     pub(crate) without: Vec<&'static str>,
 }
@@ -162,6 +170,9 @@ pub(crate) struct Zygote {
     pub(crate) crowd: Crowd,
     shared: Arc<Shared>,
     next: AtomicU64,
+    /// Where its children are born, where that is in groups of their own; it has one too.
+    groups: Option<Arc<Groups>>,
+    _home: Option<Group>,
 }
 
 #[derive(Debug)]
@@ -183,13 +194,19 @@ struct Shared {
 pub(crate) struct ChildHandle {
     events: mpsc::UnboundedReceiver<ChildEvent>,
     pidfd: Option<Arc<OwnedFd>>,
+    group: Option<Arc<Group>>,
     id: u64,
     shared: Arc<Shared>,
 }
 
 impl Zygote {
-    /// Starts one. Fails closed: where anything of the jail cannot be had, there is no zygote.
-    pub(crate) async fn start(settings: &Settings, tier: Tier) -> Result<Self, SandboxError> {
+    /// Starts one. Fails closed: where anything of the jail cannot be had, there is no zygote. `groups`: for the tier that
+    /// has them.
+    pub(crate) async fn start(
+        settings: &Settings,
+        tier: Tier,
+        groups: Option<Arc<Groups>>,
+    ) -> Result<Self, SandboxError> {
         let (channel, theirs) = Channel::pair().map_err(platform("no socket for the interpreter"))?;
         let folder = if tier.has_namespaces() {
             None
@@ -197,12 +214,16 @@ impl Zygote {
             Some(Folder::new(settings.uid, settings.gid).map_err(platform("no folder for runs"))?)
         };
         let mut process = spawn(settings, theirs, folder.as_ref())?;
+        let home = home(groups.as_ref(), &process).map_err(platform(NO_GROUP))?;
         let log = Arc::new(Mutex::new(Vec::new()));
         if let Some(stderr) = process.stderr.take() {
             tokio::spawn(keep_log(stderr, Arc::clone(&log)));
         }
-        let greeting =
-            tokio::time::timeout(BOOT_DEADLINE, greet(&channel, settings, tier, folder.as_ref())).await;
+        let greeting = tokio::time::timeout(
+            patience(BOOT_DEADLINE),
+            greet(&channel, settings, tier, folder.as_ref()),
+        )
+        .await;
         let ready = match greeting {
             Ok(Ok(Greeting::Ready(ready))) => ready,
             Ok(Ok(Greeting::Failed(failed))) => return Err(diagnosis::unavailable(&failed)),
@@ -234,12 +255,46 @@ impl Zygote {
             crowd: Crowd::default(),
             shared,
             next: AtomicU64::new(1),
+            groups,
+            _home: home,
         })
+    }
+
+    /// What a child with these limits may take, with what it copies of the interpreter and the files it may write, which
+    /// are memory too.
+    pub(crate) fn caps(&self, limits: &Limits) -> Caps {
+        let own = limits.memory_bytes.saturating_add(limits.scratch_bytes);
+        Caps {
+            memory_bytes: own.saturating_add(self.ready.baseline.resident),
+            tasks: limits.threads.into(),
+        }
+    }
+
+    /// What a child may take that waits for its job.
+    pub(crate) fn caps_of_ready(&self) -> Caps {
+        self.caps(&Limits::default())
+    }
+
+    /// A new group for a child, where children have one.
+    pub(crate) fn group(&self, caps: Caps) -> Result<Option<Arc<Group>>, SandboxError> {
+        let Some(groups) = &self.groups else {
+            return Ok(None);
+        };
+        let group = groups.make("run", Some(caps)).map_err(platform(NO_GROUP))?;
+        Ok(Some(Arc::new(group)))
     }
 
     pub(crate) fn is_alive(&self) -> bool {
         let ending = self.shared.gone.is_cancelled() || self.shared.stop.is_cancelled();
         !ending && !self.shared.retired.load(Ordering::Relaxed)
+    }
+
+    /// Whether tests leave out this guard, which is the supervisor's own.
+    pub(crate) fn is_without(&self, guard: &str) -> bool {
+        #[cfg(feature = "test-guards")]
+        return self.without.contains(&guard);
+        #[cfg(not(feature = "test-guards"))]
+        return guard.is_empty();
     }
 
     /// Asks nothing more of it. What runs in its children goes on; it ends with the last who holds it.
@@ -259,7 +314,7 @@ impl Zygote {
         tokio::pin!(step);
         for _ in 0..MOST_ROUNDS {
             let heard = self.shared.heard.load(Ordering::Relaxed);
-            if let Ok(done) = tokio::time::timeout(silence, &mut step).await {
+            if let Ok(done) = tokio::time::timeout(patience(silence), &mut step).await {
                 return Some(done);
             }
             if self.shared.heard.load(Ordering::Relaxed) == heard {
@@ -271,23 +326,35 @@ impl Zygote {
     }
 
     /// Asks for a child that is set up over this socket. A warm one takes longer, and then its program less.
-    pub(crate) async fn child(&self, setup: BorrowedFd<'_>, warm: bool) -> Result<ChildHandle, SandboxError> {
+    pub(crate) async fn child(
+        &self,
+        setup: BorrowedFd<'_>,
+        group: Option<Arc<Group>>,
+        warm: bool,
+    ) -> Result<ChildHandle, SandboxError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, events) = mpsc::unbounded_channel();
         self.shared.children().insert(id, sender);
         let handle = ChildHandle {
             events,
             pidfd: None,
+            group,
             id,
             shared: Arc::clone(&self.shared),
         };
         if !self.is_alive() {
             return Err(plain("the interpreter died"));
         }
-        let request = Request { id, warm }.encode();
+        let group = handle.group.as_deref().map(Group::handle);
+        let request = Request {
+            id,
+            warm,
+            grouped: group.is_some(),
+        };
+        let descriptors: Vec<_> = [setup].into_iter().chain(group).collect();
         self.shared
             .channel
-            .send(&request, &[setup])
+            .send(&request.encode(), &descriptors)
             .await
             .map_err(|error| {
                 // Dead, and not yet known to be.
@@ -361,9 +428,32 @@ impl ChildHandle {
         self.shared.channel.try_send(&told).is_ok()
     }
 
+    /// Its control group, where it has one.
+    pub(crate) fn group(&self) -> Option<&Arc<Group>> {
+        self.group.as_ref()
+    }
+
     pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
+        if let Some(group) = &self.group {
+            group.kill();
+        }
+    }
+
+    /// Stops it. Nothing inside can refuse that, and nothing inside runs from when it has taken effect.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after a stop.
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         if let Some(pidfd) = &self.pidfd {
-            kill(pidfd);
+            // Fails only where it is already dead.
+            let _ = pidfd_send_signal(pidfd, signal);
         }
     }
 }
@@ -400,6 +490,8 @@ fn spawn(settings: &Settings, control: OwnedFd, folder: Option<&Folder>) -> Resu
         ("HOME", home),
         // Arrow's allocator would start a thread, and the zygote may have one only.
         ("JE_ARROW_MALLOC_CONF", "background_thread:false"),
+        // There are no processes to be had: scikit-learn and others then do all the work in this one.
+        ("JOBLIB_MULTIPROCESSING", "0"),
         ("LANG", "C.UTF-8"),
         ("TZ", "UTC"),
         // An arena per thread would use up the limit on address space.
@@ -434,12 +526,27 @@ fn spawn(settings: &Settings, control: OwnedFd, folder: Option<&Folder>) -> Resu
         })
 }
 
+/// A group for an interpreter, with it in it: so early that all of its memory will be counted there.
+fn home(groups: Option<&Arc<Groups>>, process: &Child) -> io::Result<Option<Group>> {
+    let (Some(groups), Some(process)) = (groups, process.id()) else {
+        return Ok(None);
+    };
+    let home = groups.make("zygote", None)?;
+    home.put(process)?;
+    Ok(Some(home))
+}
+
 /// Starts a process that probes this machine and ends, and takes what it says.
-pub(crate) async fn probe(settings: &Settings) -> Result<Vec<u8>, SandboxError> {
+pub(crate) async fn probe(
+    settings: &Settings,
+    groups: Option<&Arc<Groups>>,
+) -> Result<Vec<u8>, SandboxError> {
     let (channel, theirs) = Channel::pair().map_err(platform("no socket for the probes"))?;
     let mut process = spawn(settings, theirs, None)?;
+    let _home = home(groups, &process).map_err(platform(NO_GROUP))?;
     let said = async {
-        boot(&channel, settings, Tier::Namespaces, None, true).await?;
+        let probe = Some(groups.map(|groups| groups.folder()));
+        boot(&channel, settings, Tier::Namespaces, None, probe).await?;
         channel.receive().await
     };
     let said = said.await;
@@ -460,7 +567,7 @@ async fn greet(
     tier: Tier,
     folder: Option<&Folder>,
 ) -> io::Result<Greeting> {
-    boot(channel, settings, tier, folder, false).await?;
+    boot(channel, settings, tier, folder, None).await?;
     let Some(message) = channel.receive().await? else {
         return Err(io::ErrorKind::UnexpectedEof.into());
     };
@@ -472,7 +579,7 @@ async fn boot(
     settings: &Settings,
     tier: Tier,
     folder: Option<&Folder>,
-    probe: bool,
+    probe: Option<Option<&Path>>,
 ) -> io::Result<()> {
     #[derive(Serialize)]
     struct Placed<'a> {
@@ -487,6 +594,10 @@ async fn boot(
         prelude: &'a str,
         settings: Placed<'a>,
         probe: bool,
+        /// The group to try groups in, where there is one.
+        group: Option<&'a Path>,
+        /// Seconds for each probe.
+        patience: f64,
         calls: BTreeMap<&'static str, u32>,
         filter: String,
         guards_off: u64,
@@ -499,7 +610,9 @@ async fn boot(
             tier: tier.name(),
             folder: folder.map_or("", Folder::path),
         },
-        probe,
+        probe: probe.is_some(),
+        group: probe.flatten(),
+        patience: patience(PROBE_DEADLINE).as_secs_f64(),
         calls: seccomp::named(),
         filter: hex(&seccomp::filter(tier.has_namespaces())),
         guards_off: native::guards(&settings.without),

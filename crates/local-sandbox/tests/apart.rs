@@ -119,7 +119,12 @@ async fn code_that_is_hardly_code_is_an_error_and_bounded() {
             false,
         ),
         ("a null byte", "result = 1\0".to_owned(), false),
-        ("a mark of byte order", "\u{feff}result = 1".to_owned(), false),
+        ("a mark of byte order", "\u{feff}result = 1".to_owned(), true),
+        (
+            "two marks of byte order",
+            "\u{feff}\u{feff}result = 1".to_owned(),
+            false,
+        ),
         (
             "a cookie of another coding",
             "# coding: utf-7\nresult = '+AGEAYg-'".to_owned(),

@@ -1,5 +1,8 @@
 //! Ordinary programs, each a file under `corpus/` whose first line says its answer. That they run shows that the list
-//! of system calls, the folders and the limits leave what analysis needs.
+//! of system calls, the folders and the limits leave what analysis needs. Those of `corpus/full/` use the packages of the
+//! full list.
+//!
+//! `METERBOX_PYTHONS`, a list of folders as in `PATH`, has them all run under the Python of each folder too.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -10,23 +13,79 @@ mod common;
 
 use std::path::Path;
 
-use common::{Fixture, input, service};
+use common::{
+    Fixture, full_runtime, input,
+    machine::{self, Host},
+    runtime, service,
+};
+use meterbox_local_sandbox::runtime::{InstallOptions, Packages, Runtime};
 use meterbox_sandbox_client::{Job, Reply, Verdict};
 
 const ORDERS: &str =
     "day,who,amount\n2025-01-03,ana,30.5\n2025-01-20,bo,30\n2025-02-01,ana,25\n2025-02-11,ana,15\n";
+const BASE: (&str, &str, usize) = ("ordinary_programs_have_the_right_answers", "tests/corpus", 35);
+const FULL: (&str, &str, usize) = (
+    "programs_with_the_full_list_have_the_right_answers",
+    "tests/corpus/full",
+    16,
+);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ordinary_programs_have_the_right_answers() {
-    let fixture = Fixture::new();
+    all_are_right(runtime(), BASE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_with_the_full_list_have_the_right_answers() {
+    all_are_right(full_runtime(), FULL).await;
+}
+
+#[test]
+fn programs_with_the_full_list_run_in_the_other_tiers() {
+    in_the_other_tiers(&full_runtime(), FULL.0);
+}
+
+/// Only where other Pythons are named.
+#[tokio::test(flavor = "multi_thread")]
+async fn they_run_under_each_python_that_is_named() {
+    let Some(pythons) = std::env::var_os("METERBOX_PYTHONS") else {
+        return;
+    };
+    for python in std::env::split_paths(&pythons) {
+        for (packages, corpus) in [(Packages::Base, BASE), (Packages::Full, FULL)] {
+            let runtime = installed(&python, packages);
+            println!("Python {}, {packages}", runtime.version);
+            all_are_right(runtime.clone(), corpus).await;
+            in_the_other_tiers(&runtime, corpus.0);
+        }
+    }
+}
+
+/// Beside the runtime that all tests share, in a folder of its own for each version.
+fn installed(python: &Path, packages: Packages) -> Runtime {
+    let name = format!("{}-{packages}", python.display().to_string().replace('/', "-"));
+    let folder = meterbox_testkit::test_runtime_folder()
+        .join("pythons")
+        .join(name.trim_start_matches('-'));
+    let options = InstallOptions {
+        packages,
+        search_path: python.into(),
+        ..InstallOptions::default()
+    };
+    Runtime::install(&folder, &options, &mut |_| {}).unwrap()
+}
+
+async fn all_are_right(runtime: Runtime, (_, folder, least): (&str, &str, usize)) {
+    let fixture = Fixture::of(runtime, |builder| builder);
     let orders = fixture.input("orders.csv", ORDERS);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut paths: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
         .collect();
     paths.sort();
-    assert!(paths.len() >= 35, "only {} programs", paths.len());
+    assert!(paths.len() >= least, "only {} programs", paths.len());
     let mut wrong = Vec::new();
     for path in paths {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
@@ -51,4 +110,26 @@ async fn ordinary_programs_have_the_right_answers() {
         }
     }
     assert!(wrong.is_empty(), "{} programs: {}", wrong.len(), wrong.join("\n"));
+}
+
+/// Runs a test of this binary again on poorer machines, which only root can make.
+fn in_the_other_tiers(runtime: &Runtime, name: &str) {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let tests = std::env::current_exe().unwrap();
+    for (host, tier) in [
+        (Host::Without("container"), "landlock"),
+        (Host::Without("container,landlock"), "seccomp"),
+    ] {
+        let ran = machine::as_nobody(runtime, &tests, &[name], host, &[("METERBOX_TEST_TIER", tier)]);
+        let (out, err) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
+        assert!(
+            ran.status.success() && out.contains("1 passed"),
+            "{tier}: {out}\n{err}"
+        );
+    }
 }

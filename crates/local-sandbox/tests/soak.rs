@@ -1,6 +1,7 @@
 //! Many runs in a row: nothing grows.
 //!
-//! `METERBOX_SOAK=1` makes it 10,000 quick runs and 1,000 that run out of time; otherwise it is a fiftieth of that.
+//! `METERBOX_SOAK=1` makes it 10,000 quick runs, 1,000 that run out of time and 5,000 sessions; otherwise it is a fiftieth of
+//! the runs and 200 sessions.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
@@ -8,7 +9,9 @@ mod common;
 use std::{io::Write as _, time::Duration};
 
 use common::{
-    Fixture, MB, children, service, value,
+    Fixture, MB, children, service,
+    session::{begin, run},
+    value,
     watch::{Watch, resident_of},
 };
 use futures_util::future::join_all;
@@ -48,6 +51,53 @@ async fn many_runs_leave_nothing_behind() {
         "{quick} quick runs and {slow} time-outs: supervisor {before} -> {after_quick} -> {after_slow} bytes, zygote {zygote}"
     )
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_sessions_leave_nothing_behind() {
+    let sessions = if std::env::var_os("METERBOX_SOAK").is_some() {
+        5_000
+    } else {
+        200
+    };
+    let fixture = Fixture::with(|builder| builder.ready(READY).renew_after(1_000, Duration::from_secs(3600)));
+    let mut watch = Watch::with_ready(fixture, READY).await;
+    talk(&watch, 40).await;
+    watch.settle().await;
+    let before = resident_of(std::process::id());
+    talk(&watch, sessions).await;
+    let after = resident_of(std::process::id());
+    watch.only_one_interpreter().await;
+    watch.everything_is_as_before("many sessions").await;
+    let grown = after.saturating_sub(before);
+    assert!(grown <= MOST_GROWTH, "{before} bytes became {after}");
+    writeln!(
+        std::io::stderr(),
+        "{sessions} sessions: supervisor {before} -> {after} bytes"
+    )
+    .unwrap();
+}
+
+/// Each of them has two cells; it is closed, or dropped, or a cell ends it.
+async fn talk(watch: &Watch, count: usize) {
+    for group in 0..count / AT_ONCE {
+        let sessions = (0..AT_ONCE).map(|one| async move {
+            let mut session = begin(&watch.fixture).await;
+            run(
+                &mut *session,
+                &format!("kept = {group}\nopen('kept', 'w').write('x' * 5000)"),
+            )
+            .await;
+            match one {
+                0 => run(&mut *session, "import os; os._exit(0)").await,
+                _ => run(&mut *session, "print(kept); reply(kept)").await,
+            };
+            if one < 2 {
+                session.close().await.unwrap();
+            }
+        });
+        join_all(sessions).await;
+    }
 }
 
 async fn run_quick(watch: &Watch, count: usize) {

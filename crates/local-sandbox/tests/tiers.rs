@@ -135,6 +135,32 @@ fn ordinary_programs_run_behind_the_filter_alone() {
     );
 }
 
+#[test]
+fn sessions_hold_behind_landlock() {
+    again(
+        Host::NoUserNamespaces,
+        "landlock",
+        "hostile_sessions",
+        &[
+            "every_session_is_contained",
+            "no_file_changes_while_it_is_collected",
+        ],
+    );
+}
+
+#[test]
+fn sessions_hold_behind_the_filter_alone() {
+    again(
+        OLD_CONTAINER,
+        "seccomp",
+        "sessions",
+        &[
+            "does_what_every_session_does",
+            "files_are_collected_when_they_are_new",
+        ],
+    );
+}
+
 /// Looks at the machine that another test has made.
 #[tokio::test(flavor = "multi_thread")]
 async fn here() {

@@ -69,6 +69,7 @@ fn a_plain_user_is_as_safe() {
                 "the_machine_is_diagnosed",
             ],
         ),
+        ("hostile_sessions", &["every_session_is_contained"]),
         ("pool", &["a_zygote_that_is_stuck_loses_no_run"]),
         ("users", &["programs_never_run_as_the_machines_root"]),
     ] {

@@ -1,4 +1,9 @@
-import fcntl,json,os,socket,sys,types
+import os
+# What modules want done after a fork is for threads that a zygote has not got, or is done by `child` anyway; done again in
+# each child, it costs as much as everything else before a program's first line.
+register_at_fork=os.register_at_fork
+os.register_at_fork=lambda **_:None
+import fcntl,json,socket,sys,types
 control=socket.socket(fileno=fcntl.fcntl(0,fcntl.F_DUPFD_CLOEXEC,64))
 null=os.open(os.devnull,os.O_RDONLY)
 os.dup2(null,0)
@@ -8,6 +13,7 @@ boot=json.loads(open(files[0],"rb").read())
 boot["library"]=files[1]
 package=types.ModuleType("meterbox_zygote")
 package.__path__=[]
+package.register_at_fork=register_at_fork
 sys.modules["meterbox_zygote"]=package
 for name,source in boot["modules"]:
     module=types.ModuleType(f"meterbox_zygote.{name}")

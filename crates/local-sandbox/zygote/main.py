@@ -13,7 +13,7 @@ import sys
 import time
 import types
 
-from meterbox_zygote import calls, child, loops, probe, root
+from meterbox_zygote import calls, child, loops, probe, register_at_fork, root
 from meterbox_zygote.jail import OVER, Jail
 
 
@@ -44,6 +44,8 @@ class Zygote:
         loops.take_pipes()
         _end_threads()
         _close_fonts()
+        os.register_at_fork = register_at_fork
+        child.rehearse(self)
         self._alive = _high_pipe()
         gc.collect()
         gc.freeze()

@@ -13,8 +13,8 @@ import time
 from meterbox_zygote import calls
 from meterbox_zygote.root import SetupError, Step
 
-_DEADLINE = 2.0
 _CLONE_INTO_CGROUP, _CLONE_PIDFD = 0x200000000, 0x1000
+_MEMORY, _TASKS = 64 << 20, 8
 
 
 def run(control, boot, jail):
@@ -28,14 +28,15 @@ def run(control, boot, jail):
         "clone3": _clone3,
         "landlock": lambda: _landlock(jail),
         "seccomp": lambda: _seccomp(bytes.fromhex(boot["filter"])),
-        "cgroup": _cgroup,
     }
-    probed = {name: _apart(probe) for name, probe in probes.items()}
+    if boot["group"] is not None:
+        probes["cgroup"] = lambda: _cgroup(settings, boot["group"])
+    probed = {name: _apart(probe, boot["patience"]) for name, probe in probes.items()}
     control.send(json.dumps({"probed": probed}).encode())
 
 
-def _apart(probe):
-    """Runs it in a child with a deadline."""
+def _apart(probe, patience):
+    """Runs it in a child with a deadline of so many seconds."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -52,7 +53,7 @@ def _apart(probe):
         os._exit(0)
     os.close(write)
     try:
-        latest = time.monotonic() + _DEADLINE
+        latest = time.monotonic() + patience
         while True:
             done, _ = os.waitpid(pid, os.WNOHANG)
             if done:
@@ -60,7 +61,7 @@ def _apart(probe):
             if time.monotonic() > latest:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-                return {"works": False, "errno": errno.ETIMEDOUT, "found": f"no answer within {_DEADLINE:.0f} seconds"}
+                return {"works": False, "errno": errno.ETIMEDOUT, "found": f"no answer within {patience:.0f} seconds"}
             time.sleep(0.001)
         said = os.read(read, 4096)
         return json.loads(said) if said else {"works": False, "errno": 0, "found": "it was killed"}
@@ -176,30 +177,60 @@ def _seccomp(code):
     raise OSError(0, "a filter can be installed and does not hold")
 
 
-def _cgroup():
-    """A control group of its own, with a cap on memory, and a child born in it."""
-    with open("/proc/self/cgroup") as file:
-        ours = [line.strip()[3:] for line in file if line.startswith("0::")]
-    if not ours:
-        raise OSError(errno.ENOENT, "this machine has no control groups of version 2")
-    folder = "/sys/fs/cgroup" + ours[0].rstrip("/")
-    if not os.path.exists(folder):
-        # Where version 1 has the upper folder.
-        folder = "/sys/fs/cgroup/unified" + ours[0].rstrip("/")
-    with open(f"{folder}/cgroup.controllers") as file:
-        missing = {"memory", "pids"} - set(file.read().split())
-    if missing:
-        raise OSError(errno.ENOENT, f"control groups of version 2 have no {' and no '.join(sorted(missing))} here")
-    own = f"{folder}/meterbox-probe-{os.getpid()}"
+def _cgroup(settings, folder):
+    """A capped group below ours, and a child born in it by whoever makes children, found there and killed with it."""
+    own = f"{folder}/probe-{os.getpid()}"
     os.mkdir(own)
     try:
-        calls.write_file(f"{own}/memory.max", str(64 << 20))
-        calls.write_file(f"{own}/pids.max", "8")
-        group = os.open(own, os.O_RDONLY | os.O_DIRECTORY)
-        arguments = (ctypes.c_uint64 * 11)(_CLONE_INTO_CGROUP, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, group)
-        pid = calls.call("clone3", ctypes.byref(arguments), 88)
-        if pid == 0:
-            os._exit(0)
-        os.waitpid(pid, 0)
+        for name, value in (("memory.max", _MEMORY), ("memory.oom.group", 1), ("pids.max", _TASKS)):
+            calls.write_file(f"{own}/{name}", str(value))
+            _expect(own, name, str(value))
+        if os.geteuid() == 0:
+            os.chown(f"{own}/cgroup.procs", settings["uid"], settings["gid"])
+        maker, child = _bear_in(settings, own)
+        _expect(own, "cgroup.procs", str(child))
+        calls.write_file(f"{own}/cgroup.kill", "1")
+        _, status = os.waitpid(maker, 0)
+        if os.waitstatus_to_exitcode(status) != 0:
+            raise OSError(0, "what is killed with its group lives on")
+        found = [name for name in ("cpu", "memory", "pids") if os.path.exists(f"{own}/{name}.max")]
+        if not os.path.exists(f"{own}/memory.peak"):
+            found.append("no peak of memory, which is looked at instead")
+        return f"{', '.join(found)} at {folder}"
     finally:
         os.rmdir(own)
+
+
+def _bear_in(settings, folder):
+    """A process that makes a child in the group and ends well once that was killed; and the child."""
+    read, write = os.pipe()
+    maker = os.fork()
+    if maker == 0:
+        group = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        _drop_root(settings)
+        arguments = (ctypes.c_uint64 * 11)(_CLONE_INTO_CGROUP, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, group)
+        try:
+            child = calls.call("clone3", ctypes.byref(arguments), 88)
+        except OSError as error:
+            os.write(write, json.dumps([0, error.errno, str(error)]).encode() + b"\n")
+            os._exit(1)
+        if child == 0:
+            signal.alarm(60)
+            signal.pause()
+        os.write(write, json.dumps([child, 0, ""]).encode() + b"\n")
+        _, status = os.waitpid(child, 0)
+        os._exit(0 if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL else 1)
+    os.close(write)
+    with open(read) as said:
+        child, number, message = json.loads(said.readline() or '[0, 0, "no child could be made in a group"]')
+    if not child:
+        os.waitpid(maker, 0)
+        raise OSError(number, message)
+    return maker, child
+
+
+def _expect(folder, name, value):
+    with open(f"{folder}/{name}") as file:
+        found = file.read().strip()
+    if found != value:
+        raise OSError(0, f"{name} of a group is {found!r} and has to be {value!r}")

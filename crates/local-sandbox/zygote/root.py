@@ -1,8 +1,10 @@
 """The zygote's own root: a read-only tree with what Python needs and the input files, and nothing else."""
 
 import errno
+import importlib
 import os
 import stat
+import sys
 
 from meterbox_zygote import calls
 
@@ -11,6 +13,9 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/urandom")
 _SYSTEM = ("/usr/lib", "/usr/lib64", "/usr/lib32", "/usr/local/lib", "/lib", "/lib64")
 _EXTRAS = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
 _OLD = "/old"
+_RUNTIME = "/runtime"
+# What lies below these on the machine would be covered, here or by a child.
+_TAKEN = ("/tmp", "/data", "/scratch", INPUTS, "/proc", "/dev", _OLD, _RUNTIME)
 
 
 class SetupError(Exception):
@@ -49,10 +54,12 @@ def enter(settings):
         with Step("id maps"):
             calls.map_ids(uid, uid, gid)
     with Step("mounts"):
-        needed = [(path, os.path.realpath(path)) for path in settings["readable"]]
+        places = Places(settings["readable"])
         if "own-root" in settings["without"]:
-            needed.append(("/etc", "/etc"))
-        readable = _build(settings["inputs"], needed)
+            places.add("/etc")
+        readable = _build(settings["inputs"], places)
+        places.take_effect()
+        settings["font_cache"] = places.of(settings["font_cache"])
     with Step("user"):
         if was_root:
             os.setgroups([])
@@ -88,7 +95,51 @@ def stay(settings):
     return [os.path.realpath(path) for path in (*_SYSTEM, *settings["readable"], *_EXTRAS)] + list(machine)
 
 
-def _build(inputs, needed):
+class Places:
+    """Where the folders of the runtime are in the root: where they are on the machine, unless that place is taken."""
+
+    def __init__(self, paths):
+        self.needed, self.links = {}, {}
+        for path in paths:
+            self.add(path)
+
+    def add(self, path):
+        real = os.path.realpath(path)
+        if real not in self.needed:
+            outer = next((outer for outer in self.needed if _is_below(real, outer)), None)
+            if outer is not None:
+                self.needed[real] = self.needed[outer] + real[len(outer) :]
+            elif any(_is_below(real, taken) for taken in _TAKEN):
+                self.needed[real] = f"{_RUNTIME}/{len(self.needed)}"
+            else:
+                self.needed[real] = real
+        if path != real:
+            self.links[path] = self.needed[real]
+
+    def of(self, path):
+        """Where that is, which lies in one of the folders or nowhere near them."""
+        for outside, inside in (*self.links.items(), *self.needed.items()):
+            if _is_below(path, outside):
+                return inside + path[len(outside) :]
+        return path
+
+    def take_effect(self):
+        """Python looks for modules there from now on."""
+        for name in ("prefix", "exec_prefix", "base_prefix", "base_exec_prefix", "executable"):
+            setattr(sys, name, self.of(getattr(sys, name)))
+        searched = [sys.path, *(getattr(module, "__path__", None) for module in list(sys.modules.values()))]
+        for paths in searched:
+            if isinstance(paths, list):
+                paths[:] = map(self.of, paths)
+        sys.path_importer_cache.clear()
+        importlib.invalidate_caches()
+
+
+def _is_below(path, folder):
+    return path == folder or path.startswith(folder + "/")
+
+
+def _build(inputs, places):
     calls.mount(None, "/", None, calls.MS_REC | calls.MS_PRIVATE)
     stage = next(path for path in ("/tmp", "/var/tmp", "/mnt", "/run") if os.path.isdir(path))
     calls.mount("root", stage, "tmpfs", calls.MS_NOSUID | calls.MS_NODEV, "size=16m,nr_inodes=4096,mode=755")
@@ -97,7 +148,7 @@ def _build(inputs, needed):
     calls.call("pivot_root", b".", _OLD[1:].encode())
     os.chdir("/")
 
-    readable = _runtime(needed)
+    readable = _runtime(places)
     for device in DEVICES:
         _make_target(device, folder=False)
         # Devices have to stay devices.
@@ -116,10 +167,11 @@ def _build(inputs, needed):
     return readable
 
 
-def _runtime(needed):
+def _runtime(places):
     readable = []
-    for path in (*_SYSTEM, *(real for _, real in needed), *_EXTRAS):
-        if any(path == seen or path.startswith(seen + "/") for seen in readable):
+    for path in (*_SYSTEM, *places.needed, *_EXTRAS):
+        place = places.needed.get(path, path)
+        if any(_is_below(place, seen) for seen in readable):
             continue
         try:
             mode = os.lstat(_OLD + path).st_mode
@@ -129,13 +181,13 @@ def _runtime(needed):
             # /lib on a system whose libraries all live under /usr.
             os.symlink(os.readlink(_OLD + path), path)
             continue
-        _make_target(path, stat.S_ISDIR(mode))
-        calls.bind(_OLD + path, path, "ro", "nosuid", "nodev")
-        readable.append(path)
-    for path, real in needed:
-        if path != real and not os.path.lexists(path):
+        _make_target(place, stat.S_ISDIR(mode))
+        calls.bind(_OLD + path, place, "ro", "nosuid", "nodev")
+        readable.append(place)
+    for path, place in places.links.items():
+        if not os.path.lexists(path) and not any(_is_below(path, taken) for taken in _TAKEN):
             os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-            os.symlink(real, path)
+            os.symlink(place, path)
     return readable
 
 

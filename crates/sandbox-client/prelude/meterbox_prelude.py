@@ -71,11 +71,39 @@ def preload():
 def run(job, send_reply):
     """Runs one job, calls `send_reply` with its one reply, and returns the exit code."""
     reply = _Reply(send_reply, job.get("reply_bytes") or 1 << 20, _data_dir(job))
+    run_one = _run_service if job["mode"] == "service" else _run_analysis
+    return _answered(reply, lambda: run_one(job, reply))
+
+
+class Session:
+    """Programs that follow one another: what one leaves in its names is there for the next."""
+
+    def __init__(self, job):
+        tables = Tables(job)
+        self._names = _LastingNames(tables)
+        self._names.update(_names_of(job, tables))
+        self._programs, self._data_dir = [], _data_dir(job)
+
+    def run(self, cell, send_reply):
+        """Runs the next one, as `run` does."""
+        self._programs.append(f"<cell {len(self._programs) + 1}>")
+        reply = _Reply(send_reply, cell.get("reply_bytes") or 1 << 20, self._data_dir, self._programs)
+        return _answered(reply, lambda: self._run(cell, reply))
+
+    def _run(self, cell, reply):
+        program = compile(cell["code"], self._programs[-1], "exec")
+        self._names.begin()
+        if cell["mode"] == "service":
+            self._names.update({"parameters": cell["parameters"], "reply": reply.value})
+            exec(program, self._names)
+            return
+        exec(program, self._names)
+        _reply_with_result(self._names, reply)
+
+
+def _answered(reply, program):
     try:
-        if job["mode"] == "service":
-            _run_service(job, reply)
-        else:
-            _run_analysis(job, reply)
+        program()
     except SystemExit as stop:
         if not reply.sent:
             reply.error("SystemExit", f"the program called exit({stop.code!r}) before it had a result", None)
@@ -88,10 +116,10 @@ def run(job, send_reply):
 
 
 class _Reply:
-    """The one reply of a run."""
+    """The one reply of a run. `programs`: the names of those that ran in its place, its own last."""
 
-    def __init__(self, send, limit, data_dir):
-        self._send, self._limit, self._data_dir, self.sent = send, limit, data_dir, False
+    def __init__(self, send, limit, data_dir, programs=(PROGRAM_NAME,)):
+        self._send, self._limit, self._data_dir, self._programs, self.sent = send, limit, data_dir, programs, False
 
     def value(self, value):
         frame = '{"value":' + _encode(value) + "}"
@@ -108,10 +136,13 @@ class _Reply:
     def exception(self, error):
         trace, line = "", None
         try:
-            frames = [f for f in traceback.extract_tb(error.__traceback__, 200) if f.filename == PROGRAM_NAME]
-            trace = "".join(f"line {f.lineno}, in {f.name}\n" for f in frames[-20:])
-            line = frames[-1].lineno if frames else None
-            if isinstance(error, SyntaxError) and error.filename == PROGRAM_NAME:
+            own = self._programs[-1]
+            frames = [f for f in traceback.extract_tb(error.__traceback__, 200) if f.filename in self._programs]
+            places = [(f, "" if f.filename == own else f" of {f.filename[1:-1]}") for f in frames[-20:]]
+            trace = "".join(f"line {f.lineno}{place}, in {f.name}\n" for f, place in places)
+            lines = [f.lineno for f in frames if f.filename == own]
+            line = lines[-1] if lines else None
+            if isinstance(error, SyntaxError) and error.filename == own:
                 line = error.lineno
         except Exception:
             pass  # the error itself still goes out
@@ -147,23 +178,37 @@ def _run_service(job, reply):
         "data_dir": _data_dir(job),
         "reply": reply.value,
     }
-    exec(compile(job["code"], PROGRAM_NAME, "exec"), names)
+    exec(_compiled(job), names)
 
 
 def _run_analysis(job, reply):
-    program = compile(job["code"], PROGRAM_NAME, "exec")
+    program = _compiled(job)
     tables = Tables(job)
     names = _Names(tables)
-    names.update({"__name__": "__main__", "__builtins__": builtins, "tables": tables, "as_of": _as_of(job)})
+    names.update(_names_of(job, tables))
+    exec(program, names)
+    _reply_with_result(names, reply)
+
+
+def _names_of(job, tables):
+    names = {"__name__": "__main__", "__builtins__": builtins, "tables": tables, "as_of": _as_of(job)}
     names["data_dir"] = _data_dir(job)
     for short, module in (("pd", "pandas"), ("np", "numpy")):
         if module in sys.modules:
             names[short] = sys.modules[module]
-    exec(program, names)
+    return names
+
+
+def _reply_with_result(names, reply):
     if "result" not in names or names["result"] is None:
         reply.error("NoResult", "the program ended without setting `result`", None)
         return
     reply.value(_fitting(names["result"], names.get("chart"), reply))
+
+
+def _compiled(job):
+    # Python takes one mark of byte order at the beginning of a file, and of a text none.
+    return compile(job["code"].removeprefix("\ufeff"), PROGRAM_NAME, "exec")
 
 
 def _data_dir(job):
@@ -185,6 +230,21 @@ class _Names(dict):
             raise KeyError(name)
         self["db"] = _connect(self._tables)
         return self["db"]
+
+
+class _LastingNames(_Names):
+    """Names that outlive a program, but for `result` and `chart`: each has to set its own. Until it does, `result` is the
+    last one's."""
+
+    def begin(self):
+        self.pop("chart", None)
+        if "result" in self:
+            self._last = self.pop("result")
+
+    def __missing__(self, name):
+        if name == "result" and hasattr(self, "_last"):
+            return self._last
+        return super().__missing__(name)
 
 
 def _connect(tables):

@@ -2,6 +2,8 @@ use std::{error::Error, time::Duration};
 
 use meterbox_core::{Retryability, contract::Usage};
 
+use crate::SessionEnd;
+
 /// A fault of the sandbox itself; what a program does to itself is an [`Outcome`](crate::Outcome).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -46,6 +48,18 @@ pub enum SandboxError {
         /// What is wrong.
         reason: String,
     },
+    /// The session has ended, and this cell was not run.
+    #[error("the session has ended: {why}; begin a new one")]
+    SessionEnded {
+        /// Why it has ended.
+        why: SessionEnd,
+    },
+    /// This sandbox does not offer that, see [`Capabilities`](crate::Capabilities).
+    #[error("this sandbox has no {what}")]
+    Unsupported {
+        /// What it does not offer.
+        what: &'static str,
+    },
 }
 
 /// The kinds of [`SandboxError`].
@@ -62,6 +76,10 @@ pub enum SandboxErrorKind {
     Busy,
     /// The caller's job is wrong.
     BadJob,
+    /// The session has ended.
+    SessionEnded,
+    /// Not offered.
+    Unsupported,
 }
 
 impl SandboxError {
@@ -90,6 +108,8 @@ impl SandboxError {
             Self::Lost { .. } => SandboxErrorKind::Lost,
             Self::Busy { .. } => SandboxErrorKind::Busy,
             Self::BadJob { .. } => SandboxErrorKind::BadJob,
+            Self::SessionEnded { .. } => SandboxErrorKind::SessionEnded,
+            Self::Unsupported { .. } => SandboxErrorKind::Unsupported,
         }
     }
 
@@ -100,7 +120,10 @@ impl SandboxError {
             SandboxErrorKind::Platform | SandboxErrorKind::Lost | SandboxErrorKind::Busy => {
                 Retryability::Safe
             }
-            SandboxErrorKind::Unavailable | SandboxErrorKind::BadJob => Retryability::Never,
+            SandboxErrorKind::Unavailable
+            | SandboxErrorKind::BadJob
+            | SandboxErrorKind::SessionEnded
+            | SandboxErrorKind::Unsupported => Retryability::Never,
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Capabilities, Job, Limits, Outcome, OutputSink, OutputStream, ProgramError, Reply, Sandbox, SandboxError,
-    Sent, Verdict,
+    Sent, Session, SessionSetup, Verdict, fake_session::FakeSession,
 };
 
 /// A sandbox that runs nothing: it does what it was told to do next, and remembers what it was asked.
@@ -230,7 +230,7 @@ impl FakeSandbox {
         )
     }
 
-    fn report() -> SandboxReport {
+    pub(crate) fn report() -> SandboxReport {
         SandboxReport {
             provider: "fake".to_owned(),
             tier: "none".to_owned(),
@@ -246,6 +246,7 @@ impl Sandbox for FakeSandbox {
             python: "0.0.0".to_owned(),
             packages: Default::default(),
             sandbox: Self::report(),
+            sessions: true,
         })
     }
 
@@ -255,6 +256,23 @@ impl Sandbox for FakeSandbox {
             let reason = format!("the input {} does not exist", input.source.display());
             return Err(SandboxError::BadJob { reason });
         }
+        self.play(job, output).await
+    }
+
+    /// Its cells are jobs like any other to the script and to whoever looks at the jobs.
+    async fn session(&self, setup: SessionSetup) -> Result<Box<dyn Session>, SandboxError> {
+        setup.check()?;
+        Ok(Box::new(FakeSession::new(self.clone(), setup)))
+    }
+
+    fn worst_usage(&self, limits: &Limits) -> Usage {
+        let ordered = self.lock().worst_usage.clone();
+        ordered.map_or_else(|| limits.worst_usage(), |worst_usage| worst_usage(limits))
+    }
+}
+
+impl FakeSandbox {
+    pub(crate) async fn play(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError> {
         let run = self.take(&job);
         let mut alive = CountsAsKilled(Some(Arc::clone(&self.state)));
         if !run.prints.is_empty() {
@@ -273,13 +291,6 @@ impl Sandbox for FakeSandbox {
         ended
     }
 
-    fn worst_usage(&self, limits: &Limits) -> Usage {
-        let ordered = self.lock().worst_usage.clone();
-        ordered.map_or_else(|| limits.worst_usage(), |worst_usage| worst_usage(limits))
-    }
-}
-
-impl FakeSandbox {
     async fn end(&self, run: FakeRun, job: &Job) -> Result<Outcome, SandboxError> {
         let verdict = match &run.end {
             End::Fails(message) => {

@@ -42,7 +42,7 @@ impl Job {
             tables: BTreeMap::new(),
             portable_tables: BTreeMap::new(),
             as_of: None,
-            seed: RandomState::new().build_hasher().finish(),
+            seed: new_seed(),
             limits: Limits::default(),
             artifacts_into: None,
             cancel: CancellationToken::new(),
@@ -55,22 +55,34 @@ impl Job {
     /// # Errors
     /// [`SandboxError::BadJob`] says which.
     pub fn check(&self) -> Result<(), SandboxError> {
-        for input in &self.inputs {
-            check_path(&input.path)?;
-            check_source(&input.source)?;
-        }
         for table in self.portable_tables.values() {
             check_source(&table.csv)?;
             check_source(&table.types)?;
         }
-        check_distinct(&self.inputs)?;
-        match self.artifacts_into.as_deref().filter(|folder| !folder.is_dir()) {
-            Some(folder) => Err(bad(format!(
-                "the folder for its files, {}, does not exist",
-                folder.display()
-            ))),
-            None => Ok(()),
-        }
+        check_inputs(&self.inputs)?;
+        check_folder(self.artifacts_into.as_deref())
+    }
+}
+
+pub(crate) fn new_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+pub(crate) fn check_inputs(inputs: &[InputFile]) -> Result<(), SandboxError> {
+    for input in inputs {
+        check_path(&input.path)?;
+        check_source(&input.source)?;
+    }
+    check_distinct(inputs)
+}
+
+pub(crate) fn check_folder(artifacts_into: Option<&Path>) -> Result<(), SandboxError> {
+    match artifacts_into.filter(|folder| !folder.is_dir()) {
+        Some(folder) => Err(bad(format!(
+            "the folder for its files, {}, does not exist",
+            folder.display()
+        ))),
+        None => Ok(()),
     }
 }
 

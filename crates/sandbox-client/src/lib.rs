@@ -13,12 +13,16 @@ pub mod e2b;
 mod error;
 #[cfg(feature = "fake")]
 mod fake;
+#[cfg(feature = "fake")]
+mod fake_session;
 mod job;
 mod limits;
 mod outcome;
 pub mod prelude;
 mod reply;
 mod sandbox;
+mod session;
+mod session_totals;
 
 pub use artifact_name::{ArtifactNames, printable};
 pub use error::{SandboxError, SandboxErrorKind};
@@ -29,3 +33,5 @@ pub use limits::Limits;
 pub use outcome::{Artifact, Outcome, ProgramError, RejectedArtifact, Reply, Verdict};
 pub use reply::parse_reply;
 pub use sandbox::{Capabilities, OutputSink, OutputStream, Sandbox, Sent};
+pub use session::{Cell, Session, SessionEnd, SessionSetup, SessionTotal, SessionUsage};
+pub use session_totals::SessionTotals;

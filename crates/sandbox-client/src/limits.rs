@@ -5,7 +5,7 @@ use meterbox_core::contract::Usage;
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 /// A limit is enforced within this much.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// What one run may use. Exceeding a limit ends the run with that limit's verdict, or makes the call that
 /// would exceed it fail inside the program.

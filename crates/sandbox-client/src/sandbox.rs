@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use async_trait::async_trait;
 use meterbox_core::contract::{SandboxReport, Usage};
 
-use crate::{Job, Limits, Outcome, SandboxError};
+use crate::{Job, Limits, Outcome, SandboxError, Session, SessionSetup};
 
 /// A place to run programs nobody trusts.
 #[async_trait]
@@ -26,6 +26,21 @@ pub trait Sandbox: Send + Sync + fmt::Debug + 'static {
     /// [`Job::cancel`] and await the outcome.
     async fn run(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError>;
 
+    /// Begins a session: a place of its own for programs that follow one another. It is not longer there than this
+    /// sandbox.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unsupported`] where there are no [sessions](Capabilities::sessions), as in a back end that does not
+    /// say otherwise; otherwise faults of the sandbox, and what is wrong with the setup. Whatever wraps a sandbox has to
+    /// hand this on.
+    ///
+    /// # Cancel safety
+    /// Nothing is left where the future is dropped.
+    async fn session(&self, setup: SessionSetup) -> Result<Box<dyn Session>, SandboxError> {
+        let _ = setup;
+        Err(SandboxError::Unsupported { what: "sessions" })
+    }
+
     /// The most that a run under these limits can be billed, whatever becomes of it: what has to be set aside before.
     ///
     /// A back end that bills what a program itself uses answers [`Limits::worst_usage`]. One that bills a machine
@@ -43,6 +58,8 @@ pub struct Capabilities {
     pub packages: BTreeMap<String, String>,
     /// How programs are confined.
     pub sandbox: SandboxReport,
+    /// Whether there are [sessions](Sandbox::session).
+    pub sessions: bool,
 }
 
 /// Hears of a program while it runs.
@@ -101,6 +118,10 @@ impl<S: Sandbox + ?Sized> Sandbox for Arc<S> {
         (**self).run(job, output).await
     }
 
+    async fn session(&self, setup: SessionSetup) -> Result<Box<dyn Session>, SandboxError> {
+        (**self).session(setup).await
+    }
+
     fn worst_usage(&self, limits: &Limits) -> Usage {
         (**self).worst_usage(limits)
     }
@@ -114,6 +135,10 @@ impl<S: Sandbox + ?Sized> Sandbox for Box<S> {
 
     async fn run(&self, job: Job, output: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError> {
         (**self).run(job, output).await
+    }
+
+    async fn session(&self, setup: SessionSetup) -> Result<Box<dyn Session>, SandboxError> {
+        (**self).session(setup).await
     }
 
     fn worst_usage(&self, limits: &Limits) -> Usage {

@@ -10,24 +10,42 @@ fn peers() -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_python_sdk_works_with_the_double() {
-    let Some(python) = peer_python("e2b-sdk", &peers().join("e2b-sdk.txt")) else {
-        return;
-    };
-    let mut command = tokio::process::Command::new(python);
-    command.arg(peers().join("e2b_sdk.py"));
-    all_as_expected(command).await;
+    python_sdk("e2b_sdk.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_python_sdk_sees_what_code_shows_and_what_becomes_of_it() {
+    python_sdk("e2b_code.py").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_javascript_sdk_works_with_the_double() {
+    javascript_sdk("e2b_sdk.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_javascript_sdk_sees_what_code_shows_and_what_becomes_of_it() {
+    javascript_sdk("e2b_code.mjs").await;
+}
+
+async fn python_sdk(script: &str) {
+    let Some(python) = peer_python("e2b-sdk", &peers().join("e2b-sdk.txt")) else {
+        return;
+    };
+    let mut command = tokio::process::Command::new(python);
+    command.arg(peers().join(script));
+    all_as_expected(command).await;
+}
+
+async fn javascript_sdk(script: &str) {
     let Some(packages) = peer_node("e2b-sdk-js", &peers().join("e2b-sdk-js/package.json")) else {
         return;
     };
     // Packages are looked for from where a script lies.
-    let script = packages.join("e2b_sdk.mjs");
-    std::fs::copy(peers().join("e2b_sdk.mjs"), &script).expect("the cache folder can be written");
+    let beside_packages = packages.join(script);
+    std::fs::copy(peers().join(script), &beside_packages).expect("the cache folder can be written");
     let mut command = tokio::process::Command::new("node");
-    command.arg(script);
+    command.arg(beside_packages);
     all_as_expected(command).await;
 }
 

@@ -53,6 +53,7 @@ async fn does_what_every_sandbox_does_and_leaves_no_machine() {
     conformance::all(&sandbox(&double)).await;
     let behind_pointers: Arc<Box<dyn Sandbox>> = Arc::new(Box::new(sandbox(&double)));
     conformance::all(&behind_pointers).await;
+    conformance::sessions::none(&behind_pointers).await;
     all_machines_are_gone(&double).await;
 }
 
@@ -205,6 +206,11 @@ async fn machines_left_behind_are_reaped_and_no_others() {
         machine(&[("owner", "dead")]).await,
     ];
     let is_gone = |owner: &str| owner != "alive";
+    // One that does not go keeps no other one.
+    machine(&[ours, here, ("owner", "dead")]).await;
+    double.fail_next("DELETE", E2bFault::Status(500, Vec::new(), "no".to_owned()));
+    mine.reap(is_gone).await.unwrap_err();
+    assert_eq!(double.running().len(), kept.len() + 1);
     assert_eq!(mine.reap(is_gone).await.unwrap(), 1);
     assert_eq!(mine.reap(is_gone).await.unwrap(), 0);
     kept.sort();
@@ -267,6 +273,51 @@ async fn a_create_of_unknown_outcome_is_lost_and_one_that_made_nothing_is_free()
         assert_eq!(is_lost, may_have_made_one, "{fault:?}: {error:?}");
         double.forget_faults();
     }
+    all_machines_are_gone(&double).await;
+}
+
+/// What an attempt may have made is not forgotten because the next one was refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doubt_of_one_attempt_outlives_the_refusal_of_the_next() {
+    let double = E2bDouble::start().await;
+    let sandbox = sandbox(&double);
+    let said = |status, retry: &str, code: &str| {
+        let body = format!(r#"{{"code": {status}, "message": "as ordered", "error_code": "{code}"}}"#);
+        let headers = vec![
+            ("should-retry", retry.to_owned()),
+            ("retry-after", "0".to_owned()),
+        ];
+        E2bFault::Status(status, headers, body)
+    };
+    for (first, may_have_made_one) in [
+        (said(504, "true", "sandbox_placement_timeout"), true),
+        (said(502, "true", ""), true),
+        (said(500, "true", "sandbox_create_failed"), false),
+        (said(503, "true", "sandbox_capacity_unavailable"), false),
+        (said(429, "true", ""), false),
+    ] {
+        double.fail_next("POST /v2/sandboxes", first.clone());
+        double.fail_next("POST /v2/sandboxes", said(403, "false", ""));
+        let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+        let is_lost = matches!(error, SandboxError::Lost { usage: None, .. });
+        assert_eq!(is_lost, may_have_made_one, "{first:?}: {error:?}");
+    }
+    // Something in between that finds nothing is not E2B, which would say that of a machine alone.
+    let nowhere = || E2bFault::Status(502, Vec::new(), "<html>upstream not found</html>".to_owned());
+    for _ in 0..4 {
+        double.fail_next("POST /v2/sandboxes", nowhere());
+    }
+    let error = sandbox.run(service("reply(1)"), Arc::new(())).await.unwrap_err();
+    assert!(
+        matches!(error, SandboxError::Lost { usage: None, .. }),
+        "{error:?}"
+    );
+    for _ in 0..4 {
+        double.fail_next("DELETE /sandboxes", nowhere());
+    }
+    let job = service("reply(1)");
+    let most = sandbox.worst_usage(&job.limits);
+    assert_eq!(run(&sandbox, job).await.usage.wall_ms, most.wall_ms);
     all_machines_are_gone(&double).await;
 }
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use meterbox_core::contract::Usage;
 use meterbox_sandbox_client::{
     FakeRun, FakeSandbox, Job, OutputSink, OutputStream, Program, Sandbox, Verdict,
-    conformance::{self, Subject},
+    conformance::{
+        self, Subject,
+        sessions::{self, CellSubject},
+    },
 };
 
 fn knows_the_suite() -> FakeSandbox {
@@ -40,6 +43,36 @@ async fn conforms_boxed_and_shared() {
     conformance::all(&boxed).await;
     let shared: Arc<dyn Sandbox> = Arc::new(knows_the_suite());
     conformance::all(&shared).await;
+}
+
+fn knows_the_cells() -> FakeSandbox {
+    let sandbox = FakeSandbox::new();
+    sandbox.otherwise(|job: &Job| {
+        let Program::Service { code, .. } = &job.program else {
+            panic!("not of the suite")
+        };
+        let subject = CellSubject::ALL
+            .into_iter()
+            .find(|subject| subject.code() == code)
+            .expect("of the suite");
+        match subject {
+            CellSubject::Keeps => FakeRun::replies("41"),
+            CellSubject::Continues => FakeRun::replies("42"),
+            CellSubject::Raises => FakeRun::raises("ValueError", "no such thing").at_line(2),
+            CellSubject::Loops => FakeRun::hangs(),
+            CellSubject::Exits => FakeRun::verdict(Verdict::Exited { code: 3 }),
+        }
+    });
+    sandbox
+}
+
+#[tokio::test]
+async fn sessions_conform() {
+    sessions::all(&knows_the_cells()).await;
+    let boxed: Box<dyn Sandbox> = Box::new(knows_the_cells());
+    sessions::all(&boxed).await;
+    let shared: Arc<dyn Sandbox> = Arc::new(knows_the_cells());
+    sessions::all(&shared).await;
 }
 
 #[tokio::test]

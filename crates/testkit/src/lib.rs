@@ -50,7 +50,7 @@ pub use postgres::PostgresServer;
 #[cfg(all(unix, feature = "postgrest"))]
 pub use postgrest::PostgrestServer;
 #[cfg(feature = "python")]
-pub use python::{test_runtime, test_runtime_folder};
+pub use python::{full_test_runtime, test_runtime, test_runtime_folder};
 #[cfg(feature = "tls")]
 pub use tls::{TlsCertificate, TlsFront};
 #[cfg(any(feature = "e2b", feature = "models", feature = "otlp"))]

@@ -43,6 +43,22 @@ pub fn peer_node(name: &str, package: &Path) -> Option<PathBuf> {
     required(name, node_with(name, package))
 }
 
+/// A folder with the packages of this lock for another Python to look into: installed on first use, for its version.
+#[cfg(feature = "e2b")]
+pub(crate) fn packages_for(python: &Path, name: &str, lock: &Path) -> Result<PathBuf, String> {
+    let script = "import sys; print('%d.%d' % sys.version_info[:2])";
+    let said = Command::new(python).args(["-c", script]).output();
+    let said = said.map_err(|error| format!("{}: {error}", python.display()))?;
+    let version = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+    let peer = python_with(
+        &format!("{name}-py{version}"),
+        &python.display().to_string(),
+        lock,
+    )?;
+    let home = peer.ancestors().nth(2).expect("it lies in a folder's bin");
+    Ok(home.join(format!("lib/python{version}/site-packages")))
+}
+
 fn python_with(name: &str, interpreter: &str, lock: &Path) -> Result<PathBuf, String> {
     let text = fs::read(lock).map_err(|error| format!("{}: {error}", lock.display()))?;
     let place = installed_once(name, &text, |place| {

@@ -6,7 +6,7 @@ use std::{
 #[cfg(feature = "e2b")]
 use std::{fs, process::Command};
 
-use meterbox_local_sandbox::runtime::{InstallOptions, Runtime};
+use meterbox_local_sandbox::runtime::{InstallOptions, Packages, Runtime};
 
 use crate::cache::{cache_folder, set};
 
@@ -21,7 +21,18 @@ use crate::cache::{cache_folder, set};
 pub fn test_runtime() -> Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME
-        .get_or_init(|| locate_or_install(&test_runtime_folder()))
+        .get_or_init(|| locate_or_install(&test_runtime_folder(), Packages::Base))
+        .clone()
+}
+
+/// The same with the full list of packages, beside [`test_runtime`]; it takes a minute more and 750 MB.
+///
+/// # Panics
+/// If it cannot be installed; the message says what is missing.
+pub fn full_test_runtime() -> Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME
+        .get_or_init(|| locate_or_install(&test_runtime_folder().join("full"), Packages::Full))
         .clone()
 }
 
@@ -44,6 +55,7 @@ pub(crate) struct TestPython {
     pub(crate) folder: PathBuf,
     /// Folders it needs to see.
     pub(crate) visible: Vec<PathBuf>,
+    file: PathBuf,
 }
 
 #[cfg(feature = "e2b")]
@@ -72,15 +84,21 @@ impl TestPython {
         Self {
             folder: python.parent().expect("it lies in a folder").to_owned(),
             visible: said.lines().map(PathBuf::from).collect(),
+            file: python.to_owned(),
         }
+    }
+
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
     }
 }
 
-fn locate_or_install(folder: &Path) -> Runtime {
-    if let Some(runtime) = Runtime::locate(folder) {
+fn locate_or_install(folder: &Path, packages: Packages) -> Runtime {
+    if let Ok(Some(runtime)) = Runtime::locate(folder) {
         return runtime;
     }
     let options = InstallOptions {
+        packages,
         search_path: env::var_os("PATH").unwrap_or_default(),
         ..InstallOptions::default()
     };

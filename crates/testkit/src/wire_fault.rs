@@ -71,6 +71,6 @@ pub(crate) fn cut() -> Response {
     Body::from_stream(stream::iter([Err::<Bytes, _>(broken())])).into_response()
 }
 
-fn broken() -> io::Error {
+pub(crate) fn broken() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, "as ordered")
 }

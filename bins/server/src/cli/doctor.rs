@@ -7,10 +7,7 @@ use meterbox_access::{KeyRecord, KeyState, Role};
 use meterbox_budget_engine::{BudgetEngine, BudgetError};
 use meterbox_core::{Clock, Scope, SystemClock, Timestamp};
 use meterbox_llm_codegen::chat::ChatModel;
-use meterbox_local_sandbox::{
-    LocalSandbox, Tier,
-    runtime::{Runtime, RuntimeStatus},
-};
+use meterbox_local_sandbox::runtime::{Runtime, RuntimeStatus};
 
 use meterbox_price_book::Known;
 
@@ -35,7 +32,7 @@ pub(super) async fn doctor(args: &DoctorArgs, settings: &Settings) -> ExitCode {
     visit.data_folder(settings);
     let runtime = visit.runtime(settings);
     if let Some(runtime) = runtime {
-        visit.sandbox(runtime, settings.min_tier).await;
+        visit.sandbox(runtime, settings).await;
     }
     visit.ledger(settings).await;
     visit.keys(settings).await;
@@ -99,12 +96,17 @@ impl Visit {
     fn runtime(&mut self, settings: &Settings) -> Option<Runtime> {
         match Runtime::status(&settings.runtime_dir) {
             RuntimeStatus::Ready(runtime) => {
-                let found = format!("Python {}, {} packages", runtime.version, runtime.packages.len());
+                let found = format!(
+                    "Python {}, the {} list of {} packages",
+                    runtime.version,
+                    runtime.list,
+                    runtime.packages.len()
+                );
                 self.well("Python runtime", &found);
                 Some(runtime)
             }
-            RuntimeStatus::Incomplete { reason } => {
-                self.ill("Python runtime", &reason, "meterbox runtime install");
+            RuntimeStatus::Incomplete { reason, command } => {
+                self.ill("Python runtime", &reason, command);
                 None
             }
             _ => {
@@ -118,8 +120,8 @@ impl Visit {
         }
     }
 
-    async fn sandbox(&mut self, runtime: Runtime, min_tier: Tier) {
-        let sandbox = match LocalSandbox::builder(runtime).min_tier(min_tier).build() {
+    async fn sandbox(&mut self, runtime: Runtime, settings: &Settings) {
+        let sandbox = match wiring::local_sandbox(runtime, settings).build() {
             Ok(sandbox) => sandbox,
             Err(error) => return self.ill("sandbox", &error.to_string(), "run doctor as another user"),
         };

@@ -4,7 +4,9 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
-use meterbox_local_sandbox::runtime::{InstallOptions, Progress, Runtime, RuntimeError, RuntimeStatus};
+use meterbox_local_sandbox::runtime::{
+    InstallOptions, Packages, Phase, Progress, Runtime, RuntimeError, RuntimeStatus,
+};
 
 use super::{exit, text};
 use crate::settings::Settings;
@@ -15,6 +17,9 @@ const STEPS: u64 = 1_000;
 pub(super) enum RuntimeCommand {
     /// Install it, or finish an installation that was broken off
     Install {
+        /// Also scipy, statsmodels and scikit-learn; what runs with a smaller one goes on with it
+        #[arg(long)]
+        full: bool,
         /// Take wheels from this folder only, and nothing from the network
         #[arg(long, value_name = "DIR")]
         wheelhouse: Option<PathBuf>,
@@ -28,8 +33,9 @@ pub(super) enum RuntimeCommand {
 pub(super) fn runtime(command: RuntimeCommand, settings: &Settings) -> ExitCode {
     let folder = &settings.runtime_dir;
     let done = match command {
-        RuntimeCommand::Install { wheelhouse } => {
-            install(settings, wheelhouse, true).map(|runtime| describe(&runtime))
+        RuntimeCommand::Install { full, wheelhouse } => {
+            let packages = if full { Packages::Full } else { Packages::Base };
+            install(settings, packages, wheelhouse, true).map(|runtime| describe(&runtime))
         }
         RuntimeCommand::Status => {
             return status(Runtime::status(folder), settings);
@@ -47,19 +53,21 @@ pub(super) fn runtime(command: RuntimeCommand, settings: &Settings) -> ExitCode 
 
 /// The runtime, installed now if it is not there yet.
 pub(super) fn ready(settings: &Settings, shows_progress: bool) -> Result<Runtime, RuntimeError> {
-    match Runtime::locate(&settings.runtime_dir) {
+    match Runtime::locate(&settings.runtime_dir)? {
         Some(runtime) => Ok(runtime),
-        None => install(settings, None, shows_progress),
+        None => install(settings, Packages::Base, None, shows_progress),
     }
 }
 
 fn install(
     settings: &Settings,
+    packages: Packages,
     wheelhouse: Option<PathBuf>,
     shows_progress: bool,
 ) -> Result<Runtime, RuntimeError> {
     let folder = &settings.runtime_dir;
     let options = InstallOptions {
+        packages,
         wheelhouse,
         search_path: std::env::var_os("PATH").unwrap_or_default(),
     };
@@ -68,11 +76,19 @@ fn install(
     } else {
         ProgressBar::hidden()
     };
-    if shows_progress && bar.is_hidden() {
-        text::note("Installing the Python runtime (about 500 MB, once).");
-    }
-    bar.println("Installing the Python runtime (about 500 MB, once).");
-    let installed = Runtime::install(folder, &options, &mut |Progress { done, message, .. }| {
+    let say = |line: &str| match bar.is_hidden() {
+        true if shows_progress => text::note(line),
+        _ => bar.println(line),
+    };
+    let size = match packages {
+        Packages::Full => "700 MB",
+        _ => "450 MB",
+    };
+    say(&format!("Installing the Python runtime (about {size}, once)."));
+    let installed = Runtime::install(folder, &options, &mut |Progress { phase, done, message }| {
+        if phase == Phase::Wait {
+            say(&format!("{message} to end"));
+        }
         // Truncation is fine: it is a bar.
         bar.set_position((done * STEPS as f64) as u64);
         bar.set_message(message);
@@ -97,12 +113,12 @@ fn status(status: RuntimeStatus, settings: &Settings) -> ExitCode {
             describe(&runtime);
             ExitCode::SUCCESS
         }
-        RuntimeStatus::Incomplete { reason } => {
+        RuntimeStatus::Incomplete { reason, command } => {
             text::say(&format!(
                 "The runtime in {} cannot be used: {reason}.",
                 settings.runtime_dir.display()
             ));
-            text::note("`meterbox runtime install` mends it.");
+            text::note(&format!("`{command}` mends it."));
             ExitCode::from(exit::NO_SANDBOX)
         }
         _ => {
@@ -118,8 +134,9 @@ fn status(status: RuntimeStatus, settings: &Settings) -> ExitCode {
 
 fn describe(runtime: &Runtime) {
     text::say(&format!(
-        "Python {} in {}",
+        "Python {} with the {} packages in {}",
         runtime.version,
+        runtime.list,
         runtime.venv.display()
     ));
     for (name, version) in &runtime.packages {

@@ -52,7 +52,7 @@ pub enum HoldAction {
     },
 }
 
-impl HoldRecord {
+impl<B> HoldRecord<B> {
     /// Changes the record and adds what must be added to the ledger with it: each entry's changes apply to the
     /// balance of every claim.
     ///

@@ -251,7 +251,7 @@ impl Default for HoldPage {
 
 impl HoldFilter {
     /// Does it take this hold?
-    pub fn takes(self, hold: &HoldRecord) -> bool {
+    pub fn takes<B>(self, hold: &HoldRecord<B>) -> bool {
         match self {
             Self::All => true,
             Self::Open => hold.state == HoldState::Open,

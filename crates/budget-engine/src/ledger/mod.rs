@@ -16,7 +16,7 @@ mod request;
 mod setting;
 
 pub use action::HoldAction;
-pub use books::{AccountRow, Books, Changes, Defined};
+pub use books::{AccountChange, AccountId, AccountRow, Books, Changes, Defined};
 pub use decide::OpenHold;
 pub use entry::{Account, Entry, EntryKind, EntryPage, HoldFilter, HoldPage, NewEntry, Posting};
 pub use record::{

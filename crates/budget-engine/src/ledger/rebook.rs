@@ -5,7 +5,7 @@ use meterbox_core::{Usd, contract::CostLine};
 use super::{EntryKind, HoldRecord, HoldState, NewEntry};
 use crate::BudgetError;
 
-impl HoldRecord {
+impl<B> HoldRecord<B> {
     /// Books what an entry says was drawn, taken back or ended. Where `at_most` is given, no more than that is drawn
     /// in all. Entries that move no money of an open hold are passed over.
     ///

@@ -34,13 +34,13 @@ pub struct TopUpId(Uuid);
 #[serde(into = "String")]
 pub struct EventId(Uuid);
 
-/// Everything a store keeps about one hold.
+/// Everything a store keeps about one hold. [`Books`](super::Books) keep what it counts against in a form of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HoldRecord {
+pub struct HoldRecord<B = Arc<Basis>> {
     /// Its name.
     pub id: HoldId,
     /// What it counts against.
-    pub basis: Arc<Basis>,
+    pub basis: B,
     /// How much was asked for.
     pub requested: Usd,
     /// The least that would have done.
@@ -199,7 +199,27 @@ impl HoldStatus {
     }
 }
 
-impl HoldRecord {
+impl<B> HoldRecord<B> {
+    /// The same hold, with what it counts against in another form.
+    pub(super) fn with_basis<C>(&self, basis: C) -> HoldRecord<C> {
+        HoldRecord {
+            basis,
+            id: self.id,
+            requested: self.requested,
+            at_least: self.at_least,
+            amount: self.amount,
+            drawn: self.drawn,
+            purpose: Arc::clone(&self.purpose),
+            idempotency_key: self.idempotency_key.clone(),
+            state: self.state,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            grace: self.grace,
+            degraded: self.degraded,
+            intents: self.intents.clone(),
+        }
+    }
+
     /// When it ends by itself.
     pub fn ends_at(&self) -> Timestamp {
         self.expires_at.saturating_add(self.grace)
@@ -251,7 +271,9 @@ impl HoldRecord {
     pub fn settlement(&self) -> Settlement {
         self.status().settlement()
     }
+}
 
+impl HoldRecord {
     /// Answers a request whose idempotency key this hold carries.
     ///
     /// # Errors

@@ -193,7 +193,7 @@ impl LedgerStore for PostgresLedger {
             expired: true,
             ..Needs::default()
         };
-        let step = move |books: &mut Books, _: &mut Vec<RuleChange>| books.open(now, open.clone());
+        let step = move |books: &mut Books, _: &mut Vec<RuleChange>| books.open(now, &open);
         self.queue.step(now, needs, step).await
     }
 

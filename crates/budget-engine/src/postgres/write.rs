@@ -1,6 +1,6 @@
 //! What a batch changed, written in few statements and committed with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use meterbox_core::{Scope, Timestamp, Usd, contract::PriceTag};
 use meterbox_postgres::{ClientWrapper, Fault};
@@ -9,7 +9,9 @@ use tokio_postgres::{Statement, types::ToSql};
 use super::batch::{Failed, Ticket, prepare};
 use crate::{
     HoldId, Stop, TopUp,
-    ledger::{AccountRow, Books, Changes, Defined, HoldRecord, IntentRecord, NewEntry},
+    ledger::{
+        AccountChange, AccountId, AccountRow, Books, Changes, Defined, HoldRecord, IntentRecord, NewEntry,
+    },
 };
 
 /// The values of a statement; an array of its own, so that it can wait beside others.
@@ -31,7 +33,7 @@ pub(super) struct Written {
     entries: Vec<(Timestamp, NewEntry)>,
     opened_ids: BTreeSet<HoldId>,
     changed_ids: BTreeSet<HoldId>,
-    account_indices: BTreeSet<usize>,
+    account_changes: BTreeMap<AccountId, (i64, i64)>,
     opened: Vec<HoldRecord>,
     changed: Vec<HoldRecord>,
     /// Each with the change of held and spent.
@@ -50,13 +52,16 @@ impl Written {
         self.entries.extend(entries.into_iter().map(|entry| (now, entry)));
         self.opened_ids.extend(opened);
         self.changed_ids.extend(holds);
-        self.account_indices.extend(accounts);
+        for AccountChange { account, held, spent } in accounts {
+            let sums = self.account_changes.entry(account).or_default();
+            *sums = (sums.0.saturating_add(held), sums.1.saturating_add(spent));
+        }
     }
 
     /// After the last step: what holds and accounts have become.
-    pub(super) fn finish(&mut self, books: &mut Books) {
+    pub(super) fn finish(&mut self, books: &Books) {
         for id in self.opened_ids.union(&self.changed_ids) {
-            let Some(record) = books.hold(*id).cloned() else {
+            let Some(record) = books.hold(*id) else {
                 continue;
             };
             if self.opened_ids.contains(id) {
@@ -65,9 +70,9 @@ impl Written {
                 self.changed.push(record);
             }
         }
-        for index in &self.account_indices {
-            if let Some((row, held, spent)) = books.account_change(*index) {
-                self.accounts.push((row.clone(), held, spent));
+        for (account, (held, spent)) in &self.account_changes {
+            if let Some(row) = books.account_row(*account) {
+                self.accounts.push((row.clone(), *held, *spent));
             }
         }
     }

@@ -232,12 +232,12 @@ impl Replay {
             unbudgeted,
         };
         if self.range.is_before(at) {
-            self.books.reopen(at, open, held)?;
+            self.books.reopen(at, &open, held)?;
             self.earlier.insert(record.id);
             self.forget_changes();
             return Ok(());
         }
-        let (got, reason) = match self.books.open(at, open) {
+        let (got, reason) = match self.books.open(at, &open) {
             Ok(status) => (status.amount, None),
             Err(refusal @ (BudgetError::Refused { .. } | BudgetError::NoBudget { .. })) => {
                 (Usd::ZERO, Some(refusal.to_string()))

@@ -51,7 +51,7 @@ impl Cache {
         self.need_expired(ledger, now)?;
         if let Some(key) = &open.request.idempotency_key
             && let Some(record) = rows::hold_by_key(ledger, key)?
-            && self.books.hold(record.id).is_none()
+            && !self.books.has_hold(record.id)
         {
             self.books.load_hold(record);
         }
@@ -113,7 +113,7 @@ impl Cache {
     }
 
     fn need_hold(&mut self, ledger: &Transaction<'_>, id: HoldId) -> Result<(), SqliteError> {
-        if self.books.hold(id).is_none()
+        if !self.books.has_hold(id)
             && let Some(record) = rows::hold(ledger, id)?
         {
             self.books.load_hold(record);
@@ -157,21 +157,21 @@ impl Cache {
         } = self.books.take_changes();
         for id in &opened {
             if let Some(record) = self.books.hold(*id) {
-                rows::insert_hold(ledger, record)?;
+                rows::insert_hold(ledger, &record)?;
             }
         }
         for id in &holds {
             if let Some(record) = self.books.hold(*id) {
-                rows::update_hold(ledger, record)?;
+                rows::update_hold(ledger, &record)?;
             }
             self.books.forget_ended(*id);
         }
         for entry in &entries {
             rows::append(ledger, now, entry)?;
         }
-        for index in accounts {
-            if let Some((row, held, spent)) = self.books.account_change(index) {
-                rows::add_to_balance(ledger, row, held, spent)?;
+        for change in accounts {
+            if let Some(row) = self.books.account_row(change.account) {
+                rows::add_to_balance(ledger, row, change.held, change.spent)?;
             }
         }
         Ok(())

@@ -166,7 +166,7 @@ impl LedgerStore for SqliteLedger {
 
     async fn open(&self, now: Timestamp, open: OpenHold) -> Result<HoldStatus, BudgetError> {
         self.step(now, move |ledger, cache| {
-            Ok(cache.for_opening(ledger, now, &open)?.open(now, open))
+            Ok(cache.for_opening(ledger, now, &open)?.open(now, &open))
         })
         .await
     }

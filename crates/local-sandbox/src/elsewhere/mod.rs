@@ -101,6 +101,12 @@ impl LocalSandboxBuilder {
         self
     }
 
+    /// The folder of a control group to make groups in.
+    #[must_use]
+    pub fn control_group(self, _: impl Into<PathBuf>) -> Self {
+        self
+    }
+
     /// The sandbox, whose calls say what to use instead.
     ///
     /// # Errors

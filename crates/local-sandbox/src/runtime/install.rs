@@ -1,37 +1,30 @@
 use std::{
-    fs::{self, File},
-    io::{BufRead, BufReader, Read},
+    fs, io,
     os::unix::fs::PermissionsExt,
-    path::Path,
-    process::{Command, Stdio},
-    thread,
+    path::{Path, PathBuf},
+    process::Command,
 };
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{
-    InstallOptions, Runtime, RuntimeError, installer::Installer, interpreter::Interpreter, manifest::Manifest,
+    InstallOptions, Runtime, RuntimeError,
+    contents::Contents,
+    error::free_bytes,
+    installer::Installer,
+    interpreter::Interpreter,
+    lock::{Lock, Packages},
+    manifest::Manifest,
+    step::Step,
+    turn::Turn,
 };
 
-/// Imports everything once and uses what is most likely to be broken. Fills the font cache on the way, with
-/// matplotlib's own fonts only: those of the machine are not there inside a sandbox.
-const SELF_TEST: &str = "\
-import glob, io, os, tempfile, duckdb, matplotlib, numpy, openpyxl, pandas, pyarrow
-matplotlib.use('Agg')
-from matplotlib import font_manager as fonts
-every_font = fonts.findSystemFonts
-fonts.findSystemFonts = lambda folders=None, fontext='ttf': every_font(folders, fontext) if folders else []
-[cache] = glob.glob(os.path.join(matplotlib.get_cachedir(), 'fontlist*.json'))
-fonts.json_dump(fonts.FontManager(), cache)
-import matplotlib.pyplot as plt
-frame = pandas.DataFrame({'a': [1, 2, 3]})
-with tempfile.NamedTemporaryFile(suffix='.parquet') as file:
-    frame.to_parquet(file.name)
-    assert pandas.read_parquet(file.name)['a'].sum() == 6
-assert duckdb.sql('select 41 + 1').fetchall() == [(42,)]
-figure, axes = plt.subplots()
-axes.bar(['x', 'y'], [1, 2])
-figure.savefig(io.BytesIO(), format='png')";
-
-const KEPT_LINES: usize = 12;
+/// How many wheels are fetched before they count as fetched: each time pip takes half a second to start.
+const BATCH: usize = 4;
+/// Ends the name of a folder that is made or taken away, and never used.
+const UNFINISHED: &str = ".new";
+/// Wheels of an installation that is not finished.
+const DOWNLOADS: &str = "downloads";
 
 /// The phases of an installation, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +32,8 @@ const KEPT_LINES: usize = 12;
 pub enum Phase {
     /// Finding a Python and something that installs packages.
     Find,
+    /// Waiting for another installation into the same folder to end.
+    Wait,
     /// Making the environment.
     Environment,
     /// Downloading and installing the packages.
@@ -63,6 +58,7 @@ pub struct Progress {
 pub(super) fn install(
     folder: &Path,
     options: &InstallOptions,
+    locks: &'static [Lock],
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Runtime, RuntimeError> {
     let mut tell = |phase, done, message: &str| {
@@ -73,187 +69,292 @@ pub(super) fn install(
         })
     };
     tell(Phase::Find, 0.0, "looking for Python");
-    let (interpreter, lock) = Interpreter::find(&options.search_path)?;
+    let (interpreter, lock) = Interpreter::find(&options.search_path, options.packages, locks)?;
     let installer = Installer::find(&interpreter, &options.search_path)?;
 
-    fs::create_dir_all(folder).map_err(at(folder))?;
-    // Held until the end: a second installation waits, and then finds the first one's work.
-    let _turn = turn(folder, &mut tell)?;
-    let home = lock.home(folder);
-    if let Ok(manifest) = Manifest::read(&home, lock) {
-        return Ok(manifest.runtime());
+    let turn = Turn::take(folder, || {
+        tell(
+            Phase::Wait,
+            0.0,
+            "waiting for another installation into this folder",
+        );
+    })
+    .map_err(at(folder))?;
+    remove_unfinished(folder).map_err(at(folder))?;
+    // Whoever was waited for may have done it all.
+    if let Some(there) = already(folder, lock, locks) {
+        let _ = fs::remove_dir_all(folder.join(DOWNLOADS));
+        return Ok(there);
     }
-
-    tell(
-        Phase::Environment,
-        0.02,
-        &format!("making an environment of Python {}", interpreter.version),
-    );
-    make_environment(&interpreter, &home)?;
-    let lock_file = home.join("packages.txt");
-    fs::write(&lock_file, lock.text()).map_err(at(&lock_file))?;
-
-    let python = home.join("venv/bin/python");
-    let command = installer.command(&interpreter, &python, &lock_file, options);
-    let packages = lock.packages().count();
-    install_packages(command, packages, options, &mut tell)?;
-
-    tell(Phase::Bytecode, 0.85, "compiling");
-    // Stale bytecode must not be written later: the environment is read-only for programs.
-    let compile = [
-        "-m",
-        "compileall",
-        "-q",
-        "-j",
-        "2",
-        "--invalidation-mode",
-        "unchecked-hash",
-    ];
-    let libraries = home.join("venv/lib");
-    let mut compiling = Command::new(&python);
-    compiling.args(compile).arg(&libraries);
-    // A file of a package's test suite that does not compile is nobody's loss.
-    let _ = finished("compiling the packages", "", compiling);
-
-    tell(Phase::SelfTest, 0.92, "trying the packages out");
-    let fonts = home.join("matplotlib");
-    fs::create_dir_all(&fonts).map_err(at(&fonts))?;
-    let mut testing = Command::new(&python);
-    testing.args(["-I", "-c", SELF_TEST]).env("MPLCONFIGDIR", &fonts);
-    finished(
-        "trying the packages out",
-        "remove the runtime and install it again",
-        testing,
-    )?;
-
-    open_to_everybody(&home).map_err(at(&home))?;
-    let manifest =
-        Manifest::new(&home, lock, interpreter.base_prefix, interpreter.version).map_err(at(&home))?;
-    manifest.write().map_err(at(&home))?;
+    require_room(folder, lock.bytes)?;
+    let work = Work {
+        folder,
+        made: folder.join(lock.name() + UNFINISHED),
+        home: lock.home(folder),
+        lock,
+        options,
+        turn: &turn,
+    };
+    let made = work.make(interpreter, &installer, &mut tell);
+    if made.is_err() {
+        // Gives back the room; what was downloaded stays for the next attempt.
+        let _ = fs::remove_dir_all(&work.made);
+    }
+    made?;
     tell(Phase::SelfTest, 1.0, "ready");
-    Ok(manifest.runtime())
+    let checked = Manifest::check(folder, lock);
+    checked.map_err(|unusable| RuntimeError::damaged(work.home.clone(), unusable.reason(), lock))
 }
 
-fn turn(folder: &Path, tell: &mut impl FnMut(Phase, f64, &str)) -> Result<File, RuntimeError> {
-    let path = folder.join("install.lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(at(&path))?;
-    if file.try_lock().is_err() {
-        tell(Phase::Find, 0.0, "waiting for another installation");
-        file.lock().map_err(at(&path))?;
-    }
-    Ok(file)
+/// What was to be installed into this folder, where that began and did not end.
+pub(super) fn broken_off(folder: &Path) -> Option<Packages> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let left: Vec<_> = names
+        .filter(|name| name == DOWNLOADS || name.ends_with(UNFINISHED))
+        .collect();
+    let is_full = left.iter().any(|name| name.starts_with(Packages::Full.name()));
+    let list = if is_full { Packages::Full } else { Packages::Base };
+    (!left.is_empty()).then_some(list)
 }
 
-fn make_environment(interpreter: &Interpreter, home: &Path) -> Result<(), RuntimeError> {
-    fs::create_dir_all(home).map_err(at(home))?;
-    let mut command = Command::new(&interpreter.executable);
-    // Without pip it needs no package beyond the standard library, and is done in a moment.
-    command
-        .args(["-I", "-m", "venv", "--without-pip", "--symlinks", "--clear"])
-        .arg(home.join("venv"));
-    finished(
-        "making the environment",
-        "`apt install python3-venv`, or another Python",
-        command,
-    )
-}
-
-fn install_packages(
-    mut command: Command,
-    packages: usize,
-    options: &InstallOptions,
-    tell: &mut impl FnMut(Phase, f64, &str),
-) -> Result<(), RuntimeError> {
-    let fix = if options.wheelhouse.is_some() {
-        "put every wheel of the list into the wheelhouse"
-    } else {
-        "check the network and pip's configuration, then try again; offline, use --wheelhouse DIR"
+/// The runtime that has all of this, if it is installed and whole.
+fn already(folder: &Path, lock: &Lock, locks: &[Lock]) -> Option<Runtime> {
+    let enough = |other: &&Lock| {
+        other.minor == lock.minor && (other.list == lock.list || other.list == Packages::Full)
     };
-    let failed = |output: String| RuntimeError::Step {
-        step: "installing the packages",
-        output,
-        fix,
-    };
-    tell(Phase::Packages, 0.05, "downloading packages");
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| failed(error.to_string()))?;
-    let stderr = child.stderr.take();
-    let errors = thread::spawn(move || last_lines(stderr));
+    locks
+        .iter()
+        .filter(enough)
+        .find_map(|lock| Manifest::check(folder, lock).ok())
+}
 
-    let mut collected = 0_usize;
-    let mut printed = Vec::new();
-    for line in child
-        .stdout
-        .take()
-        .into_iter()
-        .flat_map(|stdout| BufReader::new(stdout).lines())
-        .map_while(Result::ok)
-    {
-        if let Some(package) = line.strip_prefix("Collecting ") {
-            collected += 1;
-            let name = package.split(['=', ' ']).next().unwrap_or(package);
-            let share = collected.min(packages) as f64 / packages.max(1) as f64;
-            tell(
-                Phase::Packages,
-                0.05 + 0.6 * share,
-                &format!("downloading {name} ({collected} of {packages})"),
-            );
-        } else if line.starts_with("Installing") {
-            tell(Phase::Packages, 0.7, "unpacking packages");
+/// What installations that were broken off have left, apart from their downloads.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
+            fs::remove_dir_all(entry.path())?;
         }
-        printed.push(line);
     }
-    let status = child.wait().map_err(|error| failed(error.to_string()))?;
-    let errors = errors.join().unwrap_or_default();
-    if status.success() {
-        return Ok(());
-    }
-    let output = if errors.is_empty() {
-        kept(printed.iter().map(String::as_str))
+    Ok(())
+}
+
+fn require_room(folder: &Path, needed: u64) -> Result<(), RuntimeError> {
+    let downloads = folder.join(DOWNLOADS);
+    let there = if downloads.exists() {
+        Contents::of(&downloads).map_err(at(&downloads))?.bytes
     } else {
-        errors
+        0
     };
-    Err(failed(output))
-}
-
-fn finished(step: &'static str, fix: &'static str, mut command: Command) -> Result<(), RuntimeError> {
-    let failed = |output| RuntimeError::Step { step, output, fix };
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed(error.to_string()))?;
-    if output.status.success() {
-        return Ok(());
+    let needed = needed.saturating_sub(there);
+    let free = free_bytes(folder).map_err(at(folder))?;
+    if free < needed {
+        return Err(RuntimeError::no_room(folder, Some(needed)));
     }
-    let printed = [output.stdout, output.stderr].concat();
-    Err(failed(kept(String::from_utf8_lossy(&printed).lines())))
+    Ok(())
 }
 
-fn last_lines(stream: Option<impl Read>) -> String {
-    let mut text = Vec::new();
-    if let Some(mut stream) = stream {
-        // What was read so far is worth showing even if the rest cannot be.
-        let _ = stream.read_to_end(&mut text);
+/// One installation: made beside its place, tried out, and put there in one step.
+struct Work<'a> {
+    folder: &'a Path,
+    made: PathBuf,
+    home: PathBuf,
+    lock: &'static Lock,
+    options: &'a InstallOptions,
+    turn: &'a Turn,
+}
+
+impl Work<'_> {
+    fn make(
+        &self,
+        interpreter: Interpreter,
+        installer: &Installer,
+        tell: &mut impl FnMut(Phase, f64, &str),
+    ) -> Result<(), RuntimeError> {
+        let about = format!("making an environment of Python {}", interpreter.version);
+        tell(Phase::Environment, 0.02, &about);
+        self.environment(&interpreter)?;
+        let wheels = self.wheels(&interpreter, installer, tell)?;
+        tell(Phase::Packages, 0.65, "unpacking packages");
+        self.unpack(&interpreter, installer, wheels.as_deref(), tell)?;
+        tell(Phase::Bytecode, 0.8, "compiling");
+        self.compile()?;
+        tell(Phase::SelfTest, 0.92, "trying the packages out");
+        self.try_out()?;
+        self.finish(interpreter)
     }
-    kept(String::from_utf8_lossy(&text).lines())
+
+    fn environment(&self, interpreter: &Interpreter) -> Result<(), RuntimeError> {
+        for folder in [&self.made, &self.temporary()] {
+            fs::create_dir_all(folder).map_err(at(folder))?;
+        }
+        let mut command = Command::new(&interpreter.executable);
+        // Without pip it needs no package beyond the standard library, and is done in a moment.
+        command
+            .args(["-I", "-m", "venv", "--without-pip", "--symlinks"])
+            .arg(self.made.join("venv"));
+        let step = self.step(
+            "making the environment",
+            "`apt install python3-venv`, or another Python",
+        );
+        step.run(command, |_| ())
+    }
+
+    /// The folder that all wheels are in now; `None` where the installer fetches them while it installs.
+    fn wheels(
+        &self,
+        interpreter: &Interpreter,
+        installer: &Installer,
+        tell: &mut impl FnMut(Phase, f64, &str),
+    ) -> Result<Option<PathBuf>, RuntimeError> {
+        if let Some(wheelhouse) = &self.options.wheelhouse {
+            return Ok(Some(wheelhouse.clone()));
+        }
+        let downloads = self.folder.join(DOWNLOADS);
+        fs::create_dir_all(&downloads).map_err(at(&downloads))?;
+        let requirements: Vec<_> = self.lock.requirements().collect();
+        let (all, mut collected) = (requirements.len(), 0_usize);
+        let list = self.made.join("batch.txt");
+        let step = self.step("downloading the packages", NETWORK);
+        for batch in requirements.chunks(BATCH) {
+            fs::write(&list, batch.concat()).map_err(at(&list))?;
+            let Some(command) = installer.download(interpreter, &list, &downloads) else {
+                return Ok(None);
+            };
+            step.run(self.here(command), |line| {
+                let Some(package) = line.strip_prefix("Collecting ") else {
+                    return;
+                };
+                collected = (collected + 1).min(all);
+                let share = collected as f64 / all as f64;
+                let name = package.split(['=', ' ']).next().unwrap_or(package);
+                tell(
+                    Phase::Packages,
+                    0.05 + 0.6 * share,
+                    &format!("downloading {name} ({collected} of {all})"),
+                );
+            })?;
+        }
+        fs::remove_file(&list).map_err(at(&list))?;
+        Ok(Some(downloads))
+    }
+
+    fn unpack(
+        &self,
+        interpreter: &Interpreter,
+        installer: &Installer,
+        wheels: Option<&Path>,
+        tell: &mut impl FnMut(Phase, f64, &str),
+    ) -> Result<(), RuntimeError> {
+        let list = self.made.join("packages.txt");
+        fs::write(&list, self.lock.text()).map_err(at(&list))?;
+        let fix = if self.options.wheelhouse.is_some() {
+            "put every wheel of the list into the wheelhouse"
+        } else {
+            NETWORK
+        };
+        let mut command = installer.install(interpreter, &self.python(), &list, wheels);
+        installer.keep_downloads(&mut command, &self.folder.join(DOWNLOADS));
+        let step = self.step("installing the packages", fix);
+        step.run(self.here(command), |line| {
+            if line.starts_with("Installing") {
+                tell(Phase::Packages, 0.7, "unpacking packages");
+            }
+        })
+    }
+
+    fn compile(&self) -> Result<(), RuntimeError> {
+        let mut command = Command::new(self.python());
+        // Stale bytecode must not be written later: the environment is read-only for programs.
+        command.args(["-m", "compileall", "-q", "-j", "2"]);
+        command.args(["--invalidation-mode", "unchecked-hash"]);
+        // The packages' own tests are nobody's, and nearly half of all.
+        command.args(["-x", "site-packages/.+/tests/"]);
+        // Tracebacks name the place that the files will have.
+        command.arg("-s").arg(&self.made).arg("-p").arg(&self.home);
+        command.arg(self.made.join("venv/lib"));
+        match self.step("compiling the packages", "").run(command, |_| ()) {
+            Err(full @ RuntimeError::NoRoom { .. }) => Err(full),
+            // A file that does not compile is one for another Python, and nobody's loss.
+            _ => Ok(()),
+        }
+    }
+
+    fn try_out(&self) -> Result<(), RuntimeError> {
+        let fonts = self.made.join("matplotlib");
+        fs::create_dir_all(&fonts).map_err(at(&fonts))?;
+        let mut command = Command::new(self.python());
+        command
+            .args(["-I", "-c", &self.lock.trial()])
+            .env("MPLCONFIGDIR", &fonts);
+        let step = self.step(
+            "trying the packages out",
+            "remove the runtime and install it again",
+        );
+        step.run(self.here(command), |_| ())
+    }
+
+    /// From here on it is used.
+    fn finish(&self, interpreter: Interpreter) -> Result<(), RuntimeError> {
+        let failed = at(&self.made);
+        fs::remove_dir_all(self.temporary()).map_err(&failed)?;
+        remove_scripts(&self.made.join("venv/bin")).map_err(&failed)?;
+        open_to_everybody(&self.made).map_err(&failed)?;
+        let manifest = Manifest::new(&self.made, &self.home, self.lock, interpreter).map_err(&failed)?;
+        manifest.write(&self.made).map_err(&failed)?;
+        if self.home.exists() {
+            // What was there is damaged; it goes in the same step.
+            renameat_with(CWD, &self.made, CWD, &self.home, RenameFlags::EXCHANGE)
+                .map_err(|error| at(&self.home)(error.into()))?;
+            let _ = fs::remove_dir_all(&self.made);
+        } else {
+            fs::rename(&self.made, &self.home).map_err(at(&self.home))?;
+        }
+        let _ = fs::remove_dir_all(self.folder.join(DOWNLOADS));
+        Ok(())
+    }
+
+    fn step(&self, name: &'static str, fix: &'static str) -> Step<'_> {
+        Step {
+            name,
+            fix,
+            folder: self.folder,
+            turn: self.turn,
+        }
+    }
+
+    fn python(&self) -> PathBuf {
+        self.made.join("venv/bin/python")
+    }
+
+    /// On the disk that was looked at.
+    fn temporary(&self) -> PathBuf {
+        self.made.join("tmp")
+    }
+
+    fn here(&self, mut command: Command) -> Command {
+        command.env("TMPDIR", self.temporary());
+        command
+    }
 }
 
-fn kept<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    let lines: Vec<_> = lines.filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(KEPT_LINES)..].join("\n")
+const NETWORK: &str = "check the network and pip's configuration, then try again, which goes on where this ended; \
+                       offline, use --wheelhouse DIR";
+
+/// Scripts name the place where they were made, and programs cannot start others anyway.
+fn remove_scripts(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with("python") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// A sandbox started by root runs as another user, who must be able to read all of this.
-fn open_to_everybody(folder: &Path) -> std::io::Result<()> {
+fn open_to_everybody(folder: &Path) -> io::Result<()> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         allow(&folder, 0o755)?;
@@ -270,7 +371,7 @@ fn open_to_everybody(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn allow(path: &Path, bits: u32) -> std::io::Result<()> {
+fn allow(path: &Path, bits: u32) -> io::Result<()> {
     let mode = fs::metadata(path)?.permissions().mode();
     if mode & bits == bits {
         return Ok(());
@@ -278,9 +379,6 @@ fn allow(path: &Path, bits: u32) -> std::io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode | bits))
 }
 
-fn at(path: &Path) -> impl Fn(std::io::Error) -> RuntimeError + '_ {
-    move |source| RuntimeError::Io {
-        path: path.to_owned(),
-        source,
-    }
+fn at(path: &Path) -> impl Fn(io::Error) -> RuntimeError + '_ {
+    move |source| RuntimeError::io(path, source)
 }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{
-    InstallOptions, RuntimeError,
+    RuntimeError,
     interpreter::{Interpreter, programs},
 };
 
@@ -41,6 +41,9 @@ const ELSEWHERE: [&str; 8] = [
     "VIRTUAL_ENV",
 ];
 
+/// Options of pip for a program that reads what it prints.
+const QUIET: [&str; 3] = ["--no-input", "--disable-pip-version-check", "--progress-bar=off"];
+
 impl Installer {
     pub(super) fn find(interpreter: &Interpreter, search_path: &OsStr) -> Result<Self, RuntimeError> {
         let python = &interpreter.executable;
@@ -55,7 +58,7 @@ impl Installer {
                 .success()
                 .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
-        if asked(&["-m", "pip", "--python", &python.to_string_lossy(), "--version"]).is_some() {
+        if asked(&["-m", "pip", "--version"]).is_some_and(|said| can_serve_another(&said)) {
             return Ok(Self::Pip);
         }
         if let Some(uv) = programs(search_path, "uv").into_iter().next() {
@@ -69,14 +72,61 @@ impl Installer {
         }
     }
 
-    /// The command that installs exactly the locked wheels into the environment of `target`.
-    pub(super) fn command(
+    /// A command that brings the wheels of a requirements file into a folder, where this installer can do that alone.
+    pub(super) fn download(
+        &self,
+        interpreter: &Interpreter,
+        requirements: &Path,
+        wheels: &Path,
+    ) -> Option<Command> {
+        if matches!(self, Self::Uv(_)) {
+            return None;
+        }
+        let mut command = self.program(interpreter);
+        // For the interpreter that pip itself runs in: the environment is of the same one.
+        command.env("PIP_REQUIRE_VIRTUALENV", "0");
+        command.arg("download").args(QUIET).arg("--dest").arg(wheels);
+        only_locked(&mut command, requirements);
+        Some(command)
+    }
+
+    /// The command that installs exactly the locked wheels into the environment of `target`: those of a folder, or
+    /// from the index.
+    pub(super) fn install(
         &self,
         interpreter: &Interpreter,
         target: &Path,
-        lock_file: &Path,
-        options: &InstallOptions,
+        requirements: &Path,
+        wheels: Option<&Path>,
     ) -> Command {
+        let mut command = self.program(interpreter);
+        match self {
+            // Copies, because a hard link would share its mode with uv's cache.
+            Self::Uv(_) => command
+                .args(["pip", "install", "--link-mode=copy", "--python"])
+                .arg(target),
+            _ => command
+                .arg("--python")
+                .arg(target)
+                .arg("install")
+                .args(QUIET)
+                .args(["--no-compile", "--no-warn-script-location"]),
+        };
+        only_locked(&mut command, requirements);
+        if let Some(wheels) = wheels {
+            command.arg("--no-index").arg("--find-links").arg(wheels);
+        }
+        command
+    }
+
+    /// Where it fetches packages by itself: keeps what it has in this folder, whatever its settings say.
+    pub(super) fn keep_downloads(&self, command: &mut Command, folder: &Path) {
+        if matches!(self, Self::Uv(_)) {
+            command.env_remove("UV_NO_CACHE").arg("--cache-dir").arg(folder);
+        }
+    }
+
+    fn program(&self, interpreter: &Interpreter) -> Command {
         let mut command = match self {
             Self::Pip => {
                 let mut command = Command::new(&interpreter.executable);
@@ -90,32 +140,6 @@ impl Installer {
             }
             Self::Uv(uv) => Command::new(uv),
         };
-        match self {
-            // Copies, because a hard link would share its mode with uv's cache.
-            Self::Uv(_) => command
-                .args(["pip", "install", "--link-mode=copy", "--python"])
-                .arg(target),
-            _ => command.arg("--python").arg(target).args([
-                "install",
-                "--no-input",
-                "--disable-pip-version-check",
-                "--progress-bar=off",
-                "--no-compile",
-                "--no-warn-script-location",
-            ]),
-        };
-        command
-            .args([
-                "--require-hashes",
-                "--no-deps",
-                "--only-binary",
-                ":all:",
-                "--requirement",
-            ])
-            .arg(lock_file);
-        if let Some(wheelhouse) = &options.wheelhouse {
-            command.arg("--no-index").arg("--find-links").arg(wheelhouse);
-        }
         for name in ELSEWHERE {
             command.env_remove(name);
         }
@@ -123,11 +147,35 @@ impl Installer {
     }
 }
 
+/// Whether a pip that says this of itself can install into an environment other than its own: from 22.3 on.
+fn can_serve_another(said: &str) -> bool {
+    let version = said.strip_prefix("pip ").unwrap_or_default();
+    let mut numbers = version
+        .split(['.', ' '])
+        .map_while(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next().or(Some(0))) >= (Some(22), Some(3))
+}
+
+fn only_locked(command: &mut Command, requirements: &Path) {
+    command
+        .args([
+            "--require-hashes",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--requirement",
+        ])
+        .arg(requirements);
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
-    use super::*;
+    use super::{
+        super::lock::{Packages, SUPPORTED},
+        *,
+    };
 
     /// A Python that says what it is and, asked anything else, runs `rest`.
     fn python(folder: &Path, rest: &str) -> Interpreter {
@@ -139,7 +187,9 @@ mod tests {
         let script = format!("#!/bin/sh\ncase \"$*\" in *platform*) echo '{about}';; *) {rest};; esac\n");
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        Interpreter::find(folder.as_os_str()).unwrap().0
+        Interpreter::find(folder.as_os_str(), Packages::Base, SUPPORTED)
+            .unwrap()
+            .0
     }
 
     #[test]
@@ -164,40 +214,51 @@ mod tests {
             Installer::Uv(folder.path().join("uv"))
         );
 
-        let with_pip = python(folder.path(), "exit 0");
-        assert_eq!(Installer::find(&with_pip, path).unwrap(), Installer::Pip);
+        for (version, serves) in [
+            ("22.2.2", false),
+            ("22.3", true),
+            ("26.0.1", true),
+            ("9.0", false),
+        ] {
+            let with_pip = python(folder.path(), &format!("echo pip {version} from /x"));
+            let found = Installer::find(&with_pip, path).unwrap();
+            assert_eq!(found == Installer::Pip, serves, "pip {version}: {found:?}");
+        }
     }
 
     #[test]
     fn every_installer_takes_locked_wheels_only() {
         let folder = tempfile::tempdir().unwrap();
         let interpreter = python(folder.path(), "exit 0");
-        let options = InstallOptions {
-            wheelhouse: Some("/wheels".into()),
-            ..InstallOptions::default()
+        let said = |command: Command| {
+            let said: Vec<_> = command
+                .get_args()
+                .map(|argument| argument.to_string_lossy())
+                .collect();
+            said.join(" ")
         };
+        let [target, list, wheels] = ["/t/python", "/t/lock", "/wheels"].map(Path::new);
+        let locked = "--require-hashes --no-deps --only-binary :all: --requirement /t/lock";
         for installer in [
             Installer::Pip,
             Installer::Uv("/x/uv".into()),
             Installer::Wheel("/x/pip.whl".into()),
         ] {
-            let command = installer.command(
-                &interpreter,
-                Path::new("/t/python"),
-                Path::new("/t/lock"),
-                &options,
+            let offline = said(installer.install(&interpreter, target, list, Some(wheels)));
+            for wanted in ["--python /t/python", locked, "--no-index --find-links /wheels"] {
+                assert!(offline.contains(wanted), "{wanted} in {offline}");
+            }
+            let online = said(installer.install(&interpreter, target, list, None));
+            assert!(
+                online.contains(locked) && !online.contains("--no-index"),
+                "{online}"
             );
-            let said: Vec<_> = command
-                .get_args()
-                .map(|argument| argument.to_string_lossy())
-                .collect();
-            let said = said.join(" ");
-            for wanted in [
-                "--python /t/python",
-                "--require-hashes --no-deps --only-binary :all: --requirement /t/lock",
-                "--no-index --find-links /wheels",
-            ] {
-                assert!(said.contains(wanted), "{wanted} in {said}");
+            if let Some(download) = installer.download(&interpreter, list, wheels) {
+                let download = said(download);
+                assert!(
+                    download.contains(locked) && download.contains("--dest /wheels"),
+                    "{download}"
+                );
             }
         }
     }

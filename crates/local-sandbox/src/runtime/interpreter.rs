@@ -6,7 +6,10 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{RuntimeError, lock::Lock};
+use super::{
+    RuntimeError,
+    lock::{Lock, Packages},
+};
 
 /// Prints what is to be known of an interpreter; runs on every Python 3.
 const PROBE: &str = "\
@@ -32,8 +35,12 @@ pub(super) struct Interpreter {
 }
 
 impl Interpreter {
-    /// The first supported Python on the search path, `python3` before its numbered siblings.
-    pub(super) fn find(search_path: &OsStr) -> Result<(Self, &'static Lock), RuntimeError> {
+    /// The first Python on the search path that one of these locks is for, `python3` before its numbered siblings.
+    pub(super) fn find(
+        search_path: &OsStr,
+        list: Packages,
+        locks: &'static [Lock],
+    ) -> Result<(Self, &'static Lock), RuntimeError> {
         let mut tried = Vec::new();
         for name in ["python3", "python3.13", "python3.12", "python3.11", "python3.14"] {
             for program in programs(search_path, name) {
@@ -41,7 +48,10 @@ impl Interpreter {
                     tried.push(format!("{} does not run", program.display()));
                     continue;
                 };
-                match interpreter.lock() {
+                let lock = locks
+                    .iter()
+                    .find(|lock| lock.list == list && interpreter.is_for(lock));
+                match lock {
                     Some(lock) if interpreter.platform == "linux x86_64 glibc" => {
                         return Ok((interpreter, lock));
                     }
@@ -62,11 +72,12 @@ impl Interpreter {
         })
     }
 
-    fn lock(&self) -> Option<&'static Lock> {
-        (self.major == 3).then(|| Lock::of(self.minor)).flatten()
+    pub(super) fn is_for(&self, lock: &Lock) -> bool {
+        self.major == 3 && self.minor == lock.minor
     }
 
-    fn ask(program: &Path) -> Option<Self> {
+    /// What it says of itself; `None` where it does not run.
+    pub(super) fn ask(program: &Path) -> Option<Self> {
         let output = Command::new(program)
             .args(["-I", "-c", PROBE])
             .stdin(Stdio::null())
@@ -91,7 +102,11 @@ pub(super) fn programs(search_path: &OsStr, name: &str) -> Vec<PathBuf> {
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
-    use super::*;
+    use super::{super::lock::SUPPORTED, *};
+
+    fn find(folder: &Path) -> Result<(Interpreter, &'static Lock), RuntimeError> {
+        Interpreter::find(folder.as_os_str(), Packages::Base, SUPPORTED)
+    }
 
     fn fake(folder: &Path, name: &str, minor: u32, platform: &str) {
         let answer = format!(
@@ -105,19 +120,19 @@ mod tests {
     #[test]
     fn the_first_supported_python_is_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let none = Interpreter::find(folder.path().as_os_str()).unwrap_err();
+        let none = find(folder.path()).unwrap_err();
         assert!(none.to_string().contains("no python3 on PATH"), "{none}");
 
         fake(folder.path(), "python3", 9, "linux x86_64 glibc");
-        let old = Interpreter::find(folder.path().as_os_str()).unwrap_err();
+        let old = find(folder.path()).unwrap_err();
         assert!(old.to_string().contains("is 3.9.1"), "{old}");
 
         fake(folder.path(), "python3.12", 12, "linux x86_64 glibc");
-        let (found, lock) = Interpreter::find(folder.path().as_os_str()).unwrap();
+        let (found, lock) = find(folder.path()).unwrap();
         assert_eq!((found.version.as_str(), lock.minor), ("3.12.1", 12));
 
         fake(folder.path(), "python3", 11, "linux aarch64 glibc");
-        let other = Interpreter::find(folder.path().as_os_str()).unwrap_err();
+        let other = find(folder.path()).unwrap_err();
         assert!(matches!(other, RuntimeError::Platform { .. }), "{other}");
     }
 }

@@ -1,12 +1,13 @@
 use std::{
     collections::BTreeMap,
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{Runtime, lock::Lock};
+use super::{Runtime, contents::Contents, interpreter::Interpreter, lock::Lock};
 
 const FILE: &str = "manifest.json";
 
@@ -15,128 +16,275 @@ const FILE: &str = "manifest.json";
 pub(super) struct Manifest {
     lock: String,
     home: PathBuf,
+    interpreter: PathBuf,
+    /// The interpreter's file when it was last asked for its version.
+    interpreter_file: FileMark,
     base_prefix: PathBuf,
     version: String,
-    files: u64,
+    contents: Contents,
     packages: BTreeMap<String, String>,
 }
 
+/// Tells that a file is most likely the one it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct FileMark {
+    bytes: u64,
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+/// Why a runtime cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// Nothing is there.
+    Absent,
+    /// It was never complete.
+    Unfinished,
+    /// The interpreter it was made for is not there any more.
+    Stale(String),
+    /// It was complete, and is not what it was.
+    Damaged(String),
+}
+
+impl Unusable {
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::Absent => "it is gone".to_owned(),
+            Self::Unfinished => "the installation was not finished".to_owned(),
+            Self::Stale(reason) | Self::Damaged(reason) => reason,
+        }
+    }
+}
+
 impl Manifest {
-    /// The manifest of what was just installed.
-    pub(super) fn new(home: &Path, lock: &Lock, base_prefix: PathBuf, version: String) -> io::Result<Self> {
+    /// The manifest of what was just made in `made` and will be at `home`.
+    pub(super) fn new(made: &Path, home: &Path, lock: &Lock, interpreter: Interpreter) -> io::Result<Self> {
+        // The one behind the environment: a Python that is itself in an environment makes others of its own base.
+        let program = fs::canonicalize(made.join("venv/bin/python"))?;
         let packages = lock
             .packages()
             .map(|(name, version)| (name.to_owned(), version.to_owned()))
             .collect();
-        let files = count_files(&home.join("venv"))?;
         Ok(Self {
             lock: lock.hash(),
             home: home.to_owned(),
-            base_prefix,
-            version,
-            files,
+            interpreter_file: FileMark::of(&program)?,
+            interpreter: program,
+            base_prefix: interpreter.base_prefix,
+            version: interpreter.version,
+            contents: Contents::of(&made.join("venv"))?,
             packages,
         })
     }
 
-    /// Makes the runtime complete.
-    pub(super) fn write(&self) -> io::Result<()> {
-        let unfinished = self.home.join("manifest.new");
+    /// Makes what is in this folder complete.
+    pub(super) fn write(&self, made: &Path) -> io::Result<()> {
+        let unfinished = made.join("manifest.new");
         fs::write(&unfinished, serde_json::to_vec_pretty(self)?)?;
-        fs::rename(unfinished, self.home.join(FILE))
+        fs::rename(unfinished, made.join(FILE))
     }
 
-    /// Reads a manifest that fits this lock and place; otherwise says why not.
-    pub(super) fn read(home: &Path, lock: &Lock) -> Result<Self, String> {
-        let text = fs::read(home.join(FILE)).map_err(|_| "the installation was not finished".to_owned())?;
-        let manifest: Self =
-            serde_json::from_slice(&text).map_err(|error| format!("its manifest cannot be read: {error}"))?;
+    /// The runtime of this lock, if it is complete and all that it was when it was installed.
+    pub(super) fn check(folder: &Path, lock: &Lock) -> Result<Runtime, Unusable> {
+        let home = lock.home(folder);
+        if !home.exists() {
+            return Err(Unusable::Absent);
+        }
+        let manifest = Self::read(&home, lock)?;
+        let version = manifest.current_version(lock)?;
+        let found = Contents::of(&home.join("venv")).map_err(|error| Unusable::Damaged(error.to_string()))?;
+        match manifest.contents.difference(&found) {
+            Some(reason) => Err(Unusable::Damaged(reason)),
+            None => Ok(manifest.runtime(lock, version)),
+        }
+    }
+
+    fn read(home: &Path, lock: &Lock) -> Result<Self, Unusable> {
+        let text = fs::read(home.join(FILE)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Unusable::Unfinished,
+            _ => Unusable::Damaged(format!("its manifest cannot be read: {error}")),
+        })?;
+        let manifest: Self = serde_json::from_slice(&text)
+            .map_err(|error| Unusable::Damaged(format!("its manifest cannot be read: {error}")))?;
         if manifest.lock != lock.hash() {
-            return Err("it was installed from another list of packages".to_owned());
+            let reason = "it was installed from another list of packages";
+            return Err(Unusable::Damaged(reason.to_owned()));
         }
         if manifest.home != home {
-            return Err(format!("it was moved here from {}", manifest.home.display()));
-        }
-        if !manifest.runtime().python.exists() {
-            return Err("the Python it was made from is gone".to_owned());
+            let reason = format!("it was moved here from {}", manifest.home.display());
+            return Err(Unusable::Damaged(reason));
         }
         Ok(manifest)
     }
 
-    /// The same, if no file has gone missing since.
-    pub(super) fn checked(self) -> Result<Self, String> {
-        let found = count_files(&self.home.join("venv")).map_err(|error| error.to_string())?;
-        if found < self.files {
-            return Err(format!(
-                "{} of its {} files are missing",
-                self.files - found,
-                self.files
-            ));
+    /// The version of the interpreter as it is now. Another patch of the same minor version has the same bytecode
+    /// and the same binary interface; distributions bring them in between.
+    fn current_version(&self, lock: &Lock) -> Result<String, Unusable> {
+        let path = self.interpreter.display();
+        let stale =
+            |what: String| Unusable::Stale(format!("it was made for Python {}, {what}", self.version));
+        let linked = fs::canonicalize(self.home.join("venv/bin/python"));
+        if linked.is_ok_and(|linked| linked != self.interpreter) {
+            let reason = format!("its Python is not {path}, for which it was made");
+            return Err(Unusable::Damaged(reason));
         }
-        Ok(self)
+        let mark = FileMark::of(&self.interpreter).map_err(|_| stale(format!("and {path} is gone")))?;
+        if mark == self.interpreter_file {
+            return Ok(self.version.clone());
+        }
+        match Interpreter::ask(&self.interpreter) {
+            Some(now) if now.is_for(lock) => Ok(now.version),
+            Some(now) => Err(stale(format!("and {path} is Python {} now", now.version))),
+            None => Err(stale(format!("and {path} does not run any more"))),
+        }
     }
 
-    pub(super) fn runtime(&self) -> Runtime {
+    fn runtime(&self, lock: &Lock, version: String) -> Runtime {
         let venv = self.home.join("venv");
         Runtime {
             python: venv.join("bin/python"),
             base_prefix: self.base_prefix.clone(),
             font_cache: self.home.join("matplotlib"),
             venv,
-            version: self.version.clone(),
+            version,
+            list: lock.list,
             packages: self.packages.clone(),
         }
     }
 }
 
-fn count_files(folder: &Path) -> io::Result<u64> {
-    let mut files = 0;
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            } else {
-                files += 1;
-            }
-        }
+impl FileMark {
+    fn of(path: &Path) -> io::Result<Self> {
+        let data = fs::metadata(path)?;
+        Ok(Self {
+            bytes: data.len(),
+            seconds: data.mtime(),
+            nanoseconds: data.mtime_nsec(),
+        })
     }
-    Ok(files)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::{super::lock::SUPPORTED, *};
+
+    /// A complete runtime, as far as a manifest tells, whose Python says what it is told to.
+    struct Made {
+        folder: tempfile::TempDir,
+        lock: &'static Lock,
+    }
+
+    impl Made {
+        fn new() -> Self {
+            let made = Self {
+                folder: tempfile::tempdir().unwrap(),
+                lock: SUPPORTED.iter().find(|lock| lock.minor == 11).unwrap(),
+            };
+            made.python_is("3.11.2");
+            let venv = made.home().join("venv");
+            fs::create_dir_all(venv.join("bin")).unwrap();
+            symlink(made.python(), venv.join("bin/python")).unwrap();
+            fs::write(venv.join("pandas.py"), "1").unwrap();
+            made
+        }
+
+        fn complete() -> Self {
+            let made = Self::new();
+            let (home, interpreter) = (made.home(), Interpreter::ask(&made.python()).unwrap());
+            let manifest = Manifest::new(&home, &home, made.lock, interpreter).unwrap();
+            manifest.write(&home).unwrap();
+            made
+        }
+
+        fn home(&self) -> PathBuf {
+            self.lock.home(self.folder.path())
+        }
+
+        fn python(&self) -> PathBuf {
+            self.folder.path().join("python3.11")
+        }
+
+        fn python_is(&self, version: &str) {
+            let minor = version.split('.').nth(1).unwrap();
+            let answer = format!(
+                r#"{{"executable": "/x", "base_prefix": "/x", "major": 3, "minor": {minor}, "version": "{version}", "platform": "x"}}"#
+            );
+            // Another file, as an upgrade brings it.
+            let new = self.folder.path().join("new");
+            fs::write(&new, format!("#!/bin/sh\ncat <<'END'\n{answer}\nEND\n")).unwrap();
+            fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+            fs::rename(new, self.python()).unwrap();
+        }
+
+        fn check(&self) -> Result<Runtime, Unusable> {
+            Manifest::check(self.folder.path(), self.lock)
+        }
+
+        fn damage(&self) -> String {
+            match self.check() {
+                Err(Unusable::Damaged(reason)) => reason,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 
     #[test]
     fn only_what_is_complete_and_in_place_is_used() {
-        let folder = tempfile::tempdir().unwrap();
-        let lock = Lock::of(11).unwrap();
-        let home = lock.home(folder.path());
-        fs::create_dir_all(home.join("venv/bin")).unwrap();
-        assert_eq!(
-            Manifest::read(&home, lock).unwrap_err(),
-            "the installation was not finished"
-        );
+        let made = Made::new();
+        assert_eq!(made.check(), Err(Unusable::Unfinished));
+        let made = Made::complete();
+        assert_eq!(made.check().unwrap().version, "3.11.2");
+        let other = SUPPORTED.iter().find(|lock| lock.minor == 12).unwrap();
+        assert_eq!(Manifest::check(made.folder.path(), other), Err(Unusable::Absent));
+        fs::rename(made.home(), other.home(made.folder.path())).unwrap();
+        let reason = Manifest::check(made.folder.path(), other).unwrap_err().reason();
+        assert!(reason.contains("another list"), "{reason}");
+        assert_eq!(made.check(), Err(Unusable::Absent));
 
-        fs::write(home.join("venv/bin/python"), "").unwrap();
-        let manifest = Manifest::new(&home, lock, "/usr".into(), "3.11.2".into()).unwrap();
-        manifest.write().unwrap();
-        assert_eq!(Manifest::read(&home, lock).unwrap(), manifest);
+        let elsewhere = tempfile::tempdir().unwrap();
+        let home = made.lock.home(elsewhere.path());
+        fs::rename(other.home(made.folder.path()), &home).unwrap();
+        let reason = Manifest::check(elsewhere.path(), made.lock).unwrap_err().reason();
+        assert!(reason.contains("moved here"), "{reason}");
+    }
+
+    #[test]
+    fn what_was_changed_is_not_used() {
+        let made = Made::complete();
+        let file = made.home().join("venv/pandas.py");
+        fs::write(&file, "12").unwrap();
+        assert!(made.damage().contains("not the ones"));
+        fs::remove_file(&file).unwrap();
+        assert_eq!(made.damage(), "1 of its 2 files are missing");
+        fs::write(&file, "1").unwrap();
+        assert!(made.check().is_ok());
+        let manifest = made.home().join(FILE);
+        fs::write(manifest, "{}").unwrap();
+        assert!(made.damage().contains("cannot be read"));
+    }
+
+    #[test]
+    fn a_newer_patch_of_its_python_serves_and_another_minor_version_does_not() {
+        let made = Made::complete();
+        made.python_is("3.11.10");
+        assert_eq!(made.check().unwrap().version, "3.11.10");
+        made.python_is("3.12.1");
+        let Err(Unusable::Stale(reason)) = made.check() else {
+            panic!("{:?}", made.check())
+        };
         assert!(
-            Manifest::read(&home, Lock::of(12).unwrap())
-                .unwrap_err()
-                .contains("another list")
+            reason.contains("made for Python 3.11.2") && reason.contains("Python 3.12.1 now"),
+            "{reason}"
         );
-
-        let moved = folder.path().join("moved");
-        fs::rename(&home, &moved).unwrap();
-        assert!(Manifest::read(&moved, lock).unwrap_err().contains("moved here"));
-        fs::rename(&moved, &home).unwrap();
-
-        fs::remove_file(home.join("venv/bin/python")).unwrap();
-        assert!(Manifest::read(&home, lock).unwrap_err().contains("is gone"));
-        assert!(manifest.checked().unwrap_err().contains("1 of its 1 files"));
+        fs::remove_file(made.python()).unwrap();
+        let reason = made.check().unwrap_err().reason();
+        assert!(reason.contains("is gone"), "{reason}");
+        made.python_is("3.11.2");
+        let linked = made.home().join("venv/bin/python");
+        fs::remove_file(&linked).unwrap();
+        symlink("/bin/sh", linked).unwrap();
+        assert!(made.damage().contains("for which it was made"));
     }
 }

@@ -1,27 +1,41 @@
 //! The Python that programs run under: a virtual environment of our own, filled from a hash-locked list.
 //!
-//! [`Runtime::locate`] finds one that is complete; [`Runtime::install`] makes one. An installation is complete
-//! only once its manifest is written, which happens last, so that a crash midway leaves nothing that would be
-//! used; two installations at once wait for each other. Everything is readable by every user of the machine,
-//! because a sandbox started by root runs as another one; nothing in it is secret.
+//! [`Runtime::locate`] finds one that is complete and whole; [`Runtime::install`] makes one. It is made beside its
+//! place, tried out, given its manifest and only then put there in one step, so that whatever is broken off leaves
+//! nothing that would be used, and what is in use stays as it is. What was downloaded is kept for the next attempt. Two
+//! installations at once wait for each other. Everything is readable by every user of the machine, because a sandbox
+//! started by root runs as another one; nothing in it is secret.
+//!
+//! Each list of packages ([`Packages`]) makes a runtime of its own. Where several are installed, the full list comes
+//! before the base list, and a newer Python before an older one.
 
+mod contents;
 mod error;
 mod install;
 mod installer;
 mod interpreter;
 mod lock;
 mod manifest;
+mod step;
+#[cfg(feature = "test-guards")]
+mod test_list;
+mod turn;
 
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs, io,
+    fs,
     path::{self, Path, PathBuf},
 };
 
 pub use error::RuntimeError;
 pub use install::{Phase, Progress};
-use manifest::Manifest;
+pub use lock::Packages;
+use lock::{Lock, SUPPORTED};
+use manifest::{Manifest, Unusable};
+#[cfg(feature = "test-guards")]
+pub use test_list::TestList;
+use turn::Turn;
 
 /// An installed runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +50,8 @@ pub struct Runtime {
     pub font_cache: PathBuf,
     /// The interpreter's version, such as `3.11.7`.
     pub version: String,
+    /// Which list of packages it was installed from.
+    pub list: Packages,
     /// The installed packages and their versions.
     pub packages: BTreeMap<String, String>,
 }
@@ -43,6 +59,8 @@ pub struct Runtime {
 /// How to install.
 #[derive(Debug, Clone, Default)]
 pub struct InstallOptions {
+    /// What to install.
+    pub packages: Packages,
     /// Take wheels from this folder only, and nothing from the network.
     pub wheelhouse: Option<PathBuf>,
     /// Where programs are looked for, as `PATH` has it.
@@ -55,30 +73,49 @@ pub struct InstallOptions {
 pub enum RuntimeStatus {
     /// Nothing.
     Absent,
-    /// An installation that was broken off or damaged; installing again mends it.
+    /// An installation that was broken off or damaged; this command mends it.
     Incomplete {
         /// What is wrong with it.
         reason: String,
+        /// The command.
+        command: &'static str,
     },
     /// A complete runtime.
     Ready(Runtime),
 }
 
 impl Runtime {
-    /// The runtime in this folder, if it is complete and of this version of Meterbox.
+    /// The runtime in this folder, if there is one of this version of Meterbox.
     ///
-    /// Reads two small files; fast enough for every start.
-    pub fn locate(folder: &Path) -> Option<Self> {
-        let folder = &path::absolute(folder).ok()?;
-        let manifest = lock::SUPPORTED
-            .iter()
-            .rev()
-            .find_map(|lock| Manifest::read(&lock.home(folder), lock).ok())?;
-        Some(manifest.runtime())
+    /// Looks at every file of it, which takes some 50 milliseconds.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Damaged`] where one was installed and is not what it was: files are missing, came or changed their
+    /// length, or its Python is gone or another one. The error names the command that mends it.
+    pub fn locate(folder: &Path) -> Result<Option<Self>, RuntimeError> {
+        Self::locate_among(folder, SUPPORTED)
     }
 
-    /// Installs the runtime into this folder, or returns the one that is there. Blocks for as long as the
-    /// download takes, some 300 MB; resumes what an earlier attempt left.
+    fn locate_among(folder: &Path, locks: &'static [Lock]) -> Result<Option<Self>, RuntimeError> {
+        let folder = &absolute(folder)?;
+        let mut stale = None;
+        for lock in locks {
+            let damaged = |reason| RuntimeError::damaged(lock.home(folder), reason, lock);
+            match Manifest::check(folder, lock) {
+                Ok(runtime) => return Ok(Some(runtime)),
+                Err(Unusable::Absent | Unusable::Unfinished) => {}
+                // Another one, for the Python that is there now, may have taken its place.
+                Err(Unusable::Stale(reason)) => stale = stale.or_else(|| Some(damaged(reason))),
+                Err(Unusable::Damaged(reason)) => return Err(damaged(reason)),
+            }
+        }
+        stale.map_or(Ok(None), Err)
+    }
+
+    /// Installs the runtime into this folder, or returns the one that is there and has all that was asked for. Blocks for
+    /// as long as the download takes (some 200 MB; 300 MB for the full list), and for as long as another installation
+    /// into this folder goes on. Goes on where an earlier attempt was broken off, and leaves a runtime that is in use as
+    /// it is.
     ///
     /// # Errors
     /// [`RuntimeError`] names what is missing and the one fix.
@@ -88,44 +125,49 @@ impl Runtime {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, RuntimeError> {
         // An environment knows its own place, and whoever uses it may be in another folder by then.
-        let absolute = path::absolute(folder).map_err(|source| RuntimeError::Io {
-            path: folder.to_owned(),
-            source,
-        })?;
-        install::install(&absolute, options, progress)
+        install::install(&absolute(folder)?, options, SUPPORTED, progress)
     }
 
-    /// What is in this folder. Counts every file, so slower than [`Runtime::locate`].
+    /// What is in this folder, without changing anything.
     pub fn status(folder: &Path) -> RuntimeStatus {
-        let mut status = RuntimeStatus::Absent;
-        let Ok(folder) = &path::absolute(folder) else {
-            return status;
-        };
-        for lock in lock::SUPPORTED {
-            let home = lock.home(folder);
-            if !home.exists() {
-                continue;
+        match Self::locate(folder) {
+            Ok(Some(runtime)) => RuntimeStatus::Ready(runtime),
+            Ok(None) => match install::broken_off(folder) {
+                None => RuntimeStatus::Absent,
+                Some(list) => RuntimeStatus::Incomplete {
+                    reason: "the installation was not finished".to_owned(),
+                    command: list.command(),
+                },
+            },
+            Err(RuntimeError::Damaged { reason, command, .. }) => {
+                RuntimeStatus::Incomplete { reason, command }
             }
-            match Manifest::read(&home, lock).and_then(Manifest::checked) {
-                Ok(manifest) => return RuntimeStatus::Ready(manifest.runtime()),
-                Err(reason) => status = RuntimeStatus::Incomplete { reason },
-            }
+            Err(error) => RuntimeStatus::Incomplete {
+                reason: error.to_string(),
+                command: Packages::Base.command(),
+            },
         }
-        status
     }
 
     /// Removes everything in this folder; true if there was something.
     ///
     /// # Errors
-    /// [`RuntimeError::Io`] where it cannot be removed.
+    /// [`RuntimeError::Busy`] while somebody installs into it, and [`RuntimeError::Io`] where it cannot be removed.
     pub fn remove(folder: &Path) -> Result<bool, RuntimeError> {
-        match fs::remove_dir_all(folder) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(RuntimeError::Io {
-                path: folder.to_owned(),
-                source,
-            }),
+        if !folder.exists() {
+            return Ok(false);
         }
+        let failed = |source| RuntimeError::io(folder, source);
+        let Some(_turn) = Turn::try_take(folder).map_err(failed)? else {
+            return Err(RuntimeError::Busy {
+                folder: folder.to_owned(),
+            });
+        };
+        fs::remove_dir_all(folder).map_err(failed)?;
+        Ok(true)
     }
+}
+
+fn absolute(folder: &Path) -> Result<PathBuf, RuntimeError> {
+    path::absolute(folder).map_err(|source| RuntimeError::io(folder, source))
 }

@@ -8,8 +8,11 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod dice;
+pub(crate) mod groups;
 pub(crate) mod machine;
 pub(crate) mod program;
+pub(crate) mod session;
+pub(crate) mod session_attacks;
 pub(crate) mod watch;
 
 use std::{
@@ -19,7 +22,10 @@ use std::{
 };
 
 use meterbox_core::contract::Usage;
-use meterbox_local_sandbox::{LocalSandbox, LocalSandboxBuilder, Tier, runtime::Runtime};
+use meterbox_local_sandbox::{
+    LocalSandbox, LocalSandboxBuilder, Tier,
+    runtime::{Packages, Runtime},
+};
 use meterbox_sandbox_client::{Job, Outcome, OutputSink, OutputStream, Program, Reply, Sandbox};
 
 pub(crate) const MB: u64 = 1 << 20;
@@ -57,12 +63,18 @@ impl Fixture {
     }
 
     pub(crate) fn with(change: impl FnOnce(LocalSandboxBuilder) -> LocalSandboxBuilder) -> Self {
+        Self::of(runtime(), change)
+    }
+
+    /// With this Python.
+    pub(crate) fn of(
+        runtime: Runtime,
+        change: impl FnOnce(LocalSandboxBuilder) -> LocalSandboxBuilder,
+    ) -> Self {
         let alone = Alone::new();
         let inputs = readable_folder();
         // No ready children unless a test asks for them: tests count.
-        let builder = LocalSandbox::builder(runtime())
-            .inputs_root(inputs.path())
-            .ready(0);
+        let builder = LocalSandbox::builder(runtime).inputs_root(inputs.path()).ready(0);
         let builder = match tier() {
             Some(tier) => builder.only_tier(tier),
             None => builder,
@@ -134,6 +146,12 @@ pub(crate) fn placed(code: &str) -> String {
     )
 }
 
+/// On a slow machine as many times this as `METERBOX_TEST_PATIENCE` says.
+pub(crate) fn patience(usual: Duration) -> Duration {
+    let times = std::env::var("METERBOX_TEST_PATIENCE").ok();
+    usual * times.map_or(1, |times| times.parse().unwrap())
+}
+
 pub(crate) fn service(code: &str) -> Job {
     Job::new(Program::Service {
         code: placed(code),
@@ -157,7 +175,15 @@ pub(crate) fn runtime() -> Runtime {
     }
 }
 
-fn given(venv: PathBuf) -> Runtime {
+/// The same with the full list of packages.
+pub(crate) fn full_runtime() -> Runtime {
+    match std::env::var_os("METERBOX_TEST_VENV") {
+        Some(venv) => given(venv.into()),
+        None => meterbox_testkit::full_test_runtime(),
+    }
+}
+
+pub(crate) fn given(venv: PathBuf) -> Runtime {
     let python = venv.join("bin/python");
     let asked = std::process::Command::new(&python)
         .args(["-I", "-c", "import sys; print(sys.base_prefix)"])
@@ -170,6 +196,7 @@ fn given(venv: PathBuf) -> Runtime {
         font_cache: venv.join("fonts"),
         venv,
         version: String::new(),
+        list: Packages::Base,
         packages: Default::default(),
     }
 }

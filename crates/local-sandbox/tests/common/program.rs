@@ -349,5 +349,7 @@ fn limits(text: &str) -> Limits {
             other => panic!("unknown limit {other}"),
         }
     }
+    limits.wall = super::patience(limits.wall);
+    limits.cpu = super::patience(limits.cpu);
     limits
 }

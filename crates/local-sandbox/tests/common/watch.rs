@@ -18,7 +18,7 @@ use futures_util::future::join_all;
 use meterbox_sandbox_client::{Job, Limits, Sandbox, SandboxError, Verdict};
 
 use super::{
-    Fixture, MB, children, children_of, input,
+    Fixture, MB, children, children_of, groups, input, patience,
     program::{Found, Hostile, Seen},
     service, value,
 };
@@ -50,6 +50,7 @@ pub(crate) struct Footprint {
     zygote_descriptors: usize,
     mounts: usize,
     namespaces: usize,
+    groups: usize,
 }
 
 impl Watch {
@@ -95,7 +96,7 @@ impl Watch {
 
     /// Waits until those that wait are as many as they were.
     async fn settled(&self) {
-        let latest = Instant::now() + Duration::from_secs(20);
+        let latest = Instant::now() + patience(Duration::from_secs(20));
         while self.fixture.sandbox.ready().await.unwrap() < self.ready {
             assert!(Instant::now() < latest, "the pool stays empty");
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -111,6 +112,7 @@ impl Watch {
             zygote_descriptors: count(format!("/proc/{}/fd", self.zygote)),
             mounts: mounts.lines().count(),
             namespaces: namespaces_of_its_children(self.zygote),
+            groups: groups::runs().len(),
         }
     }
 
@@ -182,7 +184,7 @@ impl Watch {
         // Nothing of the run is left, and nothing of ours has grown; a ready child's making takes descriptors until
         // the zygote is back from it, and a leak stays.
         self.settled().await;
-        let latest = Instant::now() + PATIENCE;
+        let latest = Instant::now() + patience(PATIENCE);
         let is_as_before = || self.footprint() == self.before && children_of(self.zygote).len() == self.ready;
         while !is_as_before() && Instant::now() < latest {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -216,7 +218,7 @@ impl Watch {
 
     /// Waits until earlier interpreters are gone, and takes the last one for the one to watch.
     pub(crate) async fn only_one_interpreter(&mut self) {
-        let latest = Instant::now() + PATIENCE;
+        let latest = Instant::now() + patience(PATIENCE);
         while children().len() > 1 && Instant::now() < latest {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -248,7 +250,7 @@ fn tables() -> std::collections::BTreeMap<String, String> {
 
 /// The verdict is there in time.
 fn in_time(name: &str, elapsed: Duration, limits: &Limits) {
-    let latest = limits.wall + PATIENCE;
+    let latest = limits.wall + patience(PATIENCE);
     assert!(elapsed < latest, "{name} took {elapsed:?} of {latest:?}");
 }
 

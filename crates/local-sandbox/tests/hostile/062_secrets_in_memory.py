@@ -9,6 +9,6 @@ names, place = [], 0
 while environment[place]:
     names.append(environment[place].split(b"=")[0].decode())
     place += 1
-documented = {"HOME", "LANG", "TZ", "MPLBACKEND", "MPLCONFIGDIR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+documented = {"HOME", "JOBLIB_MULTIPROCESSING", "LANG", "TZ", "MPLBACKEND", "MPLCONFIGDIR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
               "JE_ARROW_MALLOC_CONF", "MALLOC_ARENA_MAX", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "LC_CTYPE"}
 reply("worked" if set(names) - documented else "denied")

@@ -17,7 +17,7 @@ for statement in ("SELECT content FROM read_text('/etc/passwd')", "SELECT conten
         pass
 try:
     for (content,) in connection.execute("SELECT content FROM read_text('/proc/self/environ')").fetchall():
-        documented = ("HOME=", "LANG=", "TZ=", "MPL", "OMP_", "OPENBLAS_", "JE_ARROW", "MALLOC_ARENA_MAX", "PYTHON", "LC_CTYPE")
+        documented = ("HOME=", "JOBLIB_", "LANG=", "TZ=", "MPL", "OMP_", "OPENBLAS_", "JE_ARROW", "MALLOC_ARENA_MAX", "PYTHON", "LC_CTYPE")
         worked += [one for one in content.split("\0") if one and not one.startswith(documented)]
 except duckdb.Error:
     pass

@@ -1,9 +1,10 @@
 //! What every [`Sandbox`] does, whoever wrote it. A back end's tests call [`all`] on itself, on its `Box`
-//! and on its `Arc`.
+//! and on its `Arc`; and so [`sessions::all`] where it has sessions, [`sessions::none`] where it has not.
 //!
 //! The programs are real Python; a fake has to know them by heart (see [`Subject`]).
 
 pub mod programs;
+pub mod sessions;
 
 use std::{
     sync::{Arc, Mutex},

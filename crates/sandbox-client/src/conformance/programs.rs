@@ -229,6 +229,7 @@ pub async fn errors_name_their_line(sandbox: &dyn Sandbox, folder: &Path) {
     let desk = Desk::new(sandbox, folder);
     for (code, expected, line) in [
         ("x = 1\nraise ValueError('no')", "ValueError: no", Some(2)),
+        ("\u{feff}x = 1\nraise ValueError('no')", "ValueError: no", Some(2)),
         ("x = = 1", "SyntaxError: invalid syntax", Some(1)),
         (
             "result = tables['orders']",

@@ -7,6 +7,8 @@ use super::{Addressing, E2bClient, E2bError, control::SandboxAccess};
 /// Ports of the services in a machine.
 pub(super) const ENVD: u16 = 49_983;
 pub(super) const CODE_INTERPRETER: u16 = 49_999;
+/// Names the machine that a request is for.
+pub(super) const SANDBOX_ID: &str = "E2b-Sandbox-Id";
 
 impl E2bClient {
     /// A request to a service in this machine.
@@ -23,7 +25,7 @@ impl E2bClient {
             .transport
             .http()
             .request(method, url)
-            .header("E2b-Sandbox-Id", sandbox.id.as_str())
+            .header(SANDBOX_ID, sandbox.id.as_str())
             .header("E2b-Sandbox-Port", port);
         if let Some(token) = sandbox.envd_token.as_ref().and_then(|token| token.header("")) {
             request = request.header("X-Access-Token", token);

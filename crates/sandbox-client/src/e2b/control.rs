@@ -8,10 +8,17 @@ use reqwest::{Method, Request, RequestBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    E2bClient, E2bError,
+    E2bClient, E2bError, E2bErrorKind,
     transport::{Repeatable, Reply},
 };
 
+/// Where E2B says that there was no room for a machine, or that it may not be made.
+const NOTHING_MADE: [&str; 4] = [
+    "sandbox_create_failed",
+    "sandbox_create_refused",
+    "sandbox_capacity_unavailable",
+    "sandbox_no_compatible_node",
+];
 /// A list has no more pages than this of ours.
 const MAX_PAGES: usize = 100;
 
@@ -204,8 +211,13 @@ impl E2bClient {
             if let Some(key) = &new.idempotency_key {
                 request = request.header("Idempotency-Key", key);
             }
+            // The old form promises nothing of keys: asked again, it could make a second one that nobody knows.
+            let repeatable = match secure {
+                None => repeatable,
+                Some(_) => Repeatable::No,
+            };
             self.transport
-                .send_noting_losses(WHAT, built(request)?, repeatable, deadline, lost)
+                .send_noting_losses(WHAT, built(request)?, repeatable, deadline, lost, left_nothing)
                 .await
         };
         if !self.has_only_v1.load(Ordering::Relaxed) {
@@ -350,14 +362,31 @@ impl E2bClient {
     }
 }
 
+/// Is it certain that a create that ended with this made no sandbox?
+pub(super) fn left_nothing(error: &E2bError) -> bool {
+    match error {
+        E2bError::Server { code: Some(code), .. } => NOTHING_MADE.contains(&code.as_str()),
+        error => matches!(
+            error.kind(),
+            E2bErrorKind::Unreachable
+                | E2bErrorKind::Unauthorized
+                | E2bErrorKind::Forbidden
+                | E2bErrorKind::NotFound
+                | E2bErrorKind::Busy
+                | E2bErrorKind::Rejected
+                | E2bErrorKind::Invalid
+        ),
+    }
+}
+
 pub(super) fn built(request: RequestBuilder) -> Result<Request, E2bError> {
     request
         .build()
         .map_err(|error| E2bError::Invalid(format!("the request cannot be built: {}", error.without_url())))
 }
 
-fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+pub(super) fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 fn check_key(key: &str) -> Result<(), E2bError> {

@@ -6,8 +6,9 @@ use std::{
 };
 
 use meterbox_http_client::deadline_after;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -77,31 +78,40 @@ pub enum ExecutionEvent {
     End,
 }
 
-/// Something code showed, in all forms it has.
+/// Something code showed, in all forms it has. A program may give as text what is none: then it is here as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct ExecutionResult {
     /// Is it the value of the last line?
     #[serde(default)]
     pub is_main_result: bool,
     /// As text.
+    #[serde(default, deserialize_with = "text")]
     pub text: Option<String>,
     /// As HTML.
+    #[serde(default, deserialize_with = "text")]
     pub html: Option<String>,
     /// As Markdown.
+    #[serde(default, deserialize_with = "text")]
     pub markdown: Option<String>,
     /// As SVG.
+    #[serde(default, deserialize_with = "text")]
     pub svg: Option<String>,
     /// As PNG, in base64.
+    #[serde(default, deserialize_with = "text")]
     pub png: Option<String>,
     /// As JPEG, in base64.
+    #[serde(default, deserialize_with = "text")]
     pub jpeg: Option<String>,
     /// As PDF, in base64.
+    #[serde(default, deserialize_with = "text")]
     pub pdf: Option<String>,
     /// As LaTeX.
+    #[serde(default, deserialize_with = "text")]
     pub latex: Option<String>,
     /// As JSON.
     pub json: Option<Value>,
     /// As JavaScript.
+    #[serde(default, deserialize_with = "text")]
     pub javascript: Option<String>,
     /// A table: of each column all its values.
     pub data: Option<Value>,
@@ -215,6 +225,16 @@ impl E2bClient {
         self.context_call("listing contexts", request).await?.json().await
     }
 
+    /// A kernel's state begins afresh, in the folder that kernels start in. Code that runs there ends with an error.
+    ///
+    /// # Errors
+    /// [`E2bError`].
+    pub async fn restart_context(&self, sandbox: &SandboxAccess, id: &str) -> Result<(), E2bError> {
+        let path = format!("/contexts/{}/restart", in_path(id));
+        let request = self.data_plane(Method::POST, sandbox, CODE_INTERPRETER, &path)?;
+        self.context_call("restarting a context", request).await.map(drop)
+    }
+
     /// Ends a context.
     ///
     /// # Errors
@@ -326,6 +346,15 @@ fn event(line: &[u8]) -> Result<Option<ExecutionEvent>, E2bError> {
     }))
 }
 
+/// What a program says is text, and may be anything.
+fn text<'de, D: Deserializer<'de>>(form: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(form)? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    })
+}
+
 /// The server writes each value between quotes into a line of code.
 fn check_env(env: &BTreeMap<String, String>) -> Result<(), E2bError> {
     for (name, value) in env {
@@ -348,7 +377,8 @@ fn check_env(env: &BTreeMap<String, String>) -> Result<(), E2bError> {
 }
 
 fn in_path(id: &str) -> String {
-    percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string()
+    const SPECIAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+    utf8_percent_encode(id, SPECIAL).to_string()
 }
 
 #[cfg(test)]
@@ -374,6 +404,12 @@ mod tests {
             panic!("a result")
         };
         assert!(result.is_main_result && result.text.as_deref() == Some("2"));
+        let Some(ExecutionEvent::Result(odd)) =
+            read(r#"{"type": "result", "html": ["<b>"], "png": null, "extra": {}}"#)
+        else {
+            panic!("a result")
+        };
+        assert_eq!((odd.html.as_deref(), odd.png), (Some("[\"<b>\"]"), None));
         let Some(ExecutionEvent::Error(error)) =
             read(r#"{"type": "error", "name": "ValueError", "value": "x", "traceback": "y"}"#)
         else {

@@ -8,12 +8,14 @@ use std::{
 use meterbox_http_client::{self as http, Fault, Secret, asked_pause, now, shown};
 use reqwest::{Request, StatusCode, header::HeaderMap};
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{E2bError, retry};
+use super::{E2bError, address::SANDBOX_ID, retry};
 
 /// Longer than any honest message of the control plane.
 const MAX_REPLY_BYTES: u64 = 4 << 20;
+/// For the reasons of a refusal, before the next attempt.
+const REFUSAL: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
@@ -42,6 +44,8 @@ pub(super) struct Reply {
     what: &'static str,
     reply: http::Reply,
     secrets: Secrets,
+    /// And not the control plane's.
+    is_of_machine: bool,
 }
 
 /// What a request was opened with, lest its answer repeats it.
@@ -65,9 +69,15 @@ impl Transport {
         deadline: Instant,
     ) -> Result<Reply, E2bError> {
         let secrets = Secrets::of(&request);
+        let is_of_machine = request.headers().contains_key(SANDBOX_ID);
         let sent = http::send(&self.http, request, deadline).await;
         let reply = sent.map_err(|fault| met(what, fault))?;
-        Ok(Reply { what, reply, secrets })
+        Ok(Reply {
+            what,
+            reply,
+            secrets,
+            is_of_machine,
+        })
     }
 
     /// Sends it again by the rule of [`retry`], as long as it fails and the deadline allows.
@@ -78,12 +88,12 @@ impl Transport {
         repeatable: Repeatable,
         deadline: Instant,
     ) -> Result<Reply, E2bError> {
-        self.send_noting_losses(what, request, repeatable, deadline, &mut None)
+        self.send_noting_losses(what, request, repeatable, deadline, &mut None, |_| true)
             .await
     }
 
     /// The same, where it matters that an attempt may have been done though a later one was refused: `lost` is then why
-    /// nobody knows.
+    /// nobody knows. A refusal leaves no doubt where `left_nothing` says so.
     pub(super) async fn send_noting_losses(
         &self,
         what: &'static str,
@@ -91,6 +101,7 @@ impl Transport {
         repeatable: Repeatable,
         deadline: Instant,
         lost: &mut Option<E2bError>,
+        left_nothing: fn(&E2bError) -> bool,
     ) -> Result<Reply, E2bError> {
         let mut retries = 0;
         loop {
@@ -117,7 +128,11 @@ impl Transport {
             let Some(wait) = retry::wait(attempt, retries, left, jitter()) else {
                 return sent;
             };
-            if let Err(error @ E2bError::Broken { .. }) = sent {
+            let error = match sent {
+                Ok(refused) => refused.refusal_within(REFUSAL).await,
+                Err(error) => error,
+            };
+            if !left_nothing(&error) {
                 *lost = Some(error);
             }
             sleep(wait).await;
@@ -184,9 +199,18 @@ impl Reply {
         self.refusal_in(|_| None).await
     }
 
+    /// The same, of one that is not waited for long.
+    async fn refusal_within(self, time: Duration) -> E2bError {
+        let status = self.status().as_u16();
+        let retry_after = asked_pause(self.reply.headers());
+        timeout(time, self.refusal())
+            .await
+            .unwrap_or_else(|_| of_status(status, None, String::new(), retry_after))
+    }
+
     /// The same, where it may be in words of another kind.
     pub(super) async fn refusal_in(self, words: impl FnOnce(&[u8]) -> Option<E2bError>) -> E2bError {
-        let (status, secrets) = (self.status(), self.secrets.clone());
+        let (status, secrets, is_of_machine) = (self.status(), self.secrets.clone(), self.is_of_machine);
         let retry_after = asked_pause(self.reply.headers());
         let body = self.bytes(MAX_REPLY_BYTES).await.unwrap_or_default();
         if let Some(error) = words(&body) {
@@ -199,6 +223,10 @@ impl Reply {
         // Struck out before it is cut, which could leave half of one.
         let message = shown(&secrets.strike(&said));
         let code = refusal.error_code.map(|code| shown(&secrets.strike(&code)));
+        let of_machine = of_machine(status.as_u16(), &message).filter(|_| is_of_machine);
+        if let Some(error) = of_machine {
+            return error;
+        }
         of_status(status.as_u16(), code, message, retry_after)
     }
 }
@@ -258,6 +286,17 @@ fn met(what: &'static str, fault: Fault) -> E2bError {
     }
 }
 
+/// What the proxy before the machines says of one, and nobody else.
+fn of_machine(status: u16, message: &str) -> Option<E2bError> {
+    match status {
+        502 if message.contains("port is not open") => Some(E2bError::NotReady),
+        502 if message.contains("sandbox was not found") => Some(E2bError::NotFound {
+            message: message.to_owned(),
+        }),
+        _ => None,
+    }
+}
+
 fn of_status(status: u16, code: Option<String>, message: String, retry_after: Option<Duration>) -> E2bError {
     match status {
         401 => E2bError::Unauthorized { message },
@@ -267,8 +306,6 @@ fn of_status(status: u16, code: Option<String>, message: String, retry_after: Op
         429 => E2bError::Busy { message, retry_after },
         // Nothing was changed, says E2B.
         503 => E2bError::Busy { message, retry_after },
-        502 if message.contains("port is not open") => E2bError::NotReady,
-        502 if message.contains("not found") => E2bError::NotFound { message },
         400..500 => E2bError::Rejected { status, message },
         _ => E2bError::Server {
             status,

@@ -114,7 +114,7 @@ async fn kill(State(shared): World, Path(id): Path<String>, headers: HeaderMap) 
     match find(&shared, &id, &headers) {
         Ok(_) => {
             let mut world = shared.world();
-            world.machines.remove(&id);
+            world.end(&id);
             world.kills += 1;
             StatusCode::NO_CONTENT.into_response()
         }
@@ -209,7 +209,7 @@ impl Shared {
     pub(super) fn machine(&self, id: &str) -> Option<Arc<Machine>> {
         let mut world = self.world();
         if world.machines.get(id).is_some_and(|machine| machine.is_over()) {
-            world.machines.remove(id);
+            world.end(id);
         }
         world.machines.get(id).map(Arc::clone)
     }

@@ -20,9 +20,10 @@ use axum::{
 use meterbox_core::{Clock, SystemClock, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use super::{Shared, interpreter::Kernel, process, refusal};
-use crate::python::TestPython;
+use super::{Shared, interpreter::Interpreter, process, refusal};
+use crate::python::{TestPython, test_python};
 
 const ENVD: &str = "49983";
 const INTERPRETER: &str = "49999";
@@ -36,12 +37,14 @@ pub(super) struct Machine {
     pub(super) token: String,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) env: BTreeMap<String, String>,
-    pub(super) python: Option<TestPython>,
+    python: Option<TestPython>,
     started: Timestamp,
     ends: Mutex<Timestamp>,
     root: tempfile::TempDir,
     pub(super) processes: process::Processes,
-    pub(super) kernel: tokio::sync::Mutex<Option<Kernel>>,
+    pub(super) interpreter: Interpreter,
+    /// When it is, all that runs in it ends.
+    pub(super) is_gone: CancellationToken,
 }
 
 impl Machine {
@@ -69,7 +72,8 @@ impl Machine {
             ends: Mutex::new(now()),
             root,
             processes: process::Processes::default(),
-            kernel: tokio::sync::Mutex::default(),
+            interpreter: Interpreter::default(),
+            is_gone: CancellationToken::new(),
         };
         machine.live_for(timeout);
         machine
@@ -82,6 +86,10 @@ impl Machine {
 
     pub(super) fn is_over(&self) -> bool {
         *self.ends.lock().unwrap_or_else(PoisonError::into_inner) <= now()
+    }
+
+    pub(super) fn python(&self) -> &TestPython {
+        self.python.as_ref().unwrap_or_else(|| test_python())
     }
 
     pub(super) fn root(&self) -> &Path {

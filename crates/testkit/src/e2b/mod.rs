@@ -1,10 +1,14 @@
 //! A double of E2B on loopback: it keeps state, runs programs for real (confined by bubblewrap) and fails on command.
+//! Code goes to IPython's own kernels (`peers/ipykernel.txt`), of which it has Python's alone; no kernel starts before a
+//! machine is asked for one.
 //!
 //! The control plane and the machines share one address, as with `E2B_API_URL` and `E2B_SANDBOX_URL`: a request with
 //! the header `E2b-Sandbox-Id` is for a machine.
 
 mod control;
+mod events;
 mod interpreter;
+mod kernels;
 mod machine;
 mod process;
 
@@ -62,6 +66,10 @@ impl E2bDouble {
     /// # Panics
     /// Where there is none.
     pub async fn start() -> Self {
+        // What is not there yet is installed before anybody counts the seconds.
+        tokio::task::spawn_blocking(process::prepare)
+            .await
+            .expect("the tests have what they need");
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("a free port");
@@ -125,7 +133,7 @@ impl E2bDouble {
 
     /// Ends a machine as a crash would.
     pub fn lose(&self, id: &str) {
-        self.shared.world().machines.remove(id);
+        self.shared.world().end(id);
     }
 
     /// How many machines were ended by request.
@@ -142,7 +150,19 @@ impl E2bDouble {
 impl Drop for E2bDouble {
     fn drop(&mut self) {
         self.server.abort();
-        self.shared.world().machines.clear();
+        let mut world = self.shared.world();
+        for (_, machine) in std::mem::take(&mut world.machines) {
+            machine.is_gone.cancel();
+        }
+    }
+}
+
+impl World {
+    /// With all that runs in it.
+    fn end(&mut self, id: &str) {
+        if let Some(machine) = self.machines.remove(id) {
+            machine.is_gone.cancel();
+        }
     }
 }
 

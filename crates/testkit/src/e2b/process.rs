@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::machine::{Machine, connect_error, header_text, streamed};
-use crate::python::{test_python, test_runtime};
+use crate::python::test_python;
 
 /// Those that run, by number, and the kill switch of each.
 #[derive(Debug, Default)]
@@ -38,8 +38,14 @@ impl Processes {
     }
 }
 
-/// What runs this in the machine.
-pub(super) fn confined(machine: &Machine, program: &str, arguments: &[String], folder: &str) -> Command {
+/// What runs this in the machine, where it sees these folders too.
+pub(super) fn confined(
+    machine: &Machine,
+    folders: &[&Path],
+    program: &str,
+    arguments: &[String],
+    folder: &str,
+) -> Command {
     let mut command = Command::new(bubblewrap());
     command.args([
         "--die-with-parent",
@@ -55,8 +61,13 @@ pub(super) fn confined(machine: &Machine, program: &str, arguments: &[String], f
         let outside = machine.root().join(inside);
         command.arg("--bind").arg(outside).arg(format!("/{inside}"));
     }
-    let python = machine.python.as_ref().unwrap_or_else(|| test_python());
-    for visible in &python.visible {
+    let python = machine.python();
+    for visible in python
+        .visible
+        .iter()
+        .map(PathBuf::as_path)
+        .chain(folders.iter().copied())
+    {
         command.arg("--ro-bind").arg(visible).arg(visible);
     }
     let path = format!("{}:/usr/bin:/bin", python.folder.display());
@@ -90,10 +101,15 @@ fn bubblewrap() -> &'static PathBuf {
             place.exists(),
             "these tests need bubblewrap (Debian's package of that name)"
         );
-        // Installed for all tests by the first; so is Python.
-        test_runtime();
         place
     })
+}
+
+/// Installs what machines need where it is not there yet, which takes a while.
+pub(super) fn prepare() {
+    bubblewrap();
+    // A machine that executes code says what is wrong.
+    let _ = super::kernels::packages(test_python());
 }
 
 pub(super) async fn start(machine: Arc<Machine>, request: Request) -> Response {
@@ -120,7 +136,7 @@ pub(super) async fn start(machine: Arc<Machine>, request: Request) -> Response {
         .collect();
     with_env.push(process["cmd"].as_str().unwrap_or_default().to_owned());
     with_env.extend(arguments);
-    let mut command = confined(&machine, "/usr/bin/env", &with_env, &folder);
+    let mut command = confined(&machine, &[], "/usr/bin/env", &with_env, &folder);
     let (events, mut receive) = mpsc::channel::<Bytes>(16);
     let spawned = command.spawn();
     tokio::spawn(async move {
@@ -164,6 +180,11 @@ async fn run(machine: &Machine, mut child: Child, limit: Duration, events: &mpsc
     tokio::select! {
         _ = reading => {}
         () = kill.cancelled() => { let _ = child.start_kill(); }
+        () = machine.is_gone.cancelled() => {
+            // The stream is cut: nobody is there to say how it ended.
+            let _ = child.kill().await;
+            return;
+        }
         () = tokio::time::sleep(limit) => { timed_out = true; let _ = child.start_kill(); }
     }
     let status = child.wait().await;

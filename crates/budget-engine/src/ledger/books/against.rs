@@ -1,11 +1,28 @@
 //! What a hold counts against, shared by all holds that count against the same.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
-use meterbox_core::Usd;
+use meterbox_core::{Scope, Usd};
 
-use super::{Account, Against, Books, Place, Standing};
-use crate::ledger::{Basis, Claim, HoldRequest};
+use super::{AccountId, AccountRow, Books, Place, Standing, row::Account};
+use crate::ledger::{Basis, Claim, HoldRecord, HoldRequest};
+
+/// What a hold of these books counts against.
+#[derive(Debug, Clone)]
+pub(super) enum Counts {
+    /// The one scope that was asked for. Account and limit say it all, so that among a million scopes nothing else of
+    /// it needs to be looked at.
+    One { account: AccountId, limit: Usd },
+    /// More scopes than one, or fewer budgets than scopes.
+    Many(Arc<Against>),
+}
+
+/// What was asked for, and the accounts of its claims.
+#[derive(Debug)]
+pub(super) struct Against {
+    basis: Arc<Basis>,
+    accounts: Box<[AccountId]>,
+}
 
 impl Books {
     /// A purpose, which most often is that of the hold before.
@@ -17,47 +34,105 @@ impl Books {
     }
 
     /// What a hold with these standings counts against.
-    pub(super) fn against(&mut self, request: &HoldRequest, standings: &[(usize, Standing)]) -> Against {
-        let first = standings.first().and_then(|(_, standing)| standing.account());
-        let last = first.and_then(|first| self.accounts.get(first)?.last.as_ref());
-        if let Some(last) = last.filter(|last| last.is_of(request, standings)) {
-            return last.clone();
+    pub(super) fn counts(&mut self, request: &HoldRequest, standings: &[(usize, Standing)]) -> Counts {
+        if let ([scope], [(_, standing)]) = (&*request.scopes, standings) {
+            let (account, limit) = (self.account_for(scope, &standing.place), standing.limit);
+            return Counts::One { account, limit };
         }
+        let first = standings.first().and_then(|(_, standing)| standing.account());
+        if let Some(first) = first.and_then(|first| self.account(first))
+            && let Some(last) = &*first.last.borrow()
+            && last.is_of(request, standings)
+        {
+            return Counts::Many(Arc::clone(last));
+        }
+        self.new_counts(request, standings)
+    }
+
+    fn new_counts(&mut self, request: &HoldRequest, standings: &[(usize, Standing)]) -> Counts {
         let mut claims = Vec::with_capacity(standings.len());
         let mut accounts = Vec::with_capacity(standings.len());
         for (index, standing) in standings {
             let Some(scope) = request.scopes.get(*index) else {
                 continue;
             };
-            let account = match &standing.place {
-                Place::Known(account) => *account,
-                Place::New(period) => self.new_account(scope, &period.key, period.ends_at()),
-            };
-            accounts.push(account);
-            if let Some(Account { row, .. }) = self.accounts.get(account) {
-                claims.push(Claim {
-                    // One text for all that is said of a scope.
-                    scope: row.scope.clone(),
-                    period: Arc::clone(&row.period),
-                    ends_at: row.ends_at,
-                    limit: standing.limit,
-                });
+            let account = self.account_for(scope, &standing.place);
+            if let Some(known) = self.account(account) {
+                accounts.push(account);
+                claims.push(known.claim(standing.limit));
             }
         }
         let basis = Basis {
             scopes: request.scopes.as_slice().into(),
             claims: claims.into(),
         };
-        let against = Against {
-            limit: basis.claims.first().map_or(Usd::ZERO, |claim| claim.limit),
-            basis: Arc::new(basis),
-            accounts: accounts.as_slice().into(),
-        };
-        let first = against.accounts.get(0);
-        if let Some(account) = first.and_then(|first| self.accounts.get_mut(first)) {
-            account.last = Some(against.clone());
+        Counts::Many(self.remembered(Arc::new(basis), accounts.into()))
+    }
+
+    fn account_for(&mut self, scope: &Scope, place: &Place) -> AccountId {
+        match place {
+            Place::Known(account) => *account,
+            Place::New(period) => self.new_account(scope, &period.key, period.ends_at()),
+        }
+    }
+
+    fn remembered(&self, basis: Arc<Basis>, accounts: Box<[AccountId]>) -> Arc<Against> {
+        let first = accounts.first().and_then(|first| self.account(*first));
+        let against = Arc::new(Against { basis, accounts });
+        if let Some(first) = first {
+            *first.last.borrow_mut() = Some(Arc::clone(&against));
         }
         against
+    }
+
+    /// The hold with what it counts against in words.
+    pub(super) fn record(&self, kept: &HoldRecord<Counts>) -> HoldRecord {
+        kept.with_basis(match &kept.basis {
+            Counts::One { account, limit } => self.basis_of_one(*account, *limit),
+            Counts::Many(against) => Arc::clone(&against.basis),
+        })
+    }
+
+    /// Most often it is what it was for the hold before, and then they share it: records are many.
+    fn basis_of_one(&self, id: AccountId, limit: Usd) -> Arc<Basis> {
+        let Some(account) = self.account(id) else {
+            return Arc::default();
+        };
+        let is_same = |last: &&Arc<Against>| {
+            last.basis.is_of_one_scope() && last.basis.claims.iter().all(|claim| claim.limit == limit)
+        };
+        if let Some(last) = account.last.borrow().as_ref().filter(is_same) {
+            return Arc::clone(&last.basis);
+        }
+        let basis = Arc::new(Basis {
+            scopes: [account.row.scope.clone()].into(),
+            claims: [account.claim(limit)].into(),
+        });
+        self.remembered(Arc::clone(&basis), [id].into());
+        basis
+    }
+}
+
+impl Counts {
+    /// Of a hold with this basis, given the accounts of its claims.
+    pub(super) fn of(basis: &Arc<Basis>, accounts: Vec<AccountId>) -> Self {
+        match (&*accounts, &*basis.claims) {
+            ([account], [claim]) if basis.is_of_one_scope() => Self::One {
+                account: *account,
+                limit: claim.limit,
+            },
+            _ => Self::Many(Arc::new(Against {
+                basis: Arc::clone(basis),
+                accounts: accounts.into(),
+            })),
+        }
+    }
+
+    pub(super) fn accounts(&self) -> &[AccountId] {
+        match self {
+            Self::One { account, .. } => slice::from_ref(account),
+            Self::Many(against) => &against.accounts,
+        }
     }
 }
 
@@ -66,16 +141,37 @@ impl Against {
     /// so that only scopes without a budget, which are passed over, need to be compared.
     fn is_of(&self, request: &HoldRequest, standings: &[(usize, Standing)]) -> bool {
         let Basis { scopes, claims } = &*self.basis;
-        let is_first_alike = standings
-            .first()
-            .is_none_or(|(_, first)| first.limit == self.limit);
-        let mut others = claims.iter().zip(standings).skip(1);
         let mut accounts = self.accounts.iter().zip(standings);
-        is_first_alike
-            && claims.len() == standings.len()
+        let mut limits = claims.iter().zip(standings);
+        claims.len() == standings.len()
             && scopes.len() == request.scopes.len()
-            && accounts.all(|(account, (_, standing))| standing.account() == Some(account))
-            && others.all(|(claim, (_, standing))| standing.limit == claim.limit)
+            && accounts.all(|(account, (_, standing))| standing.account() == Some(*account))
+            && limits.all(|(claim, (_, standing))| standing.limit == claim.limit)
             && (scopes.len() == claims.len() || **scopes == *request.scopes)
+    }
+}
+
+impl Basis {
+    /// Was one scope asked for, and is that the one it counts against?
+    fn is_of_one_scope(&self) -> bool {
+        matches!((&*self.scopes, &*self.claims), ([scope], [claim]) if *scope == claim.scope)
+    }
+}
+
+impl Account {
+    fn claim(&self, limit: Usd) -> Claim {
+        let AccountRow {
+            scope,
+            period,
+            ends_at,
+            ..
+        } = &self.row;
+        Claim {
+            // One text for all that is said of a scope.
+            scope: scope.clone(),
+            period: Arc::clone(period),
+            ends_at: *ends_at,
+            limit,
+        }
     }
 }

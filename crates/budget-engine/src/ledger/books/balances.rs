@@ -2,13 +2,14 @@
 
 use std::{
     cell::{Ref, RefCell},
-    hint::black_box,
     sync::Arc,
 };
 
 use meterbox_core::{Scope, Timestamp, Usd};
 
-use super::{Account, AccountRow, Books, Defined, InForce, Key, Place, Row, Standing};
+use super::{
+    AccountChange, AccountId, AccountRow, Books, Defined, InForce, Key, Place, Row, Standing, row::Account,
+};
 use crate::{
     Budget, BudgetState, BudgetStatus, Period, Window,
     ledger::{
@@ -16,6 +17,9 @@ use crate::{
         extra::{PastPeriod, carried_over, topped_up},
     },
 };
+
+/// A scope that there is something about: its number, and what.
+type Found<'a> = (usize, &'a Key, &'a Row);
 
 impl Books {
     /// Where the budget that applies to this concrete scope stands; `None` if none does.
@@ -41,7 +45,7 @@ impl Books {
     }
 
     pub(super) fn standing(&self, now: Timestamp, scope: &Scope) -> Option<Standing> {
-        self.standing_of(now, scope, self.rows.get(&Key::from(scope)))
+        self.standing_of(now, scope, self.rows.get_full(&Key::from(scope)))
     }
 
     /// Where the budgets of these scopes stand, each with the scope's number; a scope without one is passed over.
@@ -54,102 +58,61 @@ impl Books {
         scopes: &[Scope],
         (keys, standings): (&mut Vec<Key>, &mut Vec<(usize, Standing)>),
     ) {
+        standings.clear();
+        if let [scope] = scopes {
+            let standing = self.standing(now, scope);
+            standings.extend(standing.map(|standing| (0, standing)));
+            return;
+        }
         keys.clear();
         keys.extend(scopes.iter().map(Key::from));
-        let mut rows = [const { None::<&Row> }; MAX_SCOPES];
+        let mut rows = [const { None::<Found<'_>> }; MAX_SCOPES];
         for (row, key) in rows.iter_mut().zip(&*keys) {
-            *row = self.rows.get(key);
+            *row = self.rows.get_full(key);
         }
-        if let [_, _, ..] = scopes {
-            let newest = rows
-                .iter()
-                .take(scopes.len())
-                .filter_map(|row| row.as_ref()?.newest());
-            let looked = newest.filter_map(|index| self.accounts.get(index));
-            black_box(looked.fold(0, |sum, account| sum ^ account.row.held ^ account.held_change));
-        }
-        standings.clear();
         for (index, (scope, key)) in scopes.iter().zip(&*keys).enumerate() {
             // No checked request has more scopes; whoever asks the books themselves may.
-            let row = rows.get(index).copied().unwrap_or_else(|| self.rows.get(key));
+            let row = rows
+                .get(index)
+                .copied()
+                .unwrap_or_else(|| self.rows.get_full(key));
             let standing = self.standing_of(now, scope, row);
             standings.extend(standing.map(|standing| (index, standing)));
         }
     }
 
-    fn standing_of(&self, now: Timestamp, scope: &Scope, row: Option<&Row>) -> Option<Standing> {
+    fn standing_of(&self, now: Timestamp, scope: &Scope, found: Option<Found<'_>>) -> Option<Standing> {
+        let row = found.map(|(_, _, row)| row);
         let own = row.and_then(Row::own);
         let in_force = own.or_else(|| self.wildcards.get(scope.kind()))?;
         let Defined { budget, since, .. } = &in_force.defined;
         let period = &*in_force.period_at(now);
-        let account = row.and_then(|row| self.find(row, period));
+        let account = found.and_then(|(at, _, row)| Some((at, row.account_of(&period.key)?)));
         let mut standing = Standing {
-            place: account.map_or_else(|| Place::New(period.clone()), Place::Known),
+            place: account.map_or_else(
+                || Place::New(period.clone()),
+                |(at, account)| Place::Known(account.id(at)),
+            ),
             limit: budget.limit,
             extra: Usd::ZERO,
             spent: 0,
             held: 0,
             degraded_allowance: budget.degraded_allowance,
         };
-        if let Some(account) = account.and_then(|index| self.accounts.get(index)) {
+        if let Some((_, account)) = account {
             standing.spent = account.row.spent;
             standing.held = account.row.held;
         }
         if let (Window::Rolling(_), Some(row)) = (&budget.window, row) {
-            let pieces = self.pieces(row, period, now);
+            let pieces = pieces(row, period, now);
             standing.spent = pieces.fold(0, |sum, (_, spent)| sum.saturating_add(spent));
         }
         let has_extra = !budget.carry_over.is_zero() || row.is_some_and(|row| !row.top_ups().is_empty());
         if has_extra {
-            standing.extra = self.extra(now, budget, *since, row, (period, &standing));
+            standing.extra = extra(now, budget, *since, row, (period, &standing));
             standing.limit = budget.limit.saturating_add(standing.extra);
         }
         Some(standing)
-    }
-
-    /// What is carried over and topped up.
-    fn extra(
-        &self,
-        now: Timestamp,
-        budget: &Budget,
-        since: Timestamp,
-        row: Option<&Row>,
-        (present, standing): (&Period, &Standing),
-    ) -> Usd {
-        let past = |period: &Period, row: &Row| {
-            let account = self.accounts.get(self.find(row, period)?)?;
-            Some(account.past(period.starts_at))
-        };
-        let mut carried = Usd::ZERO;
-        if !budget.carry_over.is_zero()
-            && let Some(before) = budget.window.period_before(present)
-            && since < before.ends_at()
-        {
-            carried = carried_over(budget, row.and_then(|row| past(&before, row)));
-        }
-        let Some(row) = row.filter(|row| !row.top_ups().is_empty()) else {
-            return carried;
-        };
-        let granted = row.top_ups().iter().map(|top_up| top_up.granted_at).min();
-        let mut periods: Vec<PastPeriod> = Vec::new();
-        if matches!(budget.window, Window::Calendar(..)) {
-            let earlier = row.accounts().filter_map(|index| self.accounts.get(index));
-            for account in earlier {
-                let is_past = account.row.ends_at < present.ends_at();
-                if is_past && granted.is_some_and(|granted| granted < account.row.ends_at) {
-                    let last = Timestamp::from_micros(account.row.ends_at.as_micros().saturating_sub(1));
-                    let starts_at = last.and_then(|last| budget.window.period_at(last).starts_at);
-                    periods.push(account.past(starts_at));
-                }
-            }
-        }
-        periods.push(PastPeriod {
-            starts_at: present.starts_at,
-            ends_at: present.ends_at(),
-            used: money(standing.spent).saturating_add(money(standing.held)),
-            limit: budget.limit.saturating_add(carried),
-        });
-        carried.saturating_add(topped_up(now, row.top_ups(), &periods))
     }
 
     pub(super) fn room(&self, now: Timestamp, scope: &Scope) -> Option<Room> {
@@ -162,7 +125,7 @@ impl Books {
         let used = spent.saturating_add(held);
         let mut leaving: Vec<(Timestamp, Usd)> = Vec::new();
         if let (Window::Rolling(_), Some(row)) = (&budget.window, row) {
-            let pieces = self.pieces(row, period, now);
+            let pieces = pieces(row, period, now);
             leaving.extend(pieces.map(|(at, spent)| (at, money(spent))));
         }
         leaving.sort_unstable();
@@ -187,39 +150,22 @@ impl Books {
         Some(Room { status, leaving })
     }
 
-    /// The pieces of a rolling window that still count: when each leaves, and what was spent in it.
-    fn pieces<'a>(
-        &'a self,
-        row: &'a Row,
-        series: &'a Period,
-        now: Timestamp,
-    ) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
-        let accounts = row.accounts().filter_map(|index| self.accounts.get(index));
-        let is_piece = move |account: &&Account| {
-            let rest = account.row.period.strip_prefix(&*series.key);
-            rest.is_some_and(|rest| rest.starts_with('@')) && account.row.ends_at > now
-        };
-        accounts
-            .filter(is_piece)
-            .map(|account| (account.row.ends_at, account.row.spent))
+    pub(super) fn account(&self, id: AccountId) -> Option<&Account> {
+        let (_, row) = self.rows.get_index(id.scope)?;
+        row.account(id.number)
     }
 
-    fn find(&self, row: &Row, period: &Period) -> Option<usize> {
-        row.newest_first().find(|index| self.is_of(*index, &period.key))
+    pub(super) fn account_of(&self, scope: &Scope, period: &Arc<str>) -> Option<AccountId> {
+        let (at, _, row) = self.rows.get_full(&Key::from(scope))?;
+        Some(row.account_of(period)?.id(at))
     }
 
-    pub(super) fn account(&self, scope: &Scope, period: &Arc<str>) -> Option<usize> {
-        let row = self.rows.get(&Key::from(scope))?;
-        row.newest_first().find(|index| self.is_of(*index, period))
+    pub(super) fn account_mut(&mut self, id: AccountId) -> Option<&mut Account> {
+        let (_, row) = self.rows.get_index_mut(id.scope)?;
+        row.account_mut(id.number)
     }
 
-    fn is_of(&self, account: usize, period: &Arc<str>) -> bool {
-        let account = self.accounts.get(account);
-        account
-            .is_some_and(|account| Arc::ptr_eq(&account.row.period, period) || account.row.period == *period)
-    }
-
-    pub(super) fn new_account(&mut self, scope: &Scope, period: &Arc<str>, ends_at: Timestamp) -> usize {
+    pub(super) fn new_account(&mut self, scope: &Scope, period: &Arc<str>, ends_at: Timestamp) -> AccountId {
         self.add_account(AccountRow {
             scope: scope.clone(),
             period: Arc::clone(period),
@@ -230,49 +176,101 @@ impl Books {
         })
     }
 
-    pub(super) fn add_account(&mut self, row: AccountRow) -> usize {
-        let index = self.accounts.len();
-        let (key, ends_at) = (Key::from(&row.scope), row.ends_at);
-        self.accounts.push(Account {
-            row,
-            held_change: 0,
-            spent_change: 0,
-            is_changed: false,
-            last: None,
-        });
-        let accounts = &self.accounts;
-        let ends_no_later = |index: usize| {
-            accounts
-                .get(index)
-                .is_some_and(|account| account.row.ends_at <= ends_at)
-        };
-        self.rows
-            .entry(key)
-            .or_default()
-            .add_account(index, ends_no_later);
-        index
+    pub(super) fn add_account(&mut self, row: AccountRow) -> AccountId {
+        let entry = self.rows.entry(Key::from(&row.scope));
+        let scope = entry.index();
+        let number = entry.or_default().add_account(row);
+        AccountId { scope, number }
     }
 
-    pub(super) fn move_held(&mut self, account: usize, held: i64) {
-        // Within a limit, so within what can be counted.
-        self.move_in(account, held, 0);
-    }
-
-    pub(super) fn move_in(&mut self, index: usize, held: i64, spent: i64) -> Option<()> {
-        let account = self.accounts.get_mut(index)?;
+    /// Adds these changes to their account; `None`, and nothing is changed, where a sum would overflow.
+    pub(super) fn move_in(&mut self, change: AccountChange) -> Option<()> {
+        let AccountChange {
+            account: id,
+            held,
+            spent,
+        } = change;
+        let (_, row) = self.rows.get_index_mut(id.scope)?;
+        let account = row.account_mut(id.number)?;
         let (new_held, new_spent) = (
             account.row.held.checked_add(held)?,
             account.row.spent.checked_add(spent)?,
         );
         (account.row.held, account.row.spent) = (new_held, new_spent);
-        account.held_change = account.held_change.saturating_add(held);
-        account.spent_change = account.spent_change.saturating_add(spent);
-        if !account.is_changed {
-            account.is_changed = true;
-            self.changes.accounts.push(index);
+        let changes = &mut self.changes.accounts;
+        let known = usize::try_from(account.change)
+            .ok()
+            .and_then(|place| changes.get_mut(place));
+        match known.filter(|known| known.account == id) {
+            Some(known) => {
+                known.held = known.held.saturating_add(held);
+                known.spent = known.spent.saturating_add(spent);
+            }
+            None => {
+                account.change = u32::try_from(changes.len()).unwrap_or(u32::MAX);
+                changes.push(change);
+            }
         }
         Some(())
     }
+}
+
+/// What is carried over and topped up.
+fn extra(
+    now: Timestamp,
+    budget: &Budget,
+    since: Timestamp,
+    row: Option<&Row>,
+    (present, standing): (&Period, &Standing),
+) -> Usd {
+    let past = |period: &Period, row: &Row| {
+        let account = row.account_of(&period.key)?;
+        Some(account.past(period.starts_at))
+    };
+    let mut carried = Usd::ZERO;
+    if !budget.carry_over.is_zero()
+        && let Some(before) = budget.window.period_before(present)
+        && since < before.ends_at()
+    {
+        carried = carried_over(budget, row.and_then(|row| past(&before, row)));
+    }
+    let Some(row) = row.filter(|row| !row.top_ups().is_empty()) else {
+        return carried;
+    };
+    let granted = row.top_ups().iter().map(|top_up| top_up.granted_at).min();
+    let mut periods: Vec<PastPeriod> = Vec::new();
+    if matches!(budget.window, Window::Calendar(..)) {
+        for account in row.accounts() {
+            let is_past = account.row.ends_at < present.ends_at();
+            if is_past && granted.is_some_and(|granted| granted < account.row.ends_at) {
+                let last = Timestamp::from_micros(account.row.ends_at.as_micros().saturating_sub(1));
+                let starts_at = last.and_then(|last| budget.window.period_at(last).starts_at);
+                periods.push(account.past(starts_at));
+            }
+        }
+    }
+    periods.push(PastPeriod {
+        starts_at: present.starts_at,
+        ends_at: present.ends_at(),
+        used: money(standing.spent).saturating_add(money(standing.held)),
+        limit: budget.limit.saturating_add(carried),
+    });
+    carried.saturating_add(topped_up(now, row.top_ups(), &periods))
+}
+
+/// The pieces of a rolling window that still count: when each leaves, and what was spent in it.
+fn pieces<'a>(
+    row: &'a Row,
+    series: &'a Period,
+    now: Timestamp,
+) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
+    let is_piece = move |account: &&Account| {
+        let rest = account.row.period.strip_prefix(&*series.key);
+        rest.is_some_and(|rest| rest.starts_with('@')) && account.row.ends_at > now
+    };
+    row.accounts()
+        .filter(is_piece)
+        .map(|account| (account.row.ends_at, account.row.spent))
 }
 
 impl InForce {
@@ -293,7 +291,7 @@ impl InForce {
 }
 
 impl Standing {
-    pub(super) fn account(&self) -> Option<usize> {
+    pub(super) fn account(&self) -> Option<AccountId> {
         match self.place {
             Place::Known(account) => Some(account),
             Place::New(_) => None,

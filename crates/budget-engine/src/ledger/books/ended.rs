@@ -30,9 +30,10 @@ impl<T> Ended<T> {
         }
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
-        let in_order = self.in_order.iter().filter_map(|(_, kept)| kept.as_ref());
-        in_order.chain(self.overtaken.values())
+    pub(super) fn iter(&self) -> impl Iterator<Item = (HoldId, &T)> {
+        let in_order = self.in_order.iter();
+        let in_order = in_order.filter_map(|(id, kept)| Some((*id, kept.as_ref()?)));
+        in_order.chain(self.overtaken.iter().map(|(id, kept)| (*id, kept)))
     }
 
     pub(super) fn insert(&mut self, id: HoldId, kept: T) {
@@ -109,11 +110,8 @@ mod tests {
             let holes = ended.in_order.iter().filter(|(_, kept)| kept.is_none()).count();
             assert_eq!(ended.taken_out, holes);
         }
-        let mut values: Vec<u32> = ended.values().copied().collect();
-        let mut expected: Vec<u32> = map.values().copied().collect();
-        values.sort_unstable();
-        expected.sort_unstable();
-        assert_eq!(values, expected);
+        let found: BTreeMap<HoldId, u32> = ended.iter().map(|(id, kept)| (id, *kept)).collect();
+        assert_eq!((ended.iter().count(), found), (map.len(), map.clone()));
         assert!(ids.iter().all(|id| ended.get(*id) == map.get(id)));
     }
 }

@@ -1,14 +1,14 @@
 //! Holds: opened in all budgets or in none, changed with their accounts and the ledger together or not at all.
 
-use std::{mem, sync::Arc};
+use std::{borrow::Cow, mem, sync::Arc};
 
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
-use super::{Against, Books, Kept, Move, Standing};
+use super::{AccountChange, AccountId, Books, Counts, Kept, Standing};
 use crate::{
     BudgetError, Settlement, Unbudgeted,
     ledger::{
-        Basis, EntryKind, HoldAction, HoldId, HoldRecord, HoldState, HoldStatus, IntentRecord, NewEntry,
+        EntryKind, HoldAction, HoldId, HoldPage, HoldRecord, HoldState, HoldStatus, IntentRecord, NewEntry,
         OpenHold, Room, action::replayed_draw, amount_to_hold, refusal,
     },
     window::piece_at,
@@ -28,18 +28,18 @@ impl Books {
     /// # Errors
     /// [`BudgetError::Refused`], [`BudgetError::NoBudget`], [`BudgetError::Stopped`], or what a known idempotency key
     /// says.
-    pub fn open(&mut self, now: Timestamp, mut open: OpenHold) -> Result<HoldStatus, BudgetError> {
+    pub fn open(&mut self, now: Timestamp, open: &OpenHold) -> Result<HoldStatus, BudgetError> {
         self.expire(now)?;
-        if let Some(known) = self.known_by_key(&open) {
-            return known.replay(&open);
+        if let Some(known) = self.known_by_key(open) {
+            return known.replay(open);
         }
         if let Some(stop) = &self.stop {
             return Err(BudgetError::Stopped(stop.clone()));
         }
         let mut standings = self.standings_of(now, &open.request.scopes);
         let opened = self
-            .admitted(now, &open, &standings)
-            .map(|amount| self.open_in(now, &mut open, amount, &mut standings));
+            .admitted(now, open, &standings)
+            .map(|amount| self.open_in(now, open, amount, &mut standings));
         self.standings = standings;
         opened
     }
@@ -48,18 +48,13 @@ impl Books {
     ///
     /// # Errors
     /// Sums too large to be counted.
-    pub(crate) fn reopen(
-        &mut self,
-        now: Timestamp,
-        mut open: OpenHold,
-        amount: Usd,
-    ) -> Result<(), BudgetError> {
+    pub(crate) fn reopen(&mut self, now: Timestamp, open: &OpenHold, amount: Usd) -> Result<(), BudgetError> {
         let mut standings = self.standings_of(now, &open.request.scopes);
         let fits = standings
             .iter()
             .all(|(_, standing)| standing.held.checked_add(amount.nanos()).is_some());
         if fits {
-            self.open_in(now, &mut open, amount, &mut standings);
+            self.open_in(now, open, amount, &mut standings);
         }
         self.standings = standings;
         fits.then_some(()).ok_or_else(uncountable)
@@ -98,29 +93,30 @@ impl Books {
     fn open_in(
         &mut self,
         now: Timestamp,
-        open: &mut OpenHold,
+        open: &OpenHold,
         amount: Usd,
         standings: &mut Vec<(usize, Standing)>,
     ) -> HoldStatus {
-        let Against { basis, accounts, .. } = self.against(&open.request, standings);
-        for (account, (_, standing)) in accounts.iter().zip(standings.drain(..)) {
-            self.move_held(account, amount.nanos());
-            if let Some(account) = self.accounts.get_mut(account) {
+        let counts = self.counts(&open.request, standings);
+        for (account, (_, standing)) in counts.accounts().iter().zip(standings.drain(..)) {
+            // Within a limit, so within what can be counted.
+            self.move_in(AccountChange {
+                account: *account,
+                held: amount.nanos(),
+                spent: 0,
+            });
+            if let Some(account) = self.account_mut(*account) {
                 account.row.limit = standing.limit.saturating_sub(standing.extra);
             }
         }
         let purpose = self.shared(&open.request.purpose);
-        let kept = Box::new(Kept {
-            record: opened(now, open, amount, basis, purpose),
-            accounts,
-        });
-        let record = &kept.record;
+        let kept = Box::new(opened(now, open, amount, counts, purpose));
         self.changes.entries.push(NewEntry {
             held_change: amount.nanos(),
-            ..NewEntry::of_hold(record.id, EntryKind::Held, amount)
+            ..NewEntry::of_hold(kept.id, EntryKind::Held, amount)
         });
-        self.changes.opened.push(record.id);
-        let status = record.status();
+        self.changes.opened.push(kept.id);
+        let status = kept.status();
         self.keep(kept);
         status
     }
@@ -161,7 +157,7 @@ impl Books {
         let mut ended = Vec::new();
         while let Some((at, id)) = self.due.next_by(now) {
             // Ended or extended meanwhile.
-            if self.open.get(&id).is_none_or(|kept| kept.record.ends_at() != at) {
+            if self.open.get(&id).is_none_or(|kept| kept.ends_at() != at) {
                 continue;
             }
             let close = HoldAction::Close {
@@ -179,17 +175,51 @@ impl Books {
     }
 
     /// A hold.
-    pub fn hold(&self, id: HoldId) -> Option<&HoldRecord> {
-        let kept = self.open.get(&id).map(|kept| &**kept);
-        kept.or_else(|| self.ended.get(id).map(|kept| &**kept))
-            .map(|kept| &kept.record)
+    pub fn hold(&self, id: HoldId) -> Option<HoldRecord> {
+        self.kept(id).map(|kept| self.record(&kept))
+    }
+
+    /// Is the hold in these books?
+    pub fn has_hold(&self, id: HoldId) -> bool {
+        self.open.contains_key(&id) || self.ended.get(id).is_some()
     }
 
     /// All holds, in no order.
-    pub fn holds(&self) -> impl Iterator<Item = &HoldRecord> {
-        let open = self.open.values().map(|kept| &**kept);
-        open.chain(self.ended.values().map(|kept| &**kept))
-            .map(|kept| &kept.record)
+    pub fn holds(&self) -> impl Iterator<Item = HoldRecord> {
+        self.all_kept().map(|kept| self.record(&kept))
+    }
+
+    /// A page of holds, by id.
+    pub fn page(&self, page: HoldPage) -> Vec<HoldRecord> {
+        let is_meant =
+            |kept: &Cow<'_, Kept>| page.after.is_none_or(|after| kept.id > after) && page.only.takes(kept);
+        let mut ids: Vec<HoldId> = self.all_kept().filter(is_meant).map(|kept| kept.id).collect();
+        ids.sort_unstable();
+        let page = ids.into_iter().take(page.limit);
+        page.filter_map(|id| self.hold(id)).collect()
+    }
+
+    fn all_kept(&self) -> impl Iterator<Item = Cow<'_, Kept>> {
+        let open = self.open.values().map(|kept| Cow::Borrowed(&**kept));
+        open.chain(self.ended.iter().map(|(id, past)| past.kept(id)))
+    }
+
+    /// Does the hold count against this scope?
+    pub(crate) fn is_of(&self, id: HoldId, scope: &Scope) -> bool {
+        self.kept(id).is_some_and(|kept| {
+            let mut accounts = kept.basis.accounts().iter();
+            accounts.any(|id| {
+                self.account(*id)
+                    .is_some_and(|account| account.row.scope == *scope)
+            })
+        })
+    }
+
+    fn kept(&self, id: HoldId) -> Option<Cow<'_, Kept>> {
+        match self.open.get(&id) {
+            Some(open) => Some(Cow::Borrowed(&**open)),
+            None => self.ended.get(id).map(|past| past.kept(id)),
+        }
     }
 
     /// The line that a key was first used with in a hold.
@@ -201,13 +231,13 @@ impl Books {
         self.draws_by_key.get(&(hold, key.into()))
     }
 
-    fn known_by_key(&self, open: &OpenHold) -> Option<&HoldRecord> {
+    fn known_by_key(&self, open: &OpenHold) -> Option<HoldRecord> {
         let key = open.request.idempotency_key.as_deref()?;
         self.hold(*self.by_key.get(key)?)
     }
 
     fn status_of(&self, id: HoldId) -> Result<HoldStatus, BudgetError> {
-        let record = self.hold(id).ok_or(BudgetError::UnknownHold(id))?;
+        let record = self.kept(id).ok_or(BudgetError::UnknownHold(id))?;
         let stopped = self.stop.is_some();
         Ok(HoldStatus {
             stopped,
@@ -235,85 +265,78 @@ impl Books {
         &mut self,
         now: Timestamp,
         id: HoldId,
-        change: impl FnOnce(&mut HoldRecord, &mut Vec<NewEntry>) -> Result<(), BudgetError>,
+        change: impl FnOnce(&mut Kept, &mut Vec<NewEntry>) -> Result<(), BudgetError>,
     ) -> Result<HoldStatus, BudgetError> {
-        let kept = self.open.remove(&id).or_else(|| self.ended.remove(id));
+        let past = || self.ended.remove(id).map(|past| past.into_kept(id));
+        let kept = self.open.remove(&id).or_else(past);
         let mut kept = kept.ok_or(BudgetError::UnknownHold(id))?;
         let mut entries = mem::take(&mut self.changes.entries);
         let known = entries.len();
-        let before = Progress::of(&kept.record);
-        let was_due = kept.record.ends_at();
-        let applied = change(&mut kept.record, &mut entries);
+        let before = Progress::of(&kept);
+        let was_due = kept.ends_at();
+        let applied = change(&mut kept, &mut entries);
         let outcome =
             applied.and_then(|()| self.move_money(now, &kept, entries.get(known..).unwrap_or_default()));
         match outcome {
             Ok(()) => {
-                if kept.record.ends_at() != was_due {
-                    self.due.add(kept.record.ends_at(), id);
+                if kept.ends_at() != was_due {
+                    self.due.add(kept.ends_at(), id);
                 }
                 self.changes.holds.push(id);
             }
             Err(_) => {
-                before.restore(&mut kept.record);
+                before.restore(&mut kept);
                 entries.truncate(known);
             }
         }
         self.changes.entries = entries;
-        let status = kept.record.status();
+        let status = kept.status();
         self.place(kept);
         outcome.map(|()| status)
     }
 
     /// Takes in a hold that was not there.
     pub(super) fn keep(&mut self, kept: Box<Kept>) {
-        let record = &kept.record;
-        if let Some(key) = &record.idempotency_key
+        if let Some(key) = &kept.idempotency_key
             && !self.by_key.contains_key(key.as_str())
         {
-            self.by_key.insert(key.as_str().into(), record.id);
+            self.by_key.insert(key.as_str().into(), kept.id);
         }
-        if record.state == HoldState::Open {
+        if kept.state == HoldState::Open {
             let open = &self.open;
-            let is_due =
-                |at: Timestamp, id: &HoldId| open.get(id).is_some_and(|kept| kept.record.ends_at() == at);
+            let is_due = |at: Timestamp, id: &HoldId| open.get(id).is_some_and(|kept| kept.ends_at() == at);
             self.due.tidy(open.len(), is_due);
-            self.due.add(record.ends_at(), record.id);
+            self.due.add(kept.ends_at(), kept.id);
         }
         self.place(kept);
     }
 
     fn place(&mut self, kept: Box<Kept>) {
-        if kept.record.state == HoldState::Open {
-            self.open.insert(kept.record.id, kept);
+        if kept.state == HoldState::Open {
+            self.open.insert(kept.id, kept);
         } else {
-            self.ended.insert(kept.record.id, kept);
+            self.ended.insert(kept.id, kept.into());
         }
     }
 
-    /// Applies the entries to the accounts of every claim; to none where a sum would overflow.
+    /// Applies the entries to every account of the hold; to none where a sum would overflow.
     fn move_money(&mut self, now: Timestamp, kept: &Kept, entries: &[NewEntry]) -> Result<(), BudgetError> {
         let mut moves = mem::take(&mut self.moves);
         moves.clear();
-        for (claim, account) in kept.record.basis.claims.iter().zip(kept.accounts.iter()) {
+        for account in kept.basis.accounts() {
             for entry in entries {
                 let (held, spent) = (entry.held_change, entry.spent_change);
-                let piece = match spent {
-                    0 => None,
-                    _ => piece_at(&claim.period, entry.counts_at.unwrap_or(now)),
+                let counts_at = entry.counts_at.unwrap_or(now);
+                let spent_in = match spent {
+                    0 => *account,
+                    _ => self.piece_of(*account, counts_at).unwrap_or(*account),
                 };
-                let Some(piece) = piece else {
-                    moves.push(Move { account, held, spent });
-                    continue;
-                };
-                let spent_in = self
-                    .account(&claim.scope, &piece.key)
-                    .unwrap_or_else(|| self.new_account(&claim.scope, &piece.key, piece.ends_at));
-                moves.push(Move {
-                    account,
+                moves.push(AccountChange {
+                    account: *account,
                     held,
                     spent: 0,
                 });
-                moves.push(Move {
+                moves.push(AccountChange {
                     account: spent_in,
                     held: 0,
                     spent,
@@ -325,17 +348,26 @@ impl Books {
         moved
     }
 
-    fn move_all(&mut self, moves: &[Move]) -> Result<(), BudgetError> {
+    /// Where spending at this time counts, given the account of a hold; `None` where that is this account itself.
+    fn piece_of(&mut self, account: AccountId, at: Timestamp) -> Option<AccountId> {
+        let row = &self.account(account)?.row;
+        let piece = piece_at(&row.period, at)?;
+        let scope = row.scope.clone();
+        let known = self.account_of(&scope, &piece.key);
+        Some(known.unwrap_or_else(|| self.new_account(&scope, &piece.key, piece.ends_at)))
+    }
+
+    fn move_all(&mut self, moves: &[AccountChange]) -> Result<(), BudgetError> {
         for (done, step) in moves.iter().enumerate() {
-            if self.move_in(step.account, step.held, step.spent).is_some() {
+            if self.move_in(*step).is_some() {
                 continue;
             }
             for step in moves.iter().take(done) {
-                self.move_in(
-                    step.account,
-                    step.held.saturating_neg(),
-                    step.spent.saturating_neg(),
-                );
+                self.move_in(AccountChange {
+                    held: step.held.saturating_neg(),
+                    spent: step.spent.saturating_neg(),
+                    ..*step
+                });
             }
             return Err(uncountable());
         }
@@ -343,15 +375,9 @@ impl Books {
     }
 }
 
-fn opened(
-    now: Timestamp,
-    open: &mut OpenHold,
-    amount: Usd,
-    basis: Arc<Basis>,
-    purpose: Arc<str>,
-) -> HoldRecord {
-    let request = &mut open.request;
-    HoldRecord {
+fn opened(now: Timestamp, open: &OpenHold, amount: Usd, basis: Counts, purpose: Arc<str>) -> Kept {
+    let request = &open.request;
+    Kept {
         id: open.id,
         requested: request.amount,
         at_least: request.at_least,
@@ -365,7 +391,7 @@ fn opened(
         basis,
         purpose,
         intents: Vec::new(),
-        idempotency_key: request.idempotency_key.take(),
+        idempotency_key: request.idempotency_key.clone(),
     }
 }
 
@@ -374,7 +400,7 @@ fn uncountable() -> BudgetError {
 }
 
 impl Progress {
-    fn of(record: &HoldRecord) -> Self {
+    fn of(record: &Kept) -> Self {
         Self {
             drawn: record.drawn,
             state: record.state,
@@ -383,7 +409,7 @@ impl Progress {
         }
     }
 
-    fn restore(self, record: &mut HoldRecord) {
+    fn restore(self, record: &mut Kept) {
         record.drawn = self.drawn;
         record.state = self.state;
         record.expires_at = self.expires_at;

@@ -4,7 +4,7 @@ use std::{mem, sync::Arc};
 
 use meterbox_core::{Scope, Timestamp, contract::CostLine};
 
-use super::{AccountRow, Books, Changes, Defined, InForce, Kept};
+use super::{AccountId, AccountRow, Books, Changes, Counts, Defined, InForce, Row};
 use crate::{
     Stop, TopUp,
     ledger::{HoldId, HoldRecord, NewEntry},
@@ -35,15 +35,10 @@ impl Books {
 
     /// Puts an account in as it is kept.
     pub fn load_account(&mut self, row: AccountRow) {
-        match self.account(&row.scope, &row.period) {
-            None => {
-                self.add_account(row);
-            }
-            Some(index) => {
-                if let Some(account) = self.accounts.get_mut(index) {
-                    account.row = row;
-                }
-            }
+        let known = self.account_of(&row.scope, &row.period);
+        match known.and_then(|known| self.account_mut(known)) {
+            None => drop(self.add_account(row)),
+            Some(account) => account.row = row,
         }
     }
 
@@ -52,12 +47,12 @@ impl Books {
         let basis = Arc::clone(&record.basis);
         let mut accounts = Vec::with_capacity(basis.claims.len());
         for claim in &basis.claims {
-            let known = self.account(&claim.scope, &claim.period);
+            let known = self.account_of(&claim.scope, &claim.period);
             accounts
                 .push(known.unwrap_or_else(|| self.new_account(&claim.scope, &claim.period, claim.ends_at)));
         }
-        let accounts = accounts.as_slice().into();
-        self.keep(Box::new(Kept { record, accounts }));
+        let counts = Counts::of(&basis, accounts);
+        self.keep(Box::new(record.with_basis(counts)));
     }
 
     /// Puts a keyed draw in as it is kept.
@@ -67,7 +62,8 @@ impl Books {
 
     /// Forgets a hold that has ended; it can be put in again.
     pub fn forget_ended(&mut self, id: HoldId) {
-        let key = self.ended.remove(id).and_then(|kept| kept.record.idempotency_key);
+        let past = self.ended.remove(id);
+        let key = past.and_then(|past| past.into_kept(id).idempotency_key);
         if let Some(key) = key {
             self.by_key.remove(key.as_str());
         }
@@ -88,25 +84,22 @@ impl Books {
         since.min(granted.unwrap_or(now))
     }
 
-    /// What the last steps changed, and forgets it. Read [`Books::account_change`] before the next step.
+    /// What the last steps changed, and forgets it.
     pub fn take_changes(&mut self) -> Changes {
         mem::take(&mut self.changes)
     }
 
-    /// What to add to a changed account: its row, and by how much held and spent change.
-    pub fn account_change(&mut self, index: usize) -> Option<(&AccountRow, i64, i64)> {
-        let account = self.accounts.get_mut(index)?;
-        account.is_changed = false;
-        let changes = (
-            mem::take(&mut account.held_change),
-            mem::take(&mut account.spent_change),
-        );
-        Some((&account.row, changes.0, changes.1))
+    /// What an account is now.
+    pub fn account_row(&self, id: AccountId) -> Option<&AccountRow> {
+        self.account(id).map(|account| &account.row)
     }
 
     /// All accounts, in no order.
     pub fn accounts(&self) -> impl Iterator<Item = &AccountRow> {
-        self.accounts.iter().map(|account| &account.row)
+        self.rows
+            .values()
+            .flat_map(Row::accounts)
+            .map(|account| &account.row)
     }
 
     /// Shows each new entry, from which may be taken what is to be kept, and forgets all changes: for a store that keeps
@@ -114,12 +107,7 @@ impl Books {
     pub(crate) fn each_entry(&mut self, take: impl FnMut(&mut NewEntry)) {
         self.changes.opened.clear();
         self.changes.holds.clear();
-        for index in self.changes.accounts.drain(..) {
-            if let Some(account) = self.accounts.get_mut(index) {
-                account.is_changed = false;
-                (account.held_change, account.spent_change) = (0, 0);
-            }
-        }
+        self.changes.accounts.clear();
         self.changes.entries.iter_mut().for_each(take);
         self.changes.entries.clear();
     }

@@ -1,4 +1,3 @@
-mod accounts;
 mod administration;
 mod against;
 mod balances;
@@ -7,15 +6,24 @@ mod ended;
 mod holds;
 mod key;
 mod loading;
+mod past;
 mod row;
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
-use self::{accounts::Accounts, due::Due, ended::Ended, key::Key, row::Row};
-use super::{Basis, HoldId, HoldRecord, NewEntry, Setting};
+use self::{
+    against::{Against, Counts},
+    due::Due,
+    ended::Ended,
+    key::Key,
+    past::Past,
+    row::Row,
+};
+use super::{HoldId, HoldRecord, NewEntry, Setting};
 use crate::{Budget, Period, Stop};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
@@ -29,11 +37,11 @@ pub struct Books {
     stop: Option<Stop>,
     /// By kind.
     wildcards: Map<Box<str>, InForce>,
-    rows: Map<Key, Row>,
-    accounts: Vec<Account>,
+    /// What there is about each scope; none is ever taken out.
+    rows: IndexMap<Key, Row, RandomState>,
     open: Map<HoldId, Box<Kept>>,
     /// Kept apart, so that looking for an open hold stays as fast however many there were.
-    ended: Ended<Box<Kept>>,
+    ended: Ended<Past>,
     due: Due,
     by_key: Map<Box<str>, HoldId>,
     draws_by_key: Map<(HoldId, Box<str>), CostLine>,
@@ -43,7 +51,7 @@ pub struct Books {
     /// These three kept for their allocation.
     keys: Vec<Key>,
     standings: Vec<(usize, Standing)>,
-    moves: Vec<Move>,
+    moves: Vec<AccountChange>,
 }
 
 /// A budget and since when there is one for its scope.
@@ -66,8 +74,27 @@ pub struct Changes {
     pub opened: Vec<HoldId>,
     /// Holds that changed.
     pub holds: Vec<HoldId>,
-    /// Accounts that changed; [`Books::account_change`] has what to add to them.
-    pub accounts: Vec<usize>,
+    /// Accounts that changed.
+    pub accounts: Vec<AccountChange>,
+}
+
+/// Names an account in these books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId {
+    scope: usize,
+    /// Of the accounts of its scope.
+    number: u32,
+}
+
+/// What to add to an account; [`Books::account_row`] has what it is then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountChange {
+    /// Which.
+    pub account: AccountId,
+    /// Nano-dollars.
+    pub held: i64,
+    /// Nano-dollars.
+    pub spent: i64,
 }
 
 /// What is spent and held of a scope in one period, or in one piece of a rolling window.
@@ -94,40 +121,8 @@ struct InForce {
     period: RefCell<Period>,
 }
 
-#[derive(Debug, Clone)]
-struct Account {
-    row: AccountRow,
-    /// Not yet written by the store.
-    held_change: i64,
-    spent_change: i64,
-    is_changed: bool,
-    /// Of the last hold whose first account this is.
-    last: Option<Against>,
-}
-
-#[derive(Debug, Clone)]
-struct Kept {
-    record: HoldRecord,
-    /// Of each claim.
-    accounts: Accounts,
-}
-
-/// What a hold counts against, and the accounts of its claims.
-#[derive(Debug, Clone)]
-struct Against {
-    basis: Arc<Basis>,
-    accounts: Accounts,
-    /// Of the first claim; in here, so that the claims of one scope need not be looked at.
-    limit: Usd,
-}
-
-/// By how much held and spent of an account change.
-#[derive(Debug, Clone, Copy)]
-struct Move {
-    account: usize,
-    held: i64,
-    spent: i64,
-}
+/// A hold as it is kept.
+type Kept = HoldRecord<Counts>;
 
 /// A budget that applies to a scope, and what is used of it in the present period.
 #[derive(Debug, Clone)]
@@ -144,7 +139,7 @@ struct Standing {
 /// Where what is used is kept.
 #[derive(Debug, Clone)]
 enum Place {
-    Known(usize),
+    Known(AccountId),
     /// Nothing was ever used in this period.
     New(Period),
 }

@@ -1,11 +1,14 @@
-use super::InForce;
+use std::{cell::RefCell, sync::Arc};
+
+use super::{AccountId, AccountRow, Against, InForce};
 use crate::TopUp;
 
-/// What there is about a scope. Most scopes have one account and nothing else, so that is what takes no second look.
+/// What there is about a scope. Most scopes have one account and nothing else, so that is kept in place: who has found a
+/// scope among a million has found all that a step needs.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Row {
     /// The account that ends last.
-    newest: Option<usize>,
+    newest: Option<Account>,
     more: Option<Box<More>>,
 }
 
@@ -14,7 +17,18 @@ struct More {
     own: Option<InForce>,
     top_ups: Vec<TopUp>,
     /// The other accounts, by their end.
-    earlier: Vec<usize>,
+    earlier: Vec<Account>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Account {
+    pub(super) row: AccountRow,
+    /// Among those of its scope, in the order in which they came.
+    number: u32,
+    /// Where its change is among those not yet taken, if it is there.
+    pub(super) change: u32,
+    /// What the last hold counted against whose first account this is.
+    pub(super) last: RefCell<Option<Arc<Against>>>,
 }
 
 impl Row {
@@ -45,44 +59,78 @@ impl Row {
         }
     }
 
-    /// The account that ends last.
-    pub(super) fn newest(&self) -> Option<usize> {
-        self.newest
-    }
-
-    /// The accounts, the one that ends last first: nearly always it is the one that is looked for.
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = usize> + '_ {
-        self.newest
-            .into_iter()
-            .chain(self.earlier().iter().rev().copied())
+    /// The account of this period. Nearly always it is the one that ends last.
+    pub(super) fn account_of(&self, period: &Arc<str>) -> Option<&Account> {
+        let mut newest_first = self.newest.iter().chain(self.earlier().iter().rev());
+        newest_first.find(|account| account.is_of(period))
     }
 
     /// The accounts, by their end.
-    pub(super) fn accounts(&self) -> impl Iterator<Item = usize> + '_ {
-        self.earlier().iter().copied().chain(self.newest)
+    pub(super) fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.earlier().iter().chain(&self.newest)
     }
 
-    /// Adds an account, given whether another one ends no later.
-    pub(super) fn add_account(&mut self, account: usize, ends_no_later: impl Fn(usize) -> bool) {
-        match self.newest {
-            None => self.newest = Some(account),
-            Some(newest) if ends_no_later(newest) => {
-                self.newest = Some(account);
+    /// The account of this number.
+    pub(super) fn account(&self, number: u32) -> Option<&Account> {
+        let mut newest_first = self.newest.iter().chain(self.earlier().iter().rev());
+        newest_first.find(|account| account.number == number)
+    }
+
+    /// The account of this number.
+    pub(super) fn account_mut(&mut self, number: u32) -> Option<&mut Account> {
+        let earlier = self.more.as_mut().map(|more| &mut more.earlier);
+        let mut newest_first = self
+            .newest
+            .iter_mut()
+            .chain(earlier.into_iter().flat_map(|earlier| earlier.iter_mut().rev()));
+        newest_first.find(|account| account.number == number)
+    }
+
+    /// Adds an account and says which number it has.
+    pub(super) fn add_account(&mut self, row: AccountRow) -> u32 {
+        let count = self.earlier().len().saturating_add(self.newest.iter().len());
+        let added = Account {
+            row,
+            number: u32::try_from(count).unwrap_or(u32::MAX),
+            change: 0,
+            last: RefCell::default(),
+        };
+        let number = added.number;
+        let ends_at = added.row.ends_at;
+        match self.newest.take() {
+            None => self.newest = Some(added),
+            Some(newest) if newest.row.ends_at <= ends_at => {
+                self.newest = Some(added);
                 self.more_mut().earlier.push(newest);
             }
-            Some(_) => {
+            Some(newest) => {
+                self.newest = Some(newest);
                 let earlier = &mut self.more_mut().earlier;
-                let place = earlier.partition_point(|known| ends_no_later(*known));
-                earlier.insert(place, account);
+                let place = earlier.partition_point(|known| known.row.ends_at <= ends_at);
+                earlier.insert(place, added);
             }
         }
+        number
     }
 
-    fn earlier(&self) -> &[usize] {
+    fn earlier(&self) -> &[Account] {
         self.more.as_ref().map_or(&[], |more| &more.earlier)
     }
 
     fn more_mut(&mut self) -> &mut More {
         self.more.get_or_insert_default()
+    }
+}
+
+impl Account {
+    pub(super) fn id(&self, scope: usize) -> AccountId {
+        AccountId {
+            scope,
+            number: self.number,
+        }
+    }
+
+    fn is_of(&self, period: &Arc<str>) -> bool {
+        Arc::ptr_eq(&self.row.period, period) || self.row.period == *period
     }
 }

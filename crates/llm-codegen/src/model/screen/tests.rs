@@ -35,6 +35,18 @@ fn found(question: &str, code: &str) -> Vec<String> {
 }
 
 #[test]
+fn what_the_sandbox_has_more_of_may_be_imported() {
+    let code =
+        "from sklearn.linear_model import Ridge\nimport scipy.stats, statsmodels.api as sm\nresult = 1";
+    let mut request = GenerateRequest::new("a forecast", tables(), None);
+    let refused = problems(code, &request);
+    assert_eq!(refused.len(), 3, "{refused:?}");
+    let full = ["scikit-learn", "scipy", "statsmodels"].map(|name| (name.to_owned(), "1".to_owned()));
+    request.packages = Arc::new(full.into());
+    assert_eq!(problems(code, &request), []);
+}
+
+#[test]
 fn ordinary_programs_pass() {
     for code in [
         "orders = tables['orders']\nresult = orders.groupby('product', as_index=False)['revenue'].sum()",

@@ -89,6 +89,8 @@ fn json(message: &impl Serialize) -> Result<Vec<u8>, E2bError> {
     serde_json::to_vec(message).map_err(|error| E2bError::Invalid(error.to_string()))
 }
 
+/// Of a time-out of Connect's, which has ten digits at most.
 fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    const MOST: u64 = 9_999_999_999;
+    u64::try_from(time.as_millis()).map_or(MOST, |millis| millis.min(MOST))
 }

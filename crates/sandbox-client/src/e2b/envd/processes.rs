@@ -138,7 +138,7 @@ impl E2bClient {
             request = request.basic_auth(user, Some(""));
         }
         // The server's limit comes first; this one is for a server that forgets it.
-        let deadline = deadline_after(command.limit + self.request_timeout);
+        let deadline = deadline_after(command.limit.saturating_add(self.request_timeout));
         let reply = self
             .transport
             .send(STARTING, built(request)?, deadline)

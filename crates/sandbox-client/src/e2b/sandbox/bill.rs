@@ -5,17 +5,10 @@ use meterbox_core::contract::Usage;
 use super::MachineSize;
 use crate::{
     SandboxError,
-    e2b::{E2bError, E2bErrorKind},
+    e2b::{E2bError, control::left_nothing},
 };
 
 const MIB: u64 = 1 << 20;
-/// Where E2B says that there was no room for a machine, or that it may not be made.
-const NOTHING_MADE: [&str; 4] = [
-    "sandbox_create_failed",
-    "sandbox_create_refused",
-    "sandbox_capacity_unavailable",
-    "sandbox_no_compatible_node",
-];
 
 /// What a machine is billed: all of it, used or not.
 #[derive(Debug, Clone, Copy)]
@@ -55,29 +48,12 @@ pub(super) fn lost(error: E2bError, usage: Usage) -> SandboxError {
 
 /// Unless E2B says that it made nothing, there may be a machine that costs until its time-out.
 pub(super) fn not_created(error: E2bError) -> SandboxError {
-    if is_nothing_made(&error) {
+    if left_nothing(&error) {
         return error.into();
     }
     SandboxError::Lost {
         message: error.to_string(),
         usage: None,
         source: Some(Box::new(error)),
-    }
-}
-
-/// Is it certain that this left no machine?
-pub(super) fn is_nothing_made(error: &E2bError) -> bool {
-    match error {
-        E2bError::Server { code: Some(code), .. } => NOTHING_MADE.contains(&code.as_str()),
-        error => matches!(
-            error.kind(),
-            E2bErrorKind::Unreachable
-                | E2bErrorKind::Unauthorized
-                | E2bErrorKind::Forbidden
-                | E2bErrorKind::NotFound
-                | E2bErrorKind::Busy
-                | E2bErrorKind::Rejected
-                | E2bErrorKind::Invalid
-        ),
     }
 }

@@ -8,8 +8,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::bill::is_nothing_made;
-use crate::e2b::{E2bClient, E2bError, NewSandbox, SandboxAccess};
+use crate::e2b::{E2bClient, E2bError, NewSandbox, SandboxAccess, control::left_nothing};
 
 /// Until a request that nobody waits for any more has come to its end.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -43,7 +42,7 @@ impl Lease {
             is_known: false,
         };
         let created = client.create(new).await;
-        making.is_known = created.as_ref().map_or_else(is_nothing_made, |_| true);
+        making.is_known = created.as_ref().map_or_else(left_nothing, |_| true);
         let access = created?;
         Ok(Self {
             client: client.clone(),
@@ -58,9 +57,9 @@ impl Lease {
         &self.access
     }
 
-    /// For how long it has cost.
+    /// For how long it has cost: never beyond its own time-out, whatever ending it takes.
     pub(super) fn age(&self) -> Duration {
-        now().saturating_duration_since(self.began)
+        now().saturating_duration_since(self.began).min(self.longest)
     }
 
     /// Ends the machine and says for how long it costs: until now, or until its own time-out where E2B does not
@@ -73,7 +72,7 @@ impl Lease {
             }
             Err(error) => {
                 tracing::warn!(sandbox = %self.access.id, %error, "a sandbox was left to its time-out");
-                self.longest.max(self.age())
+                self.longest
             }
         }
     }
@@ -117,5 +116,38 @@ impl Drop for Lease {
                 tracing::warn!(sandbox = %id, %error, "a sandbox was left to its time-out");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::e2b::http_client;
+
+    /// Making and ending it may each take as long as a request may; E2B's own clock does not wait for either.
+    #[test]
+    fn it_never_costs_beyond_its_own_time_out() {
+        // An error means that another test was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = E2bClient::builder(http_client().expect("a client"), "e2b_0")
+            .api_url("http://127.0.0.1:9")
+            .build()
+            .expect("settings");
+        let mut lease = Lease {
+            client,
+            access: SandboxAccess {
+                id: "i1".parse().expect("an id"),
+                envd_version: String::new(),
+                envd_token: None,
+                traffic_token: None,
+                domain: None,
+            },
+            began: now() - Duration::from_secs(200),
+            longest: Duration::from_secs(1_000),
+            ended: true,
+        };
+        assert!((200..1_000).contains(&lease.age().as_secs()));
+        lease.longest = Duration::from_secs(190);
+        assert_eq!(lease.age(), lease.longest);
     }
 }

@@ -19,7 +19,7 @@ use self::{
     follow::{Printed, until_ended},
     lease::Lease,
 };
-use super::{E2bClient, E2bError, NewSandbox};
+use super::{E2bClient, E2bError, NewSandbox, control::whole_seconds};
 use crate::{Capabilities, Job, Limits, Outcome, OutputSink, Sandbox, SandboxError, Verdict};
 
 const HOME: &str = "/home/user/.meterbox";
@@ -111,26 +111,31 @@ impl E2bSandbox {
         self
     }
 
-    /// The longest a machine for these limits can live: its server-side time-out.
+    /// The longest a machine for these limits can live: its server-side time-out, in whole seconds.
     pub fn longest_life(limits: &Limits) -> Duration {
-        SET_UP.saturating_add(limits.wall).saturating_add(WIND_UP)
+        let longest = SET_UP.saturating_add(limits.wall).saturating_add(WIND_UP);
+        Duration::from_secs(whole_seconds(longest))
     }
 
     /// Ends machines with this one's metadata whose owner is gone: what a process left behind that died. Says how many.
     /// A machine of this one's own owner, or of none, is left alone.
     ///
     /// # Errors
-    /// [`E2bError`]; those found before it are ended.
+    /// [`E2bError`], of the last machine that could not be ended; all others are.
     pub async fn reap(&self, is_gone: impl Fn(&str) -> bool + Send) -> Result<u32, E2bError> {
-        let mut ended = 0;
+        let (mut ended, mut failed) = (0, None);
         for left in self.client.list(&self.metadata).await? {
             let owner = left.metadata.as_ref().and_then(|metadata| metadata.get(OWNER));
             let left_behind = owner.is_some_and(|owner| self.owner.as_ref() != Some(owner) && is_gone(owner));
-            if left_behind && self.client.kill(&left.id).await? {
-                ended += 1;
+            if !left_behind {
+                continue;
+            }
+            match self.client.kill(&left.id).await {
+                Ok(was_there) => ended += u32::from(was_there),
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(ended)
+        failed.map_or(Ok(ended), Err)
     }
 
     fn new_machine(&self, life: Duration, job: &str) -> NewSandbox {

@@ -63,6 +63,8 @@ impl E2bSandbox {
             python: found.python,
             packages: found.packages,
             sandbox: Self::report(),
+            // A machine there is used once.
+            sessions: false,
         })
     }
 

@@ -1,0 +1,701 @@
+//! Sessions of honest cells: what lives on, what is counted, and what ends them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and the sandbox lives in real time"
+)]
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use common::{
+    Alone, Fixture, Heard, MB, children, children_of, input, is_alive,
+    session::{begin, cell, run, setup, why},
+    value,
+};
+use meterbox_sandbox_client::{
+    Cell, Limits, Program, Reply, Sandbox, SandboxError, SessionEnd, SessionSetup, SessionTotal,
+    SessionTotals, Verdict, conformance::sessions, prelude,
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+const ROLE: &str = "METERBOX_TEST_ROLE";
+/// How long the kernel and a busy machine may take to end what has to end.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_what_every_session_does() {
+    for ready in [0, 2] {
+        let fixture = Fixture::with(|builder| builder.ready(ready));
+        sessions::all(&fixture.sandbox).await;
+        let boxed: Box<dyn Sandbox> = Box::new(fixture.sandbox);
+        sessions::all(&boxed).await;
+        let shared: Arc<dyn Sandbox> = Arc::from(boxed);
+        sessions::all(&shared).await;
+    }
+}
+
+// === what lives on ===
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_imports_and_files_live_on() {
+    let fixture = Fixture::with(|builder| builder.ready(1));
+    let source = fixture.input("orders.csv", "a,b\n1,2\n3,4\n");
+    let mut session = fixture
+        .sandbox
+        .session(SessionSetup {
+            inputs: vec![input(&source, "orders.csv")],
+            tables: [("orders".to_owned(), "orders.csv".to_owned())].into(),
+            as_of: Some("2026-11-26".parse().unwrap()),
+            ..SessionSetup::default()
+        })
+        .await
+        .unwrap();
+    let first = run(
+        &mut *session,
+        "import collections\nclass Kept:\n    total = int(tables['orders'].b.sum())\n\
+         open('kept.txt', 'w').write('kept')\nfrom random import random\nfirst = random()\nreply(Kept.total)",
+    )
+    .await;
+    assert_eq!(value(&first), 6);
+    let second = run(
+        &mut *session,
+        "tables['orders']['c'] = 5\nreply([Kept.total + 1, collections.Counter('aa')['a'], open('kept.txt').read(), \
+         str(as_of), open(data_dir + '/orders.csv').readline(), first == random()])",
+    )
+    .await;
+    assert_eq!(
+        value(&second),
+        serde_json::json!([7, 2, "kept", "2026-11-26", "a,b\n", false])
+    );
+    let third = run(&mut *session, "reply(list(tables['orders'].columns))").await;
+    assert_eq!(value(&third), serde_json::json!(["a", "b", "c"]));
+    assert_eq!(third.seed, first.seed);
+}
+
+/// A follow-up question: its program reads the last answer, and never passes it off as its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_builds_on_the_last_one() {
+    let fixture = Fixture::new();
+    let mut session = begin(&fixture).await;
+    let mut ask = async |code: &str| {
+        let code = code.to_owned();
+        let cell = Cell::new(Program::Analysis { code });
+        session.run(cell, Arc::new(())).await.unwrap()
+    };
+    let error = |outcome: &meterbox_sandbox_client::Outcome| match &outcome.reply {
+        Some(Reply::Error(error)) => error.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(error(&ask("result").await).kind, "NameError");
+    ask(
+        "result = pd.DataFrame({'k': ['a', 'b'], 'v': [1, 2]})\nchart = {'kind': 'bar', 'x': 'k', 'y': 'v'}\n\
+         def fails(): raise KeyError('deep')",
+    )
+    .await;
+    let silent = ask("kept = result.v.sum()").await;
+    assert_eq!(error(&silent).kind, "NoResult");
+    assert_eq!(silent.verdict, Verdict::Exited { code: 1 });
+    let second = ask("result = result[result.v > 1].assign(total=kept)").await;
+    let Some(Reply::Value(reply)) = &second.reply else {
+        panic!("{second:?}")
+    };
+    let document = prelude::read_answer(reply).unwrap();
+    assert!(document.charts.is_empty(), "a chart is of its own answer");
+    assert!(reply.get().contains(r#""rows":[["b",2,3]]"#), "{}", reply.get());
+    let raised = error(&ask("\n\nfails()").await);
+    assert_eq!((raised.line, raised.message.as_str()), (Some(3), "deep"));
+    assert_eq!(
+        raised.traceback,
+        "line 3, in <module>\nline 3 of cell 2, in fails\n"
+    );
+    assert_eq!(error(&ask("x = 1\nx = = 2").await).line, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_can_be_repeated() {
+    let fixture = Fixture::with(|builder| builder.ready(1));
+    let mut drawn = Vec::new();
+    for _ in 0..2 {
+        let mut session = fixture
+            .sandbox
+            .session(SessionSetup { seed: 7, ..setup() })
+            .await
+            .unwrap();
+        let code = "import random, numpy\nreply([random.random(), numpy.random.rand(), numpy.random.default_rng().random()])";
+        let cells = [run(&mut *session, code).await, run(&mut *session, code).await];
+        assert_ne!(value(&cells[0]), value(&cells[1]));
+        drawn.push(cells.map(|outcome| value(&outcome)));
+    }
+    assert_eq!(drawn[0], drawn[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cell_prints_is_heard_with_it() {
+    let fixture = Fixture::new();
+    let mut session = begin(&fixture).await;
+    // What is left in a buffer belongs to the cell too, whatever became of the stream.
+    for (code, said) in [
+        ("import sys; print('one'); sys.stderr.write('two')", "one\ntwo"),
+        ("sys.stdout.close()", ""),
+        ("print('three', end='')", "three"),
+        ("import io; sys.stdout = io.StringIO(); print('lost')", ""),
+        ("print(input())", ""),
+        ("print('ü' * 100_000, end='')", &"ü".repeat(100_000)),
+    ] {
+        let heard = Arc::new(Heard::default());
+        let outcome = session
+            .run(cell(code), Arc::<Heard>::clone(&heard))
+            .await
+            .unwrap();
+        assert_eq!(heard.text(), said, "{code}: {outcome:?}");
+        assert_eq!(outcome.stdout + &outcome.stderr, said, "{code}");
+        assert_eq!(outcome.usage.output_bytes, said.len() as u64, "{code}");
+    }
+    // Larger than any pipe, both ways.
+    let long = format!("text = '{}'\nreply(text)", "x".repeat(900_000));
+    assert_eq!(
+        value(&run(&mut *session, &long).await).as_str().unwrap().len(),
+        900_000
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_collected_when_they_are_new() {
+    let fixture = Fixture::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = begin(&fixture).await;
+    let mut collected = async |code: &str, limits: Limits| {
+        let cell = Cell {
+            artifacts_into: Some(folder.path().to_owned()),
+            limits,
+            ..cell(code)
+        };
+        let outcome = session.run(cell, Arc::new(())).await.unwrap();
+        let mut kept: Vec<(String, String)> = Vec::new();
+        for artifact in outcome.artifacts {
+            kept.push((artifact.name, std::fs::read_to_string(artifact.path).unwrap()));
+        }
+        (kept, outcome.rejected.len())
+    };
+    let file = |name: &str, content: &str| (name.to_owned(), content.to_owned());
+    let limits = Limits::default;
+    let both = "open('a', 'w').write('1'); open('b', 'w').write('2'); import os; os.mkdir('c')";
+    assert_eq!(
+        collected(both, limits()).await,
+        (vec![file("a", "1"), file("b", "2")], 1)
+    );
+    assert_eq!(
+        collected("1", limits()).await,
+        (vec![], 0),
+        "all of it was told of"
+    );
+    // As long as before, written at once, and with the old file's date.
+    let again = "about = os.stat('a'); open('a', 'w').write('3'); os.utime('a', ns=(about.st_atime_ns, about.st_mtime_ns))";
+    assert_eq!(collected(again, limits()).await, (vec![file("a-2", "3")], 0));
+    // Where there is room for one, what was collected before takes none of it.
+    let one = Limits {
+        artifacts: 1,
+        ..limits()
+    };
+    let more = "open('d', 'w').write('4'); open('e', 'w').write('5')";
+    assert_eq!(collected(more, one).await, (vec![file("d", "4")], 1));
+    assert_eq!(
+        collected("os.remove('a'); 1", limits()).await,
+        (vec![file("e", "5")], 0)
+    );
+    assert_eq!(
+        collected("open('a', 'w').write('3')", limits()).await,
+        (vec![file("a-3", "3")], 0)
+    );
+}
+
+// === what is counted ===
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_cell_is_charged_for_itself() {
+    let fixture = Fixture::new();
+    let mut session = begin(&fixture).await;
+    let spin = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass";
+    let busy = run(&mut *session, spin).await.usage;
+    assert!((300..5_000).contains(&busy.cpu_ms), "{busy:?}");
+    let quick = run(&mut *session, "pass").await.usage;
+    assert!(quick.cpu_ms < 200, "{quick:?}");
+    let slow = run(&mut *session, "time.sleep(0.3)").await.usage;
+    assert!(slow.wall_ms >= 300 && slow.cpu_ms < 200, "{slow:?}");
+    let large = run(&mut *session, "kept = bytearray(100 << 20)").await.usage;
+    assert!(large.peak_memory_bytes >= 95 * MB, "{large:?}");
+    // What it keeps is in use while the next one runs; what it gave back is not.
+    let keeps = run(&mut *session, "pass").await.usage;
+    assert!(keeps.peak_memory_bytes >= 95 * MB, "{keeps:?}");
+    run(&mut *session, "del kept").await;
+    let after = run(&mut *session, "pass").await.usage;
+    assert!(after.peak_memory_bytes < 60 * MB, "{after:?}");
+
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let usage = session.close().await.unwrap();
+    assert_eq!(usage.cells, 7);
+    assert!(usage.idle.wall_ms >= 300 && usage.idle.cpu_ms < 300, "{usage:?}");
+    assert!(
+        usage.idle.peak_memory_bytes >= 95 * MB,
+        "it waited with that: {usage:?}"
+    );
+    assert!(
+        usage.running.peak_memory_bytes >= 95 * MB && usage.running.cpu_ms >= busy.cpu_ms,
+        "{usage:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cell_uses_is_told_while_it_runs() {
+    let fixture = Fixture::new();
+    let mut session = begin(&fixture).await;
+    run(
+        &mut *session,
+        "import time\nend = time.process_time() + 0.5\nwhile time.process_time() < end: pass",
+    )
+    .await;
+    let heard = Arc::new(Heard::default());
+    let outcome = session
+        .run(cell("time.sleep(0.9)"), Arc::<Heard>::clone(&heard))
+        .await
+        .unwrap();
+    let told = heard.used();
+    assert!(told.len() >= 2, "{told:?}");
+    assert!(told.is_sorted_by_key(|usage| usage.wall_ms), "{told:?}");
+    // Nothing of the cell before.
+    assert!(told.iter().all(|usage| usage.cpu_ms < 300), "{told:?}");
+    assert!(told.last().unwrap().wall_ms <= outcome.usage.wall_ms);
+}
+
+// === what ends one ===
+
+/// Each ends its cell by this verdict, and the session says so from then on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_ends_the_cell_and_the_session() {
+    let fixture = Fixture::new();
+    let second = Duration::from_secs(1);
+    let limits = Limits::default;
+    for (code, limits, verdict) in [
+        (
+            "while True: pass",
+            Limits {
+                wall: second / 2,
+                ..limits()
+            },
+            Verdict::WallLimit,
+        ),
+        (
+            "import time\ntime.sleep(9)",
+            Limits {
+                wall: second / 2,
+                ..limits()
+            },
+            Verdict::WallLimit,
+        ),
+        (
+            "while True: pass",
+            Limits {
+                cpu: second / 2,
+                ..limits()
+            },
+            Verdict::CpuLimit,
+        ),
+        (
+            "import time\nkept = [bytearray(1 << 20) for _ in range(64)]\ntime.sleep(9)",
+            Limits {
+                memory_bytes: 32 * MB,
+                ..limits()
+            },
+            Verdict::MemoryLimit,
+        ),
+        (
+            "while True: print('x' * 1000)",
+            Limits {
+                output_bytes: 10_000,
+                ..limits()
+            },
+            Verdict::OutputLimit,
+        ),
+        (
+            "reply('x' * 1000)",
+            Limits {
+                reply_bytes: 100,
+                ..limits()
+            },
+            Verdict::OutputLimit,
+        ),
+        (
+            "import os\nos.kill(os.getpid(), 11)\nimport ctypes\nctypes.string_at(0)",
+            limits(),
+            Verdict::Signalled { signal: 11 },
+        ),
+        ("import os\nos._exit(0)", limits(), Verdict::Exited { code: 0 }),
+    ] {
+        let mut session = begin(&fixture).await;
+        run(&mut *session, "kept = 'something'").await;
+        let cell = Cell { limits, ..cell(code) };
+        let outcome = session.run(cell, Arc::new(())).await.unwrap();
+        assert_eq!(outcome.verdict, verdict, "{code}: {outcome:?}");
+        assert_eq!(why(&mut *session).await, SessionEnd::Cell(verdict), "{code}");
+        let usage = session.usage();
+        assert_eq!(
+            (usage.cells, usage.running.output_bytes),
+            (2, outcome.usage.output_bytes)
+        );
+        assert!(
+            usage.running.wall_ms >= outcome.usage.wall_ms,
+            "it was paid: {usage:?}"
+        );
+        assert!(
+            children_of(children()[0]).is_empty(),
+            "{code}: its process is left"
+        );
+    }
+}
+
+/// An error inside is an answer like any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_end_nothing() {
+    let fixture = Fixture::new();
+    let mut session = begin(&fixture).await;
+    for code in [
+        "1 / 0",
+        "exit(3)",
+        "raise KeyboardInterrupt",
+        "def",
+        "kept = bytearray(1 << 40)",
+        "open('large', 'wb').write(bytes(1 << 30))",
+        "import subprocess; subprocess.run(['true'])",
+        "def deep(n): return deep(n + 1)\ndeep(0)",
+        "raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})()",
+    ] {
+        let outcome = run(&mut *session, code).await;
+        assert!(
+            matches!(outcome.reply, Some(Reply::Error(_))),
+            "{code}: {outcome:?}"
+        );
+        assert_eq!(outcome.verdict, Verdict::Exited { code: 1 }, "{code}");
+    }
+    let silent = run(&mut *session, "pass").await;
+    assert!(silent.reply.is_none() && silent.verdict == Verdict::Exited { code: 0 });
+    assert_eq!(value(&run(&mut *session, "reply(1)").await), 1);
+}
+
+/// Of each total the last cell has what is left, and then the session says which one is spent.
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_hold_over_all_cells() {
+    let fixture = Fixture::new();
+    let totals = SessionTotals::default;
+    let spin = "import time\nend = time.process_time() + 0.45\nwhile time.process_time() < end: pass";
+    let seconds = Duration::from_secs_f64;
+    for (totals, code, last, total) in [
+        (
+            SessionTotals {
+                wall: seconds(1.0),
+                ..totals()
+            },
+            "import time\ntime.sleep(0.4)",
+            Verdict::WallLimit,
+            SessionTotal::Wall,
+        ),
+        (
+            SessionTotals {
+                cpu: seconds(1.0),
+                ..totals()
+            },
+            spin,
+            Verdict::CpuLimit,
+            SessionTotal::Cpu,
+        ),
+        (
+            SessionTotals {
+                output_bytes: 1_000,
+                ..totals()
+            },
+            "print('x' * 399)",
+            Verdict::OutputLimit,
+            SessionTotal::Output,
+        ),
+    ] {
+        let setup = SessionSetup { totals, ..setup() };
+        let mut session = fixture.sandbox.session(setup).await.unwrap();
+        let mut verdicts = Vec::new();
+        while session.end().is_none() {
+            verdicts.push(run(&mut *session, code).await.verdict);
+        }
+        // On a busy machine the second cell may already have taken all.
+        assert!((2..=4).contains(&verdicts.len()), "{total}: {verdicts:?}");
+        let ended = why(&mut *session).await;
+        let last_seen = verdicts.pop().unwrap();
+        assert!(
+            ended == SessionEnd::Cell(last.clone()) && last_seen == last || ended == SessionEnd::Spent(total),
+            "{total}: {last_seen:?}, {ended:?}"
+        );
+        assert!(
+            verdicts
+                .iter()
+                .all(|verdict| *verdict == Verdict::Exited { code: 0 })
+        );
+    }
+    // Exactly used up: it ends then, and not when somebody asks for more.
+    let exact = SessionSetup {
+        totals: SessionTotals {
+            output_bytes: 10,
+            ..totals()
+        },
+        ..setup()
+    };
+    let mut session = fixture.sandbox.session(exact).await.unwrap();
+    run(&mut *session, "print('x' * 9)").await;
+    assert_eq!(session.end(), Some(SessionEnd::Spent(SessionTotal::Output)));
+    assert!(children_of(children()[0]).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_to_ask_for_it_to_end() {
+    let fixture = Fixture::new();
+    let short = Duration::from_millis(300);
+    for (totals, expected) in [
+        (
+            SessionTotals {
+                idle: short,
+                ..SessionTotals::default()
+            },
+            SessionEnd::Idle,
+        ),
+        (
+            SessionTotals {
+                life: short,
+                ..SessionTotals::default()
+            },
+            SessionEnd::Spent(SessionTotal::Life),
+        ),
+    ] {
+        let setup = SessionSetup { totals, ..setup() };
+        let mut session = fixture.sandbox.session(setup).await.unwrap();
+        gone(children()[0]).await;
+        assert_eq!(why(&mut *session).await, expected);
+    }
+    // A life ends in the middle of a cell too.
+    let totals = SessionTotals {
+        life: short,
+        ..SessionTotals::default()
+    };
+    let mut session = fixture
+        .sandbox
+        .session(SessionSetup { totals, ..setup() })
+        .await
+        .unwrap();
+    let outcome = run(&mut *session, "import time\ntime.sleep(9)").await;
+    assert_eq!(outcome.verdict, Verdict::WallLimit);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_dropped_is_gone_soon() {
+    let fixture = Fixture::new();
+    let mut session = begin(&fixture).await;
+    let zygote = children()[0];
+    assert_eq!(children_of(zygote).len(), 1);
+    // In the middle of a cell.
+    let endless = session.run(cell("while True: pass"), Arc::new(()));
+    tokio::time::timeout(Duration::from_millis(200), endless)
+        .await
+        .unwrap_err();
+    let dropped = Instant::now();
+    gone(zygote).await;
+    assert!(dropped.elapsed() < PATIENCE);
+    assert_eq!(why(&mut *session).await, SessionEnd::Dropped);
+    // At rest.
+    let session = begin(&fixture).await;
+    drop(session);
+    gone(zygote).await;
+    // Before it began.
+    drop(fixture.sandbox.session(setup()));
+    for micros in [100, 500, 1_000, 2_000, 5_000, 10_000] {
+        let _ = tokio::time::timeout(Duration::from_micros(micros), fixture.sandbox.session(setup())).await;
+        gone(zygote).await;
+    }
+    assert_eq!(fixture.value("reply(1)").await, 1);
+}
+
+/// Shutting the sandbox down ends its sessions, at rest and in the middle of a cell.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_does_not_outlive_its_sandbox() {
+    let fixture = Fixture::with(|builder| builder.ready(1));
+    let (mut resting, mut busy) = (begin(&fixture).await, begin(&fixture).await);
+    let heard = Arc::new(Heard::default());
+    let sink = Arc::<Heard>::clone(&heard);
+    let working = tokio::spawn(async move {
+        (
+            busy.run(cell("print('on', flush=True)\nwhile True: pass"), sink)
+                .await,
+            busy,
+        )
+    });
+    while heard.text().is_empty() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let Fixture {
+        sandbox,
+        inputs,
+        alone,
+    } = fixture;
+    drop(sandbox);
+    let (outcome, mut busy) = working.await.unwrap();
+    assert_eq!(outcome.unwrap().verdict, Verdict::Cancelled);
+    assert_eq!(why(&mut *busy).await, SessionEnd::Shutdown);
+    let latest = Instant::now() + PATIENCE;
+    while !children().is_empty() {
+        assert!(Instant::now() < latest, "{:?} live on", children());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(why(&mut *resting).await, SessionEnd::Shutdown);
+    drop((inputs, alone));
+}
+
+/// A fresh interpreter takes its place for others; the session keeps its own, and it ends with the session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_outlives_the_renewal_of_its_interpreter() {
+    let fixture = Fixture::with(|builder| builder.ready(1).renew_after(3, Duration::from_secs(3600)));
+    let mut session = begin(&fixture).await;
+    run(&mut *session, "kept = 41").await;
+    let old = children()[0];
+    let latest = Instant::now() + Duration::from_secs(60);
+    // Its ready child goes; the session's own stays.
+    while children().len() < 2 || children_of(old).len() != 1 {
+        assert!(Instant::now() < latest, "never renewed");
+        fixture.value("reply(1)").await;
+    }
+    assert_eq!(value(&run(&mut *session, "reply(kept + 1)").await), 42);
+    session.close().await.unwrap();
+    while is_alive(old) {
+        assert!(Instant::now() < latest, "the old interpreter lives on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(fixture.value("reply(1)").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interpreter_that_dies_takes_its_sessions_along() {
+    let fixture = Fixture::new();
+    // At rest.
+    let mut session = begin(&fixture).await;
+    let zygote = children()[0];
+    let own = children_of(zygote);
+    kill_process(Pid::from_raw(zygote).unwrap(), Signal::KILL).unwrap();
+    let latest = Instant::now() + PATIENCE;
+    while own.iter().any(|pid| is_alive(*pid)) {
+        assert!(
+            Instant::now() < latest,
+            "a stopped process outlives its interpreter"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(why(&mut *session).await, SessionEnd::Lost);
+    // In the middle of a cell, which is paid as far as it was seen.
+    let mut session = begin(&fixture).await;
+    let zygote = *children().last().unwrap();
+    let kill = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        kill_process(Pid::from_raw(zygote).unwrap(), Signal::KILL).unwrap();
+    };
+    let (lost, ()) = tokio::join!(session.run(cell("while True: pass"), Arc::new(())), kill);
+    let Err(SandboxError::Lost {
+        usage: Some(usage), ..
+    }) = lost
+    else {
+        panic!("{lost:?}")
+    };
+    assert!(usage.wall_ms >= 200, "{usage:?}");
+    assert_eq!(
+        (why(&mut *session).await, session.usage().running.wall_ms),
+        (SessionEnd::Lost, usage.wall_ms)
+    );
+    assert_eq!(value(&run(&mut *begin(&fixture).await, "reply(1)").await), 1);
+}
+
+/// Not a test of its own: the supervisor that the next test ends, with a session at rest and one at work.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_of_sessions() {
+    if std::env::var_os(ROLE).is_none() {
+        return;
+    }
+    let fixture = Fixture::new();
+    let (mut resting, mut busy) = (begin(&fixture).await, begin(&fixture).await);
+    let leaves =
+        "import threading\nthreading.Thread(target=lambda: [1 for _ in iter(int, 1)], daemon=True).start()";
+    run(&mut *resting, leaves).await;
+    let zygote = children()[0];
+    let pids = [vec![zygote], children_of(zygote)].concat();
+    let line: Vec<String> = pids.iter().map(i32::to_string).collect();
+    writeln!(std::io::stdout(), "AT WORK {}", line.join(" ")).unwrap();
+    run(&mut *busy, "while True: pass").await;
+}
+
+#[test]
+fn a_supervisor_that_is_ended_leaves_no_session() {
+    let _alone = Alone::new();
+    for how in [Signal::KILL, Signal::TERM] {
+        let mut supervisor = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_supervisor_of_sessions", "--nocapture"])
+            .env(ROLE, "supervisor")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let line = BufReader::new(supervisor.stdout.take().unwrap())
+            .lines()
+            .map(Result::unwrap)
+            .find_map(|line| Some(line.split_once("AT WORK ")?.1.to_owned()))
+            .expect("a supervisor at work");
+        let pids: Vec<i32> = line.split(' ').map(|pid| pid.parse().unwrap()).collect();
+        assert_eq!(pids.len(), 3, "its zygote and two sessions: {line}");
+        kill_process(Pid::from_child(&supervisor), how).unwrap();
+        supervisor.wait().unwrap();
+        let latest = Instant::now() + PATIENCE;
+        while let Some(pid) = pids.iter().find(|pid| is_alive(**pid)) {
+            assert!(Instant::now() < latest, "{pid} lives on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_side_by_side_know_nothing_of_each_other() {
+    let fixture = Fixture::with(|builder| builder.ready(2));
+    let talk = async |number: u32| {
+        let mut session = begin(&fixture).await;
+        run(
+            &mut *session,
+            &format!("mine = {number}; open('mine', 'w').write('{number}')"),
+        )
+        .await;
+        for round in 0..5 {
+            let code =
+                format!("mine += 1; reply([mine, open('mine').read(), __import__('os').listdir('.')])");
+            let outcome = run(&mut *session, &code).await;
+            let expected = serde_json::json!([number + round + 1, number.to_string(), ["mine"]]);
+            assert_eq!(value(&outcome), expected);
+        }
+        session.close().await.unwrap()
+    };
+    let usages = futures_util::future::join_all((0..6).map(|one| talk(one * 100))).await;
+    assert!(usages.iter().all(|usage| usage.cells == 6));
+    assert!(children_of(children()[0]).len() <= 2, "only what waits ready");
+}
+
+/// Waits until a zygote has no child.
+async fn gone(zygote: i32) {
+    let latest = Instant::now() + PATIENCE;
+    while !children_of(zygote).is_empty() {
+        assert!(Instant::now() < latest, "{:?} live on", children_of(zygote));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
