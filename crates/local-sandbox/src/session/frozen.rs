@@ -51,8 +51,10 @@ impl Frozen {
                 if child.has_ended() {
                     return Err(NotFrozen::Ended);
                 }
-                if let Some(threads) = threads? {
-                    return Ok(Self(threads));
+                match threads {
+                    Ok(Some(threads)) => return Ok(Self(threads)),
+                    Err(hidden) if look >= AT_ONCE => return Err(hidden),
+                    _ => {}
                 }
                 if look < AT_ONCE {
                     yield_now().await;
@@ -64,7 +66,9 @@ impl Frozen {
             }
             Err(NotFrozen::Runs)
         };
-        timeout(patience(DEADLINE), still).await.unwrap_or(Err(NotFrozen::Runs))
+        timeout(patience(DEADLINE), still)
+            .await
+            .unwrap_or(Err(NotFrozen::Runs))
     }
 
     /// A process that was left alone, where tests leave this guard out.
