@@ -139,57 +139,49 @@ async fn prepared(runtime: &Runtime) -> Timings {
     Timings::new(timings)
 }
 
-/// What sixty that wait take from the machine, by two ways of counting: pages that are a child's own and the tables of all
-/// its pages, as the kernel lists them for each; and by how much less memory is available, which other programs blur.
+/// What each of sixty that wait takes: the pages that no other process has and the tables of all its pages, as the kernel
+/// lists them; where it does not show them to this user, by how much less memory is available, which other programs blur.
 async fn memory_per_child(runtime: &Runtime) -> String {
     const CHILDREN: usize = 60;
     let settled = || tokio::time::sleep(Duration::from_secs(2));
-    let one = LocalSandbox::builder(runtime.clone()).ready(0).build().unwrap();
-    one.capabilities().await.unwrap();
     settled().await;
-    let zygote = memory::children_of_this_process();
-    let before = memory::available();
-    let many = LocalSandbox::builder(runtime.clone())
+    let (earlier, before) = (memory::children_of_this_process(), memory::available());
+    let sandbox = LocalSandbox::builder(runtime.clone())
         .ready(CHILDREN)
         .build()
         .unwrap();
-    many.capabilities().await.unwrap();
-    let found = || {
+    sandbox.capabilities().await.unwrap();
+    let ready = || {
         let mut zygotes = memory::children_of_this_process();
-        zygotes.retain(|pid| !zygote.contains(pid));
+        zygotes.retain(|pid| !earlier.contains(pid));
         zygotes
-            .first()
-            .map(|pid| memory::children_of(*pid))
-            .unwrap_or_default()
+            .into_iter()
+            .flat_map(memory::children_of)
+            .collect::<Vec<_>>()
     };
     let latest = Instant::now() + Duration::from_secs(60);
-    while found().len() < CHILDREN {
-        assert!(
-            Instant::now() < latest,
-            "only {} children are ready",
-            found().len()
-        );
+    while ready().len() < CHILDREN {
+        assert!(Instant::now() < latest, "only {} are ready", ready().len());
         settled().await;
     }
     settled().await;
-    let all_of_them = before.saturating_sub(memory::available());
-    let interpreter = zygote.first().map_or(0, |pid| memory::proportional(*pid));
-    let each = all_of_them.saturating_sub(interpreter) as f64 / CHILDREN as f64 / 1024.0;
-    let listed: Option<Vec<_>> = found().into_iter().map(memory::of_its_own).collect();
-    let listed = listed.map_or_else(
-        || "not listed to this user".to_owned(),
-        |mut listed| {
-            listed.sort_unstable();
-            let megabytes = |kilobytes: u64| kilobytes as f64 / 1024.0;
-            let middle = listed[listed.len() / 2];
-            format!(
-                "p50 {:.1} MB, most {:.1} MB (own pages and page tables)",
-                megabytes(middle),
-                megabytes(listed[listed.len() - 1])
-            )
-        },
-    );
-    format!("{listed}; {each:.1} MB less available   n {CHILDREN}")
+    let megabytes = |kilobytes: u64| kilobytes as f64 / 1024.0;
+    let listed: Option<Vec<u64>> = ready().into_iter().map(memory::of_its_own).collect();
+    let Some(mut listed) = listed else {
+        // With the interpreter that they are made from.
+        let less = before.saturating_sub(memory::available());
+        return format!(
+            "{:.1} MB less available, n {CHILDREN}",
+            megabytes(less) / CHILDREN as f64
+        );
+    };
+    listed.sort_unstable();
+    let (middle, most) = (listed[CHILDREN / 2], listed[CHILDREN - 1]);
+    format!(
+        "p50 {:>8.1} MB   most {:>7.1} MB   n {CHILDREN}",
+        megabytes(middle),
+        megabytes(most)
+    )
 }
 
 /// In kilobytes, as the kernel has it.
@@ -205,12 +197,6 @@ mod memory {
         let pages = read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
         let status = read_to_string(format!("/proc/{pid}/status")).ok()?;
         Some(line(&pages, "Private_Dirty")? + line(&pages, "Private_Clean")? + line(&status, "VmPTE")?)
-    }
-
-    /// With its share of what others have too; 0 where that is not shown.
-    pub(super) fn proportional(pid: u32) -> u64 {
-        let pages = read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-        line(&pages, "Pss").unwrap_or_default()
     }
 
     pub(super) fn children_of_this_process() -> Vec<u32> {

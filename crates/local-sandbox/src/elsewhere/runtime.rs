@@ -24,13 +24,38 @@ pub struct Runtime {
     pub font_cache: PathBuf,
     /// The interpreter's version, such as `3.11.7`.
     pub version: String,
+    /// Which list of packages it was installed from.
+    pub list: Packages,
     /// The installed packages and their versions.
     pub packages: BTreeMap<String, String>,
+}
+
+/// What a runtime has in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Packages {
+    /// pandas, numpy, pyarrow, DuckDB and matplotlib: what programs find loaded.
+    #[default]
+    Base,
+    /// Those, and scipy, statsmodels and scikit-learn.
+    Full,
+}
+
+impl Packages {
+    /// `base` or `full`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Full => "full",
+        }
+    }
 }
 
 /// How to install.
 #[derive(Debug, Clone, Default)]
 pub struct InstallOptions {
+    /// What to install.
+    pub packages: Packages,
     /// Take wheels from this folder only, and nothing from the network.
     pub wheelhouse: Option<PathBuf>,
     /// Where programs are looked for, as `PATH` has it.
@@ -43,10 +68,12 @@ pub struct InstallOptions {
 pub enum RuntimeStatus {
     /// Nothing.
     Absent,
-    /// An installation that was broken off or damaged.
+    /// An installation that was broken off or damaged; this command mends it.
     Incomplete {
         /// What is wrong with it.
         reason: String,
+        /// The command.
+        command: &'static str,
     },
     /// A complete runtime.
     Ready(Runtime),
@@ -58,6 +85,8 @@ pub enum RuntimeStatus {
 pub enum Phase {
     /// Finding a Python and something that installs packages.
     Find,
+    /// Waiting for another installation into the same folder to end.
+    Wait,
     /// Making the environment.
     Environment,
     /// Downloading and installing the packages.
@@ -108,8 +137,11 @@ impl RuntimeError {
 
 impl Runtime {
     /// None.
-    pub fn locate(_: &Path) -> Option<Self> {
-        None
+    ///
+    /// # Errors
+    /// None here.
+    pub fn locate(_: &Path) -> Result<Option<Self>, RuntimeError> {
+        Ok(None)
     }
 
     /// Says what to use instead.

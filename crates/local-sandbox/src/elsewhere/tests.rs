@@ -12,6 +12,7 @@ fn sandbox() -> LocalSandbox {
         venv: "venv".into(),
         font_cache: "fonts".into(),
         version: String::new(),
+        list: Packages::default(),
         packages: Default::default(),
     };
     LocalSandbox::builder(runtime).build().unwrap()
@@ -58,7 +59,7 @@ fn every_call_names_the_system_and_what_to_use_instead() {
 fn there_is_no_runtime_and_what_lies_in_its_folder_can_be_removed() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("runtime");
-    assert_eq!(Runtime::locate(&home), None);
+    assert_eq!(Runtime::locate(&home).unwrap(), None);
     assert_eq!(Runtime::status(&home), RuntimeStatus::Absent);
     assert!(!Runtime::remove(&home).unwrap());
     fs::create_dir(&home).unwrap();

@@ -19,6 +19,7 @@ use crate::{
     artifacts::Seen,
     document::JobDocument,
     meter::millis,
+    patience::patience,
     pool::Pool,
     run::{self, Running},
     streams::Step,
@@ -69,7 +70,7 @@ impl Body {
         .await?;
         drop(theirs);
         // Slow or wedged, it is alone in that; its interpreter is not to blame.
-        let greeted = timeout(GREETING_DEADLINE, greeting(&mut running, nonce)).await;
+        let greeted = timeout(patience(GREETING_DEADLINE), greeting(&mut running, nonce)).await;
         if greeted != Ok(true) {
             let words = running.streams.finish().stderr;
             let message = format!("a session's runner did not come up: {}", words.trim());
@@ -113,7 +114,7 @@ impl Body {
                 Ok(self.pay(own))
             }
             // Where its interpreter died, nobody tells of it, and the kernel ends it.
-            Err(error) => match timeout(ORPHAN_DEADLINE, self.running.child.end()).await {
+            Err(error) => match timeout(patience(ORPHAN_DEADLINE), self.running.child.end()).await {
                 Ok(()) => Ok(0),
                 Err(_) => Err(error),
             },

@@ -228,8 +228,7 @@ async fn alive(mut body: Box<Body>, cell: &Cell, around: Around<'_>, share: &Sha
         output_bytes: said.output_bytes,
     };
     let reply = reply_of(&said, nonce);
-    let code = i32::from(matches!(reply, Some(Reply::Error(_))));
-    let mut outcome = told(Verdict::Exited { code }, reply, said, usage, &around);
+    let mut outcome = told(exited(reply.as_ref()), reply, said, usage, &around);
     if let Err(error) = collect(&mut body, cell, around.limits, &mut outcome).await {
         return over(body, Err(error), usage, SessionEnd::Lost).await;
     }
@@ -276,6 +275,9 @@ async fn dead(
     let reply = reply_of(&said, nonce);
     let starved = body.running.meter.ran_out_of_memory();
     let mut verdict = run::verdict(cause, over_limit, starved, own_share, around.limits);
+    if why == Some(SessionEnd::Restless) {
+        verdict = exited(reply.as_ref());
+    }
     if verdict == (Verdict::Signalled { signal: run::SIGKILL }) && ended.cpu >= around.total_cpu {
         verdict = Verdict::CpuLimit;
     }
@@ -342,6 +344,13 @@ async fn over(
         outcome,
         usage,
         rest: Err(why),
+    }
+}
+
+/// How a cell ended that ended by itself: as a run of its program would have.
+fn exited(reply: Option<&Reply>) -> Verdict {
+    Verdict::Exited {
+        code: i32::from(matches!(reply, Some(Reply::Error(_)))),
     }
 }
 

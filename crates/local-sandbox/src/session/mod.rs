@@ -89,6 +89,13 @@ struct Slot {
     rests: u64,
 }
 
+/// Why no cell can be run.
+struct NotTaken {
+    why: SessionEnd,
+    /// What has to be ended for that.
+    body: Option<Box<Body>>,
+}
+
 /// Begins a session.
 pub(crate) async fn begin(host: &Host<'_>, setup: &SessionSetup) -> Result<LocalSession, NotSealed> {
     let nonce = Nonce::new(true).map_err(|error| {
@@ -148,17 +155,23 @@ impl LocalSession {
     }
 
     /// Takes the process out of its rest for a cell, with what is left for it.
-    fn take(&mut self, cell: &Cell) -> Result<(Box<Body>, Limits), (SessionEnd, Option<Box<Body>>)> {
+    fn take(&mut self, cell: &Cell) -> Result<(Box<Body>, Limits), NotTaken> {
         self.rest = None;
         let age = self.age();
         let mut slot = self.state.slot();
         if let Some(end) = &slot.end {
-            return Err((end.clone(), None));
+            return Err(NotTaken {
+                why: end.clone(),
+                body: None,
+            });
         }
         let left = self.totals.left(&self.limits, &cell.limits, &slot.usage, age);
         let now = self.clock.monotonic();
         let Some(mut body) = slot.leave_rest(now) else {
-            return Err((SessionEnd::Lost, None));
+            return Err(NotTaken {
+                why: SessionEnd::Lost,
+                body: None,
+            });
         };
         let gone = body.running.child.has_ended();
         let why = match left {
@@ -173,7 +186,10 @@ impl LocalSession {
             }
         };
         slot.end = Some(why.clone());
-        Err((why, Some(body)))
+        Err(NotTaken {
+            why,
+            body: Some(body),
+        })
     }
 
     /// Puts the process back to rest, or takes note of its end.
@@ -299,7 +315,7 @@ impl Session for LocalSession {
         }
         let (body, limits) = match self.take(&cell) {
             Ok(taken) => taken,
-            Err((why, body)) => {
+            Err(NotTaken { why, body }) => {
                 if let Some(body) = body
                     && let Err(error) = self.state.dissolve(body).await
                 {
