@@ -325,6 +325,8 @@ fn is_safe(name: &str) -> bool {
         && !["con", "prn", "aux", "nul", "com1", "lpt1"].contains(&&*stem)
 }
 
+const SLOW: Duration = Duration::from_secs(10);
+
 fn limits(text: &str) -> Limits {
     let mut limits = Limits {
         // What a header sets is what its program is measured by.
@@ -338,6 +340,8 @@ fn limits(text: &str) -> Limits {
         let seconds = || Duration::from_secs_f64(value.parse().unwrap());
         let whole = || value.parse::<u32>().unwrap();
         match name {
+            // Long ones are for slow programs; short ones are what a program ends by.
+            "wall" if seconds() >= SLOW => limits.wall = super::patience(seconds()),
             "wall" => limits.wall = seconds(),
             "cpu" => limits.cpu = seconds(),
             "memory" => limits.memory_bytes = u64::from(whole()) * MB,

@@ -8,7 +8,7 @@ import threading, time
 started = 0
 try:
     for _ in range(100):
-        threading.Thread(target=time.sleep, args=(1,), daemon=True).start()
+        threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
         started += 1
 except RuntimeError:
     pass
