@@ -3,7 +3,8 @@
 //! `cargo bench -p meterbox-benches --bench ledger [memory|durable|postgres|peers|profile KEYS SCOPES PAIRS]`. Beside the memory ledger stands a counter in a
 //! mutex, which is what people write who have no ledger; beside the durable one a table with a reserved column and one
 //! transaction for each operation (otari's idea), and what the disk takes for one `fdatasync`. `peers` is a thousand
-//! callers who ask ten dollars for a dollar each, here and of floe-guard, which is Python.
+//! callers who ask ten dollars for a dollar each, and how long one caller takes, here and of floe-guard, LiteLLM and
+//! TensorZero, which are Python; `README.md` beside this file has what others there are.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -27,10 +28,19 @@ use meterbox_budget_engine::{
 use meterbox_core::{Scope, SystemClock, Usd, contract::CostLine};
 use meterbox_testkit::{PostgresServer, peer_python};
 use rusqlite::Connection;
+use tokio_postgres::NoTls;
 
 const PAIRS: usize = 200_000;
 const ROUNDS: usize = 5;
 const DURABLE_TIME: Duration = Duration::from_secs(4);
+
+/// The steps are the same in SQLite.
+const PLAIN: &str =
+    "CREATE TABLE budgets (id integer PRIMARY KEY, spend_limit bigint, spent bigint, reserved bigint);
+    INSERT INTO budgets SELECT id, 4000000000000000000, 0, 0 FROM generate_series(0, 63) AS id";
+const RESERVE: &str =
+    "UPDATE budgets SET reserved = reserved + 1000 WHERE id = $1 AND spent + reserved + 1000 <= spend_limit";
+const SETTLE: &str = "UPDATE budgets SET reserved = reserved - 1000, spent = spent + 1000 WHERE id = $1";
 
 fn main() {
     let wanted: Vec<String> = std::env::args()
@@ -251,6 +261,40 @@ async fn postgres() {
         let ledger = PostgresLedger::connect(&server.database()).await.unwrap();
         pairs_of(clients, engine(ledger).await).await;
     }
+    let database = server.database();
+    server.sql(&database, PLAIN).unwrap();
+    for clients in [1, 8, 32] {
+        let timings = plain_in_postgres(&database, clients).await;
+        report(
+            &format!("reserved column, a transaction each, {clients} clients"),
+            &timings,
+        );
+    }
+}
+
+/// Each client has a connection and a row of its own, so that nobody waits for anybody but for the disk: more than most
+/// programs have. The server takes no more clients than that.
+async fn plain_in_postgres(database: &str, clients: usize) -> Vec<Duration> {
+    let mut connections = Vec::new();
+    for _ in 0..clients {
+        let (client, connection) = tokio_postgres::connect(database, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let reserve = client.prepare(RESERVE).await.unwrap();
+        let settle = client.prepare(SETTLE).await.unwrap();
+        connections.push((client, reserve, settle));
+    }
+    let connections = Arc::new(connections);
+    clients_at_once(clients, move |number| {
+        let connections = Arc::clone(&connections);
+        async move {
+            let (client, reserve, settle) = &connections[number];
+            let id = i32::try_from(number).unwrap();
+            for statement in [reserve, settle] {
+                assert_eq!(client.execute(statement, &[&id]).await.unwrap(), 1);
+            }
+        }
+    })
+    .await
 }
 
 async fn peers() {
@@ -279,14 +323,20 @@ async fn peers() {
         );
     }
     let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
-    let Some(python) = peer_python("floe-guard", &peers.join("floe-guard.txt")) else {
-        return;
-    };
-    let status = std::process::Command::new(python)
-        .arg(peers.join("floe_guard_race.py"))
-        .env("METERBOX_BENCH_FOLDER", folder.path())
-        .status();
-    assert!(status.unwrap().success());
+    for (name, script) in [
+        ("floe-guard", "floe_guard_race.py"),
+        ("litellm", "litellm_race.py"),
+        ("tensorzero", "tensorzero_race.py"),
+    ] {
+        let Some(python) = peer_python(name, &peers.join(format!("{name}.txt"))) else {
+            continue;
+        };
+        let status = std::process::Command::new(python)
+            .arg(peers.join(script))
+            .env("METERBOX_BENCH_FOLDER", folder.path())
+            .status();
+        assert!(status.unwrap().success(), "{name}");
+    }
 }
 
 async fn admitted(engine: &BudgetEngine, scope: &Scope) -> usize {
@@ -387,10 +437,7 @@ fn plain(file: &Path) -> Connection {
 
 fn reserve_and_settle(connection: &mut Connection, client: usize) {
     let client = i64::try_from(client).unwrap();
-    for sql in [
-        "UPDATE budgets SET reserved = reserved + 1000 WHERE id = ?1 AND spent + reserved + 1000 <= spend_limit",
-        "UPDATE budgets SET reserved = reserved - 1000, spent = spent + 1000 WHERE id = ?1",
-    ] {
+    for sql in [RESERVE, SETTLE] {
         let transaction = connection.transaction().unwrap();
         assert_eq!(
             transaction

@@ -23,7 +23,7 @@ from litellm.proxy.spend_tracking.budget_reservation import (  # noqa: E402
     reserve_budget_for_request,
 )
 
-CALLERS, WORK, LIMIT, TOKENS = 1000, 0.005, 10.0, 1000
+CALLERS, WORK, LIMIT, TOKENS, PAIRS = 1000, 0.005, 10.0, 1000, 2000
 litellm.register_model(
     {
         "bench": {
@@ -102,8 +102,7 @@ async def main():
         admitted, spent = await race()
         print(f"  LiteLLM, {name:<19} {admitted:>9} of {CALLERS} admitted, {spent / LIMIT:.0f} times the limit spent")
     for keys in [1, 1_000, 100_000]:
-        pairs = max(5_000, keys)
-        pair = await nanoseconds(keys, pairs)
+        pair = await nanoseconds(keys, PAIRS)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         print(f"  LiteLLM, one caller, {keys:>7} keys {pair:>9} ns a pair, {memory} MB resident")
 

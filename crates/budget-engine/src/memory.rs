@@ -12,7 +12,7 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// A ledger in memory: gone with the process, and growing with every hold, by about three hundred bytes. For tests and
+/// A ledger in memory: gone with the process, and growing with every hold, by about two hundred bytes. For tests and
 /// for programs that budget one run of themselves.
 #[derive(Debug, Default)]
 pub struct MemoryLedger {

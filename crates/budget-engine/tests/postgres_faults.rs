@@ -1,6 +1,8 @@
 //! What a Postgres server can refuse is said in type, and leaves nothing half-done.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
+use std::{process::Command, time::Duration};
+
 use meterbox_budget_engine::{
     Budget, BudgetEngine, BudgetError, HoldRequest, LedgerStore, PostgresLedger, Window,
 };
@@ -8,6 +10,7 @@ use meterbox_core::{
     Retryability, Scope, StorageError, StorageErrorKind, Timestamp, Usd, contract::CostLine,
 };
 use meterbox_testkit::{ManualClock, PostgresServer};
+use tokio::time::{pause, resume, timeout};
 
 fn now() -> Timestamp {
     "2026-11-25T12:00:00Z".parse().unwrap()
@@ -51,6 +54,33 @@ async fn a_server_that_is_not_there_is_said_so_soon() {
     server.restart();
     assert_eq!(ledger.status(now(), &ana()).await.unwrap(), None);
     assert!(ledger.stop(now(), Some("a test".into())).await.unwrap());
+}
+
+/// Time is virtual once the server hangs: it passes when nothing else happens.
+#[tokio::test]
+async fn a_question_to_a_server_that_hangs_is_left_in_time() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let address = server.database();
+    let ledger = PostgresLedger::connect(&address).await.unwrap();
+    assert_eq!(ledger.budgets().await.unwrap(), []);
+    let ours = "SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'meterbox'";
+    let pids = server.sql(&address, ours).unwrap();
+    let signal = |signal: &str| {
+        let sent = Command::new("kill").arg(signal).args(pids.lines()).status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
+    pause();
+    let budgets = timeout(Duration::from_secs(60), ledger.budgets()).await;
+    resume();
+    signal("-CONT");
+    let error = of_store(budgets.expect("it is left").unwrap_err());
+    assert_eq!(error.kind(), StorageErrorKind::Unavailable);
+    assert!(error.to_string().contains("did not answer in time"), "{error}");
+    assert_eq!(ledger.budgets().await.unwrap(), []);
 }
 
 /// The role may read the tables and no more, as of a replica that follows another server.

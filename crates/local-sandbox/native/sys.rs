@@ -320,7 +320,11 @@ pub(crate) fn reap(pid: i32) -> Result<Reaped> {
 ///
 /// # Safety
 /// The child may only do what is allowed after a fork. `thread_id` is 0 or where the C library keeps this thread's id.
-pub(crate) unsafe fn clone(namespaces: u64, thread_id: u64, group: Option<i32>) -> Result<Option<(i32, i32)>> {
+pub(crate) unsafe fn clone(
+    namespaces: u64,
+    thread_id: u64,
+    group: Option<i32>,
+) -> Result<Option<(i32, i32)>> {
     let mut handle = -1_i32;
     let settid = if thread_id == 0 { 0 } else { CLONE_CHILD_SETTID };
     let flags = namespaces | CLONE_PIDFD | settid;

@@ -4,7 +4,8 @@
 //! Each run is a child of it that lives once: in namespaces of its own (user, process, mount, network, IPC,
 //! host name), in a read-only root that holds Python and this run's input files and nothing else, under
 //! resource limits, without capabilities, behind Landlock and a short list of allowed system calls. A child
-//! cannot make another process. From its birth to its last lock no Python runs: a small library without
+//! cannot make another process. Where this machine [delegates](Tier::ControlGroup) control groups, it is born in one of its
+//! own. From its birth to its last lock no Python runs: a small library without
 //! dependencies, which the build script makes of the sources in `native/`, is loaded into the zygote from memory
 //! and does all of it.
 //!
@@ -17,6 +18,14 @@
 //! The strongest is used. Where that is less than [asked for](LocalSandboxBuilder::min_tier), every call is
 //! [`SandboxError::Unavailable`](meterbox_sandbox_client::SandboxError::Unavailable), naming what is missing
 //! and the fix. [`LocalSandbox::diagnose`] says more, and every outcome says which tier it was and what that promises.
+//!
+//! # Sessions
+//! [`Sandbox::session`](meterbox_sandbox_client::Sandbox::session) keeps one child for several programs, so that a follow-up
+//! builds on what was computed: names, imports and files live on. Its inputs are bound when it begins, because a sealed child
+//! gets no mounts. Between two programs every thread of it is stopped. So what one leaves behind uses nothing and changes
+//! nothing until the next one runs, and files are collected while none of them can change. A child costs memory as long as it
+//! waits: [`SessionUsage`](meterbox_sandbox_client::SessionUsage) says how much and for how long, apart from what programs
+//! used. It needs a `/proc` that shows the processes of the sandbox's user.
 //!
 //! # Other systems
 //! Jails are Linux's, on x86-64 and aarch64. Elsewhere the crate has the same surface, and every call says that it is not

@@ -25,13 +25,13 @@ pub(crate) struct Meter {
     cpu: Duration,
     /// Processor time of its set-up, which is not the program's.
     cpu_at_start: Duration,
-    /// The kernel's own peak when the cell began that is measured now.
-    peak_before: u64,
     /// Its control group, where it has one; what that counts is exact.
     group: Option<Arc<Group>>,
-    /// Memory of the group when the program began, and the most that was seen where the kernel keeps no peak.
+    /// Memory of the group when the program began, and the most that was seen of it where the kernel keeps no peak.
     group_at_start: u64,
-    group_seen: u64,
+    group_seen: Option<u64>,
+    /// The kernel's own peak when the cell began that is measured now.
+    peak_before: u64,
 }
 
 /// A thread of the watched process, as seen at one moment.
@@ -65,7 +65,7 @@ impl Meter {
             peak_before: 0,
             group: group.map(Arc::clone),
             group_at_start: 0,
-            group_seen: 0,
+            group_seen: None,
         }
     }
 
@@ -84,18 +84,17 @@ impl Meter {
         self.peak = self.at_start;
         let cpu = self.time_of_group().or_else(|| self.time_of_only_thread());
         self.cpu_at_start = cpu.unwrap_or_default();
-        self.group_at_start = self
-            .group
-            .as_ref()
-            .and_then(|group| group.memory())
-            .unwrap_or_default();
+        if let Some(group) = &self.group {
+            self.group_at_start = group.memory().unwrap_or_default();
+            self.group_seen = group.peak().is_none().then_some(self.group_at_start);
+        }
     }
 
     pub(crate) fn is_over(&mut self) -> bool {
         let resident = self.resident().unwrap_or_default();
         self.peak = self.peak.max(resident);
-        if let Some(group) = self.group.as_ref().filter(|group| group.peak().is_none()) {
-            self.group_seen = self.group_seen.max(group.memory().unwrap_or_default());
+        if let (Some(group), Some(seen)) = (&self.group, &mut self.group_seen) {
+            *seen = (*seen).max(group.memory().unwrap_or_default());
         }
         resident > self.most
     }
@@ -192,7 +191,7 @@ impl Meter {
     /// anybody's.
     fn own_share_of_group(&self) -> Option<u64> {
         let group = self.group.as_ref()?;
-        let peak = group.peak().unwrap_or_default().max(self.group_seen);
+        let peak = group.peak().or(self.group_seen)?;
         Some(peak.saturating_sub(self.group_at_start.saturating_add(group.file_bytes()?)))
     }
 

@@ -180,6 +180,7 @@ impl Sandbox for LocalSandbox {
     }
 
     async fn session(&self, setup: SessionSetup) -> Result<Box<dyn Session>, SandboxError> {
+        let place = self.door.enter().await?;
         let session = match self.session_once(&setup).await {
             // No cell has run.
             Err(NotSealed::Broken(error)) => {
@@ -188,7 +189,9 @@ impl Sandbox for LocalSandbox {
             }
             done => done,
         };
-        Ok(Box::new(session.map_err(NotSealed::error)?))
+        let mut session = session.map_err(NotSealed::error)?;
+        session.keep(place);
+        Ok(Box::new(session))
     }
 
     fn worst_usage(&self, limits: &Limits) -> Usage {
@@ -235,7 +238,7 @@ impl LocalSandboxBuilder {
         self
     }
 
-    /// How many programs run at once at most: 64 for each processor unless set, 1 to 448. Others wait for their turn, first
+    /// How many programs run at once at most, sessions among them, also while they rest: 64 for each processor unless set, 1 to 448. Others wait for their turn, first
     /// come, first served; waiting is no time of theirs and costs nothing. Whoever has waited for as long as `patience` (30
     /// seconds unless set) is refused with [`SandboxError::Busy`].
     ///

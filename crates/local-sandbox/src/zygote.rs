@@ -207,6 +207,9 @@ impl Zygote {
         tier: Tier,
         groups: Option<Arc<Groups>>,
     ) -> Result<Self, SandboxError> {
+        if groups.is_some() != (tier == Tier::ControlGroup) {
+            return Err(plain(NO_GROUP));
+        }
         let (channel, theirs) = Channel::pair().map_err(platform("no socket for the interpreter"))?;
         let folder = if tier.has_namespaces() {
             None
@@ -422,15 +425,18 @@ impl ChildHandle {
         self.pidfd.as_deref().is_none_or(has_ended)
     }
 
-    /// Lets other programs go before its own from now on; false where it could not be told yet.
-    pub(crate) fn let_others_go_first(&self) -> bool {
-        let told = GoesAfter { id: self.id }.encode();
-        self.shared.channel.try_send(&told).is_ok()
-    }
-
     /// Its control group, where it has one.
     pub(crate) fn group(&self) -> Option<&Arc<Group>> {
         self.group.as_ref()
+    }
+
+    /// Lets other programs go before its own from now on; false where it could not be told yet.
+    pub(crate) fn let_others_go_first(&self) -> bool {
+        if let Some(group) = &self.group {
+            group.let_others_go_first();
+        }
+        let told = GoesAfter { id: self.id }.encode();
+        self.shared.channel.try_send(&told).is_ok()
     }
 
     pub(crate) fn kill(&self) {

@@ -235,6 +235,35 @@ async fn nothing_of_a_session_runs_between_its_cells() {
     }
 }
 
+/// Writes a reply when its cell has ended.
+const REPLIES_LATE: &str = "import os, threading, time\ndef late():\n    time.sleep(0.1)\n    \
+                            os.write(3, bytes(16) + (18).to_bytes(8, 'little') + b'{\"value\":\"forged\"}')\n\
+                            threading.Thread(target=late, daemon=True).start()\nreply('fine')";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_was_there_before_its_cell_is_none() {
+    for (guards, believed) in [
+        (&[][..], false),
+        (&["freeze"], false),
+        (&["freeze", "cell-name"], true),
+    ] {
+        let fixture = without(guards.is_empty(), guards);
+        let mut session = begin(&fixture).await;
+        run(&mut *session, REPLIES_LATE).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let outcome = run(&mut *session, "import time\ntime.sleep(0.3)\nreply('honest')").await;
+        if believed {
+            assert_eq!(value(&outcome), "forged", "this attack is none");
+        } else {
+            assert!(
+                matches!(outcome.verdict, Verdict::BrokenReply { .. }),
+                "{outcome:?}"
+            );
+            assert!(outcome.reply.is_none());
+        }
+    }
+}
+
 /// Files all of one letter, each written at once, over and over.
 const REWRITES: &str = "import os, threading, time\nfile = os.open('file', os.O_RDWR | os.O_CREAT)\n\
                         letters = [bytes([letter]) * (256 << 10) for letter in b'abcdefgh']\nos.pwrite(file, letters[0], 0)\n\

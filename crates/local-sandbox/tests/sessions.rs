@@ -15,7 +15,7 @@ use std::{
 };
 
 use common::{
-    Alone, Fixture, Heard, MB, children, children_of, input, is_alive,
+    Alone, Fixture, Heard, MB, children, children_of, input, is_alive, service,
     session::{begin, cell, run, setup, why},
     value,
 };
@@ -31,14 +31,12 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn does_what_every_session_does() {
-    for ready in [0, 2] {
-        let fixture = Fixture::with(|builder| builder.ready(ready));
-        sessions::all(&fixture.sandbox).await;
-        let boxed: Box<dyn Sandbox> = Box::new(fixture.sandbox);
-        sessions::all(&boxed).await;
-        let shared: Arc<dyn Sandbox> = Arc::from(boxed);
-        sessions::all(&shared).await;
-    }
+    let fixture = Fixture::with(|builder| builder.ready(1));
+    sessions::all(&fixture.sandbox).await;
+    let boxed: Box<dyn Sandbox> = Box::new(fixture.sandbox);
+    sessions::all(&boxed).await;
+    let shared: Arc<dyn Sandbox> = Arc::from(boxed);
+    sessions::all(&shared).await;
 }
 
 // === what lives on ===
@@ -142,7 +140,8 @@ async fn what_a_cell_prints_is_heard_with_it() {
     let mut session = begin(&fixture).await;
     // What is left in a buffer belongs to the cell too, whatever became of the stream.
     for (code, said) in [
-        ("import sys; print('one'); sys.stderr.write('two')", "one\ntwo"),
+        ("print('one')", "one\n"),
+        ("import sys; sys.stderr.write('two')", "two"),
         ("sys.stdout.close()", ""),
         ("print('three', end='')", "three"),
         ("import io; sys.stdout = io.StringIO(); print('lost')", ""),
@@ -483,18 +482,23 @@ async fn nobody_has_to_ask_for_it_to_end() {
         gone(children()[0]).await;
         assert_eq!(why(&mut *session).await, expected);
     }
-    // A life ends in the middle of a cell too.
-    let totals = SessionTotals {
-        life: short,
-        ..SessionTotals::default()
-    };
-    let mut session = fixture
-        .sandbox
-        .session(SessionSetup { totals, ..setup() })
-        .await
-        .unwrap();
-    let outcome = run(&mut *session, "import time\ntime.sleep(9)").await;
-    assert_eq!(outcome.verdict, Verdict::WallLimit);
+    // A life ends in the middle of a cell too; on a busy machine a short one may be over before.
+    for life in [short, short * 4, short * 16, short * 64] {
+        let totals = SessionTotals {
+            life,
+            ..SessionTotals::default()
+        };
+        let setup = SessionSetup { totals, ..setup() };
+        let mut session = fixture.sandbox.session(setup).await.unwrap();
+        match session
+            .run(cell("import time\ntime.sleep(60)"), Arc::new(()))
+            .await
+        {
+            Ok(outcome) => return assert_eq!(outcome.verdict, Verdict::WallLimit),
+            Err(error) => assert!(error.to_string().contains("the time it may live"), "{error}"),
+        }
+    }
+    panic!("no cell ever began");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -689,6 +693,29 @@ async fn sessions_side_by_side_know_nothing_of_each_other() {
     let usages = futures_util::future::join_all((0..6).map(|one| talk(one * 100))).await;
     assert!(usages.iter().all(|usage| usage.cells == 6));
     assert!(children_of(children()[0]).len() <= 2, "only what waits ready");
+}
+
+/// A session is one of the programs that are let in, also at rest; its place is free again when it has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_takes_a_place_among_programs() {
+    let fixture = Fixture::with(|builder| builder.at_once(1, Duration::from_millis(100)));
+    for ending in ["close", "drop", "exit"] {
+        let mut session = begin(&fixture).await;
+        run(&mut *session, "kept = 1").await;
+        let refused = fixture.sandbox.session(setup()).await.unwrap_err();
+        assert!(
+            matches!(refused, SandboxError::Busy { retry_after: Some(_) }),
+            "{refused}"
+        );
+        let refused = fixture.sandbox.run(service("reply(1)"), Arc::new(())).await;
+        assert!(matches!(refused, Err(SandboxError::Busy { .. })), "{refused:?}");
+        match ending {
+            "close" => drop(session.close().await.unwrap()),
+            "exit" => drop(run(&mut *session, "import os; os._exit(0)").await),
+            _ => drop(session),
+        }
+        assert_eq!(fixture.value("reply(1)").await, 1, "{ending}");
+    }
 }
 
 /// Waits until a zygote has no child.

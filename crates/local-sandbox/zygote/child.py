@@ -1,4 +1,4 @@
-"""One single-use child, from where Python may run again to its end."""
+"""One child, from where Python may run again to its end: for one program, or for the cells of one session."""
 
 import json
 import os

@@ -82,7 +82,7 @@ class Session:
         tables = Tables(job)
         self._names = _LastingNames(tables)
         self._names.update(_names_of(job, tables))
-        self._programs, self._data_dir = [], _data_dir(job)
+        self._data_dir, self._programs = _data_dir(job), []
 
     def run(self, cell, send_reply):
         """Runs the next one, as `run` does."""
@@ -91,7 +91,7 @@ class Session:
         return _answered(reply, lambda: self._run(cell, reply))
 
     def _run(self, cell, reply):
-        program = compile(cell["code"], self._programs[-1], "exec")
+        program = _compiled(cell, self._programs[-1])
         self._names.begin()
         if cell["mode"] == "service":
             self._names.update({"parameters": cell["parameters"], "reply": reply.value})
@@ -119,7 +119,8 @@ class _Reply:
     """The one reply of a run. `programs`: the names of those that ran in its place, its own last."""
 
     def __init__(self, send, limit, data_dir, programs=(PROGRAM_NAME,)):
-        self._send, self._limit, self._data_dir, self._programs, self.sent = send, limit, data_dir, programs, False
+        self._send, self._limit, self._data_dir, self._programs = send, limit, data_dir, programs
+        self.sent = False
 
     def value(self, value):
         frame = '{"value":' + _encode(value) + "}"
@@ -206,9 +207,9 @@ def _reply_with_result(names, reply):
     reply.value(_fitting(names["result"], names.get("chart"), reply))
 
 
-def _compiled(job):
+def _compiled(job, name=PROGRAM_NAME):
     # Python takes one mark of byte order at the beginning of a file, and of a text none.
-    return compile(job["code"].removeprefix("\ufeff"), PROGRAM_NAME, "exec")
+    return compile(job["code"].removeprefix("\ufeff"), name, "exec")
 
 
 def _data_dir(job):

@@ -1,9 +1,11 @@
 //! Run a program somewhere it can do no harm, under limits, and learn what happened and what it used.
 //!
-//! [`Sandbox`] is the one trait; back ends live elsewhere (the embedded one in `meterbox-local-sandbox`).
+//! [`Sandbox`] is the one trait to begin with; back ends live elsewhere (the embedded one in `meterbox-local-sandbox`).
 //! A back end promises that the [`Verdict`] and the [`Usage`](meterbox_core::contract::Usage) of an
 //! [`Outcome`] come only from what it saw from outside the program, and that everything the program said
 //! (its [`Reply`], its output, its files) is handed over as bytes that nobody has believed yet.
+//!
+//! A run is alone. Where programs are to build on each other, a back end may offer a [`Session`].
 
 mod artifact_name;
 #[cfg(feature = "conformance")]

@@ -6,9 +6,12 @@ mod read;
 mod rows;
 mod write;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use meterbox_core::{Scope, StorageError, Timestamp};
 use meterbox_postgres::{Connection, Fault, Server};
+use tokio::time::timeout;
 use tokio_postgres::{
     Socket,
     tls::{MakeTlsConnect, TlsConnect},
@@ -17,7 +20,7 @@ use tokio_postgres::{
 use self::{
     batch::Needs,
     connect::{Connections, KEEPS},
-    queue::Queue,
+    queue::{PATIENCE, Queue},
     write::RuleChange,
 };
 use crate::{
@@ -82,16 +85,34 @@ impl PostgresLedger {
         }
     }
 
-    /// Does this with one of the connections for reading.
+    /// Does this with one of the connections for reading, in time or not at all.
     async fn read<T>(
         &self,
         query: impl AsyncFnOnce(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, BudgetError> {
-        let read = async {
-            let mut client = self.connections.reader().await?;
-            query(&mut client).await
+        self.read_for(Some(PATIENCE), query).await
+    }
+
+    /// Does this with one of the connections for reading, for so long at most. Whoever sets no time trusts the server's
+    /// own limit for each statement.
+    async fn read_for<T>(
+        &self,
+        patience: Option<Duration>,
+        query: impl AsyncFnOnce(&mut Connection) -> Result<T, Fault>,
+    ) -> Result<T, BudgetError> {
+        let explained = |fault| self.connections.explain(fault);
+        let mut client = self.connections.reader().await.map_err(explained)?;
+        let read = match patience {
+            None => query(&mut client).await,
+            Some(patience) => timeout(patience, query(&mut client))
+                .await
+                .unwrap_or(Err(Fault::NoAnswer)),
         };
-        Ok(read.await.map_err(|fault| self.connections.explain(fault))?)
+        if matches!(read, Err(Fault::NoAnswer)) {
+            // It may hang for ever; the next one is a new connection.
+            drop(Connection::take(client));
+        }
+        Ok(read.map_err(explained)?)
     }
 }
 
@@ -250,6 +271,8 @@ impl LedgerStore for PostgresLedger {
     }
 
     async fn verify(&self) -> Result<VerifyReport, BudgetError> {
-        self.read(async |client| read::verify(client).await).await
+        // As long as the ledger is.
+        self.read_for(None, async |client| read::verify(client).await)
+            .await
     }
 }

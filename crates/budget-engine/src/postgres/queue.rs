@@ -27,7 +27,7 @@ const TURNS: usize = 3;
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// A transaction takes milliseconds; what takes this long has lost its server.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A row may have been tidied away where the writer had nothing to do for a week.
 const REGISTER: &str =

@@ -6,7 +6,9 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use meterbox_core::{Clock, contract::Usage};
-use meterbox_sandbox_client::{Capabilities, Job, Limits, Outcome, OutputSink, Sandbox, SandboxError};
+use meterbox_sandbox_client::{
+    Capabilities, Job, Limits, Outcome, OutputSink, Sandbox, SandboxError, Session, SessionSetup,
+};
 
 use crate::{
     check::{Check, Diagnosis},
@@ -49,6 +51,10 @@ impl Sandbox for LocalSandbox {
     }
 
     async fn run(&self, _: Job, _: Arc<dyn OutputSink>) -> Result<Outcome, SandboxError> {
+        Err(unavailable())
+    }
+
+    async fn session(&self, _: SessionSetup) -> Result<Box<dyn Session>, SandboxError> {
         Err(unavailable())
     }
 
@@ -101,7 +107,7 @@ impl LocalSandboxBuilder {
         self
     }
 
-    /// The folder of a control group to make groups in.
+    /// The control group to make groups in.
     #[must_use]
     pub fn control_group(self, _: impl Into<PathBuf>) -> Self {
         self

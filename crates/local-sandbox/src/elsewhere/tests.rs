@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 use futures_util::FutureExt as _;
-use meterbox_sandbox_client::{Job, Program, Sandbox as _, SandboxError};
+use meterbox_sandbox_client::{Job, Program, Sandbox as _, SandboxError, SessionSetup};
 
 use super::{LocalSandbox, runtime::*};
 
@@ -28,6 +28,7 @@ fn every_call_names_the_system_and_what_to_use_instead() {
         code: "result = 1".to_owned(),
     });
     let ran = sandbox().run(job, Arc::new(())).now_or_never().unwrap();
+    let begun = sandbox().session(SessionSetup::default()).now_or_never().unwrap();
     let asked = sandbox().capabilities().now_or_never().unwrap();
     let [check] = &sandbox().diagnose().now_or_never().unwrap().checks[..] else {
         panic!("one check")
@@ -37,6 +38,7 @@ fn every_call_names_the_system_and_what_to_use_instead() {
     });
     for said in [
         refused(ran.unwrap_err()),
+        refused(begun.unwrap_err()),
         refused(asked.unwrap_err()),
         format!("{}; {}", check.found, check.fix.as_deref().unwrap()),
         installed.unwrap_err().to_string(),

@@ -15,6 +15,7 @@ use super::{Groups, files, sweep};
 
 /// Between two attempts to remove a group whose processes are being killed; each is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LOWEST: &str = "19";
 const MOST_ATTEMPTS: u32 = 12;
 
 /// What a group may take.
@@ -78,6 +79,13 @@ impl Group {
 
     pub(crate) fn holds(&self, process: i32) -> io::Result<bool> {
         Ok(files::processes(&self.folder)?.contains(&process))
+    }
+
+    /// Gives it the least share of the processor from now on, where that is shared among groups: there a priority counts
+    /// only within one.
+    pub(crate) fn let_others_go_first(&self) {
+        // Where there is none, its priority counts.
+        let _ = self.write("cpu.weight.nice", LOWEST);
     }
 
     /// Kills all that is in it.

@@ -176,7 +176,11 @@ impl Work<'_> {
         tell(Phase::Environment, 0.02, &about);
         self.environment(&interpreter)?;
         let wheels = self.wheels(&interpreter, installer, tell)?;
-        tell(Phase::Packages, 0.65, "unpacking packages");
+        let doing = match &wheels {
+            Some(_) => "unpacking packages",
+            None => "downloading and unpacking packages",
+        };
+        tell(Phase::Packages, 0.65, doing);
         self.unpack(&interpreter, installer, wheels.as_deref(), tell)?;
         tell(Phase::Bytecode, 0.8, "compiling");
         self.compile()?;

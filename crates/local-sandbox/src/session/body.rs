@@ -19,15 +19,17 @@ use crate::{
     artifacts::Seen,
     document::JobDocument,
     meter::millis,
+    patience::patience,
     pool::Pool,
     run::{self, Running},
     streams::Step,
+    turns::Place,
     waiting::NotSealed,
     zygote::{Ended, Zygote, plain},
 };
 
 /// From the last lock to the runner's first word: milliseconds, on a machine that is not full.
-const GREETING_DEADLINE: Duration = Duration::from_secs(5);
+const GREETING_DEADLINE: Duration = Duration::from_secs(10);
 const ORPHAN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A process that is stopped, or runs a cell. Dropping it ends it.
@@ -40,6 +42,8 @@ pub(crate) struct Body {
     pub(super) seen: Seen,
     /// Processor time that somebody has paid for, milliseconds.
     paid: u64,
+    /// Among the programs that are let in, at rest too: it takes a place of its interpreter's.
+    pub(super) place: Option<Place>,
 }
 
 impl Body {
@@ -65,10 +69,9 @@ impl Body {
         )
         .await?;
         drop(theirs);
-        let greeted = zygote
-            .patiently(GREETING_DEADLINE, greeting(&mut running, nonce))
-            .await;
-        if greeted != Some(true) {
+        // Slow or wedged, it is alone in that; its interpreter is not to blame.
+        let greeted = timeout(patience(GREETING_DEADLINE), greeting(&mut running, nonce)).await;
+        if greeted != Ok(true) {
             let words = running.streams.finish().stderr;
             let message = format!("a session's runner did not come up: {}", words.trim());
             return Err(NotSealed::Broken(plain(message)));
@@ -81,6 +84,7 @@ impl Body {
             frozen,
             seen: Seen::default(),
             paid: 0,
+            place: None,
         })
     }
 
@@ -110,7 +114,7 @@ impl Body {
                 Ok(self.pay(own))
             }
             // Where its interpreter died, nobody tells of it, and the kernel ends it.
-            Err(error) => match timeout(ORPHAN_DEADLINE, self.running.child.end()).await {
+            Err(error) => match timeout(patience(ORPHAN_DEADLINE), self.running.child.end()).await {
                 Ok(()) => Ok(0),
                 Err(_) => Err(error),
             },

@@ -76,13 +76,13 @@ pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) ->
         ended: None,
         busy: body.running.meter.busy(),
     };
-    let nonce_and_bytes =
-        Nonce::new().and_then(|nonce| Ok((nonce, frame::cell(cell, around.limits, nonce)?)));
+    let nonce = Nonce::new(!body.zygote.is_without("cell-name"));
+    let nonce_and_bytes = nonce.and_then(|nonce| Ok((nonce, frame::cell(cell, around.limits, nonce)?)));
     let (nonce, bytes) = match nonce_and_bytes {
         Ok(made) => made,
         Err(error) => {
             let error = SandboxError::platform("the machine has no room for another cell", error);
-            return lost(body, &share, &around, error).await;
+            return lost(body, &share, &around, error);
         }
     };
     let room = frame::room(around.limits);
@@ -93,7 +93,7 @@ pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) ->
     body.running.child.go_on();
     let cause = match first_cause(&mut body, cell, &around, &share, nonce, &bytes).await {
         Ok(cause) => cause,
-        Err(error) => return lost(body, &share, &around, error).await,
+        Err(error) => return lost(body, &share, &around, error),
     };
     let (why, verdict) = match cause {
         Cause::Replied => {
@@ -113,7 +113,7 @@ pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) ->
     let Body { zygote, running, .. } = &mut *body;
     match run::killed(zygote, running).await {
         Ok(ended) => dead(body, cell, around, &share, nonce, (why, verdict), ended).await,
-        Err(error) => lost(body, &share, &around, error).await,
+        Err(error) => lost(body, &share, &around, error),
     }
 }
 
@@ -137,6 +137,7 @@ async fn first_cause(
     tokio::pin!(wall);
     let so_far = sleep(USED_SO_FAR);
     tokio::pin!(so_far);
+    let mut member = zygote.crowd.join();
     let mut poll = interval(MEMORY_POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // A cell that nobody takes fails by its time.
@@ -159,6 +160,9 @@ async fn first_cause(
                 }
                 if running.meter.busy().saturating_sub(share.busy) >= limits.cpu {
                     return Ok(Cause::Verdict(Verdict::CpuLimit));
+                }
+                if member.has_had_its_turn() && running.child.let_others_go_first() {
+                    member.goes_after();
                 }
             },
             () = &mut so_far => {
@@ -224,8 +228,7 @@ async fn alive(mut body: Box<Body>, cell: &Cell, around: Around<'_>, share: &Sha
         output_bytes: said.output_bytes,
     };
     let reply = reply_of(&said, nonce);
-    let code = i32::from(matches!(reply, Some(Reply::Error(_))));
-    let mut outcome = told(Verdict::Exited { code }, reply, said, usage, &around);
+    let mut outcome = told(exited(reply.as_ref()), reply, said, usage, &around);
     if let Err(error) = collect(&mut body, cell, around.limits, &mut outcome).await {
         return over(body, Err(error), usage, SessionEnd::Lost).await;
     }
@@ -272,6 +275,9 @@ async fn dead(
     let reply = reply_of(&said, nonce);
     let starved = body.running.meter.ran_out_of_memory();
     let mut verdict = run::verdict(cause, over_limit, starved, own_share, around.limits);
+    if why == Some(SessionEnd::Restless) {
+        verdict = exited(reply.as_ref());
+    }
     if verdict == (Verdict::Signalled { signal: run::SIGKILL }) && ended.cpu >= around.total_cpu {
         verdict = Verdict::CpuLimit;
     }
@@ -300,7 +306,7 @@ async fn dead(
 }
 
 /// Nobody knows how the cell ended.
-async fn lost(mut body: Box<Body>, share: &Share, around: &Around<'_>, error: SandboxError) -> Done {
+fn lost(mut body: Box<Body>, share: &Share, around: &Around<'_>, error: SandboxError) -> Done {
     let busy = body.running.meter.busy();
     let usage = Usage {
         wall_ms: share.wall(around.clock),
@@ -316,7 +322,13 @@ async fn lost(mut body: Box<Body>, share: &Share, around: &Around<'_>, error: Sa
         },
         other => other,
     };
-    over(body, Err(error), usage, SessionEnd::Lost).await
+    // Its process is killed with it; whoever would tell of that is the one who could not.
+    drop(body);
+    Done {
+        outcome: Err(error),
+        usage,
+        rest: Err(SessionEnd::Lost),
+    }
 }
 
 async fn over(
@@ -332,6 +344,13 @@ async fn over(
         outcome,
         usage,
         rest: Err(why),
+    }
+}
+
+/// How a cell ended that ended by itself: as a run of its program would have.
+fn exited(reply: Option<&Reply>) -> Verdict {
+    Verdict::Exited {
+        code: i32::from(matches!(reply, Some(Reply::Error(_)))),
     }
 }
 

@@ -11,17 +11,21 @@ const HEAD: usize = NONCE + 8;
 
 /// Names one cell. Nobody inside knows it before the cell is there, so a reply to it cannot have been written earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Nonce([u8; NONCE]);
+pub(crate) struct Nonce {
+    bytes: [u8; NONCE],
+    /// Always, but where tests leave this guard out.
+    is_asked_for: bool,
+}
 
 impl Nonce {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(is_asked_for: bool) -> io::Result<Self> {
         let mut bytes = [0; NONCE];
         getrandom(&mut bytes, GetRandomFlags::empty())?;
-        Ok(Self(bytes))
+        Ok(Self { bytes, is_asked_for })
     }
 
     pub(crate) fn hex(self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -71,7 +75,7 @@ pub(crate) enum Frame<'a> {
 
 pub(crate) fn read(bytes: &[u8], nonce: Nonce) -> Frame<'_> {
     let known = bytes.len().min(NONCE);
-    if bytes[..known] != nonce.0[..known] {
+    if nonce.is_asked_for && bytes[..known] != nonce.bytes[..known] {
         return Frame::Broken("it does not belong to this cell");
     }
     let Some((head, reply)) = bytes.split_first_chunk::<HEAD>() else {
@@ -93,10 +97,17 @@ mod tests {
 
     use super::*;
 
-    const OURS: Nonce = Nonce([7; NONCE]);
+    const OURS: Nonce = of([7; NONCE]);
+
+    const fn of(bytes: [u8; NONCE]) -> Nonce {
+        Nonce {
+            bytes,
+            is_asked_for: true,
+        }
+    }
 
     fn framed(nonce: Nonce, length: u64, reply: &[u8]) -> Vec<u8> {
-        [&nonce.0[..], &length.to_le_bytes(), reply].concat()
+        [&nonce.bytes[..], &length.to_le_bytes(), reply].concat()
     }
 
     #[test]
@@ -109,7 +120,7 @@ mod tests {
         }
         assert_eq!(read(&framed(OURS, u64::MAX, b"{1}"), OURS), Frame::Unfinished);
         for broken in [
-            framed(Nonce([8; NONCE]), 3, b"{1}"),
+            framed(of([8; NONCE]), 3, b"{1}"),
             framed(OURS, 2, b"{1}"),
             b"{\"value\"".to_vec(),
         ] {
@@ -119,7 +130,7 @@ mod tests {
 
     #[test]
     fn no_two_cells_have_one_name() {
-        let (one, other) = (Nonce::new().unwrap(), Nonce::new().unwrap());
+        let (one, other) = (Nonce::new(true).unwrap(), Nonce::new(true).unwrap());
         assert_ne!(one, other);
         assert_eq!(one.hex().len(), 2 * NONCE);
     }
@@ -134,7 +145,7 @@ mod tests {
             prop_assert_eq!(read(&whole, OURS), Frame::Whole(&reply[..]));
             let longer = [&whole[..], &more[..]].concat();
             prop_assert!(matches!(read(&longer, OURS), Frame::Broken(_)));
-            prop_assert!(noise.starts_with(&OURS.0) || !matches!(read(&noise, OURS), Frame::Whole(_)));
+            prop_assert!(noise.starts_with(&OURS.bytes) || !matches!(read(&noise, OURS), Frame::Whole(_)));
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::{
 
 use crate::{
     meter::{Meter, Thread},
+    patience::patience,
     zygote::ChildHandle,
 };
 
@@ -63,7 +64,7 @@ impl Frozen {
             }
             Err(NotFrozen::Runs)
         };
-        timeout(DEADLINE, still).await.unwrap_or(Err(NotFrozen::Runs))
+        timeout(patience(DEADLINE), still).await.unwrap_or(Err(NotFrozen::Runs))
     }
 
     /// A process that was left alone, where tests leave this guard out.

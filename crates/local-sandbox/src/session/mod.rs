@@ -11,6 +11,8 @@
 //!   from the process's start and end, the session's own.
 //! - **A reply is for one cell.** It begins with a number that exists only since the cell began, and nothing may come before
 //!   it or after it.
+//! - **It is one of the programs that are let in**, from its begin to its end. A cell that has run for a while in a crowd goes
+//!   after others, and so do the cells after it: no process gets that back.
 //! - **It keeps its interpreter**, which lives on for it when the sandbox has taken a fresh one, and ends with its sandbox.
 
 mod body;
@@ -41,7 +43,9 @@ use self::{
     cell::{Around, Done},
     frame::Nonce,
 };
-use crate::{document::JobDocument, meter::millis, pool::Pool, waiting::NotSealed, zygote::Zygote};
+use crate::{
+    document::JobDocument, meter::millis, pool::Pool, turns::Place, waiting::NotSealed, zygote::Zygote,
+};
 
 /// What a new session needs of its sandbox.
 pub(crate) struct Host<'a> {
@@ -85,9 +89,16 @@ struct Slot {
     rests: u64,
 }
 
+/// Why no cell can be run.
+struct NotTaken {
+    why: SessionEnd,
+    /// What has to be ended for that.
+    body: Option<Box<Body>>,
+}
+
 /// Begins a session.
 pub(crate) async fn begin(host: &Host<'_>, setup: &SessionSetup) -> Result<LocalSession, NotSealed> {
-    let nonce = Nonce::new().map_err(|error| {
+    let nonce = Nonce::new(true).map_err(|error| {
         NotSealed::Refused(SandboxError::platform(
             "the machine gives no random numbers",
             error,
@@ -132,22 +143,35 @@ pub(crate) async fn begin(host: &Host<'_>, setup: &SessionSetup) -> Result<Local
 }
 
 impl LocalSession {
+    /// Keeps its place among the programs that are let in until its process is gone.
+    pub(crate) fn keep(&mut self, place: Place) {
+        if let Some(body) = &mut self.state.slot().body {
+            body.place = Some(place);
+        }
+    }
+
     fn age(&self) -> Duration {
         self.clock.monotonic().saturating_sub(self.born)
     }
 
     /// Takes the process out of its rest for a cell, with what is left for it.
-    fn take(&mut self, cell: &Cell) -> Result<(Box<Body>, Limits), (SessionEnd, Option<Box<Body>>)> {
+    fn take(&mut self, cell: &Cell) -> Result<(Box<Body>, Limits), NotTaken> {
         self.rest = None;
         let age = self.age();
         let mut slot = self.state.slot();
         if let Some(end) = &slot.end {
-            return Err((end.clone(), None));
+            return Err(NotTaken {
+                why: end.clone(),
+                body: None,
+            });
         }
         let left = self.totals.left(&self.limits, &cell.limits, &slot.usage, age);
         let now = self.clock.monotonic();
         let Some(mut body) = slot.leave_rest(now) else {
-            return Err((SessionEnd::Lost, None));
+            return Err(NotTaken {
+                why: SessionEnd::Lost,
+                body: None,
+            });
         };
         let gone = body.running.child.has_ended();
         let why = match left {
@@ -162,7 +186,10 @@ impl LocalSession {
             }
         };
         slot.end = Some(why.clone());
-        Err((why, Some(body)))
+        Err(NotTaken {
+            why,
+            body: Some(body),
+        })
     }
 
     /// Puts the process back to rest, or takes note of its end.
@@ -288,7 +315,7 @@ impl Session for LocalSession {
         }
         let (body, limits) = match self.take(&cell) {
             Ok(taken) => taken,
-            Err((why, body)) => {
+            Err(NotTaken { why, body }) => {
                 if let Some(body) = body
                     && let Err(error) = self.state.dissolve(body).await
                 {

@@ -153,10 +153,13 @@ pub(crate) fn patience(usual: Duration) -> Duration {
 }
 
 pub(crate) fn service(code: &str) -> Job {
-    Job::new(Program::Service {
+    let mut job = Job::new(Program::Service {
         code: placed(code),
         parameters: serde_json::Value::Null,
-    })
+    });
+    job.limits.wall = patience(job.limits.wall);
+    job.limits.cpu = patience(job.limits.cpu);
+    job
 }
 
 pub(crate) fn value(outcome: &Outcome) -> serde_json::Value {

@@ -327,7 +327,9 @@ fn is_safe(name: &str) -> bool {
 
 fn limits(text: &str) -> Limits {
     let mut limits = Limits {
-        wall: Duration::from_secs(20),
+        // What a header sets is what its program is measured by.
+        wall: super::patience(Duration::from_secs(20)),
+        cpu: super::patience(Limits::default().cpu),
         memory_bytes: 256 * MB,
         ..Limits::default()
     };
@@ -349,7 +351,5 @@ fn limits(text: &str) -> Limits {
             other => panic!("unknown limit {other}"),
         }
     }
-    limits.wall = super::patience(limits.wall);
-    limits.cpu = super::patience(limits.cpu);
     limits
 }

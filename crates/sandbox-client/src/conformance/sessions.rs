@@ -212,15 +212,14 @@ async fn stops_at_its_totals(sandbox: &dyn Sandbox) {
 }
 
 async fn ends_when_nobody_uses_it(sandbox: &dyn Sandbox) {
-    let idle = Duration::from_millis(200);
-    let mut session = begin(
-        sandbox,
-        SessionTotals {
-            idle,
+    let setup = SessionSetup {
+        totals: SessionTotals {
+            idle: Duration::from_millis(200),
             ..SessionTotals::default()
         },
-    )
-    .await;
+        ..SessionSetup::default()
+    };
+    let mut session = sandbox.session(setup).await.expect("a session");
     for _ in 0..100 {
         if session.end().is_some() {
             break;

@@ -116,7 +116,8 @@ async fn create(machine: &Machine, request: Request) -> Result<Response, Refused
 
 async fn remove(machine: &Machine, id: &str) -> Result<Response, Refused> {
     machine.interpreter.find(id)?;
-    machine.kernels().await?.remove(id).await.map_err(failed)?;
+    let removed = machine.kernels().await?.remove(id).await;
+    removed.map_err(|reason| went_wrong(&format!("Failed to remove context {id}: {reason}")))?;
     machine.interpreter.contexts().remove(id);
     Ok(Json(Value::Null).into_response())
 }
@@ -124,7 +125,8 @@ async fn remove(machine: &Machine, id: &str) -> Result<Response, Refused> {
 /// In the folder that kernels start in, whatever its own was.
 async fn restart(machine: &Machine, id: &str) -> Result<Response, Refused> {
     machine.interpreter.find(id)?;
-    machine.kernels().await?.restart(id).await.map_err(failed)?;
+    let restarted = machine.kernels().await?.restart(id).await;
+    restarted.map_err(|reason| went_wrong(&format!("Failed to restart context {id}: {reason}")))?;
     Ok(Json(Value::Null).into_response())
 }
 
@@ -134,7 +136,7 @@ impl Machine {
         kernels
             .get_or_try_init(|| Kernels::start(self))
             .await
-            .map_err(failed)
+            .map_err(not_made)
     }
 
     async fn default_context(&self, language: Option<String>) -> Result<Arc<Context>, Refused> {
@@ -150,10 +152,10 @@ impl Machine {
 
     async fn new_context(&self, language: Option<String>, cwd: String) -> Result<Arc<Context>, Refused> {
         if !is_python(language.as_deref()) {
-            return Err(failed(format!("no kernel of {language:?}")));
+            return Err(not_made(format!("no kernel of {language:?}")));
         }
         let kernels = self.kernels().await?;
-        let id = kernels.add().await.map_err(failed)?;
+        let id = kernels.add().await.map_err(not_made)?;
         finish(kernels.run(&id, &format!("%cd {cwd}"), true).await).await;
         let turn = tokio::sync::Mutex::default();
         let context = Arc::new(Context { id, cwd, turn });
@@ -309,11 +311,12 @@ fn plain(status: StatusCode, message: &str) -> Refused {
     Box::new((status, message.to_owned()).into_response())
 }
 
-fn failed(reason: String) -> Refused {
-    plain(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        &format!("Failed to create context: {reason}"),
-    )
+fn not_made(reason: String) -> Refused {
+    went_wrong(&format!("Failed to create context: {reason}"))
+}
+
+fn went_wrong(message: &str) -> Refused {
+    plain(StatusCode::INTERNAL_SERVER_ERROR, message)
 }
 
 fn line(event: &Value) -> Bytes {

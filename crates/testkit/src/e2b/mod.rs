@@ -61,10 +61,10 @@ struct World {
 }
 
 impl E2bDouble {
-    /// Starts one on a free port.
+    /// Starts one on a free port, after what machines need is installed.
     ///
     /// # Panics
-    /// Where there is none.
+    /// Where there is none, or no bubblewrap or Python can be had.
     pub async fn start() -> Self {
         // What is not there yet is installed before anybody counts the seconds.
         tokio::task::spawn_blocking(process::prepare)

@@ -327,20 +327,20 @@ impl Books {
             for entry in entries {
                 let (held, spent) = (entry.held_change, entry.spent_change);
                 let counts_at = entry.counts_at.unwrap_or(now);
-                let spent_in = match spent {
-                    0 => *account,
-                    _ => self.piece_of(*account, counts_at).unwrap_or(*account),
+                let piece = match spent {
+                    0 => None,
+                    _ => self.piece_of(*account, counts_at),
                 };
                 moves.push(AccountChange {
                     account: *account,
                     held,
-                    spent: 0,
+                    spent: if piece.is_none() { spent } else { 0 },
                 });
-                moves.push(AccountChange {
-                    account: spent_in,
+                moves.extend(piece.map(|piece| AccountChange {
+                    account: piece,
                     held: 0,
                     spent,
-                });
+                }));
             }
         }
         let moved = self.move_all(&moves);

@@ -96,3 +96,73 @@ impl Plain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{IntentId, IntentRecord, IntentState};
+    use meterbox_core::contract::CostLine;
+
+    fn kept() -> Kept {
+        let at = Timestamp::UNIX_EPOCH;
+        let account = AccountId { scope: 3, number: 1 };
+        Kept {
+            id: HoldId::new(at),
+            basis: Counts::One {
+                account,
+                limit: Usd::from_dollars(9),
+            },
+            requested: Usd::from_dollars(5),
+            at_least: None,
+            amount: Usd::from_dollars(5),
+            drawn: Usd::from_dollars(2),
+            purpose: "a test".into(),
+            idempotency_key: None,
+            state: HoldState::Expired,
+            created_at: at,
+            expires_at: at.saturating_add(Duration::from_secs(7)),
+            grace: Duration::from_secs(3),
+            degraded: false,
+            intents: Vec::new(),
+        }
+    }
+
+    fn intent() -> IntentRecord {
+        let line = CostLine {
+            item: "call".into(),
+            quantity: 1,
+            unit: "calls".into(),
+            amount: Usd::from_dollars(1),
+            estimated: false,
+            price: None,
+        };
+        IntentRecord {
+            id: IntentId::new(Timestamp::UNIX_EPOCH),
+            line,
+            at: Timestamp::UNIX_EPOCH,
+            reference: None,
+            metered: Usd::ZERO,
+            state: IntentState::Booked,
+        }
+    }
+
+    #[test]
+    fn whatever_a_hold_has_is_there_when_it_has_ended() {
+        let changes: [fn(&mut Kept); 6] = [
+            |_| {},
+            |kept| kept.requested = Usd::from_dollars(6),
+            |kept| kept.at_least = Some(Usd::from_dollars(4)),
+            |kept| kept.idempotency_key = Some("key".to_owned()),
+            |kept| kept.degraded = true,
+            |kept| kept.intents.push(intent()),
+        ];
+        for change in changes {
+            let mut before = kept();
+            change(&mut before);
+            let past = Past::from(Box::new(before.clone()));
+            assert_eq!(format!("{:?}", past.kept(before.id)), format!("{before:?}"));
+            let after = past.into_kept(before.id);
+            assert_eq!(format!("{after:?}"), format!("{before:?}"));
+        }
+    }
+}

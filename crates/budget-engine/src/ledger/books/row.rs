@@ -134,3 +134,41 @@ impl Account {
         Arc::ptr_eq(&self.row.period, period) || self.row.period == *period
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use meterbox_core::{Timestamp, Usd};
+
+    use super::*;
+
+    /// Whatever the order in which accounts come, each keeps its number, and the one that ends last is looked at first.
+    #[test]
+    fn an_account_keeps_its_number_while_others_come() {
+        for ends in [[1, 2, 3], [3, 2, 1], [2, 3, 1], [2, 1, 3], [5, 5, 5]] {
+            let mut row = Row::default();
+            let mut numbers = Vec::new();
+            for (name, end) in ends.iter().enumerate() {
+                numbers.push(row.add_account(AccountRow {
+                    scope: "user/ana".parse().unwrap(),
+                    period: name.to_string().into(),
+                    ends_at: Timestamp::from_micros(*end).unwrap(),
+                    limit: Usd::ZERO,
+                    spent: 0,
+                    held: 0,
+                }));
+                for (name, number) in numbers.iter().enumerate() {
+                    let period: Arc<str> = name.to_string().into();
+                    assert_eq!(row.account(*number).unwrap().row.period, period);
+                    assert_eq!(row.account_mut(*number).unwrap().row.period, period);
+                    assert_eq!(row.account_of(&period).unwrap().number, *number);
+                }
+            }
+            let by_end: Vec<i64> = row
+                .accounts()
+                .map(|account| account.row.ends_at.as_micros())
+                .collect();
+            assert!(by_end.is_sorted() && by_end.len() == 3, "{by_end:?}");
+            assert_eq!(row.newest.as_ref().unwrap().row.ends_at.as_micros(), by_end[2]);
+        }
+    }
+}
