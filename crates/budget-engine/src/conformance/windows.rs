@@ -132,6 +132,8 @@ pub async fn a_top_up_serves_once_and_until_it_ends(store: Store) {
         !store.top_up(now(), top_up.clone()).await.unwrap(),
         "granted twice is granted once"
     );
+    // It has no budget of its own to be removed, and what was granted stays.
+    assert!(!store.remove(now(), &scope("user/ana")).await.unwrap());
     assert_eq!(store.top_ups(&scope("user/ana")).await.unwrap(), [top_up]);
     let id = hold(&store, &["user/ana"], "12").await.unwrap().id;
     act(&store, id, draw("12")).await.unwrap();

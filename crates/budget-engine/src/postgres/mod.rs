@@ -158,8 +158,11 @@ impl LedgerStore for PostgresLedger {
             ..Needs::default()
         };
         let step = move |books: &mut Books, rules: &mut Vec<RuleChange>| {
-            rules.push(RuleChange::Removal(scope.clone()));
-            Ok(books.remove(&scope))
+            let is_removed = books.remove(&scope);
+            if is_removed {
+                rules.push(RuleChange::Removal(scope.clone()));
+            }
+            Ok(is_removed)
         };
         self.queue.step(now, needs, step).await
     }

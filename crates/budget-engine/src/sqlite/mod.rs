@@ -123,7 +123,9 @@ impl LedgerStore for SqliteLedger {
         let scope = scope.clone();
         self.step(now, move |ledger, cache| {
             let is_removed = cache.for_scope(ledger, now, &scope)?.remove(&scope);
-            rows::delete_budget(ledger, &scope)?;
+            if is_removed {
+                rows::delete_budget(ledger, &scope)?;
+            }
             Ok(Ok(is_removed))
         })
         .await

@@ -76,8 +76,9 @@ impl Books {
         } else {
             let row = self.rows.get_mut(&Key::from(scope));
             row.and_then(|row| {
+                let own = row.take_own()?;
                 row.clear_top_ups();
-                row.take_own()
+                Some(own)
             })
         };
         let Some(removed) = removed else { return false };
