@@ -325,6 +325,37 @@ async fn sums_too_large_to_count_are_refused_with_nothing_done() {
     assert!(report.is_clean(), "{report:?}");
 }
 
+/// A late bill is taken back and booked anew in one step, which is undone as a whole where its last sum is too large.
+#[tokio::test]
+async fn a_step_that_fails_at_its_last_sum_leaves_the_others_as_they_were() {
+    let (engine, _clock) = engine().await;
+    let scope: Scope = "org/big".parse().unwrap();
+    let budget = Budget::new(scope.clone(), Usd::MAX, Window::Lifetime);
+    engine.define(budget).await.unwrap();
+    let most = Usd::MAX.checked_sub(usd("100")).unwrap();
+    let hold = engine
+        .hold(HoldRequest::new([scope.clone()], most, "big"))
+        .await
+        .unwrap();
+    hold.draw(CostLine {
+        amount: most,
+        ..line("0")
+    })
+    .await
+    .unwrap();
+    let call = engine
+        .hold(HoldRequest::new([scope.clone()], usd("50"), "call"))
+        .await
+        .unwrap();
+    let intent = call.intend(line("50")).await.unwrap();
+    intent.meter(vec![line("50")]).await.unwrap();
+    let before = engine.status(&scope).await.unwrap();
+    let error = intent.resolve(vec![line("80"), line("40")]).await.unwrap_err();
+    assert_eq!(error.kind(), BudgetErrorKind::Invalid);
+    assert_eq!(engine.status(&scope).await.unwrap(), before);
+    assert!(engine.verify().await.unwrap().is_clean());
+}
+
 #[tokio::test]
 async fn a_clock_that_steps_back_neither_panics_nor_frees_money_twice() {
     let (engine, clock) = engine().await;

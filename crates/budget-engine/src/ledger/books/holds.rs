@@ -362,7 +362,8 @@ impl Books {
             if self.move_in(*step).is_some() {
                 continue;
             }
-            for step in moves.iter().take(done) {
+            // The last first, so that each sum on the way back is one that was there.
+            for step in moves.iter().take(done).rev() {
                 self.move_in(AccountChange {
                     held: step.held.saturating_neg(),
                     spent: step.spent.saturating_neg(),
