@@ -169,7 +169,8 @@ impl Worker {
 
     /// A batch that cannot be kept for reasons of its own is done step by step, so that only the step at fault fails.
     async fn work_off(&mut self, jobs: Vec<Box<dyn Job>>) {
-        let mut batches = vec![jobs];
+        let mut batches = in_batches(jobs);
+        batches.reverse();
         while let Some(mut jobs) = batches.pop() {
             match self.keep(&mut jobs).await {
                 Ok(()) => jobs.into_iter().for_each(|job| job.answer(None)),
@@ -287,6 +288,21 @@ impl Worker {
         self.ticket.batch = next;
         Ok(Some(false))
     }
+}
+
+/// What a step needs is found by the rules as they are before its batch, so that none is behind one that changes them.
+fn in_batches(jobs: Vec<Box<dyn Job>>) -> Vec<Vec<Box<dyn Job>>> {
+    let mut batches: Vec<Vec<Box<dyn Job>>> = Vec::new();
+    let mut are_changed = false;
+    for job in jobs {
+        let changes_rules = job.needs().changes_rules;
+        match batches.last_mut() {
+            Some(batch) if changes_rules || !are_changed => batch.push(job),
+            _ => batches.push(vec![job]),
+        }
+        are_changed = changes_rules;
+    }
+    batches
 }
 
 /// A batch whose ticket is not known divides by zero: others were in its way.
