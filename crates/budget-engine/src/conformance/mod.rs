@@ -60,6 +60,7 @@ macro_rules! ledger_conformance {
                 a_rolling_window_forgets_piece_by_piece
                 what_is_left_is_carried_over_once
                 a_top_up_serves_once_and_until_it_ends
+                a_limit_of_nothing_is_the_limit_of_its_period
                 grace_keeps_money_but_begins_nothing
                 the_switch_stops_all_spending
                 metered_use_is_part_of_the_worst_case

@@ -196,3 +196,28 @@ pub async fn a_clock_put_back_forgets_nothing(store: Store) {
     assert_eq!(kind(spend(now(), "3").await), Some(BudgetErrorKind::Refused));
     spend(now(), "2").await.unwrap();
 }
+
+/// A limit that was edited to nothing is the limit of its period, where only top-ups are spent from.
+pub async fn a_limit_of_nothing_is_the_limit_of_its_period(store: Store) {
+    let spend = async |amount: &str| {
+        let id = hold(&store, &["user/ana"], amount).await.unwrap().id;
+        act(&store, id, draw(amount)).await.unwrap();
+        act(&store, id, close(HoldState::Settled)).await.unwrap();
+    };
+    define(&store, "user/*", "10").await;
+    spend("8").await;
+    define(&store, "user/*", "0").await;
+    let top_up = TopUp {
+        id: TopUpId::new(now()),
+        scope: scope("user/ana"),
+        amount: usd("12"),
+        granted_at: now(),
+        expires_at: None,
+        note: "the rest".to_owned(),
+    };
+    assert!(store.top_up(now(), top_up).await.unwrap());
+    spend("4").await;
+    let december: Timestamp = "2026-12-01T00:00:00Z".parse().unwrap();
+    let status = store.status(december, &scope("user/ana")).await.unwrap().unwrap();
+    assert_eq!(status.limit, Usd::ZERO, "all of it was used");
+}

@@ -33,11 +33,10 @@ pub(super) struct Written {
     entries: Vec<(Timestamp, NewEntry)>,
     opened_ids: BTreeSet<HoldId>,
     changed_ids: BTreeSet<HoldId>,
-    account_changes: BTreeMap<AccountId, (i64, i64)>,
+    account_changes: BTreeMap<AccountId, AccountChange>,
     opened: Vec<HoldRecord>,
     changed: Vec<HoldRecord>,
-    /// Each with the change of held and spent.
-    accounts: Vec<(AccountRow, i64, i64)>,
+    accounts: Vec<(AccountRow, AccountChange)>,
 }
 
 impl Written {
@@ -52,9 +51,11 @@ impl Written {
         self.entries.extend(entries.into_iter().map(|entry| (now, entry)));
         self.opened_ids.extend(opened);
         self.changed_ids.extend(holds);
-        for AccountChange { account, held, spent } in accounts {
-            let sums = self.account_changes.entry(account).or_default();
-            *sums = (sums.0.saturating_add(held), sums.1.saturating_add(spent));
+        for change in accounts {
+            self.account_changes
+                .entry(change.account)
+                .and_modify(|sum| sum.add(change))
+                .or_insert(change);
         }
     }
 
@@ -70,9 +71,9 @@ impl Written {
                 self.changed.push(record);
             }
         }
-        for (account, (held, spent)) in &self.account_changes {
-            if let Some(row) = books.account_row(*account) {
-                self.accounts.push((row.clone(), *held, *spent));
+        for change in self.account_changes.values() {
+            if let Some(row) = books.account_row(change.account) {
+                self.accounts.push((row.clone(), *change));
             }
         }
     }
@@ -126,7 +127,7 @@ const NEW_BALANCES: &str = "INSERT INTO balances (scope, period, ends_at, spend_
     AS new (scope, period, ends_at) ON CONFLICT DO NOTHING";
 
 const BALANCES: &str = "UPDATE balances AS b SET spent = b.spent + new.spent, held = b.held + new.held, \
-        spend_limit = CASE WHEN new.spend_limit > 0 THEN new.spend_limit ELSE b.spend_limit END
+        spend_limit = coalesce(new.spend_limit, b.spend_limit)
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
     AS new (scope, period, spent, held, spend_limit) WHERE b.scope = new.scope AND b.period = new.period";
 
@@ -375,14 +376,14 @@ async fn write_balances(
     client: &ClientWrapper,
     new: &Statement,
     changed: &Statement,
-    accounts: &[(AccountRow, i64, i64)],
+    accounts: &[(AccountRow, AccountChange)],
 ) -> Result<(), Fault> {
-    let scopes = column(accounts, |(row, ..)| row.scope.to_string());
-    let periods = column(accounts, |(row, ..)| &*row.period);
-    let ends = column(accounts, |(row, ..)| row.ends_at.as_micros());
-    let spent = column(accounts, |(.., spent)| *spent);
-    let held = column(accounts, |(_, held, _)| *held);
-    let limits = column(accounts, |(row, ..)| row.limit.nanos());
+    let scopes = column(accounts, |(row, _)| row.scope.to_string());
+    let periods = column(accounts, |(row, _)| &*row.period);
+    let ends = column(accounts, |(row, _)| row.ends_at.as_micros());
+    let spent = column(accounts, |(_, change)| change.spent);
+    let held = column(accounts, |(_, change)| change.held);
+    let limits = column(accounts, |(_, change)| change.limit.map(Usd::nanos));
     let any = !accounts.is_empty();
     tokio::try_join!(
         biased;

@@ -171,7 +171,7 @@ impl Cache {
         }
         for change in accounts {
             if let Some(row) = self.books.account_row(change.account) {
-                rows::add_to_balance(ledger, row, change.held, change.spent)?;
+                rows::add_to_balance(ledger, row, change)?;
             }
         }
         Ok(())

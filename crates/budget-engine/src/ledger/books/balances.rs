@@ -189,6 +189,7 @@ impl Books {
             account: id,
             held,
             spent,
+            limit,
         } = change;
         let (_, row) = self.rows.get_index_mut(id.scope)?;
         let account = row.account_mut(id.number)?;
@@ -197,21 +198,28 @@ impl Books {
             account.row.spent.checked_add(spent)?,
         );
         (account.row.held, account.row.spent) = (new_held, new_spent);
+        account.row.limit = limit.unwrap_or(account.row.limit);
         let changes = &mut self.changes.accounts;
         let known = usize::try_from(account.change)
             .ok()
             .and_then(|place| changes.get_mut(place));
         match known.filter(|known| known.account == id) {
-            Some(known) => {
-                known.held = known.held.saturating_add(held);
-                known.spent = known.spent.saturating_add(spent);
-            }
+            Some(known) => known.add(change),
             None => {
                 account.change = u32::try_from(changes.len()).unwrap_or(u32::MAX);
                 changes.push(change);
             }
         }
         Some(())
+    }
+}
+
+impl AccountChange {
+    /// Adds what changed after it.
+    pub(crate) fn add(&mut self, next: Self) {
+        self.held = self.held.saturating_add(next.held);
+        self.spent = self.spent.saturating_add(next.spent);
+        self.limit = next.limit.or(self.limit);
     }
 }
 

@@ -104,10 +104,8 @@ impl Books {
                 account: *account,
                 held: amount.nanos(),
                 spent: 0,
+                limit: Some(standing.limit.saturating_sub(standing.extra)),
             });
-            if let Some(account) = self.account_mut(*account) {
-                account.row.limit = standing.limit.saturating_sub(standing.extra);
-            }
         }
         let purpose = self.shared(&open.request.purpose);
         let kept = Box::new(opened(now, open, amount, counts, purpose));
@@ -335,11 +333,13 @@ impl Books {
                     account: *account,
                     held,
                     spent: if piece.is_none() { spent } else { 0 },
+                    limit: None,
                 });
                 moves.extend(piece.map(|piece| AccountChange {
                     account: piece,
                     held: 0,
                     spent,
+                    limit: None,
                 }));
             }
         }

@@ -95,6 +95,8 @@ pub struct AccountChange {
     pub held: i64,
     /// Nano-dollars.
     pub spent: i64,
+    /// The limit, without additions, that a new hold found, which may be nothing.
+    pub limit: Option<Usd>,
 }
 
 /// What is spent and held of a scope in one period, or in one piece of a rolling window.

@@ -1,10 +1,10 @@
 //! Balances.
 
-use meterbox_core::{Scope, Timestamp};
+use meterbox_core::{Scope, Timestamp, Usd};
 use meterbox_sqlite::rusqlite::{Row, Transaction, params};
 
 use super::{Rows, all, money, parsed, time};
-use crate::ledger::AccountRow;
+use crate::ledger::{AccountChange, AccountRow};
 
 /// Those of a scope that matter since then.
 pub(in crate::sqlite) fn balances(
@@ -37,16 +37,18 @@ pub(in crate::sqlite) fn each_balance(
 pub(in crate::sqlite) fn add_to_balance(
     ledger: &Transaction<'_>,
     row: &AccountRow,
-    held: i64,
-    spent: i64,
+    change: AccountChange,
 ) -> Rows<()> {
-    let (scope, limit) = (row.scope.to_string(), row.limit.nanos());
+    let AccountChange {
+        held, spent, limit, ..
+    } = change;
+    let scope = row.scope.to_string();
     let updated = ledger
         .prepare_cached(
             "UPDATE balances SET spent = spent + ?3, held = held + ?4,
-                 spend_limit = iif(?5 > 0, ?5, spend_limit) WHERE scope = ?1 AND period = ?2",
+                 spend_limit = coalesce(?5, spend_limit) WHERE scope = ?1 AND period = ?2",
         )?
-        .execute(params![scope, &*row.period, spent, held, limit])?;
+        .execute(params![scope, &*row.period, spent, held, limit.map(Usd::nanos)])?;
     if updated == 0 {
         ledger
             .prepare_cached(
@@ -58,7 +60,7 @@ pub(in crate::sqlite) fn add_to_balance(
                 &*row.period,
                 spent,
                 held,
-                limit,
+                row.limit.nanos(),
                 row.ends_at.as_micros()
             ])?;
     }
