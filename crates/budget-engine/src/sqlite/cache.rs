@@ -14,6 +14,9 @@ use crate::{
 
 /// More scopes than this are not remembered.
 const MAX_SCOPES: usize = 50_000;
+/// Nor more of scopes, accounts and holds together: short periods and rolling windows have an account for each piece of
+/// time.
+const MAX_SIZE: usize = 200_000;
 
 /// Books that have what the steps so far needed.
 #[derive(Debug, Default)]
@@ -26,9 +29,9 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// Forgets everything where somebody else may have written to the file.
+    /// Forgets everything where somebody else may have written to the file, and where it is too much.
     pub(super) fn refresh(&mut self, ledger: &Writing<'_>) -> Result<(), SqliteError> {
-        if !ledger.continues() || self.scopes.len() > MAX_SCOPES {
+        if !ledger.continues() || self.scopes.len() > MAX_SCOPES || self.size() > MAX_SIZE {
             *self = Self::default();
         }
         if !self.has_rules {
@@ -39,6 +42,11 @@ impl Cache {
             self.has_rules = true;
         }
         Ok(())
+    }
+
+    /// How many things are remembered.
+    pub(super) fn size(&self) -> usize {
+        self.books.size()
     }
 
     /// The books, with what opening this hold needs.
@@ -147,7 +155,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Writes what a step changed.
+    /// Writes what a step changed, and forgets what is over: it is read again where it is asked for.
     pub(super) fn write(&mut self, ledger: &Transaction<'_>, now: Timestamp) -> Result<(), SqliteError> {
         let Changes {
             entries,
@@ -164,7 +172,6 @@ impl Cache {
             if let Some(record) = self.books.hold(*id) {
                 rows::update_hold(ledger, &record)?;
             }
-            self.books.forget_ended(*id);
         }
         for entry in &entries {
             rows::append(ledger, now, entry)?;
@@ -174,6 +181,7 @@ impl Cache {
                 rows::add_to_balance(ledger, row, change)?;
             }
         }
+        self.books.forget_past();
         Ok(())
     }
 }

@@ -251,3 +251,61 @@ impl LedgerStore for SqliteLedger {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use meterbox_core::{Usd, contract::CostLine};
+
+    use super::*;
+    use crate::{HoldRequest, HoldState, Unbudgeted, Window, ledger::HoldId};
+
+    fn size(ledger: &SqliteLedger) -> usize {
+        ledger.cache.lock().unwrap().size()
+    }
+
+    /// Whatever is over is in the file alone, and is found there.
+    #[tokio::test]
+    async fn what_is_over_is_not_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = SqliteLedger::open(folder.path().join("ledger.sqlite3")).unwrap();
+        let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+        let scope: Scope = "user/ana".parse().unwrap();
+        let budget = Budget::new(scope.clone(), Usd::from_dollars(9), Window::Lifetime);
+        ledger.define(now, budget).await.unwrap();
+        let mut sizes = Vec::new();
+        for number in 0..4 {
+            let key = format!("key {number}");
+            let open = OpenHold {
+                id: HoldId::new(now),
+                request: HoldRequest::new([scope.clone()], Usd::from_dollars(1), "a test")
+                    .idempotency_key(&key)
+                    .ttl(Duration::from_secs(60)),
+                unbudgeted: Unbudgeted::Refuse,
+            };
+            let id = ledger.open(now, open.clone()).await.unwrap().id;
+            let line = CostLine {
+                item: "call".into(),
+                quantity: 1,
+                unit: "calls".into(),
+                amount: Usd::from_dollars(1),
+                estimated: false,
+                price: None,
+            };
+            for _ in 0..2 {
+                let (key, line) = (Some(key.clone()), line.clone());
+                let drawn = ledger.act(now, id, HoldAction::Draw { key, line }).await.unwrap();
+                assert_eq!(drawn.drawn, Usd::from_dollars(1));
+            }
+            let close = HoldAction::Close {
+                state: HoldState::Settled,
+            };
+            ledger.act(now, id, close).await.unwrap();
+            let again = ledger.open(now, open).await.unwrap_err();
+            assert!(matches!(again, BudgetError::AlreadyEnded(_)), "{again}");
+            sizes.push(size(&ledger));
+        }
+        assert_eq!(sizes, [2; 4], "a scope and its account");
+    }
+}

@@ -180,6 +180,7 @@ impl Books {
         let entry = self.rows.entry(Key::from(&row.scope));
         let scope = entry.index();
         let number = entry.or_default().add_account(row);
+        self.accounts = self.accounts.saturating_add(1);
         AccountId { scope, number }
     }
 

@@ -30,6 +30,11 @@ impl<T> Ended<T> {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        let in_order = self.in_order.len().saturating_sub(self.taken_out);
+        in_order.saturating_add(self.overtaken.len())
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (HoldId, &T)> {
         let in_order = self.in_order.iter();
         let in_order = in_order.filter_map(|(id, kept)| Some((*id, kept.as_ref()?)));
@@ -112,6 +117,7 @@ mod tests {
         }
         let found: BTreeMap<HoldId, u32> = ended.iter().map(|(id, kept)| (id, *kept)).collect();
         assert_eq!((ended.iter().count(), found), (map.len(), map.clone()));
+        assert_eq!(ended.len(), map.len());
         assert!(ids.iter().all(|id| ended.get(*id) == map.get(id)));
     }
 }

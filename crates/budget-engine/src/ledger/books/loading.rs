@@ -60,13 +60,26 @@ impl Books {
         self.draws_by_key.insert((hold, key.into()), line);
     }
 
-    /// Forgets a hold that has ended; it can be put in again.
-    pub fn forget_ended(&mut self, id: HoldId) {
-        let past = self.ended.remove(id);
-        let key = past.and_then(|past| past.into_kept(id).idempotency_key);
-        if let Some(key) = key {
-            self.by_key.remove(key.as_str());
+    /// Forgets holds that have ended and draws by key; they can be put in again.
+    pub fn forget_past(&mut self) {
+        for (_, past) in mem::take(&mut self.ended).iter() {
+            if let Some(key) = past.idempotency_key() {
+                self.by_key.remove(key);
+            }
         }
+        self.draws_by_key.clear();
+    }
+
+    /// How many scopes, accounts, holds and draws by key they have: what their memory grows with.
+    pub fn size(&self) -> usize {
+        let parts = [
+            self.rows.len(),
+            self.accounts,
+            self.open.len(),
+            self.ended.len(),
+            self.draws_by_key.len(),
+        ];
+        parts.into_iter().fold(0, usize::saturating_add)
     }
 
     /// Since when accounts of this scope may matter to a step at `now`, given the budget that applies.

@@ -39,6 +39,8 @@ pub struct Books {
     wildcards: Map<Box<str>, InForce>,
     /// What there is about each scope; none is ever taken out.
     rows: IndexMap<Key, Row, RandomState>,
+    /// How many there are in all rows.
+    accounts: usize,
     open: Map<HoldId, Box<Kept>>,
     /// Kept apart, so that looking for an open hold stays as fast however many there were.
     ended: Ended<Past>,

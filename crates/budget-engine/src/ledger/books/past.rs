@@ -37,6 +37,13 @@ impl Past {
         }
     }
 
+    pub(super) fn idempotency_key(&self) -> Option<&str> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Other(kept) => kept.idempotency_key.as_deref(),
+        }
+    }
+
     /// As [`kept`](Self::kept).
     pub(super) fn into_kept(self, id: HoldId) -> Box<Kept> {
         match self {
