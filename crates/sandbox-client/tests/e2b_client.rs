@@ -110,6 +110,14 @@ async fn an_older_server_is_spoken_to_in_the_older_form() {
         matches!(error.kind(), E2bErrorKind::Broken | E2bErrorKind::BadReply),
         "{error}"
     );
+    let gateways = |status| E2bFault::Status(status, Vec::new(), "<html>a gateway</html>".to_owned());
+    for status in [502, 504] {
+        let before = double.requests().len();
+        double.fail_next("POST /sandboxes", gateways(status));
+        let error = client.create(&new("four")).await.unwrap_err();
+        assert_eq!(error.kind(), E2bErrorKind::Server, "{error}");
+        assert_eq!(double.requests().len(), before + 1, "it is asked once");
+    }
     let unknown = client
         .create(&NewSandbox::new("no-such-template"))
         .await

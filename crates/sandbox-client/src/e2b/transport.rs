@@ -93,7 +93,8 @@ impl Transport {
     }
 
     /// The same, where it matters that an attempt may have been done though a later one was refused: `lost` is then why
-    /// nobody knows. A refusal leaves no doubt where `left_nothing` says so.
+    /// nobody knows. A refusal leaves no doubt where `left_nothing` says so; in doubt, what must not be done twice is not
+    /// sent again.
     pub(super) async fn send_noting_losses(
         &self,
         what: &'static str,
@@ -133,6 +134,9 @@ impl Transport {
                 Err(error) => error,
             };
             if !left_nothing(&error) {
+                if repeatable == Repeatable::No {
+                    return Err(error);
+                }
                 *lost = Some(error);
             }
             sleep(wait).await;
