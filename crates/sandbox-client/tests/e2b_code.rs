@@ -306,7 +306,12 @@ async fn whatever_goes_under_code_ends_its_stream() {
     };
     let mut execution = started(&endless).await;
     client.restart_context(access, &own.id).await.unwrap();
-    let event = execution.next().await.unwrap();
+    let event = loop {
+        match execution.next().await.unwrap() {
+            Some(ExecutionEvent::KeepAlive) => {}
+            event => break event,
+        }
+    };
     assert!(
         matches!(&event, Some(ExecutionEvent::Error(error)) if error.name == "UnexpectedEndOfExecution"),
         "{event:?}"
