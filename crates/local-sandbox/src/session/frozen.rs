@@ -64,7 +64,9 @@ impl Frozen {
             }
             Err(NotFrozen::Runs)
         };
-        timeout(patience(DEADLINE), still).await.unwrap_or(Err(NotFrozen::Runs))
+        timeout(patience(DEADLINE), still)
+            .await
+            .unwrap_or(Err(NotFrozen::Runs))
     }
 
     /// A process that was left alone, where tests leave this guard out.
