@@ -54,7 +54,6 @@ async fn they_run_under_each_python_that_is_named() {
     for python in std::env::split_paths(&pythons) {
         for (packages, corpus) in [(Packages::Base, BASE), (Packages::Full, FULL)] {
             let runtime = installed(&python, packages);
-            println!("Python {}, {packages}", runtime.version);
             all_are_right(runtime.clone(), corpus).await;
             in_the_other_tiers(&runtime, corpus.0);
         }

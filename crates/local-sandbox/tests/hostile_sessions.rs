@@ -7,19 +7,15 @@
     clippy::disallowed_methods,
     reason = "a test that cannot go on fails, and the sandbox lives in real time"
 )]
-#![expect(
-    clippy::future_not_send,
-    reason = "a test holds its turn, which stays on its thread"
-)]
 
 mod common;
 
 use std::{io::Write as _, sync::Arc, time::Duration};
 
 use common::{
-    Fixture, Heard, children, children_of,
+    Fixture, Heard, children_of,
     dice::Dice,
-    session::{begin, cell, run, why},
+    session::{begin, cell, run, why, zygote},
     session_attacks::{ATTACKS, Attack, holds, play, setup_for},
     value,
     watch::Watch,
@@ -209,13 +205,13 @@ async fn nothing_of_a_session_runs_between_its_cells() {
             .run(cell(COMPUTES), Arc::<Heard>::clone(&heard))
             .await
             .unwrap();
-        let pid = children_of(children()[0])[0];
+        let pid = children_of(zygote().await)[0];
         let before = (cpu_of(pid), heard.text());
         tokio::time::sleep(Duration::from_millis(600)).await;
         let used = cpu_of(pid).saturating_sub(before.0);
         assert_eq!(heard.text(), before.1, "nobody listens between cells");
         if !guarded {
-            assert!(used > Duration::from_millis(100), "it computed: {used:?}");
+            assert!(used >= Duration::from_millis(20), "it computed: {used:?}");
             continue;
         }
         assert_eq!(used, Duration::ZERO);
@@ -342,7 +338,7 @@ async fn a_process_that_is_woken_is_noticed() {
     session.close().await.unwrap();
     let mut session = begin(&fixture).await;
     run(&mut *session, "reply(1)").await;
-    let pid = children_of(children()[0])[0];
+    let pid = children_of(zygote().await)[0];
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;

@@ -16,7 +16,7 @@ use std::{
 
 use common::{
     Alone, Fixture, Heard, MB, children, children_of, input, is_alive, service,
-    session::{begin, cell, run, setup, why},
+    session::{self, begin, cell, run, setup, why, zygote},
     value,
 };
 use meterbox_sandbox_client::{
@@ -353,7 +353,7 @@ async fn a_limit_ends_the_cell_and_the_session() {
             "it was paid: {usage:?}"
         );
         assert!(
-            children_of(children()[0]).is_empty(),
+            children_of(zygote().await).is_empty(),
             "{code}: its process is left"
         );
     }
@@ -454,7 +454,7 @@ async fn totals_hold_over_all_cells() {
     let mut session = fixture.sandbox.session(exact).await.unwrap();
     run(&mut *session, "print('x' * 9)").await;
     assert_eq!(session.end(), Some(SessionEnd::Spent(SessionTotal::Output)));
-    assert!(children_of(children()[0]).is_empty());
+    assert!(children_of(zygote().await).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -479,7 +479,7 @@ async fn nobody_has_to_ask_for_it_to_end() {
     ] {
         let setup = SessionSetup { totals, ..setup() };
         let mut session = fixture.sandbox.session(setup).await.unwrap();
-        gone(children()[0]).await;
+        gone(zygote().await).await;
         assert_eq!(why(&mut *session).await, expected);
     }
     // A life ends in the middle of a cell too; on a busy machine a short one may be over before.
@@ -505,7 +505,7 @@ async fn nobody_has_to_ask_for_it_to_end() {
 async fn a_session_that_is_dropped_is_gone_soon() {
     let fixture = Fixture::new();
     let mut session = begin(&fixture).await;
-    let zygote = children()[0];
+    let zygote = zygote().await;
     assert_eq!(children_of(zygote).len(), 1);
     // In the middle of a cell.
     let endless = session.run(cell("while True: pass"), Arc::new(()));
@@ -570,7 +570,7 @@ async fn a_session_outlives_the_renewal_of_its_interpreter() {
     let fixture = Fixture::with(|builder| builder.ready(1).renew_after(3, Duration::from_secs(3600)));
     let mut session = begin(&fixture).await;
     run(&mut *session, "kept = 41").await;
-    let old = children()[0];
+    let old = zygote().await;
     let latest = Instant::now() + Duration::from_secs(60);
     // Its ready child goes; the session's own stays.
     while children().len() < 2 || children_of(old).len() != 1 {
@@ -591,7 +591,7 @@ async fn an_interpreter_that_dies_takes_its_sessions_along() {
     let fixture = Fixture::new();
     // At rest.
     let mut session = begin(&fixture).await;
-    let zygote = children()[0];
+    let zygote = zygote().await;
     let own = children_of(zygote);
     kill_process(Pid::from_raw(zygote).unwrap(), Signal::KILL).unwrap();
     let latest = Instant::now() + PATIENCE;
@@ -605,7 +605,7 @@ async fn an_interpreter_that_dies_takes_its_sessions_along() {
     assert_eq!(why(&mut *session).await, SessionEnd::Lost);
     // In the middle of a cell, which is paid as far as it was seen.
     let mut session = begin(&fixture).await;
-    let zygote = *children().last().unwrap();
+    let zygote = session::zygote().await;
     let kill = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         kill_process(Pid::from_raw(zygote).unwrap(), Signal::KILL).unwrap();
@@ -636,7 +636,7 @@ async fn a_supervisor_of_sessions() {
     let leaves =
         "import threading\nthreading.Thread(target=lambda: [1 for _ in iter(int, 1)], daemon=True).start()";
     run(&mut *resting, leaves).await;
-    let zygote = children()[0];
+    let zygote = zygote().await;
     let pids = [vec![zygote], children_of(zygote)].concat();
     let line: Vec<String> = pids.iter().map(i32::to_string).collect();
     writeln!(std::io::stdout(), "AT WORK {}", line.join(" ")).unwrap();
@@ -651,7 +651,6 @@ fn a_supervisor_that_is_ended_leaves_no_session() {
             .args(["--exact", "a_supervisor_of_sessions", "--nocapture"])
             .env(ROLE, "supervisor")
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let line = BufReader::new(supervisor.stdout.take().unwrap())
@@ -682,9 +681,8 @@ async fn sessions_side_by_side_know_nothing_of_each_other() {
         )
         .await;
         for round in 0..5 {
-            let code =
-                format!("mine += 1; reply([mine, open('mine').read(), __import__('os').listdir('.')])");
-            let outcome = run(&mut *session, &code).await;
+            let code = "mine += 1; reply([mine, open('mine').read(), __import__('os').listdir('.')])";
+            let outcome = run(&mut *session, code).await;
             let expected = serde_json::json!([number + round + 1, number.to_string(), ["mine"]]);
             assert_eq!(value(&outcome), expected);
         }
@@ -692,7 +690,7 @@ async fn sessions_side_by_side_know_nothing_of_each_other() {
     };
     let usages = futures_util::future::join_all((0..6).map(|one| talk(one * 100))).await;
     assert!(usages.iter().all(|usage| usage.cells == 6));
-    assert!(children_of(children()[0]).len() <= 2, "only what waits ready");
+    assert!(children_of(zygote().await).len() <= 2, "only what waits ready");
 }
 
 /// A session is one of the programs that are let in, also at rest; its place is free again when it has ended.

@@ -75,6 +75,8 @@ fn the_surface_is_the_same_everywhere() {
     let here: Vec<String> = fs::read_dir(source().join("runtime"))
         .unwrap()
         .map(|entry| format!("runtime/{}", entry.unwrap().file_name().display()))
+        // Of this crate's own tests.
+        .filter(|file| file != "runtime/test_list.rs")
         .collect();
     let here = public(&here.iter().map(String::as_str).collect::<Vec<_>>());
     let elsewhere = public(&["elsewhere/runtime.rs"]);

@@ -51,8 +51,10 @@ impl Frozen {
                 if child.has_ended() {
                     return Err(NotFrozen::Ended);
                 }
-                if let Some(threads) = threads? {
-                    return Ok(Self(threads));
+                match threads {
+                    Ok(Some(threads)) => return Ok(Self(threads)),
+                    Err(hidden) if look >= AT_ONCE => return Err(hidden),
+                    _ => {}
                 }
                 if look < AT_ONCE {
                     yield_now().await;

@@ -1,12 +1,15 @@
 //! Short ways to sessions.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use meterbox_sandbox_client::{
     Cell, Outcome, Program, Sandbox, SandboxError, Session, SessionEnd, SessionSetup,
 };
 
-use super::{Fixture, placed};
+use super::{Fixture, children, patience, placed};
 
 pub(crate) fn setup() -> SessionSetup {
     SessionSetup::default()
@@ -38,5 +41,17 @@ pub(crate) async fn why(session: &mut dyn Session) -> SessionEnd {
             why
         }
         other => panic!("it has not ended: {other:?}"),
+    }
+}
+
+/// The interpreter of the only sandbox there is. On a busy machine the last test's takes its time to go.
+pub(crate) async fn zygote() -> i32 {
+    let latest = Instant::now() + patience(Duration::from_secs(30));
+    loop {
+        match children()[..] {
+            [zygote] => return zygote,
+            ref several => assert!(Instant::now() < latest, "{several:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

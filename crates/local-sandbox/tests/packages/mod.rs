@@ -1,5 +1,9 @@
 //! A world to install in: wheels of a few bytes, an index that serves and counts them, and installers as processes.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and an installer tells its test how far it is"
+)]
 
 use std::{
     fmt::Write as _,
