@@ -131,7 +131,7 @@ async fn a_hundred_bombs_at_once_stop_no_ordinary_run() {
         beside.len()
     );
     writeln!(std::io::stderr(), "{said}").unwrap();
-    // Five times is meant, and holds where nobody else works. A machine that others keep busy needs a margin; without the
+    // Five times is meant. A machine that others keep busy needs a margin; without the
     // order of turns it is thirty times.
     assert!(p95(&beside) <= 10 * p95(&quiet).max(LEAST), "{said}");
 }
