@@ -10,17 +10,14 @@
 )]
 
 use std::{
-    path::PathBuf,
+    path::Path,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use meterbox_benches::{Timings, load};
-use meterbox_local_sandbox::{
-    LocalSandbox,
-    runtime::{InstallOptions, Runtime},
-};
+use meterbox_local_sandbox::{LocalSandbox, runtime::Runtime};
 use meterbox_sandbox_client::{Cell, Job, OutputSink, OutputStream, Program, Sandbox, SessionSetup, Verdict};
 
 const PROGRAMS: [(&str, &str); 4] = [
@@ -363,13 +360,8 @@ fn under_bubblewrap(runtime: &Runtime) -> Option<Timings> {
 }
 
 fn runtime() -> Runtime {
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    let folder = std::env::var_os("METERBOX_RUNTIME")
-        .map_or_else(|| home().join(".cache/meterbox/test-runtime"), PathBuf::from);
-    let options = InstallOptions {
-        search_path: std::env::var_os("PATH").unwrap_or_default(),
-        ..InstallOptions::default()
+    let Some(folder) = std::env::var_os("METERBOX_RUNTIME") else {
+        return meterbox_testkit::test_runtime();
     };
-    let there = Runtime::locate(&folder).unwrap();
-    there.unwrap_or_else(|| Runtime::install(&folder, &options, &mut |_| {}).unwrap())
+    Runtime::locate(Path::new(&folder)).unwrap().unwrap()
 }

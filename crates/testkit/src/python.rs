@@ -1,10 +1,10 @@
+#[cfg(feature = "e2b")]
+use std::process::Command;
 use std::{
     env,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
-#[cfg(feature = "e2b")]
-use std::{fs, process::Command};
 
 use meterbox_local_sandbox::runtime::{InstallOptions, Packages, Runtime};
 
@@ -61,17 +61,7 @@ pub(crate) struct TestPython {
 #[cfg(feature = "e2b")]
 pub(crate) fn test_python() -> &'static TestPython {
     static PYTHON: OnceLock<TestPython> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        test_runtime();
-        let runtimes = fs::read_dir(test_runtime_folder())
-            .expect("it was just installed")
-            .flatten();
-        let folder = runtimes
-            .map(|runtime| runtime.path().join("venv/bin"))
-            .find(|folder| folder.join("python3").exists())
-            .expect("a runtime has a Python");
-        TestPython::at(&folder.join("python3"))
-    })
+    PYTHON.get_or_init(|| TestPython::at(&test_runtime().python))
 }
 
 #[cfg(feature = "e2b")]
