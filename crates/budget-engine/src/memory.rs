@@ -12,8 +12,8 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// A ledger in memory: gone with the process, and growing with every hold, by about two hundred bytes. For tests and
-/// for programs that budget one run of themselves.
+/// A ledger in memory: gone with the process, and growing with every hold, by about two hundred bytes, and with every draw
+/// by more. For tests and for programs that budget one run of themselves.
 #[derive(Debug, Default)]
 pub struct MemoryLedger {
     kept: Mutex<Kept>,
