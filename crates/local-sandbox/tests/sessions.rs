@@ -716,6 +716,17 @@ async fn a_session_takes_a_place_among_programs() {
     }
 }
 
+/// It is told at once what is wrong, also where others wait for their turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_cannot_be_does_not_wait() {
+    let fixture = Fixture::with(|builder| builder.at_once(1, Duration::from_millis(100)));
+    let _only = begin(&fixture).await;
+    let mut wrong = setup();
+    wrong.limits.memory_bytes = 1;
+    let refused = fixture.sandbox.session(wrong).await.unwrap_err();
+    assert!(matches!(refused, SandboxError::BadJob { .. }), "{refused}");
+}
+
 /// Waits until a zygote has no child.
 async fn gone(zygote: i32) {
     let latest = Instant::now() + PATIENCE;
