@@ -404,7 +404,7 @@ mod tests {
         );
         assert_eq!(collect(), (names(&[]), names(&[])), "that was told");
         // It is not new when there is room again, and what is new is taken.
-        std::fs::remove_file(from.path().join("a")).unwrap();
+        fs::remove_file(from.path().join("a")).unwrap();
         file("d").set_len(400).unwrap();
         assert_eq!(collect(), (names(&["d"]), names(&[])));
     }
