@@ -182,6 +182,7 @@ mod tests {
         door.enter().await.unwrap();
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this clock is paused")]
     #[tokio::test(start_paused = true)]
     async fn a_wait_has_an_end_that_says_to_come_again() {
         let door = door(1);

@@ -8,6 +8,10 @@
     clippy::disallowed_methods,
     reason = "a test that cannot go on fails, and the sandbox lives in real time"
 )]
+#![expect(
+    clippy::future_not_send,
+    reason = "a test holds its turn, which stays on its thread"
+)]
 
 mod common;
 
