@@ -77,7 +77,7 @@ fn python() -> Result<Runtime, RuntimeError> {
     let home =
         || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".local/share/meterbox/runtime");
     let folder = env::var_os("METERBOX_RUNTIME_DIR").map_or_else(home, PathBuf::from);
-    if let Some(runtime) = Runtime::locate(&folder) {
+    if let Some(runtime) = Runtime::locate(&folder)? {
         return Ok(runtime);
     }
     let options = InstallOptions {

@@ -1,5 +1,4 @@
 //! Which way to do a request, by what its budgets have left.
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 mod common;
 

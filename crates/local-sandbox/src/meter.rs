@@ -101,14 +101,11 @@ impl Meter {
         resident > self.most
     }
 
-    /// Whether its group has counted more processor time than this, in whole seconds. The kernel ends a process by the ticks
-    /// that it saw it run in, and on a busy machine it misses many.
-    pub(crate) fn is_out_of_time(&self, limit: Duration) -> bool {
+    /// Whether the program had used more processor time than this, in whole seconds, when that was last looked at. The
+    /// kernel's own limit counts the ticks that it saw a process run in, and on a busy machine it misses many.
+    pub(crate) fn was_over(&self, limit: Duration) -> bool {
         let whole = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
-        let used = self
-            .time_of_group()
-            .map(|time| time.saturating_sub(self.cpu_at_start));
-        used.is_some_and(|used| used > Duration::from_secs(whole))
+        self.cpu > Duration::from_secs(whole)
     }
 
     /// Whether its group's cap on memory has ended it.

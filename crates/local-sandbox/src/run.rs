@@ -284,15 +284,15 @@ async fn first_cause(
                 if running.meter.is_over() {
                     return Ok(Err(Verdict::MemoryLimit));
                 }
-                if running.meter.is_out_of_time(limits.cpu) {
-                    return Ok(Err(Verdict::CpuLimit));
-                }
                 if member.has_had_its_turn() && running.child.let_others_go_first() {
                     member.goes_after();
                 }
             },
             () = &mut so_far => {
                 tell(running);
+                if running.meter.was_over(limits.cpu) {
+                    return Ok(Err(Verdict::CpuLimit));
+                }
                 so_far.set(sleep(USED_SO_FAR));
             },
             step = running.streams.step() => if step == Step::OverLimit {

@@ -6,7 +6,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a test that cannot go on fails, and the sandbox lives in real time"
+    clippy::future_not_send,
+    reason = "a test that cannot go on fails; the sandbox lives in real time, and a test holds its turn on its thread"
 )]
 #![expect(
     clippy::future_not_send,

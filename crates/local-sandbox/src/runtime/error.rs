@@ -19,7 +19,7 @@ pub enum RuntimeError {
     },
     /// The interpreter is made for a system that the locked wheels are not for.
     #[error(
-        "the packages are locked for linux x86_64 with glibc, and this Python is for {found}. Fix: put a Python for such a system first on PATH"
+        "the packages are locked for linux x86_64 and aarch64 with glibc, and this Python is for {found}. Fix: put a Python for such a system first on PATH"
     )]
     Platform {
         /// System, machine and C library of the interpreter.

@@ -222,10 +222,10 @@ impl Work<'_> {
         let list = self.made.join("batch.txt");
         let step = self.step("downloading the packages", NETWORK);
         for batch in requirements.chunks(BATCH) {
-            fs::write(&list, batch.concat()).map_err(at(&list))?;
             let Some(command) = installer.download(interpreter, &list, &downloads) else {
                 return Ok(None);
             };
+            fs::write(&list, batch.concat()).map_err(at(&list))?;
             step.run(self.here(command), |line| {
                 let Some(package) = line.strip_prefix("Collecting ") else {
                     return;

@@ -22,6 +22,9 @@ print(json.dumps({
     'platform': ' '.join([sys.platform, platform.machine(), platform.libc_ver()[0] or 'other libc']),
 }))";
 
+/// What the locked wheels are for, as the probe prints it.
+const PLATFORMS: [&str; 2] = ["linux x86_64 glibc", "linux aarch64 glibc"];
+
 /// A Python of this machine, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Interpreter {
@@ -52,7 +55,7 @@ impl Interpreter {
                     .iter()
                     .find(|lock| lock.list == list && interpreter.is_for(lock));
                 match lock {
-                    Some(lock) if interpreter.platform == "linux x86_64 glibc" => {
+                    Some(lock) if PLATFORMS.contains(&&*interpreter.platform) => {
                         return Ok((interpreter, lock));
                     }
                     Some(_) => {
@@ -131,7 +134,10 @@ mod tests {
         let (found, lock) = find(folder.path()).unwrap();
         assert_eq!((found.version.as_str(), lock.minor), ("3.12.1", 12));
 
-        fake(folder.path(), "python3", 11, "linux aarch64 glibc");
+        fake(folder.path(), "python3.12", 12, "linux aarch64 glibc");
+        assert_eq!(find(folder.path()).unwrap().1.minor, 12);
+
+        fake(folder.path(), "python3", 11, "linux armv7l glibc");
         let other = find(folder.path()).unwrap_err();
         assert!(matches!(other, RuntimeError::Platform { .. }), "{other}");
     }

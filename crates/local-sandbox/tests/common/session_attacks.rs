@@ -247,7 +247,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
 ];
 
 pub(crate) fn setup_for(attack: &Attack) -> SessionSetup {
-    // Who is not waited for until the end may be slow: on a busy machine everything takes a while.
+    // Only some wait for their time to end; the others may take theirs, on a busy machine.
     let seconds = if attack.ends.contains("wall") { 2 } else { 25 };
     SessionSetup {
         limits: Limits {
