@@ -28,9 +28,9 @@
 //! used. It needs a `/proc` that shows the processes of the sandbox's user.
 //!
 //! # Other systems
-//! Jails are Linux's, on x86-64 and aarch64; [`runtime::Runtime::install`] brings a Python for x86-64 only. Elsewhere the
-//! crate has the same surface, and every call says that it is not Linux and what to use instead: a virtual machine or a
-//! container with Linux in it, or the E2B cloud (`meterbox_sandbox_client::e2b`).
+//! Jails are Linux's, on x86-64 and aarch64. Elsewhere the crate has the same surface, and every call says that it is not
+//! Linux and what to use instead: a virtual machine or a container with Linux in it, or the E2B cloud
+//! (`meterbox_sandbox_client::e2b`).
 //!
 //! # Whose files
 //! A job's inputs have to lie under the [inputs root](LocalSandboxBuilder::inputs_root). A program runs as the user

@@ -5,10 +5,6 @@
     clippy::future_not_send,
     reason = "a test that cannot go on fails; the sandbox lives in real time, and a test holds its turn on its thread"
 )]
-#![expect(
-    clippy::future_not_send,
-    reason = "a test holds its turn, which stays on its thread"
-)]
 
 mod common;
 
