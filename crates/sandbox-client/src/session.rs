@@ -114,7 +114,8 @@ pub struct Cell {
     pub limits: Limits,
     /// Where new files in its working folder are collected to (an existing folder); nowhere if absent.
     pub artifacts_into: Option<PathBuf>,
-    /// Cancelling ends the cell with [`Verdict::Cancelled`] and its usage so far, and the session with it.
+    /// Cancelling ends the cell with [`Verdict::Cancelled`] and its usage so far, and the session with it. A cell that was
+    /// cancelled before it began is not run, and the session goes on.
     pub cancel: CancellationToken,
 }
 
