@@ -63,6 +63,8 @@ fn collect_all(
     let mut collected = Collected::default();
     let mut safe_names = ArtifactNames::default();
     let mut room = limits.artifacts_total_bytes;
+    // Files with holes are longer altogether than their folder is large, and reading them all again takes its time.
+    let mut to_look_at = limits.scratch_bytes;
     let mut not_listed = 0_usize;
     for name in names {
         let known = before.as_ref().map(|before| before.files.get(&name));
@@ -76,7 +78,7 @@ fn collect_all(
                 is_full,
                 known,
             };
-            take(from, &name, &mut safe_names, &place, limits)
+            take(from, &name, &mut safe_names, &place, limits, &mut to_look_at)
         };
         if let Err(Rejection::Because(reason)) = &taken {
             let told = (name.clone(), reason.clone());
@@ -85,6 +87,9 @@ fn collect_all(
                 .is_some_and(|before| before.rejected.contains(&told));
             if let Some(seen) = seen.as_deref_mut() {
                 seen.rejected.insert(told);
+                if let Some(Some(content)) = known {
+                    seen.files.insert(name.clone(), *content);
+                }
             }
             if was_told {
                 continue;
@@ -167,6 +172,7 @@ fn take(
     safe_names: &mut ArtifactNames,
     place: &Place<'_>,
     limits: &Limits,
+    to_look_at: &mut u64,
 ) -> Result<(Artifact, Option<Content>), Rejection> {
     let mut file = open(from, name)?;
     let about = fstat(&file).map_err(|error| Rejection::Fault(error.into()))?;
@@ -191,6 +197,12 @@ fn take(
         .known
         .filter(|known| known.is_some_and(|(bytes, _)| *bytes == size))
     {
+        let Some(left) = to_look_at.checked_sub(size) else {
+            return Err(Rejection::because(
+                "it is not looked at again: with their holes, all files are longer than the folder may be large",
+            ));
+        };
+        *to_look_at = left;
         let content = (size, digest(&mut file, size).map_err(Rejection::Fault)?);
         if content == *before {
             return Err(Rejection::Unchanged(content));
@@ -362,6 +374,39 @@ mod tests {
                 "more than 3 files",
             ]
         );
+    }
+
+    #[test]
+    fn a_session_is_not_read_again_beyond_its_folder() {
+        let (from, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = |name: &str| File::create(from.path().join(name)).unwrap();
+        for name in ["a", "b", "c"] {
+            file(name).set_len(400).unwrap();
+        }
+        let limits = Limits {
+            scratch_bytes: 1_000,
+            ..Limits::default()
+        };
+        let folder = File::open(from.path()).unwrap();
+        let mut seen = Seen::default();
+        let mut collect = || {
+            let collected = collect_new(folder.as_fd(), into.path(), &limits, &mut seen).unwrap();
+            let kept: Vec<String> = collected.kept.into_iter().map(|kept| kept.name).collect();
+            let rejected: Vec<String> = collected.rejected.into_iter().map(|file| file.name).collect();
+            (kept, rejected)
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(collect(), (names(&["a", "b", "c"]), names(&[])));
+        assert_eq!(
+            collect(),
+            (names(&[]), names(&["c"])),
+            "with its holes it is too much"
+        );
+        assert_eq!(collect(), (names(&[]), names(&[])), "that was told");
+        // It is not new when there is room again, and what is new is taken.
+        fs::remove_file(from.path().join("a")).unwrap();
+        file("d").set_len(400).unwrap();
+        assert_eq!(collect(), (names(&["d"]), names(&[])));
     }
 
     #[test]

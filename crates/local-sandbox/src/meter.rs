@@ -30,8 +30,9 @@ pub(crate) struct Meter {
     /// Memory of the group when the program began, and the most that was seen of it where the kernel keeps no peak.
     group_at_start: u64,
     group_seen: Option<u64>,
-    /// The kernel's own peak when the cell began that is measured now.
+    /// The kernel's own peaks, of the process and of the group, when the cell began that is measured now.
     peak_before: u64,
+    group_peak_before: u64,
 }
 
 /// A thread of the watched process, as seen at one moment.
@@ -63,6 +64,7 @@ impl Meter {
             cpu: Duration::ZERO,
             cpu_at_start: Duration::ZERO,
             peak_before: 0,
+            group_peak_before: 0,
             group: group.map(Arc::clone),
             group_at_start: 0,
             group_seen: None,
@@ -129,13 +131,24 @@ impl Meter {
         self.most = self.at_start.saturating_add(memory_bytes);
         self.peak_before = self.kernels_peak();
         self.peak = self.resident().unwrap_or_default().max(self.at_start);
+        if let Some(group) = &self.group {
+            self.group_peak_before = group.peak().unwrap_or_default();
+            self.group_seen = group.memory();
+        }
     }
 
-    /// The most memory since the cell began, of what the program itself used. The kernel's peak is of the whole life of a
-    /// process, so it tells of a cell only where it has risen; below that, what was seen counts.
+    /// The most memory since the cell began, of what the program itself used. The kernel's peaks are of the whole life of a
+    /// process and its group, so they tell of a cell only where they have risen; below that, what was seen counts.
     pub(crate) fn peak_of_cell(&self, kernels: u64) -> u64 {
         let risen = if kernels > self.peak_before { kernels } else { 0 };
-        risen.max(self.peak).saturating_sub(self.at_start)
+        let of_process = risen.max(self.peak).saturating_sub(self.at_start);
+        of_process.max(self.peak_of_cell_in_group().unwrap_or_default())
+    }
+
+    fn peak_of_cell_in_group(&self) -> Option<u64> {
+        let group = self.group.as_ref()?;
+        let risen = group.peak().filter(|peak| *peak > self.group_peak_before);
+        self.share_of_group(risen.max(group.memory()).max(self.group_seen)?)
     }
 
     /// The kernel's peak so far.
@@ -148,7 +161,10 @@ impl Meter {
 
     /// What the program itself has now.
     pub(crate) fn held(&self) -> u64 {
-        self.resident().unwrap_or_default().saturating_sub(self.at_start)
+        let of_process = self.resident().unwrap_or_default().saturating_sub(self.at_start);
+        let in_group = self.group.as_ref().and_then(|group| group.memory());
+        let of_group = in_group.and_then(|memory| self.share_of_group(memory));
+        of_process.max(of_group.unwrap_or_default())
     }
 
     /// What the program itself has used of the processor so far.
@@ -194,12 +210,16 @@ impl Meter {
         of_process.max(self.own_share_of_group().unwrap_or_default())
     }
 
-    /// Without what holds files in the end: those that the program wrote have a limit of their own, and those it read are
-    /// anybody's.
     fn own_share_of_group(&self) -> Option<u64> {
-        let group = self.group.as_ref()?;
-        let peak = group.peak().or(self.group_seen)?;
-        Some(peak.saturating_sub(self.group_at_start.saturating_add(group.file_bytes()?)))
+        let peak = self.group.as_ref()?.peak().or(self.group_seen)?;
+        self.share_of_group(peak)
+    }
+
+    /// Of so much memory of the group. Without what holds files in the end: those that the program wrote have a limit of
+    /// their own, and those it read are anybody's.
+    fn share_of_group(&self, memory: u64) -> Option<u64> {
+        let files = self.group.as_ref()?.file_bytes()?;
+        Some(memory.saturating_sub(self.group_at_start.saturating_add(files)))
     }
 
     /// Of all its processor time, what the program itself used.
@@ -302,4 +322,50 @@ fn is_unreaped(pidfd: &OwnedFd) -> bool {
 
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use rustix::process::{PidfdFlags, getpid, pidfd_open};
+
+    use super::*;
+
+    const GB: u64 = 1 << 30;
+
+    fn has(group: &Path, current: u64, peak: u64, files: u64) {
+        let write = |name: &str, text: String| fs::write(group.join(name), text).unwrap();
+        write("memory.current", format!("{current}\n"));
+        write("memory.peak", format!("{peak}\n"));
+        write("memory.stat", format!("anon 1\nfile {files}\n"));
+    }
+
+    /// What the kernel counts for a group is what is billed, of a run and of each cell. So much that what this process itself
+    /// has is nothing beside it.
+    #[test]
+    fn the_group_counts_for_each_cell() {
+        let folder = tempfile::tempdir().unwrap();
+        let group = Group::of_plain_files(folder.path());
+        let file = group.folder().to_owned();
+        has(&file, 10 * GB, 11 * GB, 0);
+        let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+        let mut meter = Meter::new(getpid().as_raw_nonzero().get(), &pidfd, u64::MAX, Some(&group));
+        meter.begin(0);
+        assert!(meter.held() < GB);
+
+        meter.begin_cell(u64::MAX);
+        has(&file, 20 * GB, 50 * GB, 3 * GB);
+        assert_eq!(meter.peak_of_cell(0), 37 * GB, "the peak has risen");
+        assert_eq!(meter.held(), 7 * GB);
+        assert_eq!(meter.own_share(0), 37 * GB);
+
+        has(&file, 15 * GB, 50 * GB, 0);
+        meter.begin_cell(u64::MAX);
+        assert_eq!(meter.peak_of_cell(0), 5 * GB, "that was the cell before");
+        has(&file, 30 * GB, 50 * GB, 0);
+        assert!(!meter.is_over());
+        has(&file, 15 * GB, 50 * GB, 0);
+        assert_eq!(meter.peak_of_cell(0), 20 * GB, "what was seen");
+    }
 }

@@ -220,7 +220,7 @@ pub(crate) async fn start(
     #[cfg(feature = "test-guards")]
     meter.watch_unless(zygote.without.contains(&"watch"));
     meter.begin(zygote.ready.baseline.resident);
-    let dead = sealed.child.end();
+    let dead = sealed.child.process().end();
     Ok(Running {
         untold: Box::pin(async {
             dead.await;

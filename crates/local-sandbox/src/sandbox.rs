@@ -180,6 +180,8 @@ impl Sandbox for LocalSandbox {
     }
 
     async fn session(&self, setup: SessionSetup) -> Result<Box<dyn Session>, SandboxError> {
+        // Nobody waits for a session that cannot be.
+        JobDocument::session(&setup, String::new(), self.inputs_root.as_deref())?;
         let place = self.door.enter().await?;
         let session = match self.session_once(&setup).await {
             // No cell has run.
@@ -238,9 +240,10 @@ impl LocalSandboxBuilder {
         self
     }
 
-    /// How many programs run at once at most, sessions among them, also while they rest: 64 for each processor unless set, 1 to 448. Others wait for their turn, first
-    /// come, first served; waiting is no time of theirs and costs nothing. Whoever has waited for as long as `patience` (30
-    /// seconds unless set) is refused with [`SandboxError::Busy`].
+    /// How many programs run at once at most, sessions among them, also while they rest: 1 to 448. Unless set, 64 for each
+    /// processor, and fewer where this process may not have eight open files for each (`ulimit -n`). Others wait for their
+    /// turn, first come, first served; waiting is no time of theirs and costs nothing. Whoever has waited for as long as
+    /// `patience` (30 seconds unless set) is refused with [`SandboxError::Busy`].
     ///
     /// Where more run than the machine has processors, those that have run for 50 milliseconds go after younger ones,
     /// so that short programs stay quick beside long ones. Where all are long, fewer at once end more of them in time.

@@ -2,13 +2,14 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use meterbox_sandbox_client::SandboxError;
+use rustix::process::{Resource, getrlimit};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -20,6 +21,9 @@ use crate::native::wire::MOST_CHILDREN;
 const YOUNG: u32 = 3;
 /// How many programs there may be for each processor, unless set: most wait, for data or for nothing.
 const EACH_PROCESSOR: usize = 64;
+/// Descriptors that one takes here, and those that are left for everything else.
+const DESCRIPTORS: u64 = 8;
+const OTHER_DESCRIPTORS: u64 = 64;
 /// Children that wait for a program, and those that are about to be reaped, need a place of the zygote's too.
 const LARGEST: usize = MOST_CHILDREN - 64;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,8 +39,18 @@ pub(crate) struct Admission {
 
 impl Default for Admission {
     fn default() -> Self {
-        Self::new(processors().saturating_mul(EACH_PROCESSOR), PATIENCE)
+        let files = getrlimit(Resource::Nofile).current;
+        Self::new(usual(processors(), files), PATIENCE)
     }
+}
+
+/// As many as there are processors for, and descriptors: without those a run would be refused instead of waiting.
+fn usual(processors: usize, files: Option<u64>) -> usize {
+    let by_processors = processors.saturating_mul(EACH_PROCESSOR);
+    let by_files = files.map(|files| files.saturating_sub(OTHER_DESCRIPTORS) / DESCRIPTORS);
+    by_files
+        .and_then(|most| usize::try_from(most).ok())
+        .map_or(by_processors, |most| most.min(by_processors))
 }
 
 impl Admission {
@@ -124,8 +138,11 @@ impl Drop for Member<'_> {
     }
 }
 
+/// Asked of the machine once: that takes several files, and each program is looked at fifty times a second.
 pub(crate) fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static PROCESSORS: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+    *PROCESSORS
 }
 
 #[cfg(test)]
@@ -165,6 +182,7 @@ mod tests {
         door.enter().await.unwrap();
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this clock is paused")]
     #[tokio::test(start_paused = true)]
     async fn a_wait_has_an_end_that_says_to_come_again() {
         let door = door(1);
@@ -190,6 +208,14 @@ mod tests {
         assert!(others.iter_mut().all(|young| !young.has_had_its_turn()));
         old.goes_after();
         assert!(!old.has_had_its_turn(), "told once");
+    }
+
+    #[test]
+    fn no_more_are_let_in_than_there_are_descriptors_for() {
+        assert_eq!(usual(2, None), 2 * EACH_PROCESSOR);
+        assert_eq!(usual(2, Some(1 << 20)), 2 * EACH_PROCESSOR);
+        assert_eq!(usual(64, Some(1024)), 120);
+        assert_eq!(Admission::new(usual(64, Some(10)), PATIENCE).most, 1);
     }
 
     #[test]

@@ -410,14 +410,9 @@ impl ChildHandle {
         event
     }
 
-    /// Waits for the end of its process, told or not; a look now and then is enough.
-    pub(crate) fn end(&self) -> impl Future<Output = ()> + Send + use<> {
-        let pidfd = self.pidfd.clone();
-        async move {
-            while pidfd.as_deref().is_some_and(|pidfd| !has_ended(pidfd)) {
-                tokio::time::sleep(LOOK).await;
-            }
-        }
+    /// Its process, for whoever waits for the end of that.
+    pub(crate) fn process(&self) -> Process {
+        Process(self.pidfd.clone())
     }
 
     /// Whether its process has ended, told or not.
@@ -460,6 +455,19 @@ impl ChildHandle {
         if let Some(pidfd) = &self.pidfd {
             // Fails only where it is already dead.
             let _ = pidfd_send_signal(pidfd, signal);
+        }
+    }
+}
+
+/// A child's process. Nothing becomes of it when this is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Process(Option<Arc<OwnedFd>>);
+
+impl Process {
+    /// Waits for its end, told or not; a look now and then is enough.
+    pub(crate) async fn end(self) {
+        while self.0.as_deref().is_some_and(|pidfd| !has_ended(pidfd)) {
+            tokio::time::sleep(LOOK).await;
         }
     }
 }

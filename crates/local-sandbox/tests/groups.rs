@@ -24,10 +24,14 @@ use std::{
 use common::{
     Fixture, Heard, MB,
     groups::{below, delegated, group_of, runs},
-    patience, service, value,
+    patience, service,
+    session::{run, why},
+    value,
 };
 use meterbox_local_sandbox::{LocalSandboxBuilder, Tier};
-use meterbox_sandbox_client::{Job, Limits, Sandbox, SandboxError, SandboxErrorKind, Verdict};
+use meterbox_sandbox_client::{
+    Job, Limits, Sandbox, SandboxError, SandboxErrorKind, SessionEnd, SessionSetup, Verdict,
+};
 
 #[allow(clippy::print_stderr, reason = "what is left out is said")]
 /// Its groups are below the one that was delegated. `None` where none is.
@@ -156,6 +160,38 @@ async fn what_was_used_is_what_the_group_counted() {
     assert!((800.0..own + 500.0).contains(&cpu), "{cpu} of {own}");
     let peak = outcome.usage.peak_memory_bytes / MB;
     assert!((48..80).contains(&peak), "{peak}");
+}
+
+/// Twenty megabytes that no process has, and its group does.
+const FILLS_PIPES: &str = "import fcntl, os\nways = [os.pipe() for _ in range(20)]\nfor _, end in ways:\n    \
+                           fcntl.fcntl(end, 1031, 1 << 20)\n    os.write(end, bytes(1 << 20))";
+const EMPTIES_PIPES: &str =
+    "for way, end in ways:\n    os.read(way, 1 << 20)\n    os.close(way)\n    os.close(end)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_of_a_session_is_held_and_counted_by_its_group() {
+    let Some(fixture) = bare(&ALONE).await else { return };
+    let setup = SessionSetup {
+        limits: with_memory(128, "").limits,
+        ..SessionSetup::default()
+    };
+    let mut session = fixture.sandbox.session(setup).await.unwrap();
+    let mut peaks = Vec::new();
+    for code in [
+        "held = bytearray(b'x') * (32 << 20)",
+        FILLS_PIPES,
+        EMPTIES_PIPES,
+        "pass",
+    ] {
+        peaks.push(run(&mut *session, code).await.usage.peak_memory_bytes / MB);
+    }
+    let expected = [32..50, 52..70, 52..70, 32..50];
+    let holds = |(peak, expected): (&u64, &std::ops::Range<u64>)| expected.contains(peak);
+    assert!(peaks.iter().zip(&expected).all(holds), "{peaks:?}");
+    let outcome = run(&mut *session, BOMB).await;
+    assert_eq!(outcome.verdict, Verdict::MemoryLimit, "{outcome:#?}");
+    assert_eq!(why(&mut *session).await, SessionEnd::Cell(Verdict::MemoryLimit));
+    until("the session's group is left", || runs().is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

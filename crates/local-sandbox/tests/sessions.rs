@@ -529,6 +529,25 @@ async fn a_session_that_is_dropped_is_gone_soon() {
     assert_eq!(fixture.value("reply(1)").await, 1);
 }
 
+/// Memory takes its time to be given back, so one that is killed lives on for a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_closed_is_gone_also_where_a_cell_was_dropped() {
+    let fixture = Fixture::new();
+    for _ in 0..3 {
+        let mut session = begin(&fixture).await;
+        run(&mut *session, "kept = bytearray(b'x') * (400 << 20)").await;
+        let [process] = children_of(zygote().await)[..] else {
+            panic!("one process")
+        };
+        let endless = session.run(cell("while True: pass"), Arc::new(()));
+        tokio::time::timeout(Duration::from_millis(100), endless)
+            .await
+            .unwrap_err();
+        session.close().await.unwrap();
+        assert!(!is_alive(process));
+    }
+}
+
 /// Shutting the sandbox down ends its sessions, at rest and in the middle of a cell.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_does_not_outlive_its_sandbox() {
@@ -714,6 +733,17 @@ async fn a_session_takes_a_place_among_programs() {
         }
         assert_eq!(fixture.value("reply(1)").await, 1, "{ending}");
     }
+}
+
+/// It is told at once what is wrong, also where others wait for their turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_cannot_be_does_not_wait() {
+    let fixture = Fixture::with(|builder| builder.at_once(1, Duration::from_millis(100)));
+    let _only = begin(&fixture).await;
+    let mut wrong = setup();
+    wrong.limits.memory_bytes = 1;
+    let refused = fixture.sandbox.session(wrong).await.unwrap_err();
+    assert!(matches!(refused, SandboxError::BadJob { .. }), "{refused}");
 }
 
 /// Waits until a zygote has no child.

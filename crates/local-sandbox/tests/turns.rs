@@ -95,6 +95,8 @@ async fn old_programs_of_a_crowd_let_young_ones_go_first() {
                 thread = threading.Thread(target=spin)\nthread.start()\nspin()\nthread.join()\nreply('done')";
     let many = std::thread::available_parallelism().unwrap().get() + 2;
     let zygote = children()[0];
+    // Whoever runs the tests may have lowered theirs.
+    let usual = own_priority(std::process::id().cast_signed());
     let watch = async {
         sleep(Duration::from_millis(1_500)).await;
         let priorities: Vec<Vec<i64>> = children_of(zygote).into_iter().map(priorities).collect();
@@ -104,7 +106,7 @@ async fn old_programs_of_a_crowd_let_young_ones_go_first() {
         assert!(priorities.iter().all(all_went_after), "{priorities:?}");
         assert_eq!(
             own_priority(zygote),
-            0,
+            usual,
             "the interpreter itself goes on as before"
         );
     };
@@ -117,7 +119,7 @@ async fn old_programs_of_a_crowd_let_young_ones_go_first() {
     let watch = async {
         sleep(Duration::from_millis(600)).await;
         let priorities: Vec<Vec<i64>> = children_of(zygote).into_iter().map(priorities).collect();
-        assert_eq!(priorities, [[0]]);
+        assert_eq!(priorities, [[usual]]);
     };
     let (ended, ()) = tokio::join!(fixture.run(service(alone)), watch);
     assert_eq!(value(&ended), "done");

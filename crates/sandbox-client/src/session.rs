@@ -32,7 +32,7 @@ pub trait Session: Send + fmt::Debug + 'static {
     ///
     /// The outcome's verdict is [`Verdict::Exited`] where the cell ended by itself, with code 1 where its reply is an error
     /// and 0 otherwise, and where the process itself ended, with that code; [`end`](Self::end) tells which. Collected are
-    /// files that are new or other than they were when a cell ended last.
+    /// files that no cell's outcome has told of as they are now.
     ///
     /// # Errors
     /// [`SandboxError::SessionEnded`] where the session has ended before this cell began, also because nothing is left of
@@ -114,7 +114,8 @@ pub struct Cell {
     pub limits: Limits,
     /// Where new files in its working folder are collected to (an existing folder); nowhere if absent.
     pub artifacts_into: Option<PathBuf>,
-    /// Cancelling ends the cell with [`Verdict::Cancelled`] and its usage so far, and the session with it.
+    /// Cancelling ends the cell with [`Verdict::Cancelled`] and its usage so far, and the session with it. A cell that was
+    /// cancelled before it began is not run, and the session goes on.
     pub cancel: CancellationToken,
 }
 

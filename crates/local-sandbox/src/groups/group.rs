@@ -51,6 +51,15 @@ impl Group {
         }
     }
 
+    /// One whose files are plain ones, below this folder.
+    #[cfg(test)]
+    pub(crate) fn of_plain_files(folder: &Path) -> Arc<Self> {
+        let groups = Groups::of_plain_files(folder);
+        let own = groups.folder().join("run-1");
+        fs::create_dir(&own).unwrap();
+        Arc::new(Self::new(own, groups).unwrap())
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }

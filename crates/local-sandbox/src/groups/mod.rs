@@ -77,6 +77,18 @@ impl Groups {
         Ok(Arc::new(groups))
     }
 
+    #[cfg(test)]
+    fn of_plain_files(place: &Path) -> Arc<Self> {
+        let (folder, lock) = own(place).unwrap();
+        Arc::new(Self {
+            folder,
+            _lock: lock,
+            maker: None,
+            next: AtomicU64::new(1),
+            left: Mutex::default(),
+        })
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }

@@ -31,11 +31,13 @@ impl Step<'_> {
         let errors = thread::spawn(move || all(stderr));
         let mut printed = Vec::new();
         let stdout = child.stdout.take();
+        // Whatever it prints is read to its end: who is not heard any more fails by that.
         for said in stdout
             .into_iter()
-            .flat_map(|stdout| BufReader::new(stdout).lines())
+            .flat_map(|stdout| BufReader::new(stdout).split(b'\n'))
             .map_while(Result::ok)
         {
+            let said = String::from_utf8_lossy(&said).into_owned();
             line(&said);
             printed.push(said);
         }
@@ -108,4 +110,30 @@ fn all(stream: Option<impl Read>) -> String {
 fn last_lines(text: &str) -> String {
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(KEPT_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_does_not_break_a_step_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let turn = Turn::take(folder.path(), || {}).unwrap();
+        let step = Step {
+            name: "a step",
+            fix: "",
+            folder: folder.path(),
+            turn: &turn,
+        };
+        let mut command = Command::new("sh");
+        command.args(["-ec", r"printf 'one\n\377\n'; seq 20000; echo last"]);
+        let mut heard = Vec::new();
+        step.run(command, |line| heard.push(line.to_owned())).unwrap();
+        assert_eq!(heard.len(), 20_003);
+        assert_eq!(
+            (&*heard[0], &*heard[1], &*heard[20_002]),
+            ("one", "\u{fffd}", "last")
+        );
+    }
 }

@@ -25,7 +25,7 @@ use crate::{
     streams::Step,
     turns::Place,
     waiting::NotSealed,
-    zygote::{Ended, Zygote, plain},
+    zygote::{Ended, Process, Zygote, plain},
 };
 
 /// From the last lock to the runner's first word: milliseconds, on a machine that is not full.
@@ -114,12 +114,21 @@ impl Body {
                 Ok(self.pay(own))
             }
             // Where its interpreter died, nobody tells of it, and the kernel ends it.
-            Err(error) => match timeout(patience(ORPHAN_DEADLINE), self.running.child.end()).await {
-                Ok(()) => Ok(0),
-                Err(_) => Err(error),
-            },
+            Err(error) => {
+                if gone(self.running.child.process()).await {
+                    Ok(0)
+                } else {
+                    Err(error)
+                }
+            }
         }
     }
+}
+
+/// Waits for the end of a process that was killed, and says whether it came.
+pub(super) async fn gone(process: Process) -> bool {
+    let end = timeout(patience(ORPHAN_DEADLINE), process.end());
+    end.await.is_ok()
 }
 
 async fn rest(zygote: &Zygote, Running { child, meter, .. }: &mut Running) -> Result<Frozen, NotFrozen> {

@@ -331,14 +331,21 @@ fn lost(mut body: Box<Body>, share: &Share, around: &Around<'_>, error: SandboxE
     }
 }
 
+/// The process has to go though its cell ended by itself. What it has used since then is the cell's as well.
 async fn over(
     body: Box<Body>,
-    outcome: Result<Outcome, SandboxError>,
-    usage: Usage,
+    mut outcome: Result<Outcome, SandboxError>,
+    mut usage: Usage,
     why: SessionEnd,
 ) -> Done {
-    if let Err(error) = body.dissolve().await {
-        tracing::warn!(%error, "a session's process is left to its interpreter");
+    match body.dissolve().await {
+        Ok(unpaid) => usage.cpu_ms += unpaid,
+        Err(error) => tracing::warn!(%error, "a session's process is left to its interpreter"),
+    }
+    match &mut outcome {
+        Ok(outcome) => outcome.usage = usage,
+        Err(SandboxError::Lost { usage: told, .. }) => *told = Some(usage),
+        Err(_) => {}
     }
     Done {
         outcome,

@@ -44,7 +44,12 @@ use self::{
     frame::Nonce,
 };
 use crate::{
-    document::JobDocument, meter::millis, pool::Pool, turns::Place, waiting::NotSealed, zygote::Zygote,
+    document::JobDocument,
+    meter::millis,
+    pool::Pool,
+    turns::Place,
+    waiting::NotSealed,
+    zygote::{Process, Zygote},
 };
 
 /// What a new session needs of its sandbox.
@@ -67,6 +72,7 @@ pub(crate) struct LocalSession {
     clock: Arc<dyn Clock>,
     closing: CancellationToken,
     born: Duration,
+    process: Process,
     state: Arc<State>,
     /// While it rests: whoever waits for that to become too long.
     rest: Option<DropGuard>,
@@ -113,6 +119,7 @@ pub(crate) async fn begin(host: &Host<'_>, setup: &SessionSetup) -> Result<Local
         peak_memory_bytes: body.running.meter.held(),
         ..Usage::default()
     };
+    let process = body.running.child.process();
     let slot = Slot {
         body: Some(body),
         end: None,
@@ -131,6 +138,7 @@ pub(crate) async fn begin(host: &Host<'_>, setup: &SessionSetup) -> Result<Local
         clock: Arc::clone(host.clock),
         closing: host.closing.clone(),
         born,
+        process,
         state: Arc::new(State {
             slot: Mutex::new(slot),
             ending: tokio::sync::Mutex::new(()),
@@ -343,6 +351,12 @@ impl Session for LocalSession {
     async fn close(&mut self) -> Result<SessionUsage, SandboxError> {
         self.rest = None;
         self.state.finish(SessionEnd::Closed, None).await?;
+        // Where a cell was dropped or lost, nobody has waited for it yet.
+        if !body::gone(self.process.clone()).await {
+            return Err(SandboxError::lost(
+                "the process of a session was not gone in time",
+            ));
+        }
         Ok(self.usage())
     }
 

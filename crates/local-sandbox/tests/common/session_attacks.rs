@@ -149,7 +149,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
             "import signal\nsignal.signal(signal.SIGCONT, lambda *_: any(None for _ in iter(int, 1)))\nreply('fine')",
             "reply('honest')",
         ],
-        ends: "wall",
+        ends: "cpu | wall",
     },
     Attack {
         name: "blocks every signal",
