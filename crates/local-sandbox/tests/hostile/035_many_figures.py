@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 
 warnings.simplefilter("ignore")
 try:
-    for _ in range(80):
+    for _ in range(300):
         plt.figure().canvas.draw()
     verdict = "worked"
 except MemoryError:
