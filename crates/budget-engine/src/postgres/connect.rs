@@ -12,6 +12,7 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("../../migrations/postgres/001_ledger.sql"),
         include_str!("../../migrations/postgres/002_prices_and_events.sql"),
         include_str!("../../migrations/postgres/003_settings.sql"),
+        include_str!("../../migrations/postgres/004_versions.sql"),
     ],
 };
 
@@ -28,6 +29,8 @@ const SESSION: &str = "
     SET statement_timeout = '30s';
     SET lock_timeout = '10s';
     SET idle_in_transaction_session_timeout = '15s';
+    SET default_transaction_isolation = 'read committed';
+    SET default_transaction_read_only = off;
     SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off;
     SET enable_hashjoin = off;

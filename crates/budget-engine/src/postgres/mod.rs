@@ -1,10 +1,14 @@
 mod batch;
 mod connect;
 mod events;
+mod keep;
+mod load;
+mod memory;
 mod queue;
 mod read;
 mod rows;
-mod write;
+mod rules;
+mod written;
 
 use std::time::Duration;
 
@@ -21,7 +25,7 @@ use self::{
     batch::Needs,
     connect::{Connections, KEEPS},
     queue::{PATIENCE, Queue},
-    write::RuleChange,
+    rules::RuleChange,
 };
 use crate::{
     Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, HoldPage, LedgerStore, Settlement, Stop,

@@ -148,7 +148,7 @@ async fn page_of_holds(view: &Transaction<'_>, page: HoldPage) -> Read<Vec<HoldR
 }
 
 async fn complete(view: &Transaction<'_>, holds: &mut [HoldRecord]) -> Read<()> {
-    let ids: Vec<String> = holds.iter().map(|hold| hold.id.to_string()).collect();
+    let ids: Vec<_> = holds.iter().map(|hold| hold.id.uuid()).collect();
     let claims = view
         .query(&view.prepare_cached(rows::CLAIMS).await?, &[&ids])
         .await?;

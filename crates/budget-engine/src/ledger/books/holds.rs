@@ -154,8 +154,7 @@ impl Books {
     pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
         let mut ended = Vec::new();
         while let Some((at, id)) = self.due.next_by(now) {
-            // Ended or extended meanwhile.
-            if self.open.get(&id).is_none_or(|kept| kept.ends_at() != at) {
+            if !self.is_due_at(at, id) {
                 continue;
             }
             let close = HoldAction::Close {
@@ -170,6 +169,11 @@ impl Books {
             }
         }
         Ok(ended)
+    }
+
+    /// Does an open hold end at this time? It may have ended or been extended meanwhile.
+    pub(super) fn is_due_at(&self, at: Timestamp, id: HoldId) -> bool {
+        self.open.get(&id).is_some_and(|kept| kept.ends_at() == at)
     }
 
     /// A hold.

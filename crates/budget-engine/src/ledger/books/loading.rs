@@ -4,7 +4,7 @@ use std::{mem, sync::Arc};
 
 use meterbox_core::{Scope, Timestamp, contract::CostLine};
 
-use super::{AccountId, AccountRow, Books, Changes, Counts, Defined, InForce, Row};
+use super::{AccountId, AccountRow, Books, Changes, Counts, Defined, InForce, Key, Row};
 use crate::{
     Stop, TopUp,
     ledger::{HoldId, HoldRecord, NewEntry},
@@ -68,6 +68,59 @@ impl Books {
             }
         }
         self.draws_by_key.clear();
+    }
+
+    /// Forgets a hold; it can be put in again.
+    pub fn forget_hold(&mut self, id: HoldId) {
+        let open = self.open.remove(&id).map(|kept| kept.idempotency_key);
+        let key = open.or_else(|| {
+            let past = self.ended.remove(id)?;
+            Some(past.idempotency_key().map(str::to_owned))
+        });
+        if let Some(Some(key)) = key {
+            self.by_key.remove(key.as_str());
+        }
+    }
+
+    /// Forgets the open holds whose time and grace are over, and says which.
+    pub fn forget_due(&mut self, now: Timestamp) -> Vec<HoldId> {
+        let mut forgotten = Vec::new();
+        while let Some((at, id)) = self.due.next_by(now) {
+            if self.is_due_at(at, id) {
+                self.forget_hold(id);
+                forgotten.push(id);
+            }
+        }
+        forgotten
+    }
+
+    /// Has an open hold's time and grace passed?
+    pub fn has_due(&mut self, now: Timestamp) -> bool {
+        while let Some((at, id)) = self.due.next_by(now) {
+            if self.is_due_at(at, id) {
+                self.due.add(at, id);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Is there a hold with this idempotency key?
+    pub fn has_key(&self, key: &str) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    /// Is there an open hold of this name?
+    pub fn is_open(&self, id: HoldId) -> bool {
+        self.open.contains_key(&id)
+    }
+
+    /// The accounts of a scope, by their end.
+    pub fn accounts_of(&self, scope: &Scope) -> impl Iterator<Item = &AccountRow> {
+        let row = self.rows.get(&Key::from(scope));
+        row.into_iter()
+            .flat_map(Row::accounts)
+            .map(|account| &account.row)
     }
 
     /// How many scopes, accounts, holds and draws by key they have: what their memory grows with.
