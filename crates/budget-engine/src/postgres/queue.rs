@@ -148,26 +148,31 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self) {
+        let mut turns = 0;
         while let Some(first) = self.waiting.recv().await {
             let mut jobs = vec![first];
-            self.collect(&mut jobs).await;
+            self.collect(&mut jobs, turns).await;
+            let was_alone = jobs.len() == 1;
             self.work_off(jobs).await;
+            // Who is alone waits for nobody.
+            turns = if was_alone && self.waiting.is_empty() { 0 } else { TURNS };
         }
     }
 
     /// Those just answered send their next step when they get a turn; it shall not miss the batch.
-    async fn collect(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
+    async fn collect(&mut self, jobs: &mut Vec<Box<dyn Job>>, turns: usize) {
         let mut quiet = 0;
-        while jobs.len() < BATCH && quiet < TURNS {
+        while jobs.len() < BATCH {
             match self.waiting.try_recv() {
                 Ok(job) => {
                     jobs.push(job);
                     quiet = 0;
                 }
-                Err(_) => {
+                Err(_) if quiet < turns => {
                     quiet = quiet.saturating_add(1);
                     tokio::task::yield_now().await;
                 }
+                Err(_) => return,
             }
         }
     }
