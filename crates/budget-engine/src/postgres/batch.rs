@@ -116,7 +116,7 @@ async fn from_memory(
     jobs: &mut [Box<dyn Job>],
 ) -> Result<bool, Failed> {
     let written = decide(&mut memory.books, jobs);
-    let call = Call::new(ticket, memory, &written, Some(wanted)).map_err(undone)?;
+    let call = Call::new(*ticket, memory, &written, Some(wanted)).map_err(undone)?;
     let prepared = call.prepare(client).await.map_err(undone)?;
     let is_kept = call.send(client, &prepared).await.map_err(|fault| Failed {
         fault,
@@ -144,7 +144,7 @@ async fn after_reading(
         return Ok(());
     }
     rules::write(client, &written.rules).await.map_err(undone)?;
-    let call = Call::new(ticket, memory, &written, None).map_err(undone)?;
+    let call = Call::new(*ticket, memory, &written, None).map_err(undone)?;
     let prepared = call.prepare(client).await.map_err(undone)?;
     let [commit] = prepare(client, ["COMMIT"]).await.map_err(undone)?;
     // One round trip; after a statement that fails, the commit is a rollback.

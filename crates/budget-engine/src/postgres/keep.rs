@@ -11,11 +11,12 @@ use uuid::Uuid;
 use super::{
     batch::{Ticket, Wanted},
     memory::Memory,
+    record::{Field, Record},
     written::Written,
 };
 use crate::{
     HoldId,
-    ledger::{HoldRecord, IntentRecord, NewEntry},
+    ledger::{AccountChange, AccountRow, Claim, HoldRecord, IntentRecord, NewEntry},
 };
 
 type Value<'a> = Box<dyn ToSql + Sync + Send + 'a>;
@@ -31,7 +32,7 @@ impl<'a> Call<'a> {
     /// Keeps what a batch changed in the books of this memory. `unread` is what it was decided by without a look into
     /// the database.
     pub(super) fn new(
-        ticket: &Ticket,
+        ticket: Ticket,
         memory: &Memory,
         written: &'a Written,
         unread: Option<&'a Wanted>,
@@ -42,13 +43,23 @@ impl<'a> Call<'a> {
         call.add("rules_version", memory.rules);
         call.add("changes_rules", !written.rules.is_empty());
         call.unread(memory, written, unread)?;
-        call.changed(memory, &written.changed)?;
-        call.moved(memory, written)?;
-        call.opened(&written.opened);
-        call.claims(&written.opened);
-        call.intents(written);
-        call.balances(written);
-        call.entries(&written.entries);
+        let mut changed = Vec::new();
+        for hold in &written.changed {
+            changed.push(hold_row(hold, version_of_hold(memory, hold.id)?));
+        }
+        call.array("changed", changed);
+        call.array("moved", moved_rows(memory, written)?);
+        call.array("opened", written.opened.iter().map(|hold| hold_row(hold, 0)));
+        call.array("new_claims", written.opened.iter().flat_map(claim_rows));
+        let holds = written.opened.iter().chain(&written.changed);
+        call.array("known_intents", holds.flat_map(intent_rows));
+        let accounts = written.accounts.iter();
+        call.array(
+            "balance_changes",
+            accounts.map(|(row, change)| balance_row(row, *change)),
+        );
+        let entries = written.entries.iter();
+        call.array("new_entries", entries.map(|(at, entry)| entry_row(*at, entry)));
         Ok(call)
     }
 
@@ -76,15 +87,14 @@ impl<'a> Call<'a> {
         self.values.push(Box::new(value));
     }
 
-    /// One value for each of these; null where there are none, which costs the server less than an empty array.
-    fn column<R, T: ToSql + Sync + Send + 'a>(
+    /// Null where there is nothing in it.
+    fn array<T: ToSql + Sync + Send + 'a>(
         &mut self,
         name: &'static str,
-        records: impl IntoIterator<Item = R>,
-        of: impl FnMut(R) -> T,
+        values: impl IntoIterator<Item = T>,
     ) {
-        let column: Vec<T> = records.into_iter().map(of).collect();
-        self.add(name, (!column.is_empty()).then_some(column));
+        let array: Vec<T> = values.into_iter().collect();
+        self.add(name, (!array.is_empty()).then_some(array));
     }
 
     /// What must not be there, and what must be as it was although it does not change.
@@ -97,16 +107,11 @@ impl<'a> Call<'a> {
         let nothing = Wanted::default();
         let wanted = unread.unwrap_or(&nothing);
         self.add("expired_by", wanted.expired_by.map(Timestamp::as_micros));
-        self.column("new_keys", &wanted.keys, String::clone);
+        self.array("new_keys", wanted.keys.iter().cloned());
         let is_new = |(hold, key): &&(HoldId, String)| memory.books.first_draw(*hold, key).is_none();
-        let draws: Vec<(Uuid, String)> = wanted
-            .draws
-            .iter()
-            .filter(is_new)
-            .map(|(hold, key)| (hold.uuid(), key.clone()))
-            .collect();
-        self.column("new_draw_hold", &draws, |(hold, _)| *hold);
-        self.column("new_draw_key", draws, |(_, key)| key);
+        let draws: Vec<&(HoldId, String)> = wanted.draws.iter().filter(is_new).collect();
+        self.array("new_draw_holds", draws.iter().map(|(hold, _)| hold.uuid()));
+        self.array("new_draw_keys", draws.iter().map(|(_, key)| key.clone()));
 
         let mut holds: Vec<(Uuid, i64)> = Vec::new();
         for id in &wanted.holds {
@@ -114,152 +119,128 @@ impl<'a> Call<'a> {
                 holds.push((id.uuid(), version_of_hold(memory, *id)?));
             }
         }
-        self.column("seen_hold", &holds, |(id, _)| *id);
-        self.column("seen_hold_version", &holds, |(_, version)| *version);
+        self.array("seen_holds", holds.iter().map(|(id, _)| *id));
+        self.array("seen_hold_versions", holds.iter().map(|(_, version)| *version));
         let moved: Vec<&Scope> = written.moved_scopes().collect();
-        let mut scopes: Vec<(String, i64)> = Vec::new();
+        let mut scopes = Vec::new();
         for scope in wanted.scopes.keys() {
             if moved.binary_search(&scope).is_err() {
-                scopes.push((scope.to_string(), version_of_scope(memory, scope)?));
+                scopes.push(scope_row(scope.to_string(), version_of_scope(memory, scope)?));
             }
         }
-        self.column("seen_scope_version", &scopes, |(_, version)| *version);
-        self.column("seen_scope", scopes, |(scope, _)| scope);
+        self.array("seen_scopes", scopes);
         Ok(())
     }
+}
 
-    fn changed(&mut self, memory: &Memory, holds: &'a [HoldRecord]) -> Result<(), Fault> {
-        let versions = holds.iter().map(|hold| version_of_hold(memory, hold.id));
-        let versions: Vec<i64> = versions.collect::<Result<_, _>>()?;
-        self.column("changed_id", holds, |hold| hold.id.uuid());
-        self.column("changed_version", versions, |version| version);
-        self.column("changed_drawn", holds, |hold| hold.drawn.nanos());
-        self.column("changed_state", holds, |hold| hold.state.as_str());
-        self.column("changed_expires_at", holds, |hold| hold.expires_at.as_micros());
-        self.column("changed_ends_at", holds, |hold| hold.ends_at().as_micros());
-        Ok(())
-    }
+// === rows, each in the order of its table's columns ===
 
-    /// In the order of their texts, in which everybody locks them.
-    fn moved(&mut self, memory: &Memory, written: &'a Written) -> Result<(), Fault> {
-        let mut versions: BTreeMap<String, i64> = BTreeMap::new();
-        for scope in written.moved_scopes() {
-            versions.insert(scope.to_string(), version_of_scope(memory, scope)?);
-        }
-        self.column("moved_version", versions.values(), |version| *version);
-        self.column("moved_scope", versions, |(scope, _)| scope);
-        Ok(())
+/// In the order of their texts, in which everybody locks them.
+fn moved_rows<'a>(memory: &Memory, written: &Written) -> Result<Vec<Record<'a>>, Fault> {
+    let mut versions: BTreeMap<String, i64> = BTreeMap::new();
+    for scope in written.moved_scopes() {
+        versions.insert(scope.to_string(), version_of_scope(memory, scope)?);
     }
+    let rows = versions.into_iter();
+    Ok(rows.map(|(scope, version)| scope_row(scope, version)).collect())
+}
 
-    fn opened(&mut self, holds: &'a [HoldRecord]) {
-        self.column("opened_id", holds, |hold| hold.id.uuid());
-        self.column("opened_scopes", holds, |hold| {
-            let scopes: Vec<String> = hold.basis.scopes.iter().map(Scope::to_string).collect();
-            scopes.join(" ")
-        });
-        self.column("opened_requested", holds, |hold| hold.requested.nanos());
-        self.column("opened_at_least", holds, |hold| hold.at_least.map(Usd::nanos));
-        self.column("opened_amount", holds, |hold| hold.amount.nanos());
-        self.column("opened_drawn", holds, |hold| hold.drawn.nanos());
-        self.column("opened_purpose", holds, |hold| &*hold.purpose);
-        self.column("opened_key", holds, |hold| hold.idempotency_key.as_deref());
-        self.column("opened_state", holds, |hold| hold.state.as_str());
-        self.column("opened_created_at", holds, |hold| hold.created_at.as_micros());
-        self.column("opened_expires_at", holds, |hold| hold.expires_at.as_micros());
-        self.column("opened_grace", holds, |hold| {
-            i64::try_from(hold.grace.as_micros()).unwrap_or(i64::MAX)
-        });
-        self.column("opened_ends_at", holds, |hold| hold.ends_at().as_micros());
-        self.column("opened_degraded", holds, |hold| hold.degraded);
-    }
+fn scope_row<'a>(scope: String, version: i64) -> Record<'a> {
+    Record(vec![scope.into(), version.into()])
+}
 
-    fn claims(&mut self, holds: &'a [HoldRecord]) {
-        let of = |hold: &'a HoldRecord| {
-            (0_i16..)
-                .zip(&*hold.basis.claims)
-                .map(|(place, claim)| (hold.id, place, claim))
-        };
-        let claims: Vec<_> = holds.iter().flat_map(of).collect();
-        self.column("claim_hold", &claims, |(hold, ..)| hold.uuid());
-        self.column("claim_place", &claims, |(_, place, _)| *place);
-        self.column("claim_scope", &claims, |(.., claim)| claim.scope.to_string());
-        self.column("claim_limit", &claims, |(.., claim)| claim.limit.nanos());
-        self.column("claim_ends_at", &claims, |(.., claim)| claim.ends_at.as_micros());
-        self.column("claim_period", claims, |(.., claim)| &*claim.period);
-    }
+fn hold_row(hold: &HoldRecord, version: i64) -> Record<'_> {
+    let scopes: Vec<String> = hold.basis.scopes.iter().map(Scope::to_string).collect();
+    Record(vec![
+        hold.id.uuid().into(),
+        scopes.join(" ").into(),
+        hold.requested.nanos().into(),
+        hold.at_least.map(Usd::nanos).into(),
+        hold.amount.nanos().into(),
+        hold.drawn.nanos().into(),
+        Field::from(&*hold.purpose),
+        hold.idempotency_key.as_deref().into(),
+        hold.state.as_str().into(),
+        hold.created_at.as_micros().into(),
+        hold.expires_at.as_micros().into(),
+        i64::try_from(hold.grace.as_micros()).unwrap_or(i64::MAX).into(),
+        hold.ends_at().as_micros().into(),
+        hold.degraded.into(),
+        version.into(),
+    ])
+}
 
-    fn intents(&mut self, written: &'a Written) {
-        let mut intents: Vec<(HoldId, i32, &'a IntentRecord)> = Vec::new();
-        for hold in written.opened.iter().chain(&written.changed) {
-            let of_hold = (0_i32..).zip(&hold.intents);
-            intents.extend(of_hold.map(|(place, intent)| (hold.id, place, intent)));
-        }
-        self.column("intent_hold", &intents, |(hold, ..)| hold.uuid());
-        self.column("intent_place", &intents, |(_, place, _)| *place);
-        self.column("intent_id", &intents, |(.., intent)| intent.id.uuid());
-        self.column("intent_quantity", &intents, |(.., intent)| {
-            number(intent.line.quantity)
-        });
-        self.column("intent_amount", &intents, |(.., intent)| {
-            intent.line.amount.nanos()
-        });
-        self.column("intent_at", &intents, |(.., intent)| intent.at.as_micros());
-        self.column("intent_metered", &intents, |(.., intent)| intent.metered.nanos());
-        self.column("intent_state", &intents, |(.., intent)| intent.state.as_str());
-        self.column("intent_item", &intents, |(.., intent)| intent.line.item.as_str());
-        self.column("intent_unit", &intents, |(.., intent)| intent.line.unit.as_str());
-        self.column("intent_reference", &intents, |(.., intent)| {
-            intent.reference.as_deref()
-        });
-        self.column("intent_price", intents, |(.., intent)| {
-            intent.line.price.as_ref().map(PriceTag::as_str)
-        });
-    }
+fn claim_rows(hold: &HoldRecord) -> impl Iterator<Item = Record<'_>> {
+    let row = |(place, claim): (i16, &'_ Claim)| {
+        Record(vec![
+            hold.id.uuid().into(),
+            place.into(),
+            claim.scope.to_string().into(),
+            claim.period.to_string().into(),
+            claim.limit.nanos().into(),
+            claim.ends_at.as_micros().into(),
+        ])
+    };
+    (0_i16..).zip(&*hold.basis.claims).map(row)
+}
 
-    fn balances(&mut self, written: &'a Written) {
-        let accounts = &written.accounts;
-        self.column("balance_scope", accounts, |(row, _)| row.scope.to_string());
-        self.column("balance_period", accounts, |(row, _)| &*row.period);
-        self.column("balance_ends_at", accounts, |(row, _)| row.ends_at.as_micros());
-        self.column("balance_spent", accounts, |(_, change)| change.spent);
-        self.column("balance_held", accounts, |(_, change)| change.held);
-        self.column("balance_limit", accounts, |(_, change)| {
-            change.limit.map(Usd::nanos)
-        });
-    }
+fn intent_rows(hold: &HoldRecord) -> impl Iterator<Item = Record<'_>> {
+    let intents = (0_i32..).zip(&hold.intents);
+    intents.map(|(place, intent)| intent_row(hold.id, place, intent))
+}
 
-    fn entries(&mut self, entries: &'a [(Timestamp, NewEntry)]) {
-        self.column("entry_at", entries, |(at, _)| at.as_micros());
-        self.column("entry_kind", entries, |(_, entry)| entry.kind.as_str());
-        self.column("entry_hold", entries, |(_, entry)| entry.hold.map(HoldId::uuid));
-        self.column("entry_scope", entries, |(_, entry)| {
-            entry.scope.as_ref().map(Scope::to_string)
-        });
-        self.column("entry_amount", entries, |(_, entry)| entry.amount.nanos());
-        self.column("entry_item", entries, |(_, entry)| {
-            entry.line.as_ref().map(|line| line.item.as_str())
-        });
-        self.column("entry_quantity", entries, |(_, entry)| {
-            entry.line.as_ref().map(|line| number(line.quantity))
-        });
-        self.column("entry_unit", entries, |(_, entry)| {
-            entry.line.as_ref().map(|line| line.unit.as_str())
-        });
-        self.column("entry_estimated", entries, |(_, entry)| {
-            entry.line.as_ref().map(|line| line.estimated)
-        });
-        self.column("entry_draw_key", entries, |(_, entry)| entry.key.as_deref());
-        self.column("entry_held_change", entries, |(_, entry)| entry.held_change);
-        self.column("entry_spent_change", entries, |(_, entry)| entry.spent_change);
-        self.column("entry_counts_at", entries, |(_, entry)| {
-            entry.counts_at.map(Timestamp::as_micros)
-        });
-        self.column("entry_note", entries, |(_, entry)| entry.note.as_deref());
-        self.column("entry_price", entries, |(_, entry)| {
-            let line = entry.line.as_ref();
-            line.and_then(|line| line.price.as_ref()).map(PriceTag::as_str)
-        });
-    }
+fn intent_row(hold: HoldId, place: i32, intent: &IntentRecord) -> Record<'_> {
+    let line = &intent.line;
+    Record(vec![
+        hold.uuid().into(),
+        place.into(),
+        intent.id.uuid().into(),
+        line.item.as_str().into(),
+        number(line.quantity).into(),
+        line.unit.as_str().into(),
+        line.amount.nanos().into(),
+        intent.state.as_str().into(),
+        intent.at.as_micros().into(),
+        intent.reference.as_deref().into(),
+        intent.metered.nanos().into(),
+        line.price.as_ref().map(PriceTag::as_str).into(),
+    ])
+}
+
+fn balance_row(row: &AccountRow, change: AccountChange) -> Record<'_> {
+    Record(vec![
+        row.scope.to_string().into(),
+        Field::from(&*row.period),
+        row.ends_at.as_micros().into(),
+        change.limit.map(Usd::nanos).into(),
+        change.spent.into(),
+        change.held.into(),
+    ])
+}
+
+fn entry_row(at: Timestamp, entry: &NewEntry) -> Record<'_> {
+    let line = entry.line.as_deref();
+    let no_place: Option<i64> = None;
+    Record(vec![
+        no_place.into(),
+        at.as_micros().into(),
+        entry.kind.as_str().into(),
+        entry.hold.map(HoldId::uuid).into(),
+        entry.scope.as_ref().map(Scope::to_string).into(),
+        entry.amount.nanos().into(),
+        line.map(|line| line.item.as_str()).into(),
+        line.map(|line| number(line.quantity)).into(),
+        line.map(|line| line.unit.as_str()).into(),
+        line.map(|line| line.estimated).into(),
+        entry.key.as_deref().into(),
+        entry.held_change.into(),
+        entry.spent_change.into(),
+        entry.counts_at.map(Timestamp::as_micros).into(),
+        entry.note.as_deref().into(),
+        line.and_then(|line| line.price.as_ref())
+            .map(PriceTag::as_str)
+            .into(),
+    ])
 }
 
 fn version_of_hold(memory: &Memory, id: HoldId) -> Result<i64, Fault> {

@@ -6,6 +6,7 @@ mod load;
 mod memory;
 mod queue;
 mod read;
+mod record;
 mod rows;
 mod rules;
 mod written;

@@ -155,7 +155,11 @@ impl Worker {
             let was_alone = jobs.len() == 1;
             self.work_off(jobs).await;
             // Who is alone waits for nobody.
-            turns = if was_alone && self.waiting.is_empty() { 0 } else { TURNS };
+            turns = if was_alone && self.waiting.is_empty() {
+                0
+            } else {
+                TURNS
+            };
         }
     }
 
