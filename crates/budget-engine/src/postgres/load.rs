@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use meterbox_core::{Scope, Timestamp};
 use meterbox_postgres::{ClientWrapper, Fault};
-use tokio_postgres::Row;
+use tokio_postgres::{Row, Statement};
 
 use super::{
     batch::{Wanted, prepare, query},
@@ -38,12 +38,24 @@ pub(super) async fn load(client: &ClientWrapper, wanted: &Wanted, memory: &mut M
     second_trip(client, wanted, memory, holds).await
 }
 
-/// Begins, locks rules, keys and holds, and reads holds and rules.
-async fn first_trip(
-    client: &ClientWrapper,
-    wanted: &Wanted,
-    memory: &mut Memory,
-) -> Result<Vec<HoldRecord>, Fault> {
+/// What the steps say of budgets, top-ups and the switch.
+struct Rules {
+    stop: Vec<Row>,
+    budgets: Vec<Row>,
+    top_ups: Vec<Row>,
+}
+
+/// Holds that the steps need.
+#[derive(Default)]
+struct Held {
+    /// All, without their claims and intents.
+    all: BTreeMap<HoldId, HoldRecord>,
+    /// Those that are not in the books as they are.
+    unknown: Vec<HoldId>,
+}
+
+/// Begins, locks rules, keys and holds, and reads holds and those rules that are not in the books.
+async fn first_trip(client: &ClientWrapper, wanted: &Wanted, memory: &mut Memory) -> Result<Held, Fault> {
     let lock_rules = if wanted.changes_rules {
         LOCK_RULES_ALONE
     } else {
@@ -59,25 +71,7 @@ async fn first_trip(
          ORDER BY holds.id FOR UPDATE SKIP LOCKED",
         rows::HOLD
     );
-    let budgets = format!(
-        "SELECT {} FROM budgets WHERE scope = ANY ($1::text[])",
-        rows::BUDGET
-    );
-    let top_ups = format!(
-        "SELECT {} FROM top_ups WHERE scope = ANY ($1::text[]) ORDER BY top_ups.id",
-        rows::TOP_UP
-    );
-    let [
-        begin,
-        lock_rules,
-        lock_keys,
-        held,
-        expired,
-        version,
-        stop,
-        budgets,
-        top_ups,
-    ] = prepare(
+    let [begin, lock_rules, lock_keys, held, expired, version] = prepare(
         client,
         [
             BEGIN,
@@ -86,26 +80,18 @@ async fn first_trip(
             &held,
             &expired,
             "SELECT version FROM rules",
-            "SELECT since, reason FROM stop",
-            &budgets,
-            &top_ups,
         ],
     )
     .await?;
+    let reading = RulesQuery::prepare(client).await?;
 
     let ids: Vec<_> = wanted.holds.iter().map(|hold| hold.uuid()).collect();
     let expired_by = wanted.expired_by.map(Timestamp::as_micros);
-    let scopes: Vec<String> = wanted.scopes.keys().map(Scope::to_string).collect();
-    let wildcards: BTreeSet<String> = wanted
-        .scopes
-        .keys()
-        .map(|scope| scope.wildcard().to_string())
-        .collect();
-    let with_wildcards: Vec<String> = scopes.iter().cloned().chain(wildcards).collect();
     let no_keys = wanted.keys.is_empty();
-    let no_scopes = scopes.is_empty();
+    let unknown = wanted.scopes.keys().filter(|scope| !memory.has_rules_of(scope));
+    let unknown: Vec<Scope> = unknown.cloned().collect();
     // Sent in this order, all at once; the first to fail is the first to say so.
-    let (_, _, _, held, expired, version, stop, budgets, top_ups) = tokio::try_join!(
+    let (_, _, _, held, expired, version, mut rules) = tokio::try_join!(
         biased;
         query(client, &begin, true, []),
         query(client, &lock_rules, true, []),
@@ -118,32 +104,81 @@ async fn first_trip(
             [&expired_by]
         ),
         query(client, &version, true, []),
-        query(client, &stop, true, []),
-        query(client, &budgets, !no_scopes, [&with_wildcards]),
-        query(client, &top_ups, !no_scopes, [&scopes]),
+        reading.of(client, &unknown, memory.rules.is_none()),
     )?;
 
     let version = version.first().map(|row| column(row, 0)).transpose()?;
-    memory.hold_by(version);
-    memory
-        .books
-        .load_stop(stop.first().map(rows::to_stop).transpose()?);
-    for row in &budgets {
+    if memory.rules.is_some() && memory.rules != version {
+        let all: Vec<Scope> = wanted.scopes.keys().cloned().collect();
+        rules = reading.of(client, &all, true).await?;
+    }
+    if memory.hold_by(version) {
+        memory
+            .books
+            .load_stop(rules.stop.first().map(rows::to_stop).transpose()?);
+    }
+    for row in &rules.budgets {
         memory.books.load_budget(rows::to_budget(row)?);
     }
-    for row in &top_ups {
-        let top_up = rows::to_top_up(row)?;
-        if !memory.has_rules_of(&top_up.scope) {
-            memory.books.load_top_up(top_up);
-        }
+    for row in &rules.top_ups {
+        memory.books.load_top_up(rows::to_top_up(row)?);
     }
-    let mut holds: BTreeMap<HoldId, HoldRecord> = BTreeMap::new();
+    let mut holds = Held::default();
     for row in held.iter().chain(&expired) {
-        let id = parsed(row, 0)?;
-        holds.insert(id, rows::to_hold(row)?);
-        memory.note(id, column(row, VERSION_OF_HOLD)?);
+        let (id, version) = (parsed(row, 0)?, column(row, VERSION_OF_HOLD)?);
+        if !memory.books.is_open(id) || memory.version_of(id) != Some(version) {
+            holds.unknown.push(id);
+        }
+        holds.all.insert(id, rows::to_hold(row)?);
+        memory.note(id, version);
     }
-    Ok(holds.into_values().collect())
+    Ok(holds)
+}
+
+/// The statements that read rules.
+struct RulesQuery {
+    stop: Statement,
+    budgets: Statement,
+    top_ups: Statement,
+}
+
+impl RulesQuery {
+    async fn prepare(client: &ClientWrapper) -> Result<Self, Fault> {
+        let budgets = format!(
+            "SELECT {} FROM budgets WHERE scope = ANY ($1::text[])",
+            rows::BUDGET
+        );
+        let top_ups = format!(
+            "SELECT {} FROM top_ups WHERE scope = ANY ($1::text[]) ORDER BY top_ups.id",
+            rows::TOP_UP
+        );
+        let statements = ["SELECT since, reason FROM stop", &budgets, &top_ups];
+        let [stop, budgets, top_ups] = prepare(client, statements).await?;
+        Ok(Self {
+            stop,
+            budgets,
+            top_ups,
+        })
+    }
+
+    /// Those of these scopes and their wildcards, and the switch where it is wanted too.
+    async fn of(&self, client: &ClientWrapper, scopes: &[Scope], with_stop: bool) -> Result<Rules, Fault> {
+        let names: Vec<String> = scopes.iter().map(Scope::to_string).collect();
+        let wildcards: BTreeSet<String> = scopes.iter().map(|scope| scope.wildcard().to_string()).collect();
+        let with_wildcards: Vec<String> = names.iter().cloned().chain(wildcards).collect();
+        let any = !names.is_empty();
+        let (stop, budgets, top_ups) = tokio::try_join!(
+            biased;
+            query(client, &self.stop, with_stop, []),
+            query(client, &self.budgets, any, [&with_wildcards]),
+            query(client, &self.top_ups, any, [&names]),
+        )?;
+        Ok(Rules {
+            stop,
+            budgets,
+            top_ups,
+        })
+    }
 }
 
 /// Locks the scopes, and reads balances, claims, intents and keyed draws.
@@ -151,7 +186,7 @@ async fn second_trip(
     client: &ClientWrapper,
     wanted: &Wanted,
     memory: &mut Memory,
-    mut holds: Vec<HoldRecord>,
+    mut held: Held,
 ) -> Result<(), Fault> {
     let accounts = format!(
         "SELECT {account} FROM balances b JOIN unnest($1::text[], $2::bigint[]) AS wanted (scope, since)
@@ -182,7 +217,9 @@ async fn second_trip(
     )
     .await?;
 
-    let scopes = since_when(wanted, memory, &holds);
+    let scopes = since_when(wanted, memory, held.all.values());
+    let unknown = held.unknown.iter().filter_map(|id| held.all.remove(id));
+    let mut holds: Vec<HoldRecord> = unknown.collect();
     let names: Vec<String> = scopes.keys().map(Scope::to_string).collect();
     let since: Vec<i64> = scopes.values().map(|since| from(*since).as_micros()).collect();
     let (known_scopes, known_periods) = older_accounts(memory, &scopes);
@@ -223,7 +260,11 @@ async fn second_trip(
 
 /// The scopes of steps and holds, each with the time since when its accounts are wanted, but for those that holds
 /// count against; what is in the books already is wanted anew.
-fn since_when(wanted: &Wanted, memory: &Memory, holds: &[HoldRecord]) -> BTreeMap<Scope, Option<Timestamp>> {
+fn since_when<'a>(
+    wanted: &Wanted,
+    memory: &Memory,
+    holds: impl Iterator<Item = &'a HoldRecord>,
+) -> BTreeMap<Scope, Option<Timestamp>> {
     let known = |scope: &Scope| memory.scopes.get(scope).and_then(|known| known.since);
     let mut scopes: BTreeMap<Scope, Option<Timestamp>> = BTreeMap::new();
     for (scope, now) in &wanted.scopes {
@@ -231,7 +272,7 @@ fn since_when(wanted: &Wanted, memory: &Memory, holds: &[HoldRecord]) -> BTreeMa
         let since = known(scope).map_or(since, |known| known.min(since));
         scopes.insert(scope.clone(), Some(since));
     }
-    for scope in holds.iter().flat_map(|hold| &hold.basis.scopes) {
+    for scope in holds.flat_map(|hold| &hold.basis.scopes) {
         scopes.entry(scope.clone()).or_insert_with(|| known(scope));
     }
     scopes

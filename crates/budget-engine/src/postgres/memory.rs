@@ -50,15 +50,17 @@ impl Memory {
         }
     }
 
-    /// Forgets everything where the rules are others.
-    pub(super) fn hold_by(&mut self, rules: Option<i64>) {
-        if self.rules != rules {
+    /// Forgets everything where the rules are others, and says whether it did.
+    pub(super) fn hold_by(&mut self, rules: Option<i64>) -> bool {
+        let is_other = self.rules.is_none() || self.rules != rules;
+        if is_other {
             *self = Self {
                 rules,
                 is_doubtful: self.is_doubtful,
                 ..Self::default()
             };
         }
+        is_other
     }
 
     /// Has it all that a step needs?

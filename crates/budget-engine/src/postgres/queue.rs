@@ -45,6 +45,8 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>, failed: Option<StorageError>);
 }
 
+type Jobs = Vec<Box<dyn Job>>;
+
 struct Step<T, F> {
     now: Timestamp,
     needs: Needs,
@@ -164,7 +166,7 @@ impl Worker {
     }
 
     /// Those just answered send their next step when they get a turn; it shall not miss the batch.
-    async fn collect(&mut self, jobs: &mut Vec<Box<dyn Job>>, turns: usize) {
+    async fn collect(&mut self, jobs: &mut Jobs, turns: usize) {
         let mut quiet = 0;
         while jobs.len() < BATCH {
             match self.waiting.try_recv() {
@@ -182,7 +184,7 @@ impl Worker {
     }
 
     /// A batch that cannot be kept for reasons of its own is done step by step, so that only the step at fault fails.
-    async fn work_off(&mut self, jobs: Vec<Box<dyn Job>>) {
+    async fn work_off(&mut self, jobs: Jobs) {
         let mut batches = in_batches(jobs);
         batches.reverse();
         while let Some(jobs) = batches.pop() {
@@ -201,7 +203,7 @@ impl Worker {
     }
 
     /// Those that need nothing read need not wait for those that do. What is done to one hold stays in its order.
-    fn known_first(&mut self, jobs: Vec<Box<dyn Job>>) -> (Vec<Box<dyn Job>>, Vec<Box<dyn Job>>) {
+    fn known_first(&mut self, jobs: Jobs) -> (Jobs, Jobs) {
         let (mut known, mut behind) = (Vec::new(), Vec::new());
         let mut waiting: HashSet<HoldId> = HashSet::new();
         for job in jobs {
@@ -220,7 +222,7 @@ impl Worker {
         (known, behind)
     }
 
-    fn refuse(&self, jobs: Vec<Box<dyn Job>>, failed: Failed) {
+    fn refuse(&self, jobs: Jobs, failed: Failed) {
         let in_doubt = failed.in_doubt && remedy_of(&failed.fault) == Remedy::Reconnect;
         let error = self.connections.explain(failed.fault);
         tracing::warn!(%error, steps = jobs.len(), in_doubt, "steps of the ledger could not be kept");
@@ -335,8 +337,8 @@ impl Worker {
 }
 
 /// What a step needs is found by the rules as they are before its batch, so that none is behind one that changes them.
-fn in_batches(jobs: Vec<Box<dyn Job>>) -> Vec<Vec<Box<dyn Job>>> {
-    let mut batches: Vec<Vec<Box<dyn Job>>> = Vec::new();
+fn in_batches(jobs: Jobs) -> Vec<Jobs> {
+    let mut batches: Vec<Jobs> = Vec::new();
     let mut are_changed = false;
     for job in jobs {
         let changes_rules = job.needs().changes_rules;
