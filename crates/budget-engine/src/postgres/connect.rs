@@ -22,8 +22,9 @@ pub(super) const KEEPS: &str = "the ledger";
 const READERS: usize = 4;
 
 /// A replica that hangs in the middle of a transaction keeps others waiting no longer than this. What a server
-/// calls committed must be on its disk; stricter settings than `on` stay. Every statement looks rows up by an index:
-/// a plan shall not depend on how small a table was when it was made.
+/// calls committed must be on its disk; stricter settings than `on` stay. A batch that is kept in one round trip has no
+/// `BEGIN` that could name its isolation. Every statement looks rows up by an index: a plan shall not depend on how small
+/// a table was when it was made.
 const SESSION: &str = "
     SET search_path = meterbox_ledger;
     SET statement_timeout = '30s';
