@@ -65,22 +65,33 @@ async fn a_question_to_a_server_that_hangs_is_left_in_time() {
     let address = server.database();
     let ledger = PostgresLedger::connect(&address).await.unwrap();
     assert_eq!(ledger.budgets().await.unwrap(), []);
+    let budgets = unanswered(server, &address, ledger.budgets()).await;
+    let error = of_store(budgets.unwrap_err());
+    assert_eq!(error.kind(), StorageErrorKind::Unavailable);
+    assert!(error.to_string().contains("did not answer in time"), "{error}");
+    assert_eq!(ledger.budgets().await.unwrap(), []);
+    // It takes as long as the ledger is, but does not wait for ever.
+    let report = unanswered(server, &address, ledger.verify()).await;
+    let error = of_store(report.unwrap_err());
+    assert!(error.to_string().contains("did not answer in time"), "{error}");
+    assert!(ledger.verify().await.unwrap().is_clean());
+}
+
+/// Asks while the server hangs in all connections there are.
+async fn unanswered<T>(server: &PostgresServer, address: &str, question: impl Future<Output = T>) -> T {
     let ours = "SELECT pid FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'meterbox'";
-    let pids = server.sql(&address, ours).unwrap();
+    let pids = server.sql(address, ours).unwrap();
     let signal = |signal: &str| {
         let sent = Command::new("kill").arg(signal).args(pids.lines()).status();
         assert!(sent.unwrap().success());
     };
     signal("-STOP");
     pause();
-    let budgets = timeout(Duration::from_secs(60), ledger.budgets()).await;
+    let answer = timeout(Duration::from_secs(60), question).await;
     resume();
     signal("-CONT");
-    let error = of_store(budgets.expect("it is left").unwrap_err());
-    assert_eq!(error.kind(), StorageErrorKind::Unavailable);
-    assert!(error.to_string().contains("did not answer in time"), "{error}");
-    assert_eq!(ledger.budgets().await.unwrap(), []);
+    answer.expect("it is left")
 }
 
 /// The role may read the tables and no more, as of a replica that follows another server.

@@ -111,8 +111,7 @@ impl PostgresLedger {
         self.read_for(Some(PATIENCE), query).await
     }
 
-    /// Does this with one of the connections for reading, for so long at most. Whoever sets no time trusts the server's
-    /// own limit for each statement.
+    /// Does this with one of the connections for reading, for so long at most. Whoever sets no time keeps it in the query.
     async fn read_for<T>(
         &self,
         patience: Option<Duration>,
@@ -292,7 +291,7 @@ impl LedgerStore for PostgresLedger {
     }
 
     async fn verify(&self) -> Result<VerifyReport, BudgetError> {
-        // As long as the ledger is.
+        // As long as the ledger is; each of its pages is waited for as any other answer.
         self.read_for(None, async |client| read::verify(client).await)
             .await
     }

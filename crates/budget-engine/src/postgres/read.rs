@@ -2,13 +2,14 @@
 
 use meterbox_core::{Scope, Timestamp};
 use meterbox_postgres::{Connection, Fault, Transaction};
+use tokio::time::timeout;
 use tokio_postgres::IsolationLevel;
 
-use super::{batch::Values, rows};
+use super::{batch::Values, queue::PATIENCE, rows};
 use crate::{
     Budget, BudgetStatus, Entry, EntryPage, HoldFilter, HoldId, HoldPage, Stop, TopUp, VerifyReport,
     audit::Auditor,
-    ledger::{Books, Defined, HoldRecord},
+    ledger::{AccountRow, Books, Defined, HoldRecord},
 };
 
 type Read<T> = Result<T, Fault>;
@@ -197,15 +198,16 @@ pub(super) async fn spending(
     rows::column(&client.query_one(&statement, &[&scope, &from, &to]).await?, 0)
 }
 
+/// Takes as long as the ledger is, and ends where a page does not come in time.
 pub(super) async fn verify(client: &mut Connection) -> Read<VerifyReport> {
-    let view = view(client).await?;
+    let view = in_time(view(client)).await?;
     let mut auditor = Auditor::default();
     let mut page = HoldPage {
         limit: PAGE,
         ..HoldPage::default()
     };
     loop {
-        let holds = page_of_holds(&view, page).await?;
+        let holds = in_time(page_of_holds(&view, page)).await?;
         let Some(last) = holds.last() else { break };
         page.after = Some(last.id);
         holds.into_iter().for_each(|hold| auditor.hold(hold));
@@ -215,17 +217,37 @@ pub(super) async fn verify(client: &mut Connection) -> Read<VerifyReport> {
         limit: PAGE,
     };
     loop {
-        let entries = page_of_entries(&view, page).await?;
+        let entries = in_time(page_of_entries(&view, page)).await?;
         let Some(last) = entries.last() else { break };
         page.after = last.seq;
         entries.iter().for_each(|entry| auditor.entry(entry));
     }
-    let sql = format!("SELECT {} FROM balances b", rows::ACCOUNT);
-    for row in &view.query(&sql, &[]).await? {
-        auditor.balance(&rows::to_account(row)?);
+    // No scope has an empty name.
+    let mut after = (String::new(), String::new());
+    loop {
+        let balances = in_time(page_of_balances(&view, &after)).await?;
+        let Some(last) = balances.last() else { break };
+        after = (last.scope.to_string(), last.period.to_string());
+        balances.iter().for_each(|balance| auditor.balance(balance));
     }
-    view.commit().await?;
+    in_time(async { Ok(view.commit().await?) }).await?;
     Ok(auditor.finish())
+}
+
+/// Those after this scope and period.
+async fn page_of_balances(view: &Transaction<'_>, after: &(String, String)) -> Read<Vec<AccountRow>> {
+    let sql = format!(
+        "SELECT {} FROM balances b WHERE (scope, period) > ($1, $2) ORDER BY scope, period LIMIT $3",
+        rows::ACCOUNT
+    );
+    let statement = view.prepare_cached(&sql).await?;
+    let (scope, period) = after;
+    let found = view.query(&statement, &[scope, period, &limit(PAGE)]).await?;
+    found.iter().map(rows::to_account).collect()
+}
+
+async fn in_time<T>(answer: impl Future<Output = Read<T>>) -> Read<T> {
+    timeout(PATIENCE, answer).await.unwrap_or(Err(Fault::NoAnswer))
 }
 
 fn limit(rows: usize) -> i64 {
