@@ -24,6 +24,7 @@ const MS_RDONLY: usize = 1;
 const MS_NOSUID: usize = 2;
 const MS_NODEV: usize = 4;
 const MS_NOEXEC: usize = 8;
+const MS_REMOUNT: usize = 0x20;
 const MS_BIND: usize = 0x1000;
 const MS_REC: usize = 0x4000;
 const MS_PRIVATE: usize = 0x4_0000;
@@ -39,7 +40,8 @@ const SIGKILL: usize = 9;
 
 const INPUTS: &[u8] = b"/inputs/";
 const DATA: &[u8] = b"/data/";
-const SCRATCH: &[u8] = b"/scratch";
+const SCRATCH: &CStr = c"/scratch";
+const DATA_FOLDER: &CStr = c"/data";
 
 /// A child that has its own namespaces, and not yet a job.
 pub(crate) struct Child {
@@ -93,7 +95,7 @@ impl Child {
         };
         let sealed = confine(config, self.rules, job).and_then(|place| {
             if config.has("seccomp") {
-                sys::install(config.filter()).step("seccomp")?;
+                sys::install(config.last_filter()).step("seccomp")?;
             }
             sys::seek(DOCUMENT, place).step("child")
         });
@@ -138,6 +140,9 @@ fn enter(config: &Config, setup: i32) -> core::result::Result<Option<Rules>, Fai
         if config.has("own-proc") {
             mount_proc().about("mounts", b"/proc")?;
         }
+        mount_writable()?;
+        let caps = c"mode=755,size=1m,nr_inodes=16";
+        sys::mount(c"data", DATA_FOLDER, c"tmpfs", MS_NOSUID | MS_NODEV, caps).about("mounts", b"/data")?;
     }
     if config.has("capabilities") {
         bound_capabilities().step("privileges")?;
@@ -160,10 +165,12 @@ fn keep_only(config: &Config, setup: i32) -> Result<()> {
     sys::prctl(PR_SET_PDEATHSIG, SIGKILL)?;
     // High numbers first: the places below may be taken by what is still needed.
     let (null, moved) = (sys::open(c"/dev/null", O_RDWR, 0)?, sys::duplicate(setup, 100)?);
+    // What it prints before it has a job goes nowhere, but into a pipe: what it learns of the place stays true.
+    let [from, into] = sys::pipe()?;
     for (fd, place) in [
         (null, STDIN),
-        (null, STDOUT),
-        (null, REPLY),
+        (into, STDOUT),
+        (from, REPLY),
         (moved, SETUP),
         (null, DOCUMENT),
     ] {
@@ -211,6 +218,17 @@ fn mount_proc() -> Result<()> {
         let nothing = c"size=4k,nr_inodes=1,mode=555";
         sys::mount(c"noproc", c"/proc", c"tmpfs", flags | MS_RDONLY, nothing)
     })
+}
+
+/// Its two writable folders, in one file system so that one cap holds for them together. Small until there is a job.
+fn mount_writable() -> core::result::Result<(), Failure<'static>> {
+    let caps = c"mode=755,size=64k,nr_inodes=16";
+    sys::mount(c"scratch", SCRATCH, c"tmpfs", MS_NOSUID | MS_NODEV, caps).about("mounts", b"/scratch")?;
+    for folder in [c"/scratch/tmp", c"/scratch/work"] {
+        sys::make_folder(folder, 0o700).about("mounts", b"/scratch")?;
+    }
+    sys::mount(c"/scratch/tmp", c"/tmp", c"", MS_BIND, c"").about("mounts", b"/tmp")?;
+    sys::mount(c"/scratch/work", SCRATCH, c"", MS_BIND, c"").about("mounts", b"/scratch")
 }
 
 /// No capability can be gained any more; those that are held stay.
@@ -267,10 +285,10 @@ fn confine(config: &Config, rules: Option<Rules>, job: Job) -> core::result::Res
     let Job { header, bytes } = job;
     let [scratch, temporary, data] = if config.namespaces != 0 {
         mounts(config, &header, bytes)?;
-        [SCRATCH, b"/tmp", b"/data"].map(|path| Text::of(&[path]))
+        [b"/scratch" as &[u8], b"/tmp", b"/data"].map(|path| Text::of(&[path]))
     } else {
         let folder = texts(bytes).next().unwrap_or_default();
-        [SCRATCH, b"/tmp", b"/data"].map(|path| Text::of(&[folder, path]))
+        [b"/scratch" as &[u8], b"/tmp", b"/data"].map(|path| Text::of(&[folder, path]))
     };
     let scratch_path = scratch.whole().ok_or(ENAMETOOLONG).step("working folder")?;
     sys::change_folder(scratch_path).step("working folder")?;
@@ -316,22 +334,16 @@ fn mounts(
     header: &JobHeader,
     bytes: &'static [u8],
 ) -> core::result::Result<(), Failure<'static>> {
-    let flags = MS_NOSUID | MS_NODEV;
-    // One file system for both writable folders, so that one cap holds for them together.
-    let mut caps = Text::of(&[b"mode=755,size="]);
+    let mut caps = Text::of(&[b"size="]);
     caps.push_number(header.scratch_bytes);
     caps.push(b",nr_inodes=");
     caps.push_number(header.scratch_inodes.saturating_add(3));
-    mount(c"scratch", c"/scratch", c"tmpfs", flags, &caps).about("mounts", b"/scratch")?;
-    for folder in [c"/scratch/tmp", c"/scratch/work"] {
-        sys::make_folder(folder, 0o700).about("mounts", b"/scratch")?;
+    change(SCRATCH, &caps).about("mounts", b"/scratch")?;
+    if header.inputs > 0 {
+        let mut caps = Text::of(&[b"nr_inodes="]);
+        caps.push_number(16 + header.inputs + header.folders);
+        change(DATA_FOLDER, &caps).about("mounts", b"/data")?;
     }
-    sys::mount(c"/scratch/tmp", c"/tmp", c"", MS_BIND, c"").about("mounts", b"/tmp")?;
-    sys::mount(c"/scratch/work", c"/scratch", c"", MS_BIND, c"").about("mounts", b"/scratch")?;
-
-    let mut caps = Text::of(&[b"mode=755,size=1m,nr_inodes="]);
-    caps.push_number(16 + header.inputs + header.folders);
-    mount(c"data", c"/data", c"tmpfs", flags, &caps).about("mounts", b"/data")?;
     for (source, path) in inputs(header, bytes) {
         bind_input(source, path).about("input", path)?;
     }
@@ -340,14 +352,16 @@ fn mounts(
     }
     if config.has("hidden-inputs") {
         let nothing = c"size=4k,nr_inodes=1,mode=000";
-        sys::mount(c"hidden", c"/inputs", c"tmpfs", flags | MS_RDONLY, nothing)
-            .about("mounts", b"/inputs")?;
+        let flags = MS_NOSUID | MS_NODEV | MS_RDONLY;
+        sys::mount(c"hidden", c"/inputs", c"tmpfs", flags, nothing).about("mounts", b"/inputs")?;
     }
     Ok(())
 }
 
-fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: usize, options: &Text) -> Result<()> {
-    sys::mount(source, target, kind, flags, options.whole().ok_or(EINVAL)?)
+/// Changes the caps of a file system of ours.
+fn change(target: &CStr, caps: &Text) -> Result<()> {
+    let flags = MS_REMOUNT | MS_NOSUID | MS_NODEV;
+    sys::mount(c"", target, c"", flags, caps.whole().ok_or(EINVAL)?)
 }
 
 /// What stands between a job's header and its document.

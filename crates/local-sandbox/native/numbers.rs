@@ -1,11 +1,12 @@
-//! The numbers of the system calls made here. A test holds them against an independent list.
+//! The numbers of the system calls made here, which a zygote may make and a program may not. A test holds them against an
+//! independent list.
 
 macro_rules! numbers {
     ($($name:ident: $x86_64:literal, $aarch64:literal;)*) => {
         $(#[cfg(target_arch = "x86_64")] pub const $name: usize = $x86_64;
         #[cfg(target_arch = "aarch64")] pub const $name: usize = $aarch64;)*
         /// Each with its numbers on x86-64 and on aarch64.
-        #[allow(dead_code, reason = "the test's")]
+        #[allow(dead_code, reason = "the other side's")]
         pub const ALL: &[(&str, usize, usize)] = &[$((stringify!($name), $x86_64, $aarch64)),*];
     };
 }
@@ -36,6 +37,7 @@ numbers! {
     FACCESSAT: 269, 48;
     PPOLL: 271, 73;
     DUP3: 292, 24;
+    PIPE2: 293, 59;
     PRLIMIT64: 302, 261;
     SECCOMP: 317, 277;
     CLONE3: 435, 435;

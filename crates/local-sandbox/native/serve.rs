@@ -16,6 +16,8 @@ const SEALED: i32 = 1;
 const WARMING: i32 = 2;
 /// The two sides were not made from one source.
 const MISMATCH: i32 = -1;
+/// Its own filter could not be installed.
+const UNLOCKED: i32 = -2;
 
 /// Those that live, in the order of `watched`, whose first is the control socket.
 struct Children {
@@ -61,6 +63,9 @@ pub unsafe extern "C" fn jail_serve(config: *const Config) -> i32 {
         events: sys::POLLIN,
         found: 0,
     };
+    if config.has("seccomp") && sys::install(config.first_filter()).is_err() {
+        return UNLOCKED;
+    }
     // The interpreter stays as it is before a fork; every child finds it so, and nothing here needs it.
     // SAFETY: the caller's promise.
     unsafe { config.before_fork() };

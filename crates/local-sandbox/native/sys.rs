@@ -160,6 +160,13 @@ pub(crate) fn duplicate(fd: i32, at_least: usize) -> Result<i32> {
     unsafe { call(nr::FCNTL, [fd as usize, F_DUPFD_CLOEXEC, at_least]) }.map(|fd| fd as i32)
 }
 
+/// Where to read from, and where to write into.
+pub(crate) fn pipe() -> Result<[i32; 2]> {
+    let mut ends = [-1; 2];
+    // SAFETY: room for two descriptors.
+    unsafe { call(nr::PIPE2, [ends.as_mut_ptr() as usize, O_CLOEXEC]) }.map(|_| ends)
+}
+
 pub(crate) fn write(fd: i32, bytes: &[u8]) -> Result<usize> {
     // SAFETY: the buffer is ours for the call.
     unsafe { call(nr::WRITE, [fd as usize, bytes.as_ptr() as usize, bytes.len()]) }

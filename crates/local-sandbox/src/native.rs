@@ -12,10 +12,9 @@ pub(crate) const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/jail
 )]
 pub(crate) mod wire;
 
-#[cfg(test)]
 #[path = "../native/numbers.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "compiled apart")]
-mod numbers;
+pub(crate) mod numbers;
 
 /// The bits of these guards. Unknown names belong to other parts.
 pub(crate) fn guards(names: &[&str]) -> u64 {

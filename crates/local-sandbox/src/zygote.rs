@@ -613,9 +613,11 @@ async fn boot(
         /// Seconds for each probe.
         patience: f64,
         calls: BTreeMap<&'static str, u32>,
-        filter: String,
+        first_filter: String,
+        last_filter: String,
         guards_off: u64,
     }
+    let filters = seccomp::filters(tier.has_namespaces());
     let boot = Boot {
         modules: &MODULES,
         prelude: &settings.prelude,
@@ -628,7 +630,8 @@ async fn boot(
         group: probe.flatten(),
         patience: patience(PROBE_DEADLINE).as_secs_f64(),
         calls: seccomp::named(),
-        filter: hex(&seccomp::filter(tier.has_namespaces())),
+        first_filter: hex(&filters.first),
+        last_filter: hex(&filters.last),
         guards_off: native::guards(&settings.without),
     };
     let boot = sealed_memory(&serde_json::to_vec(&boot)?)?;

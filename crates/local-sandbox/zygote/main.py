@@ -27,7 +27,7 @@ class Zygote:
             self.jail = Jail(boot["library"])
         _reserve_places()
         self.control, self._guards_off = control, boot["guards_off"]
-        self._filter = bytes.fromhex(boot["filter"])
+        self._filters = [bytes.fromhex(boot[name]) for name in ("first_filter", "last_filter")]
         self.tier = settings["tier"]
         self._namespaces = child.NAMESPACES if self.tier in ("ns", "ns+cg") else 0
         if self._namespaces:
@@ -65,7 +65,7 @@ class Zygote:
             landlock=0 if self.tier == "seccomp" else self.jail.landlock,
             virtual_bytes=self.baseline["virtual"],
             data_bytes=self.baseline["data"],
-            filter=self._filter,
+            filters=self._filters,
             readable=[*self._readable, "/dev/zero", "/dev/urandom"],
         )
         if state != OVER:
