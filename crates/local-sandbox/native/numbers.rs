@@ -27,6 +27,7 @@ numbers! {
     CHDIR: 80, 49;
     SETPGID: 109, 154;
     CAPSET: 126, 91;
+    GETPRIORITY: 140, 141;
     SETPRIORITY: 141, 140;
     PRCTL: 157, 167;
     MOUNT: 165, 40;
@@ -35,6 +36,7 @@ numbers! {
     MKDIRAT: 258, 34;
     FACCESSAT: 269, 48;
     PPOLL: 271, 73;
+    UNSHARE: 272, 97;
     DUP3: 292, 24;
     PRLIMIT64: 302, 261;
     SECCOMP: 317, 277;

@@ -284,7 +284,7 @@ async fn first_cause(
                 if running.meter.is_over() {
                     return Ok(Err(Verdict::MemoryLimit));
                 }
-                if member.has_had_its_turn() && running.child.let_others_go_first() {
+                if member.has_had_its_turn() && running.child.goes_after_others(true) {
                     member.goes_after();
                 }
             },

@@ -10,7 +10,10 @@ mod common;
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,9 +22,10 @@ use common::{
     session::{self, begin, cell, run, setup, why, zygote},
     value,
 };
+use meterbox_core::{Clock, SystemClock, Timestamp};
 use meterbox_sandbox_client::{
     Cell, Limits, Program, Reply, Sandbox, SandboxError, SessionEnd, SessionSetup, SessionTotal,
-    SessionTotals, Verdict, conformance::sessions, prelude,
+    SessionTotals, SessionUsage, Verdict, conformance::sessions, prelude,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -249,6 +253,40 @@ async fn each_cell_is_charged_for_itself() {
         usage.running.peak_memory_bytes >= 95 * MB && usage.running.cpu_ms >= busy.cpu_ms,
         "{usage:?}"
     );
+}
+
+/// Each reading of it is a second later than the last one.
+#[derive(Debug, Clone, Default)]
+struct Counting(Arc<AtomicU64>);
+
+impl Clock for Counting {
+    fn now(&self) -> Timestamp {
+        SystemClock::default().now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_time_of_a_session_is_nobodys() {
+    let clock = Counting::default();
+    let fixture = Fixture::with(|builder| builder.clock(Arc::new(clock.clone())));
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = begin(&fixture).await;
+    let wall = |usage: SessionUsage| (usage.running.wall_ms + usage.idle.wall_ms) / 1_000;
+    let (before, begun) = (wall(session.usage()), clock.0.load(Ordering::Relaxed));
+    for number in 0..3 {
+        let cell = Cell {
+            artifacts_into: Some(folder.path().to_owned()),
+            ..cell(&format!("open('{number}', 'w').write('collected')"))
+        };
+        let outcome = session.run(cell, Arc::new(())).await.unwrap();
+        assert_eq!(outcome.artifacts.len(), 1);
+    }
+    let (after, ended) = (wall(session.usage()), clock.0.load(Ordering::Relaxed));
+    assert_eq!(after - before, ended - begun);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,8 @@ pub(super) struct Around<'a> {
     pub(super) report: SandboxReport,
     pub(super) seed: u64,
     pub(super) clock: &'a dyn Clock,
+    /// When its process left its rest, by that clock.
+    pub(super) started: Duration,
     /// The sandbox is shut down.
     pub(super) closing: &'a CancellationToken,
 }
@@ -47,8 +49,8 @@ pub(super) struct Done {
     pub(super) outcome: Result<Outcome, SandboxError>,
     /// Also where there is no outcome.
     pub(super) usage: Usage,
-    /// The process, at rest, or why there is none any more.
-    pub(super) rest: Result<Box<Body>, SessionEnd>,
+    /// The process, and since when it has been at rest, or why there is none any more.
+    pub(super) rest: Result<(Box<Body>, Duration), SessionEnd>,
 }
 
 /// What ended a cell.
@@ -72,7 +74,7 @@ struct Share {
 
 pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) -> Done {
     let mut share = Share {
-        started: around.clock.monotonic(),
+        started: around.started,
         ended: None,
         busy: body.running.meter.busy(),
     };
@@ -90,6 +92,7 @@ pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) ->
         .streams
         .restart(around.limits, room, Arc::clone(&around.sink));
     body.running.meter.begin_cell(around.limits.memory_bytes);
+    body.goes_with_others();
     body.running.child.go_on();
     let cause = match first_cause(&mut body, cell, &around, &share, nonce, &bytes).await {
         Ok(cause) => cause,
@@ -131,6 +134,7 @@ async fn first_cause(
         running,
         cells,
         zygote,
+        goes_after,
         ..
     } = body;
     let wall = sleep(limits.wall);
@@ -161,8 +165,9 @@ async fn first_cause(
                 if running.meter.busy().saturating_sub(share.busy) >= limits.cpu {
                     return Ok(Cause::Verdict(Verdict::CpuLimit));
                 }
-                if member.has_had_its_turn() && running.child.let_others_go_first() {
+                if member.has_had_its_turn() && running.child.goes_after_others(true) {
                     member.goes_after();
+                    *goes_after = true;
                 }
             },
             () = &mut so_far => {
@@ -217,7 +222,9 @@ async fn at_rest(body: &mut Body, nonce: Nonce) -> Result<(), Unrest> {
 
 /// The cell has ended and its session goes on.
 async fn alive(mut body: Box<Body>, cell: &Cell, around: Around<'_>, share: &Share, nonce: Nonce) -> Done {
-    let wall_ms = share.wall(around.clock);
+    // What follows, files that are collected too, is time of its rest.
+    let ended = share.ended(around.clock);
+    let wall_ms = millis(ended.saturating_sub(share.started));
     let busy = body.running.meter.busy();
     let kernels = body.running.meter.kernels_peak();
     let said = body.running.streams.finish();
@@ -244,7 +251,7 @@ async fn alive(mut body: Box<Body>, cell: &Cell, around: Around<'_>, share: &Sha
     Done {
         outcome: Ok(outcome),
         usage,
-        rest: Ok(body),
+        rest: Ok((body, ended)),
     }
 }
 
@@ -411,8 +418,11 @@ async fn collect(
 }
 
 impl Share {
+    fn ended(&self, clock: &dyn Clock) -> Duration {
+        self.ended.unwrap_or_else(|| clock.monotonic())
+    }
+
     fn wall(&self, clock: &dyn Clock) -> u64 {
-        let ended = self.ended.unwrap_or_else(|| clock.monotonic());
-        millis(ended.saturating_sub(self.started))
+        millis(self.ended(clock).saturating_sub(self.started))
     }
 }
