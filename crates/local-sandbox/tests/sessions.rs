@@ -319,7 +319,15 @@ async fn a_limit_ends_the_cell_and_the_session() {
     let fixture = Fixture::new();
     let second = Duration::from_secs(1);
     let limits = Limits::default;
+    let moment = include_str!("hostile/020_memory_already_mapped.py");
+    let that_goes_on = moment.replace("os._exit(0)", "");
+    let little = || Limits {
+        memory_bytes: 64 * MB,
+        ..limits()
+    };
     for (code, limits, verdict) in [
+        (moment, little(), Verdict::MemoryLimit),
+        (&that_goes_on, little(), Verdict::MemoryLimit),
         (
             "while True: pass",
             Limits {

@@ -102,7 +102,7 @@ pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) ->
         Cause::Replied => {
             share.ended = Some(around.clock.monotonic());
             match at_rest(&mut body, nonce).await {
-                Ok(()) => return alive(body, cell, around, &share, nonce).await,
+                Ok(peak) => return alive(body, cell, around, &share, nonce, peak).await,
                 Err(Unrest::Ended) => (None, None),
                 Err(Unrest::Verdict(verdict)) => (None, Some(verdict)),
                 // Its reply is whole; only the session is over.
@@ -200,12 +200,17 @@ enum Unrest {
     Verdict(Verdict),
 }
 
-/// Stops the process after its cell, and takes what it has said up to then: nothing of it is left for the next cell.
-async fn at_rest(body: &mut Body, nonce: Nonce) -> Result<(), Unrest> {
+/// Stops the process after its cell, and takes what it has said up to then: nothing of it is left for the next cell. Says the
+/// kernel's peak of its memory.
+async fn at_rest(body: &mut Body, nonce: Nonce) -> Result<u64, Unrest> {
     body.rest().await.map_err(|error| match error {
         NotFrozen::Ended => Unrest::Ended,
         NotFrozen::Hidden | NotFrozen::Runs => Unrest::Runs,
     })?;
+    let (peak, beyond) = body.running.meter.kernels_peak();
+    if beyond {
+        return Err(Unrest::Verdict(Verdict::MemoryLimit));
+    }
     let streams = &mut body.running.streams;
     if streams.drain_now() == Step::OverLimit {
         return Err(Unrest::Verdict(Verdict::OutputLimit));
@@ -215,23 +220,29 @@ async fn at_rest(body: &mut Body, nonce: Nonce) -> Result<(), Unrest> {
         Frame::Broken(reason) => Some(reason.to_owned()),
         Frame::Unfinished => None,
     };
-    broken.map_or(Ok(()), |reason| {
+    broken.map_or(Ok(peak), |reason| {
         Err(Unrest::Verdict(Verdict::broken_reply(reason)))
     })
 }
 
-/// The cell has ended and its session goes on.
-async fn alive(mut body: Box<Body>, cell: &Cell, around: Around<'_>, share: &Share, nonce: Nonce) -> Done {
+/// The cell has ended and its session goes on. `peak`: the kernel's, of its memory.
+async fn alive(
+    mut body: Box<Body>,
+    cell: &Cell,
+    around: Around<'_>,
+    share: &Share,
+    nonce: Nonce,
+    peak: u64,
+) -> Done {
     // What follows, files that are collected too, is time of its rest.
     let ended = share.ended(around.clock);
     let wall_ms = millis(ended.saturating_sub(share.started));
     let busy = body.running.meter.busy();
-    let kernels = body.running.meter.kernels_peak();
     let said = body.running.streams.finish();
     let usage = Usage {
         wall_ms,
         cpu_ms: body.pay(busy),
-        peak_memory_bytes: body.running.meter.peak_of_cell(kernels),
+        peak_memory_bytes: body.running.meter.peak_of_cell(peak),
         output_bytes: said.output_bytes,
     };
     let reply = reply_of(&said, nonce);
@@ -280,7 +291,7 @@ async fn dead(
         output_bytes: said.output_bytes,
     };
     let reply = reply_of(&said, nonce);
-    let starved = body.running.meter.ran_out_of_memory();
+    let starved = body.running.meter.has_starved(&ended);
     let mut verdict = run::verdict(cause, over_limit, starved, own_share, around.limits);
     if why == Some(SessionEnd::Restless) {
         verdict = exited(reply.as_ref());
