@@ -30,6 +30,7 @@ const MS_REC: usize = 0x4000;
 const MS_PRIVATE: usize = 0x4_0000;
 const READ_ONLY: u64 = 1 | 2 | 4 | 8;
 
+const CLONE_NEWCGROUP: usize = 0x0200_0000;
 const PR_SET_PDEATHSIG: usize = 1;
 const PR_SET_DUMPABLE: usize = 4;
 const PR_CAPBSET_DROP: usize = 24;
@@ -136,6 +137,8 @@ fn enter(config: &Config, setup: i32) -> core::result::Result<Option<Rules>, Fai
     let _ = sys::write_file(c"/proc/self/oom_score_adj", b"500");
     if config.namespaces != 0 {
         own_user(config)?;
+        // So `/proc` does not name the machine's control groups. Names only: where this cannot be had, nothing is lost.
+        let _ = sys::unshare(CLONE_NEWCGROUP);
         sys::mount(c"none", c"/", c"", MS_REC | MS_PRIVATE, c"").step("mounts")?;
         if config.has("own-proc") {
             mount_proc().about("mounts", b"/proc")?;

@@ -17,6 +17,7 @@ numbers! {
     CLOSE: 3, 57;
     LSEEK: 8, 62;
     MMAP: 9, 222;
+    MPROTECT: 10, 226;
     MUNMAP: 11, 215;
     MADVISE: 28, 233;
     SENDMSG: 46, 211;
@@ -28,6 +29,7 @@ numbers! {
     CHDIR: 80, 49;
     SETPGID: 109, 154;
     CAPSET: 126, 91;
+    GETPRIORITY: 140, 141;
     SETPRIORITY: 141, 140;
     PRCTL: 157, 167;
     MOUNT: 165, 40;
@@ -36,6 +38,7 @@ numbers! {
     MKDIRAT: 258, 34;
     FACCESSAT: 269, 48;
     PPOLL: 271, 73;
+    UNSHARE: 272, 97;
     DUP3: 292, 24;
     PIPE2: 293, 59;
     PRLIMIT64: 302, 261;

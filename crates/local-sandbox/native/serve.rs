@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     only::Only,
     sys::{self, EAGAIN, PollFd},
-    wire::{GoesAfter, MOST_CHILDREN, News, Request},
+    wire::{MOST_CHILDREN, News, Precedence, Request},
 };
 
 /// The supervisor hung up.
@@ -115,8 +115,8 @@ impl Children {
         let control = config.control as i32;
         let mut bytes = [0; Request::LENGTH];
         let (setup, group, request) = match sys::receive(control, &mut bytes) {
-            Ok((GoesAfter::LENGTH, _)) => {
-                self.let_others_go_first(&bytes[..GoesAfter::LENGTH]);
+            Ok((Precedence::LENGTH, _)) => {
+                self.give_precedence(&bytes[..Precedence::LENGTH]);
                 return Heard::Request;
             }
             Ok((length @ 1.., [setup, group, ..])) => (setup, group, Request::decode(&bytes[..length])),
@@ -164,15 +164,22 @@ impl Children {
     }
 
     /// Nobody else reaps the child, so its number is still its own.
-    fn let_others_go_first(&self, bytes: &[u8]) {
-        let Some(GoesAfter { id }) = GoesAfter::decode(bytes) else {
+    fn give_precedence(&self, bytes: &[u8]) {
+        let Some(Precedence { id, after_others }) = Precedence::decode(bytes) else {
             return;
         };
         let children = &self.known[1..=self.count];
-        if let Some(child) = children.iter().find(|child| child.id == id) {
-            // Where it cannot be done, the program goes on as before.
-            let _ = sys::let_others_go_first(child.pid);
-        }
+        let Some(child) = children.iter().find(|child| child.id == id) else {
+            return;
+        };
+        let nice = if after_others {
+            Ok(sys::LOWEST)
+        } else {
+            // What it was born with.
+            sys::own_priority()
+        };
+        // Where it cannot be done, the program goes on as before.
+        let _ = nice.and_then(|nice| sys::set_priority(child.pid, nice));
     }
 
     fn reap(&mut self, config: &Config, place: usize) {

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+import traceback
 import types
 
 from meterbox_zygote import calls, child, loops, probe, register_at_fork, root
@@ -143,12 +144,11 @@ def main(control, boot):
             return 0
         zygote = Zygote(control, boot)
     except BaseException as error:
-        import traceback
-
-        traceback.print_exc()
         step = getattr(error, "step", "python")
         failed = {"step": step, "errno": getattr(error, "errno", None) or 0, "message": str(error)}
         control.send(json.dumps({"failed": failed}).encode())
+        # Last: where the runtime cannot be read, what this needs cannot either.
+        traceback.print_exc()
         return 1
     ready = {
         "python": sys.version.split()[0],
