@@ -5,7 +5,7 @@
 //! is each child's last lock: it takes those calls back, and being short costs a tenth of the whole. The kernel follows
 //! both and does what the stricter one says. That the list is long enough is shown by the programs under `tests/corpus`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::native::{numbers, wire::OWN_PID};
 
@@ -61,6 +61,7 @@ const X32: u32 = 0x4000_0000;
 const CLONE_THREAD: u32 = 0x1_0000;
 /// Every flag that makes a namespace.
 const CLONE_NEW: u32 = 0x7E02_0080;
+const CLONE_NEWCGROUP: u32 = 0x0200_0000;
 const SHARED_ANONYMOUS: u32 = 0x21;
 /// What terminals answer, close-on-exec, bytes available, non-blocking; nothing that injects input.
 const IOCTLS: [u32; 6] = [0x5401, 0x5413, 0x5450, 0x5451, 0x541B, 0x5421];
@@ -168,11 +169,10 @@ fn here() -> Table {
 fn build(table: Table, own_root: bool) -> Filters<Vec<Instruction>> {
     let mut answers = answers(table, own_root);
     let mut taken_back = BTreeMap::new();
-    for number in set_up(table) {
-        let allowed = vec![give(ALLOW)];
-        let answer = answers.insert(number, allowed.clone());
+    for (number, block) in set_up(table) {
+        let answer = answers.insert(number, block);
         let answer = answer.unwrap_or_else(|| vec![refuse(EPERM)]);
-        if answer != allowed {
+        if answer != [give(ALLOW)] {
             taken_back.insert(number, answer);
         }
     }
@@ -198,10 +198,22 @@ fn build(table: Table, own_root: bool) -> Filters<Vec<Instruction>> {
 
 /// What a zygote does to its children, and they to themselves, until their last lock; and what is asked of by a child's own
 /// id, which only its own filter knows.
-fn set_up(table: Table) -> BTreeSet<u32> {
+fn set_up(table: Table) -> BTreeMap<u32, Vec<Instruction>> {
     let native = numbers::ALL.iter().map(|(name, ..)| name.to_lowercase());
     let names = native.chain(["kill", "tgkill"].map(str::to_owned));
-    names.filter_map(|name| (table.number)(&name)).collect()
+    let block = |name: &str| match name {
+        // The one kind that a child makes after its birth.
+        "unshare" => vec![
+            load(argument(0)),
+            unless(JUMP_EQUAL, CLONE_NEWCGROUP, 1),
+            give(ALLOW),
+            refuse(EPERM),
+        ],
+        _ => vec![give(ALLOW)],
+    };
+    names
+        .filter_map(|name| Some(((table.number)(&name)?, block(&name))))
+        .collect()
 }
 
 /// What becomes of each call that is not simply refused.
@@ -581,11 +593,11 @@ mod tests {
     fn a_zygote_may_do_what_it_does_to_children() {
         for table in [X86_64, AARCH64] {
             let first = build(table, true).first;
-            let ask = |number: u32| {
+            let ask = |number: u32, argument: u32| {
                 let call = Call {
                     architecture: table.architecture,
                     number,
-                    arguments: [0; 6],
+                    arguments: [u64::from(argument); 6],
                 };
                 walk(&first, &call)
             };
@@ -595,7 +607,7 @@ mod tests {
                 } else {
                     aarch64
                 };
-                assert_eq!(ask(*number as u32), ALLOW, "{name}");
+                assert_eq!(ask(*number as u32, CLONE_NEWCGROUP), ALLOW, "{name}");
             }
             for name in [
                 "socket",
@@ -616,7 +628,7 @@ mod tests {
                 "process_vm_writev",
                 "setuid",
             ] {
-                assert_eq!(ask((table.number)(name).unwrap()), REFUSE | EPERM, "{name}");
+                assert_eq!(ask((table.number)(name).unwrap(), 0), REFUSE | EPERM, "{name}");
             }
         }
     }
