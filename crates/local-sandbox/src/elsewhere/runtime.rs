@@ -79,6 +79,17 @@ pub enum RuntimeStatus {
     Ready(Runtime),
 }
 
+/// A runtime that the next start does not use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldRuntime {
+    /// Its folder.
+    pub home: PathBuf,
+    /// What its files take up, in bytes.
+    pub bytes: u64,
+    /// Whether a process that began earlier runs programs in it.
+    pub in_use: bool,
+}
+
 /// The phases of an installation, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -155,6 +166,22 @@ impl Runtime {
     /// [`RuntimeStatus::Absent`].
     pub fn status(_: &Path) -> RuntimeStatus {
         RuntimeStatus::Absent
+    }
+
+    /// None.
+    ///
+    /// # Errors
+    /// None here.
+    pub fn old(_: &Path) -> Result<Vec<OldRuntime>, RuntimeError> {
+        Ok(Vec::new())
+    }
+
+    /// None.
+    ///
+    /// # Errors
+    /// None here.
+    pub fn remove_old(_: &Path) -> Result<Vec<OldRuntime>, RuntimeError> {
+        Ok(Vec::new())
     }
 
     /// Removes everything in this folder; true if there was something.

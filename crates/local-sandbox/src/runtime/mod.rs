@@ -16,6 +16,7 @@ mod installer;
 mod interpreter;
 mod lock;
 mod manifest;
+mod old;
 mod step;
 #[cfg(feature = "test-guards")]
 mod test_list;
@@ -33,6 +34,8 @@ pub use install::{Phase, Progress};
 pub use lock::Packages;
 use lock::{Lock, SUPPORTED};
 use manifest::{Manifest, Unusable};
+pub use old::OldRuntime;
+pub(crate) use old::in_use;
 #[cfg(feature = "test-guards")]
 pub use test_list::TestList;
 use turn::Turn;
@@ -147,6 +150,23 @@ impl Runtime {
                 command: Packages::Base.command(),
             },
         }
+    }
+
+    /// The runtimes in this folder that the next start does not use: of an earlier list of packages, or beside a larger one
+    /// or a newer Python. Looks at every file of them.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Io`] where they cannot be read.
+    pub fn old(folder: &Path) -> Result<Vec<OldRuntime>, RuntimeError> {
+        old::old(folder, SUPPORTED)
+    }
+
+    /// Removes those of them that no process uses, and says which there were. One that is in use stays.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Busy`] while somebody installs into the folder, and [`RuntimeError::Io`] where one cannot be removed.
+    pub fn remove_old(folder: &Path) -> Result<Vec<OldRuntime>, RuntimeError> {
+        old::remove_old(folder, SUPPORTED)
     }
 
     /// Removes everything in this folder; true if there was something.
