@@ -11,6 +11,7 @@ use crate::{
 
 const HUGE: usize = 2 << 20;
 const REGION: usize = 32 << 20;
+const PROT_NONE: usize = 0;
 const PROT_READ_WRITE: usize = 3;
 const MAP_PRIVATE_ANONYMOUS: usize = 0x22;
 const MADV_COLLAPSE: usize = 25;
@@ -55,7 +56,14 @@ pub static JAIL_ARENAS: ArenaAllocator = ArenaAllocator {
 #[unsafe(no_mangle)]
 pub extern "C" fn jail_close_arenas() {
     // SAFETY: the zygote calls this while it holds CPython's lock, under which the allocator is called.
-    unsafe { REGIONS.borrow() }.closed = true;
+    let regions = unsafe { REGIONS.borrow() };
+    regions.closed = true;
+    let rest = regions.end - regions.next;
+    if rest > 0 {
+        // No child is to find room there that its limit counts as the interpreter's.
+        // SAFETY: nothing was ever handed out of it.
+        let _ = unsafe { sys::call(nr::MPROTECT, [regions.next, rest, PROT_NONE]) };
+    }
 }
 
 /// Puts this range of private memory into huge pages, as far as that goes; how many were made.

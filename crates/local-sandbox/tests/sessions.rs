@@ -10,7 +10,10 @@ mod common;
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,9 +22,10 @@ use common::{
     session::{self, begin, cell, run, setup, why, zygote},
     value,
 };
+use meterbox_core::{Clock, SystemClock, Timestamp};
 use meterbox_sandbox_client::{
     Cell, Limits, Program, Reply, Sandbox, SandboxError, SessionEnd, SessionSetup, SessionTotal,
-    SessionTotals, Verdict, conformance::sessions, prelude,
+    SessionTotals, SessionUsage, Verdict, conformance::sessions, prelude,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -251,6 +255,40 @@ async fn each_cell_is_charged_for_itself() {
     );
 }
 
+/// Each reading of it is a second later than the last one.
+#[derive(Debug, Clone, Default)]
+struct Counting(Arc<AtomicU64>);
+
+impl Clock for Counting {
+    fn now(&self) -> Timestamp {
+        SystemClock::default().now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_time_of_a_session_is_nobodys() {
+    let clock = Counting::default();
+    let fixture = Fixture::with(|builder| builder.clock(Arc::new(clock.clone())));
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = begin(&fixture).await;
+    let wall = |usage: SessionUsage| (usage.running.wall_ms + usage.idle.wall_ms) / 1_000;
+    let (before, begun) = (wall(session.usage()), clock.0.load(Ordering::Relaxed));
+    for number in 0..3 {
+        let cell = Cell {
+            artifacts_into: Some(folder.path().to_owned()),
+            ..cell(&format!("open('{number}', 'w').write('collected')"))
+        };
+        let outcome = session.run(cell, Arc::new(())).await.unwrap();
+        assert_eq!(outcome.artifacts.len(), 1);
+    }
+    let (after, ended) = (wall(session.usage()), clock.0.load(Ordering::Relaxed));
+    assert_eq!(after - before, ended - begun);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_cell_uses_is_told_while_it_runs() {
     let fixture = Fixture::new();
@@ -281,7 +319,15 @@ async fn a_limit_ends_the_cell_and_the_session() {
     let fixture = Fixture::new();
     let second = Duration::from_secs(1);
     let limits = Limits::default;
+    let moment = include_str!("hostile/020_memory_already_mapped.py");
+    let that_goes_on = moment.replace("os._exit(0)", "");
+    let little = || Limits {
+        memory_bytes: 64 * MB,
+        ..limits()
+    };
     for (code, limits, verdict) in [
+        (moment, little(), Verdict::MemoryLimit),
+        (&that_goes_on, little(), Verdict::MemoryLimit),
         (
             "while True: pass",
             Limits {

@@ -15,7 +15,9 @@ use super::{Groups, files, sweep};
 
 /// Between two attempts to remove a group whose processes are being killed; each is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const LOWEST: &str = "19";
+/// Shares of the processor, as priorities are called: the least, and what a new group has.
+const LEAST: &str = "19";
+const USUAL: &str = "0";
 const MOST_ATTEMPTS: u32 = 12;
 
 /// What a group may take.
@@ -90,11 +92,11 @@ impl Group {
         Ok(files::processes(&self.folder)?.contains(&process))
     }
 
-    /// Gives it the least share of the processor from now on, where that is shared among groups: there a priority counts
-    /// only within one.
-    pub(crate) fn let_others_go_first(&self) {
-        // Where there is none, its priority counts.
-        let _ = self.write("cpu.weight.nice", LOWEST);
+    /// Gives it the least share of the processor from now on, or its usual one. False where that is not shared among
+    /// groups; where it is, a priority counts only within one.
+    pub(crate) fn goes_after_others(&self, after_others: bool) -> bool {
+        let share = if after_others { LEAST } else { USUAL };
+        self.write("cpu.weight.nice", share).is_ok()
     }
 
     /// Kills all that is in it.
