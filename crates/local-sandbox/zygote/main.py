@@ -54,7 +54,7 @@ class Zygote:
         self.baseline = _memory()
 
     def serve(self):
-        """Returns when the supervisor hangs up."""
+        """Ends this process when the supervisor hangs up."""
         state = self.jail.serve(
             control=self.control.fileno(),
             alive_read=self._alive[0],
@@ -69,9 +69,11 @@ class Zygote:
             filters=self._filters,
             readable=[*self._readable, "/dev/zero", "/dev/urandom"],
         )
-        if state != OVER:
-            self.control.detach()
-            child.run(self, state)
+        if state == OVER:
+            # The interpreter is still as before a fork, and would wait in vain for locks that it holds itself.
+            os._exit(0)
+        self.control.detach()
+        child.run(self, state)
 
 
 def _reserve_places():
@@ -159,4 +161,3 @@ def main(control, boot):
     }
     control.send(json.dumps({"ready": ready}).encode())
     zygote.serve()
-    return 0
