@@ -11,7 +11,6 @@ use crate::{
 
 const HUGE: usize = 2 << 20;
 const REGION: usize = 32 << 20;
-const PROT_NONE: usize = 0;
 const PROT_READ_WRITE: usize = 3;
 const MAP_PRIVATE_ANONYMOUS: usize = 0x22;
 const MADV_COLLAPSE: usize = 25;
@@ -22,6 +21,8 @@ struct Regions {
     end: usize,
     /// From the lowest to past the highest byte ever handed out.
     all: (usize, usize),
+    /// The rest of the last region, which the kernel has again: what lies there is a child's.
+    given_back: (usize, usize),
     /// Children take theirs from the kernel one by one, which counts them exactly.
     closed: bool,
 }
@@ -30,6 +31,7 @@ static REGIONS: Only<Regions> = Only::new(Regions {
     next: 0,
     end: 0,
     all: (usize::MAX, 0),
+    given_back: (0, 0),
     closed: false,
 });
 
@@ -59,10 +61,10 @@ pub extern "C" fn jail_close_arenas() {
     let regions = unsafe { REGIONS.borrow() };
     regions.closed = true;
     let rest = regions.end - regions.next;
-    if rest > 0 {
-        // No child is to find room there that its limit counts as the interpreter's.
-        // SAFETY: nothing was ever handed out of it.
-        let _ = unsafe { sys::call(nr::MPROTECT, [regions.next, rest, PROT_NONE]) };
+    // No child is to find room there that its limits count as the interpreter's.
+    // SAFETY: nothing was ever handed out of it.
+    if rest > 0 && unsafe { sys::call(nr::MUNMAP, [regions.next, rest]) }.is_ok() {
+        regions.given_back = (regions.next, regions.end);
     }
 }
 
@@ -91,9 +93,10 @@ extern "C" fn allocate(_: *mut c_void, size: usize) -> *mut c_void {
 
 extern "C" fn free(_: *mut c_void, start: *mut c_void, size: usize) {
     // SAFETY: CPython calls this under its lock.
-    let (lowest, highest) = unsafe { REGIONS.borrow() }.all;
+    let regions = unsafe { REGIONS.borrow() };
     let start = start as usize;
-    if !(lowest..highest).contains(&start) {
+    let lies_in = |(lowest, highest)| (lowest..highest).contains(&start);
+    if !lies_in(regions.all) || lies_in(regions.given_back) {
         // SAFETY: an arena that nobody uses any more.
         let _ = unsafe { sys::call(nr::MUNMAP, [start, size]) };
     }

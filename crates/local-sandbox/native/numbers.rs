@@ -17,7 +17,6 @@ numbers! {
     CLOSE: 3, 57;
     LSEEK: 8, 62;
     MMAP: 9, 222;
-    MPROTECT: 10, 226;
     MUNMAP: 11, 215;
     MADVISE: 28, 233;
     SENDMSG: 46, 211;

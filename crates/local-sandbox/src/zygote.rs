@@ -438,9 +438,8 @@ impl ChildHandle {
     /// Lets other programs go before its own from now on, or with it again, where the machine gives that back. False where
     /// it could not be told yet.
     pub(crate) fn goes_after_others(&self, after_others: bool) -> bool {
-        let group = self.group.as_ref();
-        if group.is_some_and(|group| group.goes_after_others(after_others)) {
-            return true;
+        if let Some(group) = &self.group {
+            group.goes_after_others(after_others);
         }
         // Numbers are given in turn, so that of a child which ends just now is not yet another's.
         let group = self.pid.filter(|_| !self.has_ended());
@@ -532,8 +531,8 @@ fn spawn(settings: &Settings, control: OwnedFd, folder: Option<&Folder>) -> Resu
         ("JOBLIB_MULTIPROCESSING", "0"),
         ("LANG", "C.UTF-8"),
         ("TZ", "UTC"),
-        // An arena per thread would use up the limit on address space.
-        ("MALLOC_ARENA_MAX", "2"),
+        // Another arena would take address space, and lend a program what its limits count as the interpreter's.
+        ("MALLOC_ARENA_MAX", "1"),
         ("MPLBACKEND", "Agg"),
         // In its own root or folder; it takes the font cache there.
         ("MPLCONFIGDIR", &fonts),

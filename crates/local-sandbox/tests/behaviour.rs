@@ -137,7 +137,7 @@ async fn inputs_are_read_and_files_collected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_closes_its_folder_is_charged_like_any_other() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let folder = tempfile::tempdir().unwrap();
     let mut job = service("import os\nopen('kept.txt', 'w').write('x')\nos.chmod('.', 0)\nreply(1)");
     job.artifacts_into = Some(folder.path().to_owned());
@@ -151,7 +151,7 @@ async fn an_unreadable_input_is_named_with_the_fix() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let source = fixture.input("closed.csv", "a");
     std::fs::set_permissions(&source, std::fs::Permissions::from_mode(0o600)).unwrap();
     let job = Job {
@@ -168,7 +168,7 @@ async fn an_unreadable_input_is_named_with_the_fix() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn output_is_heard_while_the_program_runs() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let heard = Arc::new(Heard::default());
     let job = service("import time\nprint('first')\ntime.sleep(60)");
     let cancel = job.cancel.clone();
@@ -236,7 +236,7 @@ async fn the_peak_of_memory_is_the_programs_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_before_the_start_runs_nothing() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let job = service("print('ran')");
     job.cancel.cancel();
     let outcome = fixture.run(job).await;
@@ -248,7 +248,7 @@ async fn cancelled_before_the_start_runs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_run_is_dead_soon() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     fixture.sandbox.capabilities().await.unwrap();
     let [zygote] = children()[..] else {
         panic!("one zygote")
@@ -273,7 +273,7 @@ async fn a_dropped_run_is_dead_soon() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_runs_at_once_do_not_mix() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let one = async |number: u64| {
         let mut job = service("print(parameters); reply(parameters)");
         job.program = Program::Service {
@@ -289,7 +289,7 @@ async fn many_runs_at_once_do_not_mix() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_zygote_is_replaced() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     assert_eq!(fixture.value(OWN_PID).await, 1);
     let [zygote] = children()[..] else {
         panic!("one zygote")
@@ -328,7 +328,7 @@ async fn a_dead_zygote_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zygote_that_does_not_answer_is_given_up() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     fixture.sandbox.capabilities().await.unwrap();
     let [zygote] = children()[..] else {
         panic!("one zygote")
@@ -361,7 +361,7 @@ async fn nothing_is_left_of_a_dropped_sandbox() {
         sandbox,
         inputs: _inputs,
         alone: _alone,
-    } = Fixture::new();
+    } = Fixture::bare();
     sandbox.capabilities().await.unwrap();
     drop(sandbox);
     let dropped = Instant::now();
@@ -422,7 +422,7 @@ async fn a_jail_that_does_not_hold_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_below_what_an_interpreter_needs_are_refused() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let job = Job {
         limits: Limits {
             threads: 0,

@@ -30,7 +30,7 @@ const QUICK: &str = "reply('quick')";
 
 /// One program at once, and an interpreter that is prepared for it.
 async fn with_room_for_one(patience: Duration) -> Fixture {
-    let fixture = Fixture::with(|builder| builder.at_once(1, patience));
+    let fixture = Fixture::bare_with(|builder| builder.at_once(1, patience));
     fixture.sandbox.capabilities().await.unwrap();
     fixture
 }
@@ -94,7 +94,7 @@ async fn whoever_hangs_up_while_waiting_runs_nothing_and_pays_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_programs_of_a_crowd_let_young_ones_go_first() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     fixture.sandbox.capabilities().await.unwrap();
     // With a thread of its own, from before its turn was over.
     let busy = "import threading, time\nlatest = time.monotonic() + 3\n\
@@ -144,7 +144,7 @@ fn a_plain_users_priority_comes_back() -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cell_begins_anew_after_one_that_went_after_others() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let usual = own_priority(std::process::id().cast_signed());
     let comes_back = geteuid().is_root() || a_plain_users_priority_comes_back();
     let later = if comes_back { usual } else { 19 };

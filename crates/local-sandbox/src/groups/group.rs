@@ -92,11 +92,12 @@ impl Group {
         Ok(files::processes(&self.folder)?.contains(&process))
     }
 
-    /// Gives it the least share of the processor from now on, or its usual one. False where that is not shared among
-    /// groups; where it is, a priority counts only within one.
-    pub(crate) fn goes_after_others(&self, after_others: bool) -> bool {
+    /// Gives it the least share of the processor from now on, or its usual one, where that is shared among groups: there a
+    /// priority counts only within one.
+    pub(crate) fn goes_after_others(&self, after_others: bool) {
         let share = if after_others { LEAST } else { USUAL };
-        self.write("cpu.weight.nice", share).is_ok()
+        // Where there is none, its priority counts.
+        let _ = self.write("cpu.weight.nice", share);
     }
 
     /// Kills all that is in it.
@@ -163,5 +164,24 @@ impl Drop for Group {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_share_of_the_processor_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let group = Group::of_plain_files(folder.path());
+        let share = group.folder().join("cpu.weight.nice");
+        group.goes_after_others(true);
+        assert!(!share.exists(), "it is not shared among groups");
+        for (after_others, nice) in [(true, "19"), (false, "0")] {
+            fs::write(&share, "").unwrap();
+            group.goes_after_others(after_others);
+            assert_eq!(fs::read_to_string(&share).unwrap(), nice);
+        }
     }
 }
