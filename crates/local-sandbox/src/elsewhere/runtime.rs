@@ -66,6 +66,22 @@ impl Runtime {
         RuntimeStatus::Absent
     }
 
+    /// None.
+    ///
+    /// # Errors
+    /// None here.
+    pub fn old(_: &Path) -> Result<Vec<OldRuntime>, RuntimeError> {
+        Ok(Vec::new())
+    }
+
+    /// None.
+    ///
+    /// # Errors
+    /// None here.
+    pub fn remove_old(_: &Path) -> Result<Vec<OldRuntime>, RuntimeError> {
+        Ok(Vec::new())
+    }
+
     /// Removes everything in this folder; true if there was something.
     ///
     /// # Errors

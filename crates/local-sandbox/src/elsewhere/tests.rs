@@ -62,6 +62,7 @@ fn there_is_no_runtime_and_what_lies_in_its_folder_can_be_removed() {
     assert_eq!(Runtime::locate(&home).unwrap(), None);
     assert_eq!(Runtime::status(&home), RuntimeStatus::Absent);
     assert!(!Runtime::remove(&home).unwrap());
+    assert!(Runtime::old(&home).unwrap().is_empty() && Runtime::remove_old(&home).unwrap().is_empty());
     fs::create_dir(&home).unwrap();
     assert!(Runtime::remove(&home).unwrap() && !home.exists());
 }

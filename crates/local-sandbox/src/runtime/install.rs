@@ -70,6 +70,13 @@ pub(super) fn install(
     checked.map_err(|unusable| RuntimeError::damaged(work.home.clone(), unusable.reason(), lock))
 }
 
+/// What the folder of a runtime is called while it is taken away; the next installation does the rest.
+pub(super) fn unfinished(home: &Path) -> PathBuf {
+    let mut name = home.as_os_str().to_owned();
+    name.push(UNFINISHED);
+    name.into()
+}
+
 /// What was to be installed into this folder, where that began and did not end.
 pub(super) fn broken_off(folder: &Path) -> Option<Packages> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();

@@ -16,6 +16,7 @@ mod installer;
 mod interpreter;
 mod lock;
 mod manifest;
+mod old;
 mod step;
 #[cfg(feature = "test-guards")]
 mod test_list;
@@ -30,10 +31,11 @@ use std::{
 pub use error::RuntimeError;
 use lock::{Lock, SUPPORTED};
 use manifest::{Manifest, Unusable};
+pub(crate) use old::in_use;
 #[cfg(feature = "test-guards")]
 pub use test_list::TestList;
 use turn::Turn;
-pub use types::{InstallOptions, Packages, Phase, Progress, Runtime, RuntimeStatus};
+pub use types::{InstallOptions, OldRuntime, Packages, Phase, Progress, Runtime, RuntimeStatus};
 
 impl Runtime {
     /// The runtime in this folder, if there is one of this version of Meterbox.
@@ -98,6 +100,23 @@ impl Runtime {
                 command: Packages::Base.command(),
             },
         }
+    }
+
+    /// The runtimes in this folder that the next start does not use: of an earlier list of packages, or beside a larger one
+    /// or a newer Python. Looks at every file of them.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Io`] where they cannot be read.
+    pub fn old(folder: &Path) -> Result<Vec<OldRuntime>, RuntimeError> {
+        old::old(folder, SUPPORTED)
+    }
+
+    /// Removes those of them that no process uses, and says which there were. One that is in use stays.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Busy`] while somebody installs into the folder, and [`RuntimeError::Io`] where one cannot be removed.
+    pub fn remove_old(folder: &Path) -> Result<Vec<OldRuntime>, RuntimeError> {
+        old::remove_old(folder, SUPPORTED)
     }
 
     /// Removes everything in this folder; true if there was something.

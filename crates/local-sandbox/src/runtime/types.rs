@@ -77,6 +77,17 @@ pub enum RuntimeStatus {
     Ready(Runtime),
 }
 
+/// A runtime that the next start does not use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldRuntime {
+    /// Its folder.
+    pub home: PathBuf,
+    /// What its files take up, in bytes.
+    pub bytes: u64,
+    /// Whether a process that began earlier runs programs in it.
+    pub in_use: bool,
+}
+
 /// The phases of an installation, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
