@@ -532,8 +532,9 @@ fn spawn(settings: &Settings, control: OwnedFd, folder: Option<&Folder>) -> Resu
         ("JOBLIB_MULTIPROCESSING", "0"),
         ("LANG", "C.UTF-8"),
         ("TZ", "UTC"),
-        // An arena per thread would use up the limit on address space.
-        ("MALLOC_ARENA_MAX", "2"),
+        // Each further arena is 64 MB of address space, which count against the limit on it; and those that the interpreter
+        // has reserved the kernel lets a program write to beyond its limit.
+        ("MALLOC_ARENA_MAX", "1"),
         ("MPLBACKEND", "Agg"),
         // In its own root or folder; it takes the font cache there.
         ("MPLCONFIGDIR", &fonts),
