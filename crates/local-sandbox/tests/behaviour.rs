@@ -13,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Fixture, Heard, children, children_of, input, service, value};
+use common::{Fixture, Heard, children, children_of, input, runtime, service, value};
+use meterbox_local_sandbox::runtime::Runtime;
 use meterbox_sandbox_client::{
     Job, Limits, Program, Sandbox, SandboxError, SandboxErrorKind, Verdict, conformance,
 };
@@ -232,6 +233,22 @@ async fn the_peak_of_memory_is_the_programs_own() {
     assert!(small < 32 << 20, "{small}");
     // It counts in large pages, some of which were there before.
     assert!((24 << 20..64 << 20).contains(&larger), "{small} {larger}");
+}
+
+/// Where it has looked for fonts itself, the interpreter has had another thread, for which the C library keeps memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_reserved_for_other_threads_is_no_programs() {
+    let nowhere = Runtime {
+        font_cache: "/nowhere".into(),
+        ..runtime()
+    };
+    let fixture = Fixture::of(nowhere, |builder| builder);
+    let code = "import numpy\ntaken = []\ntry:\n    while len(taken) < 20: taken.append(numpy.ones(20 << 17))\n\
+                except MemoryError: pass\nheld = len(taken)\ndel taken\nreply(held)";
+    let mut job = service(code);
+    job.limits.memory_bytes = 128 << 20;
+    let outcome = fixture.run(job).await;
+    assert_eq!(value(&outcome), 6, "of 20 MB each: {outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

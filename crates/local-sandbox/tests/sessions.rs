@@ -18,7 +18,7 @@ use std::{
 };
 
 use common::{
-    Alone, Fixture, Heard, MB, children, children_of, input, is_alive, service,
+    Alone, Fixture, Heard, MB, children, children_of, input, is_alive, patience, service,
     session::{self, begin, cell, run, setup, why, zygote},
     value,
 };
@@ -636,7 +636,7 @@ async fn a_session_outlives_the_renewal_of_its_interpreter() {
     let mut session = begin(&fixture).await;
     run(&mut *session, "kept = 41").await;
     let old = zygote().await;
-    let latest = Instant::now() + Duration::from_secs(60);
+    let latest = Instant::now() + patience(Duration::from_secs(60));
     // Its ready child goes; the session's own stays.
     while children().len() < 2 || children_of(old).len() != 1 {
         assert!(Instant::now() < latest, "never renewed");

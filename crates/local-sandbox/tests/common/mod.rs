@@ -205,7 +205,7 @@ pub(crate) fn given(venv: PathBuf) -> Runtime {
     Runtime {
         python,
         base_prefix,
-        font_cache: venv.join("fonts"),
+        font_cache: venv.with_file_name("matplotlib"),
         venv,
         version: String::new(),
         list: Packages::Base,
