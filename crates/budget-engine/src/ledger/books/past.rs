@@ -45,18 +45,18 @@ impl Past {
     }
 
     /// As [`kept`](Self::kept).
-    pub(super) fn into_kept(self, id: HoldId) -> Box<Kept> {
+    pub(super) fn into_kept(self, id: HoldId) -> Kept {
         match self {
-            Self::Plain(plain) => Box::new(plain.kept(id)),
-            Self::Other(kept) => kept,
+            Self::Plain(plain) => plain.kept(id),
+            Self::Other(kept) => *kept,
         }
     }
 }
 
-impl From<Box<Kept>> for Past {
-    fn from(kept: Box<Kept>) -> Self {
+impl From<Kept> for Past {
+    fn from(kept: Kept) -> Self {
         let Counts::One { account, limit } = kept.basis else {
-            return Self::Other(kept);
+            return Self::Other(Box::new(kept));
         };
         let is_plain = kept.requested == kept.amount
             && kept.at_least.is_none()
@@ -64,7 +64,7 @@ impl From<Box<Kept>> for Past {
             && !kept.degraded
             && kept.intents.is_empty();
         if !is_plain {
-            return Self::Other(kept);
+            return Self::Other(Box::new(kept));
         }
         Self::Plain(Plain {
             account,
@@ -112,7 +112,11 @@ mod tests {
 
     fn kept() -> Kept {
         let at = Timestamp::UNIX_EPOCH;
-        let account = AccountId { scope: 3, number: 1 };
+        let account = AccountId {
+            hash: 7,
+            scope: 3,
+            number: 1,
+        };
         Kept {
             id: HoldId::new(at),
             basis: Counts::One {
@@ -166,7 +170,7 @@ mod tests {
         for change in changes {
             let mut before = kept();
             change(&mut before);
-            let past = Past::from(Box::new(before.clone()));
+            let past = Past::from(before.clone());
             assert_eq!(format!("{:?}", past.kept(before.id)), format!("{before:?}"));
             let after = past.into_kept(before.id);
             assert_eq!(format!("{after:?}"), format!("{before:?}"));

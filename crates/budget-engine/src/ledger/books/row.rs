@@ -1,12 +1,18 @@
 use std::{cell::RefCell, sync::Arc};
 
-use super::{AccountId, AccountRow, Against, InForce};
+use meterbox_core::Scope;
+
+use super::{AccountId, AccountRow, Against, InForce, Key};
 use crate::TopUp;
 
 /// What there is about a scope. Most scopes have one account and nothing else, so that is kept in place: who has found a
 /// scope among a million has found all that a step needs.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Row {
+    key: Key,
+    hash: u64,
+    /// In the order in which scopes came.
+    number: u32,
     /// The account that ends last.
     newest: Option<Account>,
     more: Option<Box<More>>,
@@ -25,13 +31,42 @@ pub(super) struct Account {
     pub(super) row: AccountRow,
     /// Among those of its scope, in the order in which they came.
     number: u32,
-    /// Where its change is among those not yet taken, if it is there.
-    pub(super) change: u32,
     /// What the last hold counted against whose first account this is.
     pub(super) last: RefCell<Option<Arc<Against>>>,
 }
 
 impl Row {
+    pub(super) fn new(scope: &Scope, hash: u64, number: u32) -> Self {
+        Self {
+            key: scope.into(),
+            hash,
+            number,
+            newest: None,
+            more: None,
+        }
+    }
+
+    pub(super) fn is_of(&self, scope: &Scope) -> bool {
+        self.key.is_of(scope)
+    }
+
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Names an account of it.
+    pub(super) fn id(&self, account: &Account) -> AccountId {
+        AccountId {
+            hash: self.hash,
+            scope: self.number,
+            number: account.number,
+        }
+    }
+
     /// The budget of exactly this scope.
     pub(super) fn own(&self) -> Option<&InForce> {
         self.more.as_ref()?.own.as_ref()
@@ -86,16 +121,15 @@ impl Row {
         newest_first.find(|account| account.number == number)
     }
 
-    /// Adds an account and says which number it has.
-    pub(super) fn add_account(&mut self, row: AccountRow) -> u32 {
+    /// Adds an account.
+    pub(super) fn add_account(&mut self, row: AccountRow) -> AccountId {
         let count = self.earlier().len().saturating_add(self.newest.iter().len());
         let added = Account {
             row,
             number: u32::try_from(count).unwrap_or(u32::MAX),
-            change: 0,
             last: RefCell::default(),
         };
-        let number = added.number;
+        let id = self.id(&added);
         let ends_at = added.row.ends_at;
         match self.newest.take() {
             None => self.newest = Some(added),
@@ -110,7 +144,7 @@ impl Row {
                 earlier.insert(place, added);
             }
         }
-        number
+        id
     }
 
     fn earlier(&self) -> &[Account] {
@@ -123,13 +157,6 @@ impl Row {
 }
 
 impl Account {
-    pub(super) fn id(&self, scope: usize) -> AccountId {
-        AccountId {
-            scope,
-            number: self.number,
-        }
-    }
-
     fn is_of(&self, period: &Arc<str>) -> bool {
         Arc::ptr_eq(&self.row.period, period) || self.row.period == *period
     }
@@ -144,23 +171,24 @@ mod tests {
     /// Whatever the order in which accounts come, each keeps its number, and the one that ends last is looked at first.
     #[test]
     fn an_account_keeps_its_number_while_others_come() {
+        let scope: Scope = "user/ana".parse().unwrap();
         for ends in [[1, 2, 3], [3, 2, 1], [2, 3, 1], [2, 1, 3], [5, 5, 5]] {
-            let mut row = Row::default();
-            let mut numbers = Vec::new();
+            let mut row = Row::new(&scope, 7, 3);
+            let mut ids = Vec::new();
             for (name, end) in ends.iter().enumerate() {
-                numbers.push(row.add_account(AccountRow {
-                    scope: "user/ana".parse().unwrap(),
+                ids.push(row.add_account(AccountRow {
+                    scope: scope.clone(),
                     period: name.to_string().into(),
                     ends_at: Timestamp::from_micros(*end).unwrap(),
                     limit: Usd::ZERO,
                     spent: 0,
                     held: 0,
                 }));
-                for (name, number) in numbers.iter().enumerate() {
+                for (name, id) in ids.iter().enumerate() {
                     let period: Arc<str> = name.to_string().into();
-                    assert_eq!(row.account(*number).unwrap().row.period, period);
-                    assert_eq!(row.account_mut(*number).unwrap().row.period, period);
-                    assert_eq!(row.account_of(&period).unwrap().number, *number);
+                    assert_eq!(row.account(id.number).unwrap().row.period, period);
+                    assert_eq!(row.account_mut(id.number).unwrap().row.period, period);
+                    assert_eq!(row.id(row.account_of(&period).unwrap()), *id);
                 }
             }
             let by_end: Vec<i64> = row

@@ -1,0 +1,65 @@
+//! What there is about each scope, found by its text or by its number.
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use meterbox_core::Scope;
+
+use super::{AccountId, Row};
+
+/// Rows are in the table itself: among a million scopes nothing of any of them is near, and each place that has to be
+/// looked at is waited for. None is ever taken out.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rows {
+    table: HashTable<Row>,
+    hashes: RandomState,
+}
+
+impl Rows {
+    pub(super) fn hash(&self, scope: &Scope) -> u64 {
+        let mut hasher = self.hashes.build_hasher();
+        hasher.write(scope.plain().as_bytes());
+        hasher.finish()
+    }
+
+    pub(super) fn get(&self, scope: &Scope) -> Option<&Row> {
+        self.with_hash(self.hash(scope), scope)
+    }
+
+    /// The row of this scope, whose hash is known.
+    pub(super) fn with_hash(&self, hash: u64, scope: &Scope) -> Option<&Row> {
+        self.table.find(hash, |row| row.is_of(scope))
+    }
+
+    pub(super) fn get_mut(&mut self, scope: &Scope) -> Option<&mut Row> {
+        let hash = self.hash(scope);
+        self.table.find_mut(hash, |row| row.is_of(scope))
+    }
+
+    /// The row of this scope; a new one where there is none.
+    pub(super) fn entry(&mut self, scope: &Scope) -> &mut Row {
+        let hash = self.hash(scope);
+        let number = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
+        let found = self.table.entry(hash, |row| row.is_of(scope), Row::hash);
+        found.or_insert_with(|| Row::new(scope, hash, number)).into_mut()
+    }
+
+    pub(super) fn of(&self, account: AccountId) -> Option<&Row> {
+        self.table
+            .find(account.hash, |row| row.number() == account.scope)
+    }
+
+    pub(super) fn of_mut(&mut self, account: AccountId) -> Option<&mut Row> {
+        self.table
+            .find_mut(account.hash, |row| row.number() == account.scope)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Row> {
+        self.table.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+}
