@@ -4,7 +4,7 @@ use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 use tokio::{runtime::Handle, task::AbortHandle};
 
 use crate::{
-    AtOnce, BudgetEngine, BudgetError, HoldId, HoldRequest, HoldState, Settlement,
+    AtOnce, BudgetEngine, BudgetError, HoldId, HoldState, Settlement,
     ledger::{HoldAction, HoldStatus, IntentId, OpenHold, check_ttl},
 };
 
@@ -45,14 +45,12 @@ struct Guard {
 }
 
 impl Hold {
-    pub(crate) async fn open(engine: &BudgetEngine, request: HoldRequest) -> Result<Self, BudgetError> {
-        let (ttl, now) = (request.ttl, engine.now());
-        let guard = Guard::new(engine, now, &request);
-        let open = OpenHold {
-            id: guard.id,
-            request,
-            unbudgeted: engine.unbudgeted,
-        };
+    pub(crate) async fn open(
+        engine: &BudgetEngine,
+        now: Timestamp,
+        open: OpenHold,
+    ) -> Result<Self, BudgetError> {
+        let (guard, ttl) = (Guard::new(engine, &open), open.request.ttl);
         let opened = engine.store().open(now, open).await;
         guard.hold(ttl, opened)
     }
@@ -61,17 +59,10 @@ impl Hold {
     pub(crate) fn open_at_once(
         engine: &BudgetEngine,
         store: &dyn AtOnce,
-        request: HoldRequest,
+        now: Timestamp,
+        open: &OpenHold,
     ) -> Result<Self, BudgetError> {
-        let (ttl, now) = (request.ttl, engine.now());
-        let guard = Guard::new(engine, now, &request);
-        let open = OpenHold {
-            id: guard.id,
-            request,
-            unbudgeted: engine.unbudgeted,
-        };
-        let opened = store.open(now, &open);
-        guard.hold(ttl, opened)
+        Guard::new(engine, open).hold(open.request.ttl, store.open(now, open))
     }
 
     /// Its name in the ledger.
@@ -191,8 +182,8 @@ impl Hold {
     ///
     /// # Errors
     /// Store errors; the hold then ends when its time is over, at what was drawn.
-    pub async fn settle(self) -> Result<Settlement, BudgetError> {
-        self.close(HoldState::Settled).await
+    pub fn settle(self) -> impl Future<Output = Result<Settlement, BudgetError>> + Send {
+        self.close(HoldState::Settled)
     }
 
     /// Gives the hold up: as [`settle`](Hold::settle), but recorded as work that was not done. What was
@@ -200,25 +191,48 @@ impl Hold {
     ///
     /// # Errors
     /// Store errors, as for [`settle`](Hold::settle).
-    pub async fn release(self) -> Result<Settlement, BudgetError> {
-        self.close(HoldState::Released).await
+    pub fn release(self) -> impl Future<Output = Result<Settlement, BudgetError>> + Send {
+        self.close(HoldState::Released)
+    }
+
+    async fn close(self, state: HoldState) -> Result<Settlement, BudgetError> {
+        let action = HoldAction::Close { state };
+        let status = match self.guard.engine.store().at_once() {
+            Some(store) => self.act_at_once(store, action)?,
+            // In a box, so that whoever waits for nothing carries no room for waiting about.
+            None => return Box::pin(self.close_in_time(action)).await,
+        };
+        Ok(self.closed(&status))
     }
 
     /// Stays armed while the store is asked, so that a future dropped midway still ends the hold.
-    async fn close(mut self, state: HoldState) -> Result<Settlement, BudgetError> {
-        let record = self.act(HoldAction::Close { state }).await?;
+    async fn close_in_time(self, action: HoldAction) -> Result<Settlement, BudgetError> {
+        let status = self.act(action).await?;
+        Ok(self.closed(&status))
+    }
+
+    fn closed(mut self, status: &HoldStatus) -> Settlement {
         self.guard.armed = false;
-        Ok(record.settlement())
+        status.settlement()
     }
 
     async fn act(&self, action: HoldAction) -> Result<HoldStatus, BudgetError> {
         let engine = &self.guard.engine;
-        let may_spend = !matches!(action, HoldAction::Extend { .. } | HoldAction::Intend { .. });
-        let (store, now) = (engine.store(), engine.now());
-        let status = match store.at_once() {
-            Some(store) => store.act(now, self.guard.id, action)?,
-            None => store.act(now, self.guard.id, action).await?,
-        };
+        if let Some(store) = engine.store().at_once() {
+            return self.act_at_once(store, action);
+        }
+        let may_spend = action.may_spend();
+        let status = engine.store().act(engine.now(), self.guard.id, action).await?;
+        if may_spend {
+            self.guard.bell.ring(engine);
+        }
+        Ok(status)
+    }
+
+    fn act_at_once(&self, store: &dyn AtOnce, action: HoldAction) -> Result<HoldStatus, BudgetError> {
+        let engine = &self.guard.engine;
+        let may_spend = action.may_spend();
+        let status = store.act(engine.now(), self.guard.id, action)?;
         if may_spend {
             self.guard.bell.ring(engine);
         }
@@ -273,13 +287,13 @@ impl Intent<'_> {
 
 impl Guard {
     /// Armed before the store is asked: whatever becomes of the future that asks, the hold does not leak.
-    fn new(engine: &BudgetEngine, now: Timestamp, request: &HoldRequest) -> Self {
+    fn new(engine: &BudgetEngine, open: &OpenHold) -> Self {
         let heard = engine.parts.bell.is_heard();
         Self {
             engine: engine.clone(),
-            id: HoldId::new(now),
+            id: open.id,
             armed: true,
-            bell: Bell(heard.then(|| request.scopes.as_slice().into())),
+            bell: Bell(heard.then(|| open.request.scopes.as_slice().into())),
         }
     }
 

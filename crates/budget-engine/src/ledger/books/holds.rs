@@ -1,10 +1,10 @@
 //! Holds: opened in all budgets or in none, changed with their accounts and the ledger together or not at all.
 
-use std::{borrow::Cow, collections::hash_map::Entry, mem, sync::Arc};
+use std::{borrow::Cow, mem, sync::Arc};
 
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
-use super::{Books, Counts, Kept, Standing, accounts::uncountable};
+use super::{Books, Counts, Kept, Past, Standing, accounts::uncountable};
 use crate::{
     BudgetError, Settlement, Unbudgeted,
     ledger::{
@@ -116,27 +116,38 @@ impl Books {
     /// # Errors
     /// [`BudgetError::UnknownHold`], and what [`HoldRecord::apply`] says.
     pub fn act(&mut self, now: Timestamp, id: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
-        let draw: Option<(Box<str>, CostLine)> = match &action {
-            HoldAction::Draw { key: Some(key), line } => Some((key.as_str().into(), line.clone())),
+        let status = match action {
+            HoldAction::Draw { key: Some(key), line } => self.draw_once(now, id, key, line)?,
             HoldAction::Intend { .. } | HoldAction::Extend { .. } => {
                 if let Some(stop) = &self.stop {
                     return Err(BudgetError::Stopped(stop.clone()));
                 }
-                None
+                self.change(now, id, action)?
             }
-            _ => None,
+            _ => self.change(now, id, action)?,
         };
-        if let Some((key, line)) = &draw
-            && replayed_draw(key, line, self.first_draw(id, key))?
-        {
+        let stopped = self.stop.is_some();
+        Ok(HoldStatus { stopped, ..status })
+    }
+
+    fn draw_once(
+        &mut self,
+        now: Timestamp,
+        id: HoldId,
+        key: String,
+        line: CostLine,
+    ) -> Result<HoldStatus, BudgetError> {
+        if replayed_draw(&key, &line, self.first_draw(id, &key))? {
             return self.status_of(id);
         }
-        let stopped = self.stop.is_some();
-        let status = self.change(now, id, action)?;
-        if let Some((key, line)) = draw {
-            self.draws_by_key.insert((id, key), line);
-        }
-        Ok(HoldStatus { stopped, ..status })
+        let known = (id, key.as_str().into());
+        let draw = HoldAction::Draw {
+            key: Some(key),
+            line: line.clone(),
+        };
+        let status = self.change(now, id, draw)?;
+        self.draws_by_key.insert(known, line);
+        Ok(status)
     }
 
     /// Ends the holds whose time and grace are over.
@@ -147,7 +158,7 @@ impl Books {
         let mut ended = Vec::new();
         while let Some((at, id)) = self.due.next_by(now) {
             // Ended or extended meanwhile.
-            if self.open.get(&id).is_none_or(|kept| kept.ends_at() != at) {
+            if self.open.get(id).is_none_or(|kept| kept.ends_at() != at) {
                 continue;
             }
             let close = HoldAction::Close {
@@ -171,7 +182,7 @@ impl Books {
 
     /// Is the hold in these books?
     pub fn has_hold(&self, id: HoldId) -> bool {
-        self.open.contains_key(&id) || self.ended.get(id).is_some()
+        self.open.get(id).is_some() || self.ended.get(id).is_some()
     }
 
     /// All holds, in no order.
@@ -190,7 +201,7 @@ impl Books {
     }
 
     fn all_kept(&self) -> impl Iterator<Item = Cow<'_, Kept>> {
-        let open = self.open.values().map(Cow::Borrowed);
+        let open = self.open.iter().map(Cow::Borrowed);
         open.chain(self.ended.iter().map(|(id, past)| past.kept(id)))
     }
 
@@ -207,7 +218,7 @@ impl Books {
     }
 
     fn kept(&self, id: HoldId) -> Option<Cow<'_, Kept>> {
-        match self.open.get(&id) {
+        match self.open.get(id) {
             Some(open) => Some(Cow::Borrowed(open)),
             None => self.ended.get(id).map(|past| past.kept(id)),
         }
@@ -229,11 +240,7 @@ impl Books {
 
     fn status_of(&self, id: HoldId) -> Result<HoldStatus, BudgetError> {
         let record = self.kept(id).ok_or(BudgetError::UnknownHold(id))?;
-        let stopped = self.stop.is_some();
-        Ok(HoldStatus {
-            stopped,
-            ..record.status()
-        })
+        Ok(record.status())
     }
 
     /// Books what an entry of another ledger says about a hold, as far as this hold covers it; for replays.
@@ -271,13 +278,14 @@ impl Books {
             }
             booked
         };
-        if let Entry::Occupied(mut open) = self.open.entry(id) {
+        if let Some(mut open) = self.open.entry(id) {
             let kept = open.get_mut();
             let was_due = kept.ends_at();
             book(kept)?;
             let status = kept.status();
             if kept.state != HoldState::Open {
-                self.ended.insert(id, open.remove().into());
+                let (kept, _) = open.remove();
+                self.ended.insert(id, Past::new(kept, &mut self.terms));
             } else if kept.ends_at() != was_due {
                 self.due.add(kept.ends_at(), id);
             }
@@ -288,7 +296,7 @@ impl Books {
         let mut kept = past.into_kept(id);
         let booked = book(&mut kept);
         let status = kept.status();
-        self.ended.insert(id, kept.into());
+        self.ended.insert(id, Past::new(kept, &mut self.terms));
         booked?;
         self.changes.holds.push(id);
         Ok(status)
@@ -302,14 +310,15 @@ impl Books {
             self.by_key.insert(key.as_str().into(), kept.id);
         }
         if kept.state != HoldState::Open {
-            self.ended.insert(kept.id, kept.into());
+            let id = kept.id;
+            self.ended.insert(id, Past::new(kept, &mut self.terms));
             return;
         }
         let open = &self.open;
-        let is_due = |at: Timestamp, id: &HoldId| open.get(id).is_some_and(|kept| kept.ends_at() == at);
+        let is_due = |at: Timestamp, id: &HoldId| open.get(*id).is_some_and(|kept| kept.ends_at() == at);
         self.due.tidy(open.len(), is_due);
         self.due.add(kept.ends_at(), kept.id);
-        self.open.insert(kept.id, kept);
+        self.open.insert(kept);
     }
 }
 

@@ -7,6 +7,7 @@ mod ended;
 mod holds;
 mod key;
 mod loading;
+mod open;
 mod past;
 mod row;
 mod rows;
@@ -22,7 +23,8 @@ use self::{
     due::Due,
     ended::Ended,
     key::Key,
-    past::Past,
+    open::OpenHolds,
+    past::{Past, Terms},
     row::Row,
     rows::Rows,
 };
@@ -41,7 +43,7 @@ pub struct Books {
     /// By kind.
     wildcards: Map<Box<str>, InForce>,
     accounts: Accounts,
-    open: Map<HoldId, Kept>,
+    open: OpenHolds,
     /// Kept apart, so that looking for an open hold stays as fast however many there were.
     ended: Ended<Past>,
     due: Due,
@@ -51,6 +53,8 @@ pub struct Books {
     changes: Changes,
     /// Of the last hold.
     purpose: Arc<str>,
+    /// Of the last hold that ended.
+    terms: Arc<Terms>,
     /// Kept for its allocation.
     standings: Vec<(usize, Standing)>,
 }

@@ -21,18 +21,24 @@ pub(super) struct Plain {
     limit: Usd,
     amount: Usd,
     drawn: Usd,
-    purpose: Arc<str>,
     created_at: Timestamp,
-    expires_at: Timestamp,
-    grace: Duration,
+    terms: Arc<Terms>,
     state: HoldState,
+}
+
+/// What most often is as it was of the hold that ended before, and then they share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Terms {
+    purpose: Arc<str>,
+    time: Duration,
+    grace: Duration,
 }
 
 impl Past {
     /// The hold of this name as it was before it ended, but for its end.
     pub(super) fn kept(&self, id: HoldId) -> Cow<'_, Kept> {
         match self {
-            Self::Plain(plain) => Cow::Owned(plain.clone().kept(id)),
+            Self::Plain(plain) => Cow::Owned(plain.kept(id)),
             Self::Other(kept) => Cow::Borrowed(kept),
         }
     }
@@ -53,18 +59,28 @@ impl Past {
     }
 }
 
-impl From<Kept> for Past {
-    fn from(kept: Kept) -> Self {
-        let Counts::One { account, limit } = kept.basis else {
-            return Self::Other(Box::new(kept));
-        };
+impl Past {
+    /// A hold that has ended, given the terms of the one before.
+    pub(super) fn new(kept: Kept, last: &mut Arc<Terms>) -> Self {
+        let time = kept.expires_at.duration_since(kept.created_at);
         let is_plain = kept.requested == kept.amount
             && kept.at_least.is_none()
             && kept.idempotency_key.is_none()
             && !kept.degraded
-            && kept.intents.is_empty();
+            && kept.intents.is_empty()
+            && kept.created_at.saturating_add(time) == kept.expires_at;
+        let Counts::One { account, limit } = kept.basis else {
+            return Self::Other(Box::new(kept));
+        };
         if !is_plain {
             return Self::Other(Box::new(kept));
+        }
+        if last.time != time || last.grace != kept.grace || last.purpose != kept.purpose {
+            *last = Arc::new(Terms {
+                purpose: kept.purpose,
+                time,
+                grace: kept.grace,
+            });
         }
         Self::Plain(Plain {
             account,
@@ -72,16 +88,14 @@ impl From<Kept> for Past {
             amount: kept.amount,
             drawn: kept.drawn,
             created_at: kept.created_at,
-            expires_at: kept.expires_at,
-            grace: kept.grace,
+            terms: Arc::clone(last),
             state: kept.state,
-            purpose: kept.purpose,
         })
     }
 }
 
 impl Plain {
-    fn kept(self, id: HoldId) -> Kept {
+    fn kept(&self, id: HoldId) -> Kept {
         Kept {
             id,
             basis: Counts::One {
@@ -92,12 +106,12 @@ impl Plain {
             at_least: None,
             amount: self.amount,
             drawn: self.drawn,
-            purpose: self.purpose,
+            purpose: Arc::clone(&self.terms.purpose),
             idempotency_key: None,
             state: self.state,
             created_at: self.created_at,
-            expires_at: self.expires_at,
-            grace: self.grace,
+            expires_at: self.created_at.saturating_add(self.terms.time),
+            grace: self.terms.grace,
             degraded: false,
             intents: Vec::new(),
         }
@@ -159,18 +173,22 @@ mod tests {
 
     #[test]
     fn whatever_a_hold_has_is_there_when_it_has_ended() {
-        let changes: [fn(&mut Kept); 6] = [
+        let changes: [fn(&mut Kept); 9] = [
             |_| {},
+            |kept| kept.purpose = "another test".into(),
+            |kept| kept.grace = Duration::ZERO,
+            |kept| kept.expires_at = Timestamp::from_micros(-1).unwrap(),
             |kept| kept.requested = Usd::from_dollars(6),
             |kept| kept.at_least = Some(Usd::from_dollars(4)),
             |kept| kept.idempotency_key = Some("key".to_owned()),
             |kept| kept.degraded = true,
             |kept| kept.intents.push(intent()),
         ];
+        let mut terms = Arc::default();
         for change in changes {
             let mut before = kept();
             change(&mut before);
-            let past = Past::from(before.clone());
+            let past = Past::new(before.clone(), &mut terms);
             assert_eq!(format!("{:?}", past.kept(before.id)), format!("{before:?}"));
             let after = past.into_kept(before.id);
             assert_eq!(format!("{after:?}"), format!("{before:?}"));

@@ -96,29 +96,32 @@ impl Row {
 
     /// The account of this period. Nearly always it is the one that ends last.
     pub(super) fn account_of(&self, period: &Arc<str>) -> Option<&Account> {
-        let mut newest_first = self.newest.iter().chain(self.earlier().iter().rev());
-        newest_first.find(|account| account.is_of(period))
+        self.first(|account| account.is_of(period))
     }
 
     /// The accounts, by their end.
-    pub(super) fn accounts(&self) -> impl Iterator<Item = &Account> {
+    pub(super) fn accounts(&self) -> impl DoubleEndedIterator<Item = &Account> {
         self.earlier().iter().chain(&self.newest)
     }
 
     /// The account of this number.
     pub(super) fn account(&self, number: u32) -> Option<&Account> {
-        let mut newest_first = self.newest.iter().chain(self.earlier().iter().rev());
-        newest_first.find(|account| account.number == number)
+        self.first(|account| account.number == number)
     }
 
     /// The account of this number.
     pub(super) fn account_mut(&mut self, number: u32) -> Option<&mut Account> {
-        let earlier = self.more.as_mut().map(|more| &mut more.earlier);
-        let mut newest_first = self
-            .newest
-            .iter_mut()
-            .chain(earlier.into_iter().flat_map(|earlier| earlier.iter_mut().rev()));
-        newest_first.find(|account| account.number == number)
+        let is_meant = |account: &&mut Account| account.number == number;
+        self.newest
+            .as_mut()
+            .filter(is_meant)
+            .or_else(|| self.more.as_mut()?.earlier.iter_mut().rev().find(is_meant))
+    }
+
+    /// Of the accounts that this is true of, the one that ends last.
+    fn first(&self, is_meant: impl Fn(&Account) -> bool) -> Option<&Account> {
+        let newest = self.newest.as_ref().filter(|account| is_meant(account));
+        newest.or_else(|| self.earlier().iter().rev().find(|account| is_meant(account)))
     }
 
     /// Adds an account.
