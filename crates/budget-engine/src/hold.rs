@@ -196,18 +196,19 @@ impl Hold {
     }
 
     async fn close(self, state: HoldState) -> Result<Settlement, BudgetError> {
-        let action = HoldAction::Close { state };
-        let status = match self.guard.engine.store().at_once() {
-            Some(store) => self.act_at_once(store, action)?,
+        let engine = &self.guard.engine;
+        let Some(store) = engine.store().at_once() else {
             // In a box, so that whoever waits for nothing carries no room for waiting about.
-            None => return Box::pin(self.close_in_time(action)).await,
+            return Box::pin(self.close_in_time(state)).await;
         };
+        let status = store.close(engine.now(), self.guard.id, state)?;
+        self.guard.bell.ring(engine);
         Ok(self.closed(&status))
     }
 
     /// Stays armed while the store is asked, so that a future dropped midway still ends the hold.
-    async fn close_in_time(self, action: HoldAction) -> Result<Settlement, BudgetError> {
-        let status = self.act(action).await?;
+    async fn close_in_time(self, state: HoldState) -> Result<Settlement, BudgetError> {
+        let status = self.act(HoldAction::Close { state }).await?;
         Ok(self.closed(&status))
     }
 
@@ -218,21 +219,12 @@ impl Hold {
 
     async fn act(&self, action: HoldAction) -> Result<HoldStatus, BudgetError> {
         let engine = &self.guard.engine;
-        if let Some(store) = engine.store().at_once() {
-            return self.act_at_once(store, action);
-        }
-        let may_spend = action.may_spend();
-        let status = engine.store().act(engine.now(), self.guard.id, action).await?;
-        if may_spend {
-            self.guard.bell.ring(engine);
-        }
-        Ok(status)
-    }
-
-    fn act_at_once(&self, store: &dyn AtOnce, action: HoldAction) -> Result<HoldStatus, BudgetError> {
-        let engine = &self.guard.engine;
-        let may_spend = action.may_spend();
-        let status = store.act(engine.now(), self.guard.id, action)?;
+        let may_spend = !matches!(action, HoldAction::Extend { .. } | HoldAction::Intend { .. });
+        let (store, now) = (engine.store(), engine.now());
+        let status = match store.at_once() {
+            Some(store) => store.act(now, self.guard.id, action)?,
+            None => store.act(now, self.guard.id, action).await?,
+        };
         if may_spend {
             self.guard.bell.ring(engine);
         }

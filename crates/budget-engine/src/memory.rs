@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use meterbox_core::{Scope, Timestamp, Usd};
 
 use crate::{
-    AtOnce, Budget, BudgetError, BudgetStatus, Entry, EntryKind, EntryPage, HoldId, HoldPage, LedgerStore,
+    AtOnce, Budget, BudgetError, BudgetStatus, Entry, EntryKind, EntryPage, HoldId, HoldPage, HoldState, LedgerStore,
     Settlement, Stop, TopUp, VerifyReport,
     audit::Auditor,
     ledger::{Books, HoldAction, HoldRecord, HoldStatus, NewEntry, OpenHold},
@@ -73,9 +73,8 @@ impl Kept {
 }
 
 impl Line {
-    /// Takes the entry out where there is more to it.
-    fn new(at: Timestamp, entry: &mut NewEntry) -> Self {
-        match *entry {
+    fn new(at: Timestamp, entry: NewEntry) -> Self {
+        match entry {
             NewEntry {
                 kind,
                 hold: Some(hold),
@@ -93,10 +92,7 @@ impl Line {
                 hold,
                 amount,
             },
-            _ => {
-                let empty = NewEntry::bare(entry.kind, Usd::ZERO);
-                Self::Full(Box::new((at, std::mem::replace(entry, empty))))
-            }
+            _ => Self::Full(Box::new((at, entry))),
         }
     }
 
@@ -232,6 +228,10 @@ impl AtOnce for MemoryLedger {
     fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
         self.step(now, |books| books.act(now, hold, action))
     }
+
+    fn close(&self, now: Timestamp, hold: HoldId, state: HoldState) -> Result<HoldStatus, BudgetError> {
+        self.step(now, |books| books.close(now, hold, state))
+    }
 }
 
 /// `RUSTFLAGS="--cfg shuttle" cargo test -p meterbox-budget-engine --lib shuttle`
@@ -243,7 +243,7 @@ mod shuttle_tests {
     use shuttle::{future::block_on, thread};
 
     use super::*;
-    use crate::{HoldRequest, HoldState, Unbudgeted, Window};
+    use crate::{HoldRequest, Unbudgeted, Window};
 
     const THREADS: u8 = 3;
 

@@ -52,13 +52,6 @@ pub enum HoldAction {
     },
 }
 
-impl HoldAction {
-    /// Can what is spent be more after it?
-    pub(crate) fn may_spend(&self) -> bool {
-        !matches!(self, Self::Extend { .. } | Self::Intend { .. })
-    }
-}
-
 impl<B> HoldRecord<B> {
     /// Changes the record and adds what must be added to the ledger with it: each entry's changes apply to the
     /// balance of every claim.

@@ -88,6 +88,18 @@ impl Accounts {
         accounts: &[AccountId],
         entries: &[NewEntry],
     ) -> Result<(), BudgetError> {
+        // What most steps are: they free what was set aside in one account.
+        if let ([account], [entry]) = (accounts, entries)
+            && entry.spent_change == 0
+        {
+            let freed = AccountChange {
+                account: *account,
+                held: entry.held_change,
+                spent: 0,
+                limit: None,
+            };
+            return self.move_in(freed).ok_or_else(uncountable);
+        }
         let mut moves = mem::take(&mut self.moves);
         moves.clear();
         for account in accounts {
@@ -121,7 +133,10 @@ impl Accounts {
         let row = &self.account(account)?.row;
         let piece = piece_at(&row.period, at)?;
         let scope = row.scope.clone();
-        let known = self.account_of(&scope, &piece.key);
+        let known = self.rows.of(account).and_then(|row| {
+            let known = row.piece(&piece)?;
+            Some(row.id(known))
+        });
         Some(known.unwrap_or_else(|| self.add_new(&scope, &piece.key, piece.ends_at)))
     }
 

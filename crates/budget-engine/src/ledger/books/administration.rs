@@ -72,7 +72,9 @@ impl Books {
     /// Removes a budget and its top-ups; false if there was none. Balances stay.
     pub fn remove(&mut self, scope: &Scope) -> bool {
         let removed = if scope.is_wildcard() {
-            self.wildcards.remove(scope.kind())
+            let kind = self.accounts.rows.known_kind(scope);
+            let wildcard = kind.and_then(|kind| self.wildcards.get_mut(kind));
+            wildcard.and_then(Option::take)
         } else {
             let row = self.accounts.rows.get_mut(scope);
             row.and_then(|row| {
@@ -103,7 +105,7 @@ impl Books {
 
     fn all_defined(&self) -> impl Iterator<Item = &Defined> {
         let own = self.accounts.rows.iter().filter_map(Row::own);
-        own.chain(self.wildcards.values())
+        own.chain(self.wildcards.iter().flatten())
             .map(|in_force| &in_force.defined)
     }
 

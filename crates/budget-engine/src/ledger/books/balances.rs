@@ -29,14 +29,20 @@ impl Books {
     }
 
     pub(super) fn in_force<'a>(&'a self, scope: &Scope, row: Option<&'a Row>) -> Option<&'a InForce> {
-        let own = row.and_then(Row::own);
-        own.or_else(|| self.wildcards.get(scope.kind()))
+        match row {
+            Some(row) => row.own().or_else(|| self.wildcard(row.kind())),
+            None => self.wildcard(self.accounts.rows.known_kind(scope)?),
+        }
+    }
+
+    fn wildcard(&self, kind: usize) -> Option<&InForce> {
+        self.wildcards.get(kind)?.as_ref()
     }
 
     /// The budget defined on exactly this scope or wildcard.
     pub fn defined(&self, scope: &Scope) -> Option<&Defined> {
         let in_force = if scope.is_wildcard() {
-            self.wildcards.get(scope.kind())?
+            self.wildcard(self.accounts.rows.known_kind(scope)?)?
         } else {
             self.accounts.rows.get(scope)?.own()?
         };
@@ -176,7 +182,7 @@ fn extra(
     carried.saturating_add(topped_up(now, row.top_ups(), &periods))
 }
 
-/// The pieces of a rolling window that still count: when each leaves, and what was spent in it.
+/// The pieces of a rolling window that still count, the newest first: when each leaves, and what was spent in it.
 fn pieces<'a>(
     row: &'a Row,
     series: &'a Period,
@@ -184,9 +190,12 @@ fn pieces<'a>(
 ) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
     let is_piece = move |account: &&Account| {
         let rest = account.row.period.strip_prefix(&*series.key);
-        rest.is_some_and(|rest| rest.starts_with('@')) && account.row.ends_at > now
+        rest.is_some_and(|rest| rest.starts_with('@'))
     };
-    row.accounts()
+    // There are as many that no longer count as time has passed.
+    let newest_first = row.accounts().rev();
+    newest_first
+        .take_while(move |account| account.row.ends_at > now)
         .filter(is_piece)
         .map(|account| (account.row.ends_at, account.row.spent))
 }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, mem, sync::Arc};
 
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
-use super::{Books, Counts, Kept, Past, Standing, accounts::uncountable};
+use super::{Books, Counts, Kept, Standing, accounts::uncountable};
 use crate::{
     BudgetError, Settlement, Unbudgeted,
     ledger::{
@@ -18,7 +18,8 @@ struct Progress {
     drawn: Usd,
     state: HoldState,
     expires_at: Timestamp,
-    intents: Vec<IntentRecord>,
+    /// Where there are any.
+    intents: Option<Vec<IntentRecord>>,
 }
 
 impl Books {
@@ -28,7 +29,7 @@ impl Books {
     /// [`BudgetError::Refused`], [`BudgetError::NoBudget`], [`BudgetError::Stopped`], or what a known idempotency key
     /// says.
     pub fn open(&mut self, now: Timestamp, open: &OpenHold) -> Result<HoldStatus, BudgetError> {
-        self.expire(now)?;
+        self.expire_each(now, drop)?;
         if let Some(known) = self.known_by_key(open) {
             return known.replay(open);
         }
@@ -118,6 +119,7 @@ impl Books {
     pub fn act(&mut self, now: Timestamp, id: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
         let status = match action {
             HoldAction::Draw { key: Some(key), line } => self.draw_once(now, id, key, line)?,
+            HoldAction::Close { state } => return self.close(now, id, state),
             HoldAction::Intend { .. } | HoldAction::Extend { .. } => {
                 if let Some(stop) = &self.stop {
                     return Err(BudgetError::Stopped(stop.clone()));
@@ -150,29 +152,46 @@ impl Books {
         Ok(status)
     }
 
+    /// Ends a hold and says where it is then.
+    ///
+    /// # Errors
+    /// As of [`act`](Self::act).
+    pub(crate) fn close(
+        &mut self,
+        now: Timestamp,
+        id: HoldId,
+        state: HoldState,
+    ) -> Result<HoldStatus, BudgetError> {
+        let status = self.change_by(now, id, |kept, entries| kept.close(state, entries))?;
+        let stopped = self.stop.is_some();
+        Ok(HoldStatus { stopped, ..status })
+    }
+
     /// Ends the holds whose time and grace are over.
     ///
     /// # Errors
     /// Sums too large to be counted.
     pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
         let mut ended = Vec::new();
+        self.expire_each(now, |status| ended.push(status.settlement()))?;
+        Ok(ended)
+    }
+
+    fn expire_each(&mut self, now: Timestamp, mut ended: impl FnMut(HoldStatus)) -> Result<(), BudgetError> {
         while let Some((at, id)) = self.due.next_by(now) {
             // Ended or extended meanwhile.
             if self.open.get(id).is_none_or(|kept| kept.ends_at() != at) {
                 continue;
             }
-            let close = HoldAction::Close {
-                state: HoldState::Expired,
-            };
-            match self.change(now, id, close) {
-                Ok(status) => ended.push(status.settlement()),
+            match self.close(now, id, HoldState::Expired) {
+                Ok(status) => ended(status),
                 Err(error) => {
                     self.due.add(at, id);
                     return Err(error);
                 }
             }
         }
-        Ok(ended)
+        Ok(())
     }
 
     /// A hold.
@@ -182,7 +201,7 @@ impl Books {
 
     /// Is the hold in these books?
     pub fn has_hold(&self, id: HoldId) -> bool {
-        self.open.get(id).is_some() || self.ended.get(id).is_some()
+        self.open.get(id).is_some() || self.past.has(id)
     }
 
     /// All holds, in no order.
@@ -202,7 +221,7 @@ impl Books {
 
     fn all_kept(&self) -> impl Iterator<Item = Cow<'_, Kept>> {
         let open = self.open.iter().map(Cow::Borrowed);
-        open.chain(self.ended.iter().map(|(id, past)| past.kept(id)))
+        open.chain(self.past.iter())
     }
 
     /// Does the hold count against this scope?
@@ -220,7 +239,7 @@ impl Books {
     fn kept(&self, id: HoldId) -> Option<Cow<'_, Kept>> {
         match self.open.get(id) {
             Some(open) => Some(Cow::Borrowed(open)),
-            None => self.ended.get(id).map(|past| past.kept(id)),
+            None => self.past.get(id),
         }
     }
 
@@ -285,18 +304,17 @@ impl Books {
             let status = kept.status();
             if kept.state != HoldState::Open {
                 let (kept, _) = open.remove();
-                self.ended.insert(id, Past::new(kept, &mut self.terms));
+                self.past.insert(kept);
             } else if kept.ends_at() != was_due {
                 self.due.add(kept.ends_at(), id);
             }
             self.changes.holds.push(id);
             return Ok(status);
         }
-        let past = self.ended.remove(id).ok_or(BudgetError::UnknownHold(id))?;
-        let mut kept = past.into_kept(id);
+        let mut kept = self.past.remove(id).ok_or(BudgetError::UnknownHold(id))?;
         let booked = book(&mut kept);
         let status = kept.status();
-        self.ended.insert(id, Past::new(kept, &mut self.terms));
+        self.past.insert(kept);
         booked?;
         self.changes.holds.push(id);
         Ok(status)
@@ -310,8 +328,7 @@ impl Books {
             self.by_key.insert(key.as_str().into(), kept.id);
         }
         if kept.state != HoldState::Open {
-            let id = kept.id;
-            self.ended.insert(id, Past::new(kept, &mut self.terms));
+            self.past.insert(kept);
             return;
         }
         let open = &self.open;
@@ -348,7 +365,7 @@ impl Progress {
             drawn: record.drawn,
             state: record.state,
             expires_at: record.expires_at,
-            intents: record.intents.clone(),
+            intents: (!record.intents.is_empty()).then(|| record.intents.clone()),
         }
     }
 
@@ -356,6 +373,6 @@ impl Progress {
         record.drawn = self.drawn;
         record.state = self.state;
         record.expires_at = self.expires_at;
-        record.intents = self.intents;
+        record.intents = self.intents.unwrap_or_default();
     }
 }

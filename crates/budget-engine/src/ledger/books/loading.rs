@@ -15,7 +15,13 @@ impl Books {
     pub fn load_budget(&mut self, defined: Defined) {
         let scope = &defined.budget.scope;
         if scope.is_wildcard() {
-            self.wildcards.insert(scope.kind().into(), InForce::new(defined));
+            let kind = self.accounts.rows.kind(scope);
+            if self.wildcards.len() <= kind {
+                self.wildcards.resize_with(kind.saturating_add(1), || None);
+            }
+            if let Some(wildcard) = self.wildcards.get_mut(kind) {
+                *wildcard = Some(InForce::new(defined));
+            }
         } else {
             let row = self.accounts.rows.entry(scope);
             row.set_own(InForce::new(defined));
@@ -62,9 +68,9 @@ impl Books {
 
     /// Forgets holds that have ended and draws by key; they can be put in again.
     pub fn forget_past(&mut self) {
-        for (_, past) in mem::take(&mut self.ended).iter() {
-            if let Some(key) = past.idempotency_key() {
-                self.by_key.remove(key);
+        for past in mem::take(&mut self.past).iter() {
+            if let Some(key) = &past.idempotency_key {
+                self.by_key.remove(key.as_str());
             }
         }
         self.draws_by_key.clear();
@@ -76,7 +82,7 @@ impl Books {
             self.accounts.rows.len(),
             self.accounts.len(),
             self.open.len(),
-            self.ended.len(),
+            self.past.len(),
             self.draws_by_key.len(),
         ];
         parts.into_iter().fold(0, usize::saturating_add)
@@ -117,13 +123,11 @@ impl Books {
         all.map(|account| &account.row)
     }
 
-    /// Shows each new entry, from which may be taken what is to be kept, and forgets all changes: for a store that keeps
-    /// these books themselves.
-    pub(crate) fn each_entry(&mut self, take: impl FnMut(&mut NewEntry)) {
+    /// Gives each new entry and forgets all changes: for a store that keeps these books themselves.
+    pub(crate) fn each_entry(&mut self, take: impl FnMut(NewEntry)) {
         self.changes.opened.clear();
         self.changes.holds.clear();
         self.accounts.forget_changes();
-        self.changes.entries.iter_mut().for_each(take);
-        self.changes.entries.clear();
+        self.changes.entries.drain(..).for_each(take);
     }
 }

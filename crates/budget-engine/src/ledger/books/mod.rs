@@ -24,7 +24,7 @@ use self::{
     ended::Ended,
     key::Key,
     open::OpenHolds,
-    past::{Past, Terms},
+    past::PastHolds,
     row::Row,
     rows::Rows,
 };
@@ -40,12 +40,12 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 #[derive(Debug, Clone, Default)]
 pub struct Books {
     stop: Option<Stop>,
-    /// By kind.
-    wildcards: Map<Box<str>, InForce>,
+    /// By the number of their kind.
+    wildcards: Vec<Option<InForce>>,
     accounts: Accounts,
     open: OpenHolds,
     /// Kept apart, so that looking for an open hold stays as fast however many there were.
-    ended: Ended<Past>,
+    past: PastHolds,
     due: Due,
     by_key: Map<Box<str>, HoldId>,
     draws_by_key: Map<(HoldId, Box<str>), CostLine>,
@@ -53,8 +53,6 @@ pub struct Books {
     changes: Changes,
     /// Of the last hold.
     purpose: Arc<str>,
-    /// Of the last hold that ended.
-    terms: Arc<Terms>,
     /// Kept for its allocation.
     standings: Vec<(usize, Standing)>,
 }

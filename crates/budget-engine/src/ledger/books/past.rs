@@ -4,64 +4,82 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use meterbox_core::{Timestamp, Usd};
 
-use super::{AccountId, Counts, Kept};
+use super::{AccountId, Counts, Ended, Kept};
 use crate::ledger::{HoldId, HoldState};
+
+/// The holds that have ended.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PastHolds {
+    holds: Ended<Past>,
+    terms: Vec<Terms>,
+}
 
 /// A hold that has ended, without its name.
 #[derive(Debug, Clone)]
-pub(super) enum Past {
+enum Past {
     /// What most are: of one scope, with all that was asked for, without paid calls and without a key.
     Plain(Plain),
     Other(Box<Kept>),
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Plain {
+struct Plain {
     account: AccountId,
     limit: Usd,
     amount: Usd,
     drawn: Usd,
     created_at: Timestamp,
-    terms: Arc<Terms>,
+    /// Which of all terms.
+    terms: u32,
     state: HoldState,
 }
 
 /// What most often is as it was of the hold that ended before, and then they share it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Terms {
+#[derive(Debug, Clone)]
+struct Terms {
     purpose: Arc<str>,
     time: Duration,
     grace: Duration,
 }
 
-impl Past {
-    /// The hold of this name as it was before it ended, but for its end.
-    pub(super) fn kept(&self, id: HoldId) -> Cow<'_, Kept> {
-        match self {
-            Self::Plain(plain) => Cow::Owned(plain.kept(id)),
-            Self::Other(kept) => Cow::Borrowed(kept),
+impl PastHolds {
+    pub(super) fn len(&self) -> usize {
+        self.holds.len()
+    }
+
+    pub(super) fn has(&self, id: HoldId) -> bool {
+        self.holds.get(id).is_some()
+    }
+
+    pub(super) fn get(&self, id: HoldId) -> Option<Cow<'_, Kept>> {
+        self.kept(id, self.holds.get(id)?)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Cow<'_, Kept>> {
+        self.holds.iter().filter_map(|(id, past)| self.kept(id, past))
+    }
+
+    pub(super) fn remove(&mut self, id: HoldId) -> Option<Kept> {
+        match self.holds.remove(id)? {
+            Past::Plain(plain) => plain.kept(id, &self.terms),
+            Past::Other(kept) => Some(*kept),
         }
     }
 
-    pub(super) fn idempotency_key(&self) -> Option<&str> {
-        match self {
-            Self::Plain(_) => None,
-            Self::Other(kept) => kept.idempotency_key.as_deref(),
-        }
+    pub(super) fn insert(&mut self, kept: Kept) {
+        let id = kept.id;
+        let past = match self.plain(&kept) {
+            Some(plain) => Past::Plain(plain),
+            None => Past::Other(Box::new(kept)),
+        };
+        self.holds.insert(id, past);
     }
 
-    /// As [`kept`](Self::kept).
-    pub(super) fn into_kept(self, id: HoldId) -> Kept {
-        match self {
-            Self::Plain(plain) => plain.kept(id),
-            Self::Other(kept) => *kept,
-        }
-    }
-}
-
-impl Past {
-    /// A hold that has ended, given the terms of the one before.
-    pub(super) fn new(kept: Kept, last: &mut Arc<Terms>) -> Self {
+    /// The hold as a plain one, if it is one.
+    fn plain(&mut self, kept: &Kept) -> Option<Plain> {
+        let Counts::One { account, limit } = kept.basis else {
+            return None;
+        };
         let time = kept.expires_at.duration_since(kept.created_at);
         let is_plain = kept.requested == kept.amount
             && kept.at_least.is_none()
@@ -69,34 +87,47 @@ impl Past {
             && !kept.degraded
             && kept.intents.is_empty()
             && kept.created_at.saturating_add(time) == kept.expires_at;
-        let Counts::One { account, limit } = kept.basis else {
-            return Self::Other(Box::new(kept));
-        };
         if !is_plain {
-            return Self::Other(Box::new(kept));
+            return None;
         }
-        if last.time != time || last.grace != kept.grace || last.purpose != kept.purpose {
-            *last = Arc::new(Terms {
-                purpose: kept.purpose,
-                time,
-                grace: kept.grace,
-            });
-        }
-        Self::Plain(Plain {
+        Some(Plain {
             account,
             limit,
             amount: kept.amount,
             drawn: kept.drawn,
             created_at: kept.created_at,
-            terms: Arc::clone(last),
+            terms: self.terms_of(kept, time)?,
             state: kept.state,
         })
+    }
+
+    fn terms_of(&mut self, kept: &Kept, time: Duration) -> Option<u32> {
+        let is_same = |last: &Terms| {
+            let is_purpose = Arc::ptr_eq(&last.purpose, &kept.purpose) || last.purpose == kept.purpose;
+            is_purpose && last.time == time && last.grace == kept.grace
+        };
+        if !self.terms.last().is_some_and(is_same) {
+            self.terms.push(Terms {
+                purpose: Arc::clone(&kept.purpose),
+                time,
+                grace: kept.grace,
+            });
+        }
+        u32::try_from(self.terms.len()).ok()?.checked_sub(1)
+    }
+
+    fn kept<'a>(&'a self, id: HoldId, past: &'a Past) -> Option<Cow<'a, Kept>> {
+        match past {
+            Past::Plain(plain) => plain.kept(id, &self.terms).map(Cow::Owned),
+            Past::Other(kept) => Some(Cow::Borrowed(kept)),
+        }
     }
 }
 
 impl Plain {
-    fn kept(&self, id: HoldId) -> Kept {
-        Kept {
+    fn kept(&self, id: HoldId, terms: &[Terms]) -> Option<Kept> {
+        let terms = terms.get(usize::try_from(self.terms).ok()?)?;
+        Some(Kept {
             id,
             basis: Counts::One {
                 account: self.account,
@@ -106,15 +137,15 @@ impl Plain {
             at_least: None,
             amount: self.amount,
             drawn: self.drawn,
-            purpose: Arc::clone(&self.terms.purpose),
+            purpose: Arc::clone(&terms.purpose),
             idempotency_key: None,
             state: self.state,
             created_at: self.created_at,
-            expires_at: self.created_at.saturating_add(self.terms.time),
-            grace: self.terms.grace,
+            expires_at: self.created_at.saturating_add(terms.time),
+            grace: terms.grace,
             degraded: false,
             intents: Vec::new(),
-        }
+        })
     }
 }
 
@@ -184,14 +215,18 @@ mod tests {
             |kept| kept.degraded = true,
             |kept| kept.intents.push(intent()),
         ];
-        let mut terms = Arc::default();
+        let (mut past, mut ids) = (PastHolds::default(), Vec::new());
         for change in changes {
             let mut before = kept();
             change(&mut before);
-            let past = Past::new(before.clone(), &mut terms);
-            assert_eq!(format!("{:?}", past.kept(before.id)), format!("{before:?}"));
-            let after = past.into_kept(before.id);
+            past.insert(before.clone());
+            assert_eq!(format!("{:?}", past.get(before.id).unwrap()), format!("{before:?}"));
+            let after = past.remove(before.id).unwrap();
             assert_eq!(format!("{after:?}"), format!("{before:?}"));
+            past.insert(after);
+            ids.push(before.id);
         }
+        let kept: Vec<HoldId> = past.iter().map(|kept| kept.id).collect();
+        assert_eq!(kept, ids);
     }
 }

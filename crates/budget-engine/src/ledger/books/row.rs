@@ -3,7 +3,7 @@ use std::{cell::RefCell, sync::Arc};
 use meterbox_core::Scope;
 
 use super::{AccountId, AccountRow, Against, InForce, Key};
-use crate::TopUp;
+use crate::{TopUp, window::Piece};
 
 /// What there is about a scope. Most scopes have one account and nothing else, so that is kept in place: who has found a
 /// scope among a million has found all that a step needs.
@@ -13,6 +13,7 @@ pub(super) struct Row {
     hash: u64,
     /// In the order in which scopes came.
     number: u32,
+    kind: usize,
     /// The account that ends last.
     newest: Option<Account>,
     more: Option<Box<More>>,
@@ -36,11 +37,12 @@ pub(super) struct Account {
 }
 
 impl Row {
-    pub(super) fn new(scope: &Scope, hash: u64, number: u32) -> Self {
+    pub(super) fn new(scope: &Scope, kind: usize, hash: u64, number: u32) -> Self {
         Self {
             key: scope.into(),
             hash,
             number,
+            kind,
             newest: None,
             more: None,
         }
@@ -56,6 +58,11 @@ impl Row {
 
     pub(super) fn number(&self) -> u32 {
         self.number
+    }
+
+    /// The number of its kind.
+    pub(super) fn kind(&self) -> usize {
+        self.kind
     }
 
     /// Names an account of it.
@@ -118,6 +125,17 @@ impl Row {
             .or_else(|| self.more.as_mut()?.earlier.iter_mut().rev().find(is_meant))
     }
 
+    /// The account of a piece of a rolling window. Past pieces are many, so it is looked for where it must be.
+    pub(super) fn piece(&self, piece: &Piece) -> Option<&Account> {
+        let earlier = self.earlier();
+        let end = earlier.partition_point(|account| account.row.ends_at <= piece.ends_at);
+        let before = earlier.get(..end).unwrap_or_default().iter().rev();
+        let mut candidates = before
+            .take_while(|account| account.row.ends_at == piece.ends_at)
+            .chain(&self.newest);
+        candidates.find(|account| account.is_of(&piece.key))
+    }
+
     /// Of the accounts that this is true of, the one that ends last.
     fn first(&self, is_meant: impl Fn(&Account) -> bool) -> Option<&Account> {
         let newest = self.newest.as_ref().filter(|account| is_meant(account));
@@ -176,7 +194,7 @@ mod tests {
     fn an_account_keeps_its_number_while_others_come() {
         let scope: Scope = "user/ana".parse().unwrap();
         for ends in [[1, 2, 3], [3, 2, 1], [2, 3, 1], [2, 1, 3], [5, 5, 5]] {
-            let mut row = Row::new(&scope, 7, 3);
+            let mut row = Row::new(&scope, 0, 7, 3);
             let mut ids = Vec::new();
             for (name, end) in ends.iter().enumerate() {
                 ids.push(row.add_account(AccountRow {
