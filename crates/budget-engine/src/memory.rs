@@ -73,8 +73,10 @@ impl Kept {
 }
 
 impl Line {
-    fn new(at: Timestamp, entry: NewEntry) -> Self {
-        match entry {
+    /// Takes the entry out where there is more to it.
+    #[inline]
+    fn new(at: Timestamp, entry: &mut NewEntry) -> Self {
+        match *entry {
             NewEntry {
                 kind,
                 hold: Some(hold),
@@ -92,7 +94,10 @@ impl Line {
                 hold,
                 amount,
             },
-            _ => Self::Full(Box::new((at, entry))),
+            _ => {
+                let empty = NewEntry::bare(entry.kind, Usd::ZERO);
+                Self::Full(Box::new((at, std::mem::replace(entry, empty))))
+            }
         }
     }
 

@@ -303,8 +303,11 @@ impl Books {
             book(kept)?;
             let status = kept.status();
             if kept.state != HoldState::Open {
+                let is_in = self.past.insert_plain(kept);
                 let (kept, _) = open.remove();
-                self.past.insert(kept);
+                if !is_in {
+                    self.past.insert(kept);
+                }
             } else if kept.ends_at() != was_due {
                 self.due.add(kept.ends_at(), id);
             }
@@ -321,6 +324,7 @@ impl Books {
     }
 
     /// Takes in a hold that was not there.
+    #[inline]
     pub(super) fn keep(&mut self, kept: Kept) {
         if let Some(key) = &kept.idempotency_key
             && !self.by_key.contains_key(key.as_str())
@@ -339,6 +343,7 @@ impl Books {
     }
 }
 
+#[inline]
 fn opened(now: Timestamp, open: &OpenHold, amount: Usd, basis: Counts, purpose: Arc<str>) -> Kept {
     let request = &open.request;
     Kept {

@@ -123,11 +123,13 @@ impl Books {
         all.map(|account| &account.row)
     }
 
-    /// Gives each new entry and forgets all changes: for a store that keeps these books themselves.
-    pub(crate) fn each_entry(&mut self, take: impl FnMut(NewEntry)) {
+    /// Shows each new entry, from which may be taken what is to be kept, and forgets all changes: for a store that keeps
+    /// these books themselves.
+    pub(crate) fn each_entry(&mut self, take: impl FnMut(&mut NewEntry)) {
         self.changes.opened.clear();
         self.changes.holds.clear();
         self.accounts.forget_changes();
-        self.changes.entries.drain(..).for_each(take);
+        self.changes.entries.iter_mut().for_each(take);
+        self.changes.entries.clear();
     }
 }

@@ -1,10 +1,7 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::{
-    HashTable,
-    hash_table::{Entry, OccupiedEntry},
-};
+use hashbrown::{HashTable, hash_table::OccupiedEntry};
 
 use super::Kept;
 use crate::HoldId;
@@ -29,11 +26,12 @@ impl OpenHolds {
 
     pub(super) fn insert(&mut self, kept: Kept) {
         let Self { table, hashes } = self;
-        let hash_of = |kept: &Kept| hashes.hash_one(kept.id);
-        match table.entry(hash_of(&kept), |known| known.id == kept.id, hash_of) {
-            Entry::Occupied(mut known) => *known.get_mut() = kept,
-            Entry::Vacant(place) => drop(place.insert(kept)),
+        let hash = hashes.hash_one(kept.id);
+        if let Some(known) = table.find_mut(hash, |known| known.id == kept.id) {
+            *known = kept;
+            return;
         }
+        table.insert_unique(hash, kept, |kept| hashes.hash_one(kept.id));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Kept> {

@@ -67,12 +67,19 @@ impl PastHolds {
     }
 
     pub(super) fn insert(&mut self, kept: Kept) {
-        let id = kept.id;
-        let past = match self.plain(&kept) {
-            Some(plain) => Past::Plain(plain),
-            None => Past::Other(Box::new(kept)),
-        };
-        self.holds.insert(id, past);
+        if !self.insert_plain(&kept) {
+            self.holds.insert(kept.id, Past::Other(Box::new(kept)));
+        }
+    }
+
+    /// Takes the hold in where it is a plain one. False where it is not, and has to be [inserted](Self::insert).
+    pub(super) fn insert_plain(&mut self, kept: &Kept) -> bool {
+        let plain = self.plain(kept);
+        let is_plain = plain.is_some();
+        if let Some(plain) = plain {
+            self.holds.insert(kept.id, Past::Plain(plain));
+        }
+        is_plain
     }
 
     /// The hold as a plain one, if it is one.
