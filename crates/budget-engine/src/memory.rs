@@ -4,16 +4,16 @@ use async_trait::async_trait;
 use meterbox_core::{Scope, Timestamp, Usd};
 
 use crate::{
-    AtOnce, Budget, BudgetError, BudgetStatus, Entry, EntryKind, EntryPage, HoldId, HoldPage, HoldState, LedgerStore,
-    Settlement, Stop, TopUp, VerifyReport,
+    AtOnce, Budget, BudgetError, BudgetStatus, Entry, EntryKind, EntryPage, HoldId, HoldPage, HoldState,
+    LedgerStore, Settlement, Stop, TopUp, VerifyReport,
     audit::Auditor,
     ledger::{Books, HoldAction, HoldRecord, HoldStatus, NewEntry, OpenHold},
     memory_events::MemoryEvents,
     sync::{Mutex, MutexGuard},
 };
 
-/// A ledger in memory: gone with the process, and growing with every hold, by about two hundred bytes, and with every draw
-/// by more. For tests and for programs that budget one run of themselves.
+/// A ledger in memory: gone with the process, and growing with every hold, by about a hundred and fifty bytes, and with
+/// every draw by more. For tests and for programs that budget one run of themselves.
 #[derive(Debug, Default)]
 pub struct MemoryLedger {
     kept: Mutex<Kept>,

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use meterbox_core::{Scope, Timestamp};
 
 use crate::{
-    Budget, BudgetError, BudgetStatus, Entry, EntryPage, EventLog, HoldId, HoldPage, HoldState, Settlement, Stop,
-    TopUp, VerifyReport,
+    Budget, BudgetError, BudgetStatus, Entry, EntryPage, EventLog, HoldId, HoldPage, HoldState, Settlement,
+    Stop, TopUp, VerifyReport,
     ledger::{HoldAction, HoldRecord, HoldStatus, OpenHold},
 };
 

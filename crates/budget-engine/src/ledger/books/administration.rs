@@ -73,8 +73,7 @@ impl Books {
     pub fn remove(&mut self, scope: &Scope) -> bool {
         let removed = if scope.is_wildcard() {
             let kind = self.accounts.rows.known_kind(scope);
-            let wildcard = kind.and_then(|kind| self.wildcards.get_mut(kind));
-            wildcard.and_then(Option::take)
+            kind.and_then(|kind| self.wildcards.remove(&kind))
         } else {
             let row = self.accounts.rows.get_mut(scope);
             row.and_then(|row| {
@@ -105,7 +104,7 @@ impl Books {
 
     fn all_defined(&self) -> impl Iterator<Item = &Defined> {
         let own = self.accounts.rows.iter().filter_map(Row::own);
-        own.chain(self.wildcards.iter().flatten())
+        own.chain(self.wildcards.values())
             .map(|in_force| &in_force.defined)
     }
 

@@ -35,8 +35,8 @@ impl Books {
         }
     }
 
-    fn wildcard(&self, kind: usize) -> Option<&InForce> {
-        self.wildcards.get(kind)?.as_ref()
+    fn wildcard(&self, kind: u32) -> Option<&InForce> {
+        self.wildcards.get(&kind)
     }
 
     /// The budget defined on exactly this scope or wildcard.
@@ -53,12 +53,7 @@ impl Books {
     ///
     /// Among a million scopes nothing of any of them is near in memory, and waiting for it is most of the work. So each
     /// look is taken for all scopes before the next one: then it is waited for once, and not once a scope.
-    pub(super) fn standings(
-        &self,
-        now: Timestamp,
-        scopes: &[Scope],
-        standings: &mut Vec<(usize, Standing)>,
-    ) {
+    pub(super) fn standings(&self, now: Timestamp, scopes: &[Scope], standings: &mut Vec<(usize, Standing)>) {
         standings.clear();
         let rows = &self.accounts.rows;
         if let [scope] = scopes {

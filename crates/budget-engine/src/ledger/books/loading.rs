@@ -16,12 +16,7 @@ impl Books {
         let scope = &defined.budget.scope;
         if scope.is_wildcard() {
             let kind = self.accounts.rows.kind(scope);
-            if self.wildcards.len() <= kind {
-                self.wildcards.resize_with(kind.saturating_add(1), || None);
-            }
-            if let Some(wildcard) = self.wildcards.get_mut(kind) {
-                *wildcard = Some(InForce::new(defined));
-            }
+            self.wildcards.insert(kind, InForce::new(defined));
         } else {
             let row = self.accounts.rows.entry(scope);
             row.set_own(InForce::new(defined));

@@ -41,7 +41,7 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 pub struct Books {
     stop: Option<Stop>,
     /// By the number of their kind.
-    wildcards: Vec<Option<InForce>>,
+    wildcards: Map<u32, InForce>,
     accounts: Accounts,
     open: OpenHolds,
     /// Kept apart, so that looking for an open hold stays as fast however many there were.

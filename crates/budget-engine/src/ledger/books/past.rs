@@ -227,7 +227,10 @@ mod tests {
             let mut before = kept();
             change(&mut before);
             past.insert(before.clone());
-            assert_eq!(format!("{:?}", past.get(before.id).unwrap()), format!("{before:?}"));
+            assert_eq!(
+                format!("{:?}", past.get(before.id).unwrap()),
+                format!("{before:?}")
+            );
             let after = past.remove(before.id).unwrap();
             assert_eq!(format!("{after:?}"), format!("{before:?}"));
             past.insert(after);

@@ -13,7 +13,8 @@ pub(super) struct Row {
     hash: u64,
     /// In the order in which scopes came.
     number: u32,
-    kind: usize,
+    /// The number of its kind.
+    kind: u32,
     /// The account that ends last.
     newest: Option<Account>,
     more: Option<Box<More>>,
@@ -37,7 +38,7 @@ pub(super) struct Account {
 }
 
 impl Row {
-    pub(super) fn new(scope: &Scope, kind: usize, hash: u64, number: u32) -> Self {
+    pub(super) fn new(scope: &Scope, kind: u32, hash: u64, number: u32) -> Self {
         Self {
             key: scope.into(),
             hash,
@@ -60,8 +61,7 @@ impl Row {
         self.number
     }
 
-    /// The number of its kind.
-    pub(super) fn kind(&self) -> usize {
+    pub(super) fn kind(&self) -> u32 {
         self.kind
     }
 
@@ -188,6 +188,44 @@ mod tests {
     use meterbox_core::{Timestamp, Usd};
 
     use super::*;
+    use crate::window::piece_at;
+
+    #[test]
+    fn a_piece_is_found_among_others_of_its_time_and_of_any_other() {
+        let scope: Scope = "user/ana".parse().unwrap();
+        let mut row = Row::new(&scope, 0, 7, 3);
+        let piece = |series: &str, second: i64| {
+            let at = Timestamp::from_micros(second * 1_000_000).unwrap();
+            piece_at(series, at).unwrap()
+        };
+        let (hour, day) = ("rolling 1h", "rolling 1d");
+        let add = |row: &mut Row, piece: &Piece| {
+            row.add_account(AccountRow {
+                scope: scope.clone(),
+                period: Arc::clone(&piece.key),
+                ends_at: piece.ends_at,
+                limit: Usd::ZERO,
+                spent: 0,
+                held: 0,
+            })
+        };
+        let mut known = Vec::new();
+        for minute in [5, 3, 900, 4, 1_400, 0, 1_399] {
+            for series in [hour, day] {
+                let piece = piece(series, minute * 60);
+                if row.piece(&piece).is_none() {
+                    known.push((add(&mut row, &piece), piece));
+                }
+                assert!(known.iter().all(|(id, piece)| {
+                    let found = row.piece(piece).map(|account| row.id(account));
+                    found == Some(*id) && found == row.account_of(&piece.key).map(|account| row.id(account))
+                }));
+            }
+        }
+        // An hour's pieces are a minute long, a day's are 24.
+        assert_eq!(known.len(), 7 + 4);
+        assert!(row.piece(&piece(hour, 6 * 60)).is_none());
+    }
 
     /// Whatever the order in which accounts come, each keeps its number, and the one that ends last is looked at first.
     #[test]
