@@ -1,7 +1,8 @@
 //! A program in a jail of its own, beside a Python that imports the same libraries first.
 //!
 //! `METERBOX_RUNTIME=FOLDER cargo bench -p meterbox-benches --bench local_sandbox`, where the folder is the
-//! one of `meterbox runtime install`; without it, the one that the sandbox's tests installed.
+//! one of `meterbox runtime install`; without it, the one that the sandbox's tests installed. Parts, to be named after
+//! `--`: `start`, `cold`, `demand`, `pooled`.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -48,80 +49,98 @@ const RUNS: usize = 200;
 
 fn main() {
     let threads = tokio::runtime::Runtime::new().unwrap();
-    threads.block_on(measure());
+    // In a task, as in a server: what `block_on` itself runs is woken by another thread.
+    threads.block_on(threads.spawn(measure())).unwrap();
 }
 
 async fn measure() {
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|word| word == part);
     let runtime = runtime();
     println!("load {} at the start", load());
-    println!("{:<44} {}", "a sandbox prepared", prepared(&runtime).await);
-    println!(
-        "{:<44} {}",
-        "memory per ready child",
-        memory_per_child(&runtime).await
-    );
+    if is_wanted("start") {
+        println!("{:<44} {}", "a sandbox prepared", prepared(&runtime).await);
+        let memory = memory_per_child(&runtime).await;
+        println!("{:<44} {memory}", "memory per ready child");
+    }
+    if is_wanted("cold") {
+        cold_starts(&runtime);
+    }
+    for (part, how, ready) in [("demand", "on demand", 0), ("pooled", "pooled", 4)] {
+        if is_wanted(part) {
+            jails(&runtime, how, ready).await;
+        }
+    }
+    println!("load {} at the end", load());
+}
+
+/// Without a sandbox of ours.
+fn cold_starts(runtime: &Runtime) {
     for (name, imports) in [
         ("cold Python, no imports, print, no jail", ""),
         ("cold Python, pandas, print, no jail", "import pandas\n"),
         ("cold Python, same imports, print, no jail", IMPORTS),
     ] {
-        let cold = (0..10).map(|_| cold(&runtime, imports)).collect();
+        let cold = (0..10).map(|_| cold(runtime, imports)).collect();
         println!("{name:<44} {}", Timings::new(cold));
     }
 
-    if let Some(timings) = under_bubblewrap(&runtime) {
+    if let Some(timings) = under_bubblewrap(runtime) {
         println!("{:<44} {timings}", "cold Python, same imports, print, bubblewrap");
     }
+}
 
-    for (how, ready) in [("on demand", 0), ("pooled", 4)] {
-        let sandbox = LocalSandbox::builder(runtime.clone())
-            .ready(ready)
-            .build()
-            .unwrap();
-        sandbox.capabilities().await.unwrap();
-        for (name, code) in PROGRAMS {
-            let (mut heard, mut done) = (Vec::new(), Vec::new());
-            for index in 0..103 {
-                // A pool is full again before the next, which on a quiet machine it would be.
-                tokio::time::sleep(Duration::from_millis(if ready > 0 { 60 } else { 0 })).await;
-                let (first, whole) = jailed(&sandbox, code).await;
-                if index >= 3 {
-                    heard.push(first);
-                    done.push(whole);
-                }
+/// A jail for each run, made for it or waiting.
+async fn jails(runtime: &Runtime, how: &str, ready: usize) {
+    let sandbox = LocalSandbox::builder(runtime.clone())
+        .ready(ready)
+        .build()
+        .unwrap();
+    sandbox.capabilities().await.unwrap();
+    for (name, code) in PROGRAMS {
+        let (mut heard, mut done) = (Vec::new(), Vec::new());
+        for index in 0..103 {
+            // A pool is full again before the next, which on a quiet machine it would be.
+            tokio::time::sleep(Duration::from_millis(if ready > 0 { 60 } else { 0 })).await;
+            let (first, whole) = jailed(&sandbox, code).await;
+            if index >= 3 {
+                heard.push(first);
+                done.push(whole);
             }
-            // From the call of `run` to the first printed line, and to the outcome after the child is reaped.
-            if name == "print" {
-                println!("{:<44} {}", format!("{how}: {name}, heard"), Timings::new(heard));
-            }
-            println!("{:<44} {}", format!("{how}: {name}, reaped"), Timings::new(done));
         }
-        for flight in [1, 2, 4, 8] {
-            let rate = runs_per_second(&sandbox, flight).await;
-            println!(
-                "{:<44} {rate:.0} runs/s, n {RUNS}",
-                format!("{how}: throughput, print, {flight} in flight")
-            );
+        // From the call of `run` to the first printed line, and to the outcome after the child is reaped.
+        if name == "print" {
+            println!("{:<44} {}", format!("{how}: {name}, heard"), Timings::new(heard));
         }
-        for (name, code) in &PROGRAMS[..2] {
-            println!(
-                "{:<44} {}",
-                format!("session cell: {name}"),
-                cells(&sandbox, code).await
-            );
-        }
+        println!("{:<44} {}", format!("{how}: {name}, reaped"), Timings::new(done));
+    }
+    for flight in [1, 2, 4, 8] {
+        let rate = runs_per_second(&sandbox, flight).await;
         println!(
-            "{:<44} {}",
-            format!("{how}: a session begun and closed"),
-            sessions(&sandbox, ready).await
-        );
-        println!(
-            "{:<44} {}",
-            format!("{how}: kill to reaped"),
-            kill_to_reaped(&sandbox).await
+            "{:<44} {rate:.0} runs/s, n {RUNS}",
+            format!("{how}: throughput, print, {flight} in flight")
         );
     }
-    println!("load {} at the end", load());
+    for (name, code) in &PROGRAMS[..2] {
+        println!(
+            "{:<44} {}",
+            format!("session cell: {name}"),
+            cells(&sandbox, code).await
+        );
+    }
+    println!(
+        "{:<44} {}",
+        format!("{how}: a session begun and closed"),
+        sessions(&sandbox, ready).await
+    );
+    println!(
+        "{:<44} {}",
+        format!("{how}: kill to reaped"),
+        kill_to_reaped(&sandbox).await
+    );
 }
 
 /// The machine probed, an interpreter with everything imported, and its trial passed.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     Budget, BudgetError, BudgetStatus, Entry, EntryPage, Event, EventPage, Hold, HoldId, HoldPage,
     HoldRequest, LedgerStore, Settlement, Stop, TopUp, TopUpId, VerifyReport,
-    ledger::{HoldRecord, Room, amount_to_hold, check_text, refusal},
+    ledger::{HoldRecord, OpenHold, Room, amount_to_hold, check_text, refusal},
     watch::SpendingBell,
 };
 
@@ -281,11 +281,18 @@ impl BudgetEngine {
     /// # Errors
     /// [`BudgetError::Refused`], [`BudgetError::NoBudget`], [`BudgetError::Invalid`], the idempotency
     /// errors, and store errors.
-    pub async fn hold(&self, mut request: HoldRequest) -> Result<Hold, BudgetError> {
-        request.check()?;
+    pub async fn hold(&self, request: HoldRequest) -> Result<Hold, BudgetError> {
+        let now = self.now();
+        let mut open = OpenHold {
+            id: HoldId::new(now),
+            request,
+            unbudgeted: self.unbudgeted,
+        };
+        open.request.check()?;
         match self.store().at_once() {
-            Some(store) => Hold::open_at_once(self, store, request),
-            None => Hold::open(self, request).await,
+            Some(store) => Hold::open_at_once(self, store, now, &open),
+            // In a box, so that whoever waits for nothing carries no room for waiting about.
+            None => Box::pin(Hold::open(self, now, open)).await,
         }
     }
 

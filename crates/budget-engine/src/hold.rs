@@ -4,7 +4,7 @@ use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 use tokio::{runtime::Handle, task::AbortHandle};
 
 use crate::{
-    AtOnce, BudgetEngine, BudgetError, HoldId, HoldRequest, HoldState, Settlement,
+    AtOnce, BudgetEngine, BudgetError, HoldId, HoldState, Settlement,
     ledger::{HoldAction, HoldStatus, IntentId, OpenHold, check_ttl},
 };
 
@@ -45,14 +45,12 @@ struct Guard {
 }
 
 impl Hold {
-    pub(crate) async fn open(engine: &BudgetEngine, request: HoldRequest) -> Result<Self, BudgetError> {
-        let (ttl, now) = (request.ttl, engine.now());
-        let guard = Guard::new(engine, now, &request);
-        let open = OpenHold {
-            id: guard.id,
-            request,
-            unbudgeted: engine.unbudgeted,
-        };
+    pub(crate) async fn open(
+        engine: &BudgetEngine,
+        now: Timestamp,
+        open: OpenHold,
+    ) -> Result<Self, BudgetError> {
+        let (guard, ttl) = (Guard::new(engine, &open), open.request.ttl);
         let opened = engine.store().open(now, open).await;
         guard.hold(ttl, opened)
     }
@@ -61,17 +59,10 @@ impl Hold {
     pub(crate) fn open_at_once(
         engine: &BudgetEngine,
         store: &dyn AtOnce,
-        request: HoldRequest,
+        now: Timestamp,
+        open: &OpenHold,
     ) -> Result<Self, BudgetError> {
-        let (ttl, now) = (request.ttl, engine.now());
-        let guard = Guard::new(engine, now, &request);
-        let open = OpenHold {
-            id: guard.id,
-            request,
-            unbudgeted: engine.unbudgeted,
-        };
-        let opened = store.open(now, &open);
-        guard.hold(ttl, opened)
+        Guard::new(engine, open).hold(open.request.ttl, store.open(now, open))
     }
 
     /// Its name in the ledger.
@@ -191,8 +182,8 @@ impl Hold {
     ///
     /// # Errors
     /// Store errors; the hold then ends when its time is over, at what was drawn.
-    pub async fn settle(self) -> Result<Settlement, BudgetError> {
-        self.close(HoldState::Settled).await
+    pub fn settle(self) -> impl Future<Output = Result<Settlement, BudgetError>> + Send {
+        self.close(HoldState::Settled)
     }
 
     /// Gives the hold up: as [`settle`](Hold::settle), but recorded as work that was not done. What was
@@ -200,15 +191,30 @@ impl Hold {
     ///
     /// # Errors
     /// Store errors, as for [`settle`](Hold::settle).
-    pub async fn release(self) -> Result<Settlement, BudgetError> {
-        self.close(HoldState::Released).await
+    pub fn release(self) -> impl Future<Output = Result<Settlement, BudgetError>> + Send {
+        self.close(HoldState::Released)
+    }
+
+    async fn close(self, state: HoldState) -> Result<Settlement, BudgetError> {
+        let engine = &self.guard.engine;
+        let Some(store) = engine.store().at_once() else {
+            // In a box, so that whoever waits for nothing carries no room for waiting about.
+            return Box::pin(self.close_in_time(state)).await;
+        };
+        let status = store.close(engine.now(), self.guard.id, state)?;
+        self.guard.bell.ring(engine);
+        Ok(self.closed(&status))
     }
 
     /// Stays armed while the store is asked, so that a future dropped midway still ends the hold.
-    async fn close(mut self, state: HoldState) -> Result<Settlement, BudgetError> {
-        let record = self.act(HoldAction::Close { state }).await?;
+    async fn close_in_time(self, state: HoldState) -> Result<Settlement, BudgetError> {
+        let status = self.act(HoldAction::Close { state }).await?;
+        Ok(self.closed(&status))
+    }
+
+    fn closed(mut self, status: &HoldStatus) -> Settlement {
         self.guard.armed = false;
-        Ok(record.settlement())
+        status.settlement()
     }
 
     async fn act(&self, action: HoldAction) -> Result<HoldStatus, BudgetError> {
@@ -273,13 +279,13 @@ impl Intent<'_> {
 
 impl Guard {
     /// Armed before the store is asked: whatever becomes of the future that asks, the hold does not leak.
-    fn new(engine: &BudgetEngine, now: Timestamp, request: &HoldRequest) -> Self {
+    fn new(engine: &BudgetEngine, open: &OpenHold) -> Self {
         let heard = engine.parts.bell.is_heard();
         Self {
             engine: engine.clone(),
-            id: HoldId::new(now),
+            id: open.id,
             armed: true,
-            bell: Bell(heard.then(|| request.scopes.as_slice().into())),
+            bell: Bell(heard.then(|| open.request.scopes.as_slice().into())),
         }
     }
 

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use meterbox_core::{Scope, Timestamp};
 
 use crate::{
-    Budget, BudgetError, BudgetStatus, Entry, EntryPage, EventLog, HoldId, HoldPage, Settlement, Stop, TopUp,
-    VerifyReport,
+    Budget, BudgetError, BudgetStatus, Entry, EntryPage, EventLog, HoldId, HoldPage, HoldState, Settlement,
+    Stop, TopUp, VerifyReport,
     ledger::{HoldAction, HoldRecord, HoldStatus, OpenHold},
 };
 
@@ -94,6 +94,14 @@ pub trait AtOnce: Send + Sync {
     /// # Errors
     /// As there.
     fn act(&self, now: Timestamp, hold: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError>;
+
+    /// Ends a hold, as [`act`](Self::act) does that is told to close it.
+    ///
+    /// # Errors
+    /// As there.
+    fn close(&self, now: Timestamp, hold: HoldId, state: HoldState) -> Result<HoldStatus, BudgetError> {
+        self.act(now, hold, HoldAction::Close { state })
+    }
 }
 
 /// Passes each method on as it is, to whatever the pointer points to.

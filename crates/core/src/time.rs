@@ -4,7 +4,7 @@ use std::{
     fmt,
     str::FromStr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
@@ -160,7 +160,11 @@ impl Clock for SystemClock {
         reason = "the one place that reads the machine's clocks"
     )]
     fn now(&self) -> Timestamp {
-        jiff::Timestamp::now().into()
+        let micros = |since: Duration| i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+        match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => Timestamp(micros(after).min(Timestamp::MAX.0)),
+            Err(before) => Timestamp(micros(before.duration()).saturating_neg()),
+        }
     }
 
     fn monotonic(&self) -> Duration {

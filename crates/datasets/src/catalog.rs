@@ -2,7 +2,6 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -344,8 +343,17 @@ fn make_folder(path: &Path) -> Result<(), DatasetError> {
     allow(path, 0o755)
 }
 
+#[cfg(unix)]
 pub(crate) fn allow(path: &Path, mode: u32) -> Result<(), DatasetError> {
+    use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(DatasetError::io(path))
+}
+
+/// On a system without such modes there is no sandbox of another user.
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "elsewhere it may fail")]
+pub(crate) fn allow(_: &Path, _: u32) -> Result<(), DatasetError> {
+    Ok(())
 }
 
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {

@@ -24,11 +24,13 @@ const MS_RDONLY: usize = 1;
 const MS_NOSUID: usize = 2;
 const MS_NODEV: usize = 4;
 const MS_NOEXEC: usize = 8;
+const MS_REMOUNT: usize = 0x20;
 const MS_BIND: usize = 0x1000;
 const MS_REC: usize = 0x4000;
 const MS_PRIVATE: usize = 0x4_0000;
 const READ_ONLY: u64 = 1 | 2 | 4 | 8;
 
+const CLONE_NEWCGROUP: usize = 0x0200_0000;
 const PR_SET_PDEATHSIG: usize = 1;
 const PR_SET_DUMPABLE: usize = 4;
 const PR_CAPBSET_DROP: usize = 24;
@@ -39,7 +41,8 @@ const SIGKILL: usize = 9;
 
 const INPUTS: &[u8] = b"/inputs/";
 const DATA: &[u8] = b"/data/";
-const SCRATCH: &[u8] = b"/scratch";
+const SCRATCH: &CStr = c"/scratch";
+const DATA_FOLDER: &CStr = c"/data";
 
 /// A child that has its own namespaces, and not yet a job.
 pub(crate) struct Child {
@@ -93,7 +96,7 @@ impl Child {
         };
         let sealed = confine(config, self.rules, job).and_then(|place| {
             if config.has("seccomp") {
-                sys::install(config.filter()).step("seccomp")?;
+                sys::install(config.last_filter()).step("seccomp")?;
             }
             sys::seek(DOCUMENT, place).step("child")
         });
@@ -134,10 +137,15 @@ fn enter(config: &Config, setup: i32) -> core::result::Result<Option<Rules>, Fai
     let _ = sys::write_file(c"/proc/self/oom_score_adj", b"500");
     if config.namespaces != 0 {
         own_user(config)?;
+        // So `/proc` does not name the machine's control groups. Names only: where this cannot be had, nothing is lost.
+        let _ = sys::unshare(CLONE_NEWCGROUP);
         sys::mount(c"none", c"/", c"", MS_REC | MS_PRIVATE, c"").step("mounts")?;
         if config.has("own-proc") {
             mount_proc().about("mounts", b"/proc")?;
         }
+        mount_writable()?;
+        let caps = c"mode=755,size=1m,nr_inodes=16";
+        sys::mount(c"data", DATA_FOLDER, c"tmpfs", MS_NOSUID | MS_NODEV, caps).about("mounts", b"/data")?;
     }
     if config.has("capabilities") {
         bound_capabilities().step("privileges")?;
@@ -160,10 +168,12 @@ fn keep_only(config: &Config, setup: i32) -> Result<()> {
     sys::prctl(PR_SET_PDEATHSIG, SIGKILL)?;
     // High numbers first: the places below may be taken by what is still needed.
     let (null, moved) = (sys::open(c"/dev/null", O_RDWR, 0)?, sys::duplicate(setup, 100)?);
+    // What it prints before it has a job goes nowhere, but into a pipe: what it learns of the place stays true.
+    let [from, into] = sys::pipe()?;
     for (fd, place) in [
         (null, STDIN),
-        (null, STDOUT),
-        (null, REPLY),
+        (into, STDOUT),
+        (from, REPLY),
         (moved, SETUP),
         (null, DOCUMENT),
     ] {
@@ -211,6 +221,17 @@ fn mount_proc() -> Result<()> {
         let nothing = c"size=4k,nr_inodes=1,mode=555";
         sys::mount(c"noproc", c"/proc", c"tmpfs", flags | MS_RDONLY, nothing)
     })
+}
+
+/// Its two writable folders, in one file system so that one cap holds for them together. Small until there is a job.
+fn mount_writable() -> core::result::Result<(), Failure<'static>> {
+    let caps = c"mode=755,size=64k,nr_inodes=16";
+    sys::mount(c"scratch", SCRATCH, c"tmpfs", MS_NOSUID | MS_NODEV, caps).about("mounts", b"/scratch")?;
+    for folder in [c"/scratch/tmp", c"/scratch/work"] {
+        sys::make_folder(folder, 0o700).about("mounts", b"/scratch")?;
+    }
+    sys::mount(c"/scratch/tmp", c"/tmp", c"", MS_BIND, c"").about("mounts", b"/tmp")?;
+    sys::mount(c"/scratch/work", SCRATCH, c"", MS_BIND, c"").about("mounts", b"/scratch")
 }
 
 /// No capability can be gained any more; those that are held stay.
@@ -267,10 +288,10 @@ fn confine(config: &Config, rules: Option<Rules>, job: Job) -> core::result::Res
     let Job { header, bytes } = job;
     let [scratch, temporary, data] = if config.namespaces != 0 {
         mounts(config, &header, bytes)?;
-        [SCRATCH, b"/tmp", b"/data"].map(|path| Text::of(&[path]))
+        [b"/scratch" as &[u8], b"/tmp", b"/data"].map(|path| Text::of(&[path]))
     } else {
         let folder = texts(bytes).next().unwrap_or_default();
-        [SCRATCH, b"/tmp", b"/data"].map(|path| Text::of(&[folder, path]))
+        [b"/scratch" as &[u8], b"/tmp", b"/data"].map(|path| Text::of(&[folder, path]))
     };
     let scratch_path = scratch.whole().ok_or(ENAMETOOLONG).step("working folder")?;
     sys::change_folder(scratch_path).step("working folder")?;
@@ -316,22 +337,16 @@ fn mounts(
     header: &JobHeader,
     bytes: &'static [u8],
 ) -> core::result::Result<(), Failure<'static>> {
-    let flags = MS_NOSUID | MS_NODEV;
-    // One file system for both writable folders, so that one cap holds for them together.
-    let mut caps = Text::of(&[b"mode=755,size="]);
+    let mut caps = Text::of(&[b"size="]);
     caps.push_number(header.scratch_bytes);
     caps.push(b",nr_inodes=");
     caps.push_number(header.scratch_inodes.saturating_add(3));
-    mount(c"scratch", c"/scratch", c"tmpfs", flags, &caps).about("mounts", b"/scratch")?;
-    for folder in [c"/scratch/tmp", c"/scratch/work"] {
-        sys::make_folder(folder, 0o700).about("mounts", b"/scratch")?;
+    change(SCRATCH, &caps).about("mounts", b"/scratch")?;
+    if header.inputs > 0 {
+        let mut caps = Text::of(&[b"nr_inodes="]);
+        caps.push_number(16 + header.inputs + header.folders);
+        change(DATA_FOLDER, &caps).about("mounts", b"/data")?;
     }
-    sys::mount(c"/scratch/tmp", c"/tmp", c"", MS_BIND, c"").about("mounts", b"/tmp")?;
-    sys::mount(c"/scratch/work", c"/scratch", c"", MS_BIND, c"").about("mounts", b"/scratch")?;
-
-    let mut caps = Text::of(&[b"mode=755,size=1m,nr_inodes="]);
-    caps.push_number(16 + header.inputs + header.folders);
-    mount(c"data", c"/data", c"tmpfs", flags, &caps).about("mounts", b"/data")?;
     for (source, path) in inputs(header, bytes) {
         bind_input(source, path).about("input", path)?;
     }
@@ -340,14 +355,16 @@ fn mounts(
     }
     if config.has("hidden-inputs") {
         let nothing = c"size=4k,nr_inodes=1,mode=000";
-        sys::mount(c"hidden", c"/inputs", c"tmpfs", flags | MS_RDONLY, nothing)
-            .about("mounts", b"/inputs")?;
+        let flags = MS_NOSUID | MS_NODEV | MS_RDONLY;
+        sys::mount(c"hidden", c"/inputs", c"tmpfs", flags, nothing).about("mounts", b"/inputs")?;
     }
     Ok(())
 }
 
-fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: usize, options: &Text) -> Result<()> {
-    sys::mount(source, target, kind, flags, options.whole().ok_or(EINVAL)?)
+/// Changes the caps of a file system of ours.
+fn change(target: &CStr, caps: &Text) -> Result<()> {
+    let flags = MS_REMOUNT | MS_NOSUID | MS_NODEV;
+    sys::mount(c"", target, c"", flags, caps.whole().ok_or(EINVAL)?)
 }
 
 /// What stands between a job's header and its document.

@@ -29,8 +29,10 @@ pub struct Config {
     /// CPython's hooks around a fork.
     before_fork: u64,
     after_fork_in_child: u64,
-    filter: u64,
-    filter_length: u64,
+    first_filter: u64,
+    first_filter_length: u64,
+    last_filter: u64,
+    last_filter_length: u64,
     /// What a program may read, each ended by a zero, and an empty one at the end.
     readable: u64,
 }
@@ -62,12 +64,16 @@ impl Config {
         unsafe { hook(self.after_fork_in_child) }
     }
 
-    pub(crate) fn filter(&self) -> &[Instruction] {
-        if self.filter == 0 {
-            return &[];
-        }
+    /// The zygote's own, with which its children are born.
+    pub(crate) fn first_filter(&self) -> &[Instruction] {
         // SAFETY: the zygote keeps this buffer as long as it lives.
-        unsafe { core::slice::from_raw_parts(self.filter as *const Instruction, self.filter_length as usize) }
+        unsafe { instructions(self.first_filter, self.first_filter_length) }
+    }
+
+    /// The last lock of a child.
+    pub(crate) fn last_filter(&self) -> &[Instruction] {
+        // SAFETY: as above.
+        unsafe { instructions(self.last_filter, self.last_filter_length) }
     }
 
     pub(crate) fn readable(&self) -> impl Iterator<Item = &CStr> {
@@ -83,6 +89,11 @@ impl Config {
             Some(path)
         })
     }
+}
+
+unsafe fn instructions<'a>(address: u64, length: u64) -> &'a [Instruction] {
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts(address as *const Instruction, length as usize) }
 }
 
 unsafe fn hook(address: u64) {

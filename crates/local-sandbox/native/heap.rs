@@ -21,6 +21,8 @@ struct Regions {
     end: usize,
     /// From the lowest to past the highest byte ever handed out.
     all: (usize, usize),
+    /// The rest of the last region, which the kernel has again: what lies there is a child's.
+    given_back: (usize, usize),
     /// Children take theirs from the kernel one by one, which counts them exactly.
     closed: bool,
 }
@@ -29,6 +31,7 @@ static REGIONS: Only<Regions> = Only::new(Regions {
     next: 0,
     end: 0,
     all: (usize::MAX, 0),
+    given_back: (0, 0),
     closed: false,
 });
 
@@ -55,7 +58,14 @@ pub static JAIL_ARENAS: ArenaAllocator = ArenaAllocator {
 #[unsafe(no_mangle)]
 pub extern "C" fn jail_close_arenas() {
     // SAFETY: the zygote calls this while it holds CPython's lock, under which the allocator is called.
-    unsafe { REGIONS.borrow() }.closed = true;
+    let regions = unsafe { REGIONS.borrow() };
+    regions.closed = true;
+    let rest = regions.end - regions.next;
+    // No child is to find room there that its limits count as the interpreter's.
+    // SAFETY: nothing was ever handed out of it.
+    if rest > 0 && unsafe { sys::call(nr::MUNMAP, [regions.next, rest]) }.is_ok() {
+        regions.given_back = (regions.next, regions.end);
+    }
 }
 
 /// Puts this range of private memory into huge pages, as far as that goes; how many were made.
@@ -83,9 +93,10 @@ extern "C" fn allocate(_: *mut c_void, size: usize) -> *mut c_void {
 
 extern "C" fn free(_: *mut c_void, start: *mut c_void, size: usize) {
     // SAFETY: CPython calls this under its lock.
-    let (lowest, highest) = unsafe { REGIONS.borrow() }.all;
+    let regions = unsafe { REGIONS.borrow() };
     let start = start as usize;
-    if !(lowest..highest).contains(&start) {
+    let lies_in = |(lowest, highest)| (lowest..highest).contains(&start);
+    if !lies_in(regions.all) || lies_in(regions.given_back) {
         // SAFETY: an arena that nobody uses any more.
         let _ = unsafe { sys::call(nr::MUNMAP, [start, size]) };
     }

@@ -1,11 +1,12 @@
-//! The numbers of the system calls made here. A test holds them against an independent list.
+//! The numbers of the system calls made here, which a zygote may make and a program may not. A test holds them against an
+//! independent list.
 
 macro_rules! numbers {
     ($($name:ident: $x86_64:literal, $aarch64:literal;)*) => {
         $(#[cfg(target_arch = "x86_64")] pub const $name: usize = $x86_64;
         #[cfg(target_arch = "aarch64")] pub const $name: usize = $aarch64;)*
         /// Each with its numbers on x86-64 and on aarch64.
-        #[allow(dead_code, reason = "the test's")]
+        #[allow(dead_code, reason = "the other side's")]
         pub const ALL: &[(&str, usize, usize)] = &[$((stringify!($name), $x86_64, $aarch64)),*];
     };
 }
@@ -27,6 +28,7 @@ numbers! {
     CHDIR: 80, 49;
     SETPGID: 109, 154;
     CAPSET: 126, 91;
+    GETPRIORITY: 140, 141;
     SETPRIORITY: 141, 140;
     PRCTL: 157, 167;
     MOUNT: 165, 40;
@@ -35,7 +37,9 @@ numbers! {
     MKDIRAT: 258, 34;
     FACCESSAT: 269, 48;
     PPOLL: 271, 73;
+    UNSHARE: 272, 97;
     DUP3: 292, 24;
+    PIPE2: 293, 59;
     PRLIMIT64: 302, 261;
     SECCOMP: 317, 277;
     CLONE3: 435, 435;

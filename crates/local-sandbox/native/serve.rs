@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     only::Only,
     sys::{self, EAGAIN, PollFd},
-    wire::{GoesAfter, MOST_CHILDREN, News, Request},
+    wire::{MOST_CHILDREN, News, Precedence, Request},
 };
 
 /// The supervisor hung up.
@@ -16,6 +16,8 @@ const SEALED: i32 = 1;
 const WARMING: i32 = 2;
 /// The two sides were not made from one source.
 const MISMATCH: i32 = -1;
+/// Its own filter could not be installed.
+const UNLOCKED: i32 = -2;
 
 /// Those that live, in the order of `watched`, whose first is the control socket.
 struct Children {
@@ -61,6 +63,9 @@ pub unsafe extern "C" fn jail_serve(config: *const Config) -> i32 {
         events: sys::POLLIN,
         found: 0,
     };
+    if config.has("seccomp") && sys::install(config.first_filter()).is_err() {
+        return UNLOCKED;
+    }
     // The interpreter stays as it is before a fork; every child finds it so, and nothing here needs it.
     // SAFETY: the caller's promise.
     unsafe { config.before_fork() };
@@ -110,8 +115,8 @@ impl Children {
         let control = config.control as i32;
         let mut bytes = [0; Request::LENGTH];
         let (setup, group, request) = match sys::receive(control, &mut bytes) {
-            Ok((GoesAfter::LENGTH, _)) => {
-                self.let_others_go_first(&bytes[..GoesAfter::LENGTH]);
+            Ok((Precedence::LENGTH, _)) => {
+                self.give_precedence(&bytes[..Precedence::LENGTH]);
                 return Heard::Request;
             }
             Ok((length @ 1.., [setup, group, ..])) => (setup, group, Request::decode(&bytes[..length])),
@@ -159,15 +164,22 @@ impl Children {
     }
 
     /// Nobody else reaps the child, so its number is still its own.
-    fn let_others_go_first(&self, bytes: &[u8]) {
-        let Some(GoesAfter { id }) = GoesAfter::decode(bytes) else {
+    fn give_precedence(&self, bytes: &[u8]) {
+        let Some(Precedence { id, after_others }) = Precedence::decode(bytes) else {
             return;
         };
         let children = &self.known[1..=self.count];
-        if let Some(child) = children.iter().find(|child| child.id == id) {
-            // Where it cannot be done, the program goes on as before.
-            let _ = sys::let_others_go_first(child.pid);
-        }
+        let Some(child) = children.iter().find(|child| child.id == id) else {
+            return;
+        };
+        let nice = if after_others {
+            Ok(sys::LOWEST)
+        } else {
+            // What it was born with.
+            sys::own_priority()
+        };
+        // Where it cannot be done, the program goes on as before.
+        let _ = nice.and_then(|nice| sys::set_priority(child.pid, nice));
     }
 
     fn reap(&mut self, config: &Config, place: usize) {

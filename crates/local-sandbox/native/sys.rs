@@ -120,12 +120,28 @@ pub(crate) fn own_group() -> Result<()> {
     unsafe { call(nr::SETPGID, [0, 0]) }.map(drop)
 }
 
-/// Gives all threads of all processes of this group the lowest ordinary priority, for good.
-pub(crate) fn let_others_go_first(group: i32) -> Result<()> {
+/// The lowest ordinary priority.
+pub(crate) const LOWEST: isize = 19;
+
+/// Gives all threads of all processes of this group that priority. A plain user gets one back only as far as their
+/// `RLIMIT_NICE` goes.
+pub(crate) fn set_priority(group: i32, nice: isize) -> Result<()> {
     const PRIO_PGRP: usize = 1;
-    const LOWEST: usize = 19;
     // SAFETY: plain numbers.
-    unsafe { call(nr::SETPRIORITY, [PRIO_PGRP, group as usize, LOWEST]) }.map(drop)
+    unsafe { call(nr::SETPRIORITY, [PRIO_PGRP, group as usize, nice as usize]) }.map(drop)
+}
+
+/// Of this thread.
+pub(crate) fn own_priority() -> Result<isize> {
+    const PRIO_PROCESS: usize = 0;
+    // SAFETY: plain numbers. The kernel says 20 less it, for an answer below 0 would be an error.
+    unsafe { call(nr::GETPRIORITY, [PRIO_PROCESS, 0]) }.map(|answer| 20 - answer as isize)
+}
+
+/// Gives this process namespaces of its own of these kinds.
+pub(crate) fn unshare(namespaces: usize) -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe { call(nr::UNSHARE, [namespaces]) }.map(drop)
 }
 
 pub(crate) fn open(path: &CStr, flags: usize, mode: usize) -> Result<i32> {
@@ -158,6 +174,13 @@ pub(crate) fn place(fd: i32, place: i32) -> Result<()> {
 pub(crate) fn duplicate(fd: i32, at_least: usize) -> Result<i32> {
     // SAFETY: plain numbers.
     unsafe { call(nr::FCNTL, [fd as usize, F_DUPFD_CLOEXEC, at_least]) }.map(|fd| fd as i32)
+}
+
+/// Where to read from, and where to write into.
+pub(crate) fn pipe() -> Result<[i32; 2]> {
+    let mut ends = [-1; 2];
+    // SAFETY: room for two descriptors.
+    unsafe { call(nr::PIPE2, [ends.as_mut_ptr() as usize, O_CLOEXEC]) }.map(|_| ends)
 }
 
 pub(crate) fn write(fd: i32, bytes: &[u8]) -> Result<usize> {

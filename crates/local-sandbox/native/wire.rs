@@ -78,27 +78,33 @@ impl Request {
     }
 }
 
-/// Tells the zygote that the program of a child goes after others from now on.
+/// Tells the zygote whether the program of a child goes after others from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GoesAfter {
+pub struct Precedence {
     /// What the child is called.
     pub id: u64,
+    /// Or as they do, as it was born.
+    pub after_others: bool,
 }
 
-impl GoesAfter {
+impl Precedence {
     /// Bytes of it; no other message from the supervisor has so many.
-    pub const LENGTH: usize = 8;
+    pub const LENGTH: usize = 9;
 
     /// As it is sent.
     pub fn encode(self) -> [u8; Self::LENGTH] {
-        self.id.to_ne_bytes()
+        let mut bytes = [0; Self::LENGTH];
+        bytes[..8].copy_from_slice(&self.id.to_ne_bytes());
+        bytes[8] = u8::from(self.after_others);
+        bytes
     }
 
     /// From what was received.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; Self::LENGTH] = bytes.try_into().ok()?;
         Some(Self {
-            id: u64::from_ne_bytes(*bytes),
+            id: word(bytes, 0)?,
+            after_others: bytes[8] != 0,
         })
     }
 }

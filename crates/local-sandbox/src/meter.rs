@@ -10,17 +10,30 @@ use std::{
 use meterbox_core::contract::Usage;
 use rustix::fs::{Dir, Mode, OFlags};
 
-use crate::{groups::Group, zygote::Ended};
+use crate::{groups::Group, run::SIGKILL, zygote::Ended};
+
+const MB: u64 = 1 << 20;
+/// By how much the kernel's counts may be off: it counts pages in batches for each processor, of some hundred kilobytes in
+/// all on two of them, and of this much where a program moves among eight of sixty-four.
+const COUNTING: u64 = 4 * MB;
+/// A program that has so little is looked at no closer.
+const LITTLE: u64 = 4 * MB;
+/// Pages of libraries that a program may take up between two looks, beyond that: they are everybody's, and the kernel's peak
+/// has them in it. Ordinary programs take up 11 MB at most.
+const BETWEEN_LOOKS: u64 = 16 * MB;
 
 /// Watches one process. Where the machine hides it, nothing is measured and the limits of the kernel remain.
 #[derive(Debug)]
 pub(crate) struct Meter {
     /// The process's folder under `/proc`: it stays this process's, whoever gets the number next.
     folder: Option<OwnedFd>,
-    /// Memory it may have, with what it was born with.
-    most: u64,
+    /// Memory it may have beyond what it was born with.
+    limit: u64,
     /// Memory it was born with: pages of the prepared interpreter, which it does not pay for.
     at_start: u64,
+    /// Of that, what belongs to files; and the most of it that was seen since.
+    files_at_start: u64,
+    files: u64,
     peak: u64,
     cpu: Duration,
     /// Processor time of its set-up, which is not the program's.
@@ -52,14 +65,17 @@ impl Thread {
 }
 
 impl Meter {
-    pub(crate) fn new(pid: i32, pidfd: &OwnedFd, most: u64, group: Option<&Arc<Group>>) -> Self {
+    /// Of a program that may have so much memory of its own.
+    pub(crate) fn new(pid: i32, pidfd: &OwnedFd, limit: u64, group: Option<&Arc<Group>>) -> Self {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).ok();
         // Still there after the folder was opened, so the folder is its own.
         Self {
             folder: folder.filter(|_| is_unreaped(pidfd)),
-            most,
+            limit,
             at_start: 0,
+            files_at_start: 0,
+            files: 0,
             peak: 0,
             cpu: Duration::ZERO,
             cpu_at_start: Duration::ZERO,
@@ -75,15 +91,15 @@ impl Meter {
     #[cfg(feature = "test-guards")]
     pub(crate) fn watch_unless(&mut self, unwatched: bool) {
         if unwatched {
-            self.most = u64::MAX;
+            self.limit = u64::MAX;
         }
     }
 
     /// What it has now is what it was born with; where it is over already, that is what others were born with.
     pub(crate) fn begin(&mut self, of_others: u64) {
-        let resident = self.resident().filter(|resident| *resident > 0);
-        self.at_start = resident.unwrap_or(of_others);
-        self.peak = self.at_start;
+        let resident = self.resident_and_files().filter(|(resident, _)| *resident > 0);
+        (self.at_start, self.files_at_start) = resident.unwrap_or((of_others, 0));
+        (self.peak, self.files) = (self.at_start, self.files_at_start);
         let cpu = self.time_of_group().or_else(|| self.time_of_only_thread());
         self.cpu_at_start = cpu.unwrap_or_default();
         if let Some(group) = &self.group {
@@ -98,7 +114,29 @@ impl Meter {
         if let (Some(group), Some(seen)) = (&self.group, &mut self.group_seen) {
             *seen = (*seen).max(group.memory().unwrap_or_default());
         }
-        resident > self.most
+        if resident.saturating_sub(self.at_start) <= LITTLE {
+            return false;
+        }
+        let Some(status) = self.status() else { return false };
+        self.files = self.files.max(status.files);
+        let own_at_start = self.at_start - self.files_at_start;
+        status.own.saturating_sub(own_at_start) > self.limit.saturating_add(COUNTING)
+    }
+
+    /// Whether it had more memory than it may at any moment, as the kernel has measured it: what is taken and given back
+    /// between two looks is not seen otherwise. Sure but for the pages of files that it had then.
+    fn was_beyond(&self, peak: u64) -> bool {
+        let files = self.files - self.files_at_start + BETWEEN_LOOKS;
+        let most = self.limit.saturating_add(files + COUNTING);
+        self.folder.is_some() && peak.saturating_sub(self.at_start) > most
+    }
+
+    /// Whether that end was for want of memory, whatever else it seems.
+    pub(crate) fn has_starved(&self, ended: &Ended) -> bool {
+        // All of a group is killed at once.
+        let killed = ended.status.is_none_or(|status| status & 0x7f == SIGKILL);
+        let beyond = ended.peak_bytes > self.peak_before && self.was_beyond(ended.peak_bytes);
+        beyond || killed && self.group.as_ref().is_some_and(|group| group.ran_out_of_memory())
     }
 
     /// Whether the program had used more processor time than this, in whole seconds, when that was last looked at. The
@@ -106,11 +144,6 @@ impl Meter {
     pub(crate) fn was_over(&self, limit: Duration) -> bool {
         let whole = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
         self.cpu > Duration::from_secs(whole)
-    }
-
-    /// Whether its group's cap on memory has ended it.
-    pub(crate) fn ran_out_of_memory(&self) -> bool {
-        self.group.as_ref().is_some_and(|group| group.ran_out_of_memory())
     }
 
     /// What was used so far.
@@ -128,9 +161,11 @@ impl Meter {
 
     /// What comes from now on is another cell's, which may have so much beyond what the process was born with.
     pub(crate) fn begin_cell(&mut self, memory_bytes: u64) {
-        self.most = self.at_start.saturating_add(memory_bytes);
-        self.peak_before = self.kernels_peak();
-        self.peak = self.resident().unwrap_or_default().max(self.at_start);
+        self.limit = memory_bytes;
+        let status = self.status().unwrap_or_default();
+        self.peak_before = status.peak;
+        self.files = status.files.max(self.files_at_start);
+        self.peak = (status.own + status.files).max(self.at_start);
         if let Some(group) = &self.group {
             self.group_peak_before = group.peak().unwrap_or_default();
             self.group_seen = group.memory();
@@ -151,12 +186,16 @@ impl Meter {
         self.share_of_group(risen.max(group.memory()).max(self.group_seen)?)
     }
 
-    /// The kernel's peak so far.
-    pub(crate) fn kernels_peak(&self) -> u64 {
-        let status = self.read("status").unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kilobytes.unwrap_or_default() * 1024
+    /// The kernel's peak so far, of a process at rest, and whether that has risen beyond what the cell may have.
+    pub(crate) fn kernels_peak(&mut self) -> (u64, bool) {
+        let status = self.status().unwrap_or_default();
+        self.files = self.files.max(status.files);
+        let beyond = status.peak > self.peak_before && self.was_beyond(status.peak);
+        (status.peak, beyond)
+    }
+
+    fn status(&self) -> Option<Status> {
+        Status::read(&self.read("status")?)
     }
 
     /// What the program itself has now.
@@ -277,13 +316,15 @@ impl Meter {
     }
 
     fn resident(&self) -> Option<u64> {
-        let pages: u64 = self
-            .read("statm")?
-            .split_ascii_whitespace()
-            .nth(1)?
-            .parse()
-            .ok()?;
-        Some(pages * rustix::param::page_size() as u64)
+        self.resident_and_files().map(|(resident, _)| resident)
+    }
+
+    /// All of it, and what of that belongs to files or is shared.
+    fn resident_and_files(&self) -> Option<(u64, u64)> {
+        let statm = self.read("statm")?;
+        let mut pages = statm.split_ascii_whitespace().skip(1);
+        let mut bytes = || Some(pages.next()?.parse::<u64>().ok()? * rustix::param::page_size() as u64);
+        Some((bytes()?, bytes()?))
     }
 
     /// Of all its threads.
@@ -304,6 +345,32 @@ impl Meter {
         let mut text = String::new();
         std::fs::File::from(file).read_to_string(&mut text).ok()?;
         Some(text)
+    }
+}
+
+/// Memory of a process, as the kernel tells it apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Status {
+    /// What it has written, and what it shares, though with nobody but its own threads.
+    own: u64,
+    /// Pages of files that it has mapped.
+    files: u64,
+    /// The most that both were together.
+    peak: u64,
+}
+
+impl Status {
+    fn read(text: &str) -> Option<Self> {
+        let bytes = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+            Some(kilobytes * 1024)
+        };
+        Some(Self {
+            own: bytes("RssAnon:")? + bytes("RssShmem:")?,
+            files: bytes("RssFile:")?,
+            peak: bytes("VmHWM:")?,
+        })
     }
 }
 
@@ -339,6 +406,66 @@ mod tests {
         write("memory.current", format!("{current}\n"));
         write("memory.peak", format!("{peak}\n"));
         write("memory.stat", format!("anon 1\nfile {files}\n"));
+    }
+
+    fn of_itself(limit: u64) -> Meter {
+        let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+        let mut meter = Meter::new(getpid().as_raw_nonzero().get(), &pidfd, limit, None);
+        meter.begin(0);
+        meter
+    }
+
+    fn exited(peak_bytes: u64) -> Ended {
+        Ended {
+            status: Some(0),
+            cpu: Duration::ZERO,
+            peak_bytes,
+        }
+    }
+
+    #[test]
+    fn a_peak_that_nobody_saw_is_for_want_of_memory() {
+        let mut meter = of_itself(GB);
+        let most = meter.at_start + GB + BETWEEN_LOOKS + COUNTING;
+        assert!(!meter.has_starved(&exited(most)));
+        assert!(meter.has_starved(&exited(most + 1)));
+        // Libraries that it was seen to have taken up are not its own.
+        meter.files += GB;
+        assert!(!meter.has_starved(&exited(most + GB)));
+        assert!(meter.has_starved(&exited(most + GB + 1)));
+    }
+
+    #[test]
+    fn the_peak_of_a_cell_before_is_no_want_of_this_one() {
+        let mut meter = of_itself(GB);
+        meter.begin_cell(GB);
+        meter.peak_before = meter.at_start + 9 * GB;
+        assert!(!meter.has_starved(&exited(meter.peak_before)));
+        assert!(meter.has_starved(&exited(meter.peak_before + 1)));
+    }
+
+    #[test]
+    fn more_of_its_own_than_it_may_have_is_over() {
+        // So much that other tests beside this one are nothing.
+        let mut meter = of_itself(64 * MB);
+        assert!(!meter.is_over());
+        let held = std::hint::black_box(vec![1_u8; 192 << 20]);
+        assert!(meter.is_over());
+        meter.limit = 256 * MB;
+        assert!(!meter.is_over());
+        drop(held);
+    }
+
+    #[test]
+    fn a_status_is_told_apart() {
+        let text = "Name:\tx\nVmHWM:\t  90 kB\nVmRSS:\t 70 kB\nRssAnon:\t 10 kB\nRssFile:\t 40 kB\nRssShmem:\t 20 kB\n";
+        let status = Status {
+            own: 30 << 10,
+            files: 40 << 10,
+            peak: 90 << 10,
+        };
+        assert_eq!(Status::read(text), Some(status));
+        assert_eq!(Status::read("Name:\tdead\n"), None);
     }
 
     /// What the kernel counts for a group is what is billed, of a run and of each cell. So much that what this process itself

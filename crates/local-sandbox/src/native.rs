@@ -12,10 +12,9 @@ pub(crate) const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/jail
 )]
 pub(crate) mod wire;
 
-#[cfg(test)]
 #[path = "../native/numbers.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "compiled apart")]
-mod numbers;
+pub(crate) mod numbers;
 
 /// The bits of these guards. Unknown names belong to other parts.
 pub(crate) fn guards(names: &[&str]) -> u64 {
@@ -28,7 +27,7 @@ mod tests {
     use syscalls::{aarch64, x86_64};
 
     use super::numbers;
-    use super::wire::{Failed, GoesAfter, JobHeader, News, Request};
+    use super::wire::{Failed, JobHeader, News, Precedence, Request};
 
     #[test]
     fn the_numbers_are_the_kernels() {
@@ -55,9 +54,11 @@ mod tests {
             grouped: true,
         };
         assert_eq!(Request::decode(&request.encode()), Some(request));
-        let after = GoesAfter { id: 7 };
-        assert_eq!(GoesAfter::decode(&after.encode()), Some(after));
-        assert_ne!(GoesAfter::LENGTH, Request::LENGTH, "told apart by it");
+        for after_others in [true, false] {
+            let told = Precedence { id: 7, after_others };
+            assert_eq!(Precedence::decode(&told.encode()), Some(told));
+        }
+        assert_ne!(Precedence::LENGTH, Request::LENGTH, "told apart by it");
         let ended = News::Ended {
             id: 7,
             status: -1,

@@ -95,7 +95,7 @@ async fn judged(
     let over = drain(&mut running.streams).await;
 
     let said = running.streams.finish();
-    let starved = running.meter.ran_out_of_memory();
+    let starved = running.meter.has_starved(&ended);
     let mut verdict = verdict(cause, over, starved, ended, &job.limits);
     let reply = match parse_reply(&said.reply) {
         Ok(reply) => reply,
@@ -215,8 +215,8 @@ pub(crate) async fn start(
     };
     // The child has its own; ours would keep the pipes open after its death.
     drop(ends);
-    let most = zygote.ready.baseline.resident.saturating_add(limits.memory_bytes);
-    let mut meter = Meter::new(sealed.pid, &sealed.pidfd, most, sealed.child.group());
+    let (limit, group) = (limits.memory_bytes, sealed.child.group());
+    let mut meter = Meter::new(sealed.pid, &sealed.pidfd, limit, group);
     #[cfg(feature = "test-guards")]
     meter.watch_unless(zygote.without.contains(&"watch"));
     meter.begin(zygote.ready.baseline.resident);
@@ -284,7 +284,7 @@ async fn first_cause(
                 if running.meter.is_over() {
                     return Ok(Err(Verdict::MemoryLimit));
                 }
-                if member.has_had_its_turn() && running.child.let_others_go_first() {
+                if member.has_had_its_turn() && running.child.goes_after_others(true) {
                     member.goes_after();
                 }
             },
@@ -347,8 +347,8 @@ pub(crate) fn verdict(
     if let Some(cause) = cause {
         return cause;
     }
-    // Whatever it was about to say: all of it was killed at once.
-    if starved && ended.status.is_none_or(|status| status & 0x7f == SIGKILL) {
+    // Whatever it was about to say.
+    if starved {
         return Verdict::MemoryLimit;
     }
     let Some(status) = ended.status else {

@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -20,7 +21,7 @@ use crate::{
     document::JobDocument,
     generation::{Choice, Generation, Generations, Upkeep},
     run,
-    runtime::Runtime,
+    runtime::{self, Runtime},
     session::{self, LocalSession},
     tier::Tier,
     turns::{Admission, Door, processors},
@@ -45,6 +46,8 @@ pub struct LocalSandbox {
     clock: Arc<dyn Clock>,
     closing: CancellationToken,
     _sessions: DropGuard,
+    /// As long as it is open, nobody takes the runtime away.
+    _in_use: Option<File>,
 }
 
 /// Makes a [`LocalSandbox`].
@@ -330,6 +333,7 @@ impl LocalSandboxBuilder {
         for path in [&venv, &libraries] {
             real(path).ok_or_else(|| no_python(path))?;
         }
+        let in_use = runtime::in_use(&venv);
         let text = |path: &Path| path.to_str().map(str::to_owned).ok_or_else(|| no_python(path));
         let settings = Settings {
             python,
@@ -356,6 +360,7 @@ impl LocalSandboxBuilder {
             door: Door::new(self.admission),
             inputs_root,
             clock: self.clock,
+            _in_use: in_use,
         })
     }
 }

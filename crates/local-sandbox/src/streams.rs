@@ -10,7 +10,8 @@ use meterbox_sandbox_client::{Limits, OutputSink, OutputStream};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 
-const CHUNK: usize = 64 * 1024;
+/// Three pipes of each run have room for so much, which is made before the run begins.
+const CHUNK: usize = 16 * 1024;
 
 /// Standard output, standard error and the reply.
 pub(crate) struct Streams {

@@ -126,7 +126,7 @@ impl Member<'_> {
         !self.goes_after && crowded && self.looks > YOUNG
     }
 
-    /// It has been told; what it gave up it does not get back.
+    /// It has been told.
     pub(crate) fn goes_after(&mut self) {
         self.goes_after = true;
     }

@@ -16,7 +16,9 @@ use std::{
 use meterbox_sandbox_client::{Limits, SandboxError};
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
-    process::{Signal, pidfd_send_signal},
+    process::{
+        Pid, Resource, Rlimit, Signal, getpriority_process, pidfd_send_signal, prlimit, setpriority_pgrp,
+    },
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -34,7 +36,7 @@ use crate::{
     groups::{Caps, Group, Groups},
     native::{
         self,
-        wire::{Failed, GoesAfter, News, Request, STEPS},
+        wire::{Failed, News, Precedence, Request, STEPS},
     },
     patience::patience,
     seccomp,
@@ -59,6 +61,8 @@ const BOOT_DEADLINE: Duration = Duration::from_secs(60);
 const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 const LOG_BYTES: usize = 16 * 1024;
 const LOOK: Duration = Duration::from_millis(250);
+/// The lowest ordinary priority.
+const LOWEST: i32 = 19;
 const NO_GROUP: &str = "no control group could be made";
 /// So often one waits on for a zygote that is busy with others.
 const MOST_ROUNDS: usize = 6;
@@ -194,6 +198,7 @@ struct Shared {
 pub(crate) struct ChildHandle {
     events: mpsc::UnboundedReceiver<ChildEvent>,
     pidfd: Option<Arc<OwnedFd>>,
+    pid: Option<Pid>,
     group: Option<Arc<Group>>,
     id: u64,
     shared: Arc<Shared>,
@@ -217,6 +222,7 @@ impl Zygote {
             Some(Folder::new(settings.uid, settings.gid).map_err(platform("no folder for runs"))?)
         };
         let mut process = spawn(settings, theirs, folder.as_ref())?;
+        allow_usual_priority(&process);
         let home = home(groups.as_ref(), &process).map_err(platform(NO_GROUP))?;
         let log = Arc::new(Mutex::new(Vec::new()));
         if let Some(stderr) = process.stderr.take() {
@@ -341,6 +347,7 @@ impl Zygote {
         let handle = ChildHandle {
             events,
             pidfd: None,
+            pid: None,
             group,
             id,
             shared: Arc::clone(&self.shared),
@@ -403,7 +410,10 @@ impl ChildHandle {
     pub(crate) async fn next(&mut self) -> Option<ChildEvent> {
         let event = self.events.recv().await;
         match &event {
-            Some(ChildEvent::Started { pidfd, .. }) => self.pidfd = Some(Arc::clone(pidfd)),
+            Some(ChildEvent::Started { pid, pidfd }) => {
+                self.pidfd = Some(Arc::clone(pidfd));
+                self.pid = Pid::from_raw(*pid);
+            }
             Some(ChildEvent::Ended(_)) => self.pidfd = None,
             _ => {}
         }
@@ -425,12 +435,25 @@ impl ChildHandle {
         self.group.as_ref()
     }
 
-    /// Lets other programs go before its own from now on; false where it could not be told yet.
-    pub(crate) fn let_others_go_first(&self) -> bool {
+    /// Lets other programs go before its own from now on, or with it again, where the machine gives that back. False where
+    /// it could not be told yet.
+    pub(crate) fn goes_after_others(&self, after_others: bool) -> bool {
         if let Some(group) = &self.group {
-            group.let_others_go_first();
+            group.goes_after_others(after_others);
         }
-        let told = GoesAfter { id: self.id }.encode();
+        // Numbers are given in turn, so that of a child which ends just now is not yet another's.
+        let group = self.pid.filter(|_| !self.has_ended());
+        let nice = if after_others {
+            Ok(LOWEST)
+        } else {
+            getpriority_process(None)
+        };
+        if group.is_some() && nice.is_ok_and(|nice| setpriority_pgrp(group, nice).is_ok()) {
+            return true;
+        }
+        // Its user is another one, as which the interpreter lives.
+        let id = self.id;
+        let told = Precedence { id, after_others }.encode();
         self.shared.channel.try_send(&told).is_ok()
     }
 
@@ -508,8 +531,8 @@ fn spawn(settings: &Settings, control: OwnedFd, folder: Option<&Folder>) -> Resu
         ("JOBLIB_MULTIPROCESSING", "0"),
         ("LANG", "C.UTF-8"),
         ("TZ", "UTC"),
-        // An arena per thread would use up the limit on address space.
-        ("MALLOC_ARENA_MAX", "2"),
+        // Another arena would take address space, and lend a program what its limits count as the interpreter's.
+        ("MALLOC_ARENA_MAX", "1"),
         ("MPLBACKEND", "Agg"),
         // In its own root or folder; it takes the font cache there.
         ("MPLCONFIGDIR", &fonts),
@@ -538,6 +561,22 @@ fn spawn(settings: &Settings, control: OwnedFd, folder: Option<&Folder>) -> Resu
             ),
             fix: "run `meterbox runtime install`".to_owned(),
         })
+}
+
+/// What its children give up of their priority they may have back, and no better one. Where this process may not allow that
+/// (a plain user whose `RLIMIT_NICE` is lower), they stay behind others for as long as they live.
+fn allow_usual_priority(process: &Child) {
+    let pid = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let (Some(pid), Ok(nice)) = (pid, getpriority_process(None)) else {
+        return;
+    };
+    // As that limit counts: from 1 for the lowest to 40 for the highest.
+    let usual = u64::try_from(20 - nice).ok();
+    let limit = Rlimit {
+        current: usual,
+        maximum: usual,
+    };
+    let _ = prlimit(Some(pid), Resource::Nice, limit);
 }
 
 /// A group for an interpreter, with it in it: so early that all of its memory will be counted there.
@@ -613,9 +652,11 @@ async fn boot(
         /// Seconds for each probe.
         patience: f64,
         calls: BTreeMap<&'static str, u32>,
-        filter: String,
+        first_filter: String,
+        last_filter: String,
         guards_off: u64,
     }
+    let filters = seccomp::filters(tier.has_namespaces());
     let boot = Boot {
         modules: &MODULES,
         prelude: &settings.prelude,
@@ -628,7 +669,8 @@ async fn boot(
         group: probe.flatten(),
         patience: patience(PROBE_DEADLINE).as_secs_f64(),
         calls: seccomp::named(),
-        filter: hex(&seccomp::filter(tier.has_namespaces())),
+        first_filter: hex(&filters.first),
+        last_filter: hex(&filters.last),
         guards_off: native::guards(&settings.without),
     };
     let boot = sealed_memory(&serde_json::to_vec(&boot)?)?;

@@ -35,7 +35,7 @@ reply(sorted(found))
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_tenants_with_one_name_for_their_data_never_meet() {
-    let fixture = Fixture::with(|builder| builder.ready(2));
+    let fixture = Fixture::bare_with(|builder| builder.ready(2));
     let tenants = ["ana", "bob"];
     let sources = tenants.map(|tenant| {
         std::fs::create_dir(fixture.inputs.path().join(tenant)).unwrap();

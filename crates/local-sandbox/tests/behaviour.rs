@@ -13,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Fixture, Heard, children, children_of, input, service, value};
+use common::{Fixture, Heard, children, children_of, input, runtime, service, value};
+use meterbox_local_sandbox::runtime::Runtime;
 use meterbox_sandbox_client::{
     Job, Limits, Program, Sandbox, SandboxError, SandboxErrorKind, Verdict, conformance,
 };
@@ -137,7 +138,7 @@ async fn inputs_are_read_and_files_collected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_closes_its_folder_is_charged_like_any_other() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let folder = tempfile::tempdir().unwrap();
     let mut job = service("import os\nopen('kept.txt', 'w').write('x')\nos.chmod('.', 0)\nreply(1)");
     job.artifacts_into = Some(folder.path().to_owned());
@@ -151,7 +152,7 @@ async fn an_unreadable_input_is_named_with_the_fix() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let source = fixture.input("closed.csv", "a");
     std::fs::set_permissions(&source, std::fs::Permissions::from_mode(0o600)).unwrap();
     let job = Job {
@@ -168,7 +169,7 @@ async fn an_unreadable_input_is_named_with_the_fix() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn output_is_heard_while_the_program_runs() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let heard = Arc::new(Heard::default());
     let job = service("import time\nprint('first')\ntime.sleep(60)");
     let cancel = job.cancel.clone();
@@ -234,9 +235,25 @@ async fn the_peak_of_memory_is_the_programs_own() {
     assert!((24 << 20..64 << 20).contains(&larger), "{small} {larger}");
 }
 
+/// Where it has looked for fonts itself, the interpreter has had another thread, for which the C library keeps memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_reserved_for_other_threads_is_no_programs() {
+    let nowhere = Runtime {
+        font_cache: "/nowhere".into(),
+        ..runtime()
+    };
+    let fixture = Fixture::of(nowhere, |builder| builder);
+    let code = "import numpy\ntaken = []\ntry:\n    while len(taken) < 20: taken.append(numpy.ones(20 << 17))\n\
+                except MemoryError: pass\nheld = len(taken)\ndel taken\nreply(held)";
+    let mut job = service(code);
+    job.limits.memory_bytes = 128 << 20;
+    let outcome = fixture.run(job).await;
+    assert_eq!(value(&outcome), 6, "of 20 MB each: {outcome:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_before_the_start_runs_nothing() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let job = service("print('ran')");
     job.cancel.cancel();
     let outcome = fixture.run(job).await;
@@ -248,7 +265,7 @@ async fn cancelled_before_the_start_runs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_run_is_dead_soon() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     fixture.sandbox.capabilities().await.unwrap();
     let [zygote] = children()[..] else {
         panic!("one zygote")
@@ -273,7 +290,7 @@ async fn a_dropped_run_is_dead_soon() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_runs_at_once_do_not_mix() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let one = async |number: u64| {
         let mut job = service("print(parameters); reply(parameters)");
         job.program = Program::Service {
@@ -289,7 +306,7 @@ async fn many_runs_at_once_do_not_mix() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_zygote_is_replaced() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     assert_eq!(fixture.value(OWN_PID).await, 1);
     let [zygote] = children()[..] else {
         panic!("one zygote")
@@ -328,7 +345,7 @@ async fn a_dead_zygote_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zygote_that_does_not_answer_is_given_up() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     fixture.sandbox.capabilities().await.unwrap();
     let [zygote] = children()[..] else {
         panic!("one zygote")
@@ -361,7 +378,7 @@ async fn nothing_is_left_of_a_dropped_sandbox() {
         sandbox,
         inputs: _inputs,
         alone: _alone,
-    } = Fixture::new();
+    } = Fixture::bare();
     sandbox.capabilities().await.unwrap();
     drop(sandbox);
     let dropped = Instant::now();
@@ -422,7 +439,7 @@ async fn a_jail_that_does_not_hold_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_below_what_an_interpreter_needs_are_refused() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let job = Job {
         limits: Limits {
             threads: 0,

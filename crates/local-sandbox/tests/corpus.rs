@@ -12,16 +12,22 @@
 
 mod common;
 
-use std::path::Path;
+use std::{
+    future::ready,
+    path::{Path, PathBuf},
+};
 
 use common::{
     Fixture, full_runtime, input,
     machine::{self, Host},
     runtime, service,
 };
+use futures_util::{StreamExt as _, stream};
 use meterbox_local_sandbox::runtime::{InstallOptions, Packages, Runtime};
 use meterbox_sandbox_client::{Job, Reply, Verdict};
 
+/// So many run side by side.
+const AT_ONCE: usize = 2;
 const ORDERS: &str =
     "day,who,amount\n2025-01-03,ana,30.5\n2025-01-20,bo,30\n2025-02-01,ana,25\n2025-02-11,ana,15\n";
 const BASE: (&str, &str, usize) = ("ordinary_programs_have_the_right_answers", "tests/corpus", 35);
@@ -86,8 +92,7 @@ async fn all_are_right(runtime: Runtime, (_, folder, least): (&str, &str, usize)
         .collect();
     paths.sort();
     assert!(paths.len() >= least, "only {} programs", paths.len());
-    let mut wrong = Vec::new();
-    for path in paths {
+    let one = async |path: PathBuf| {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let code = std::fs::read_to_string(&path).unwrap();
         let answer = code
@@ -105,10 +110,11 @@ async fn all_are_right(runtime: Runtime, (_, folder, least): (&str, &str, usize)
             Some(Reply::Value(value)) => serde_json::from_str(value.get()).unwrap(),
             _ => serde_json::Value::Null,
         };
-        if outcome.verdict != (Verdict::Exited { code: 0 }) || found != answer {
-            wrong.push(format!("{name}: {outcome:#?}"));
-        }
-    }
+        let right = outcome.verdict == (Verdict::Exited { code: 0 }) && found == answer;
+        (!right).then(|| format!("{name}: {outcome:#?}"))
+    };
+    let wrong = stream::iter(paths.into_iter().map(one)).buffer_unordered(AT_ONCE);
+    let wrong: Vec<String> = wrong.filter_map(ready).collect().await;
     assert!(wrong.is_empty(), "{} programs: {}", wrong.len(), wrong.join("\n"));
 }
 

@@ -30,12 +30,14 @@ use common::{
 
 /// So many run side by side: enough that those that wait for their time to end do not wait one by one.
 const AT_ONCE: usize = 6;
+/// After so many nothing may be left.
+const TOGETHER: usize = 4 * AT_ONCE;
 const READY: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_program_is_contained() {
     let mut watch = Watch::new(Fixture::new()).await;
-    none(contain_all(&mut watch, &Hostile::all(), true, AT_ONCE).await);
+    none(contain_all(&mut watch, &Hostile::all(), true, TOGETHER).await);
 }
 
 /// In children that were ready before the program was known.
@@ -43,6 +45,7 @@ async fn every_program_is_contained() {
 async fn every_program_is_contained_in_a_ready_child() {
     let fixture = Fixture::with(|builder| builder.ready(READY));
     let mut watch = Watch::with_ready(fixture, READY).await;
+    // No more than there are children, so that each is sure to get one.
     none(contain_all(&mut watch, &Hostile::all(), true, READY).await);
 }
 
@@ -63,16 +66,16 @@ async fn every_attack_works_without_its_guard() {
             guards.push("preload");
         }
         let mut watch = Watch::new(Fixture::with(|builder| builder.without(&guards))).await;
-        wrong.extend(contain_all(&mut watch, &programs, false, AT_ONCE).await);
+        wrong.extend(contain_all(&mut watch, &programs, false, TOGETHER).await);
     }
     none(wrong);
 }
 
-async fn contain_all(watch: &mut Watch, programs: &[Hostile], guarded: bool, at_once: usize) -> Vec<String> {
+async fn contain_all(watch: &mut Watch, programs: &[Hostile], guarded: bool, together: usize) -> Vec<String> {
     let mut wrong = Vec::new();
-    for programs in programs.chunks(at_once) {
+    for programs in programs.chunks(together) {
         let programs: Vec<&Hostile> = programs.iter().collect();
-        wrong.extend(watch.contain(&programs, guarded).await);
+        wrong.extend(watch.contain(&programs, guarded, AT_ONCE).await);
     }
     wrong
 }

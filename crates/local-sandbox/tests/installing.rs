@@ -18,7 +18,10 @@ use std::{
 };
 
 use dice::Dice;
-use meterbox_local_sandbox::runtime::{InstallOptions, Packages, Runtime, RuntimeError};
+use meterbox_local_sandbox::{
+    LocalSandbox,
+    runtime::{InstallOptions, Packages, Runtime, RuntimeError},
+};
 use packages::{BASE, Ended, FULL, Installer, World};
 
 #[test]
@@ -170,6 +173,37 @@ fn the_full_list_comes_beside_the_base_list_while_that_is_in_use() {
     assert_eq!(world.installer(Packages::Base).run(), Ended::Installed);
     assert_eq!(list.locate(&world.folder).unwrap(), Some(full));
     assert_eq!(world.index.served(), downloads);
+}
+
+#[test]
+fn old_runtimes_are_removed_when_nobody_uses_them() {
+    let world = World::new(Duration::ZERO);
+    let list = world.list();
+    assert_eq!(world.installer(Packages::Base).run(), Ended::Installed);
+    let base = list.locate(&world.folder).unwrap().unwrap();
+    let home = base.venv.parent().unwrap().to_owned();
+    assert_eq!(list.old(&world.folder).unwrap(), [], "it is the one");
+    assert_eq!(world.installer(Packages::Full).run(), Ended::Installed);
+    let full = list.locate(&world.folder).unwrap().unwrap();
+    let strangers = world.folder.join("base-3.11-of-somebody");
+    fs::create_dir(&strangers).unwrap();
+
+    let user = LocalSandbox::builder(base).build().unwrap();
+    for found in [list.old(&world.folder), list.remove_old(&world.folder)] {
+        let found = found.unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].home == home && found[0].in_use && found[0].bytes > 0,
+            "{found:?}"
+        );
+    }
+    assert!(home.exists());
+    drop(user);
+    let removed = list.remove_old(&world.folder).unwrap();
+    assert!(removed.len() == 1 && !removed[0].in_use, "{removed:?}");
+    assert!(!home.exists() && strangers.exists());
+    assert_eq!(list.old(&world.folder).unwrap(), []);
+    assert_eq!(list.locate(&world.folder).unwrap(), Some(full));
 }
 
 #[test]

@@ -25,7 +25,15 @@ const OWN_PID: &str = "import os\nreply(os.getpid())";
 
 /// With two ready children, and the zygote's id.
 async fn pooled() -> (Fixture, i32) {
-    let fixture = Fixture::with(|builder| builder.ready(2));
+    watched(Fixture::bare_with(|builder| builder.ready(2))).await
+}
+
+/// The same, for programs that use them.
+async fn pooled_with_libraries() -> (Fixture, i32) {
+    watched(Fixture::with(|builder| builder.ready(2))).await
+}
+
+async fn watched(fixture: Fixture) -> (Fixture, i32) {
     filled(&fixture, 2).await;
     let [zygote] = children()[..] else {
         panic!("one zygote: {:?}", children())
@@ -47,7 +55,7 @@ fn signal(pid: i32, signal: Signal) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn does_what_every_sandbox_does() {
-    let (fixture, _) = pooled().await;
+    let (fixture, _) = pooled_with_libraries().await;
     conformance::all(&fixture.sandbox).await;
 }
 
@@ -136,7 +144,7 @@ async fn a_zygote_that_is_stuck_loses_no_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_some_runs_a_fresh_zygote_takes_over() {
-    let fixture = Fixture::with(|builder| builder.ready(1).renew_after(3, Duration::from_secs(3600)));
+    let fixture = Fixture::bare_with(|builder| builder.ready(1).renew_after(3, Duration::from_secs(3600)));
     let long = fixture
         .sandbox
         .run(service("import time; time.sleep(6); reply(7)"), Arc::new(()));
@@ -159,7 +167,7 @@ async fn after_some_runs_a_fresh_zygote_takes_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pooled_or_not_a_seed_gives_the_same_numbers() {
-    let (fixture, _) = pooled().await;
+    let (fixture, _) = pooled_with_libraries().await;
     let code = "import random, numpy\n\
                 reply([random.random(), numpy.random.rand(), numpy.random.default_rng().random(), hash('x')])";
     let job = || Job {

@@ -35,3 +35,9 @@ async fn charts_are_specified_or_drawn() {
     let fixture = Fixture::new();
     programs::charts_are_specified_or_drawn(&fixture.sandbox, fixture.inputs.path()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_are_kept_once() {
+    let fixture = Fixture::new();
+    programs::pictures_are_kept_once(&fixture.sandbox, fixture.inputs.path()).await;
+}

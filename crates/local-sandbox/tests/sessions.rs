@@ -10,18 +10,22 @@ mod common;
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use common::{
-    Alone, Fixture, Heard, MB, children, children_of, input, is_alive, service,
+    Alone, Fixture, Heard, MB, children, children_of, input, is_alive, patience, service,
     session::{self, begin, cell, run, setup, why, zygote},
     value,
 };
+use meterbox_core::{Clock, SystemClock, Timestamp};
 use meterbox_sandbox_client::{
     Cell, Limits, Program, Reply, Sandbox, SandboxError, SessionEnd, SessionSetup, SessionTotal,
-    SessionTotals, Verdict, conformance::sessions, prelude,
+    SessionTotals, SessionUsage, Verdict, conformance::sessions, prelude,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -136,7 +140,7 @@ async fn a_session_can_be_repeated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_cell_prints_is_heard_with_it() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let mut session = begin(&fixture).await;
     // What is left in a buffer belongs to the cell too, whatever became of the stream.
     for (code, said) in [
@@ -167,7 +171,7 @@ async fn what_a_cell_prints_is_heard_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_collected_when_they_are_new() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let folder = tempfile::tempdir().unwrap();
     let mut session = begin(&fixture).await;
     let mut collected = async |code: &str, limits: Limits| {
@@ -219,7 +223,7 @@ async fn files_are_collected_when_they_are_new() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_cell_is_charged_for_itself() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let mut session = begin(&fixture).await;
     let spin = "import time\nend = time.process_time() + 0.4\nwhile time.process_time() < end: pass";
     let busy = run(&mut *session, spin).await.usage;
@@ -251,9 +255,43 @@ async fn each_cell_is_charged_for_itself() {
     );
 }
 
+/// Each reading of it is a second later than the last one.
+#[derive(Debug, Clone, Default)]
+struct Counting(Arc<AtomicU64>);
+
+impl Clock for Counting {
+    fn now(&self) -> Timestamp {
+        SystemClock::default().now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_time_of_a_session_is_nobodys() {
+    let clock = Counting::default();
+    let fixture = Fixture::bare_with(|builder| builder.clock(Arc::new(clock.clone())));
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = begin(&fixture).await;
+    let wall = |usage: SessionUsage| (usage.running.wall_ms + usage.idle.wall_ms) / 1_000;
+    let (before, begun) = (wall(session.usage()), clock.0.load(Ordering::Relaxed));
+    for number in 0..3 {
+        let cell = Cell {
+            artifacts_into: Some(folder.path().to_owned()),
+            ..cell(&format!("open('{number}', 'w').write('collected')"))
+        };
+        let outcome = session.run(cell, Arc::new(())).await.unwrap();
+        assert_eq!(outcome.artifacts.len(), 1);
+    }
+    let (after, ended) = (wall(session.usage()), clock.0.load(Ordering::Relaxed));
+    assert_eq!(after - before, ended - begun);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_cell_uses_is_told_while_it_runs() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let mut session = begin(&fixture).await;
     run(
         &mut *session,
@@ -281,7 +319,15 @@ async fn a_limit_ends_the_cell_and_the_session() {
     let fixture = Fixture::new();
     let second = Duration::from_secs(1);
     let limits = Limits::default;
+    let moment = include_str!("hostile/020_memory_already_mapped.py");
+    let that_goes_on = moment.replace("os._exit(0)", "");
+    let little = || Limits {
+        memory_bytes: 64 * MB,
+        ..limits()
+    };
     for (code, limits, verdict) in [
+        (moment, little(), Verdict::MemoryLimit),
+        (&that_goes_on, little(), Verdict::MemoryLimit),
         (
             "while True: pass",
             Limits {
@@ -362,7 +408,7 @@ async fn a_limit_ends_the_cell_and_the_session() {
 /// An error inside is an answer like any other.
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_end_nothing() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let mut session = begin(&fixture).await;
     for code in [
         "1 / 0",
@@ -390,7 +436,7 @@ async fn errors_end_nothing() {
 /// Of each total the last cell has what is left, and then the session says which one is spent.
 #[tokio::test(flavor = "multi_thread")]
 async fn totals_hold_over_all_cells() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let totals = SessionTotals::default;
     let spin = "import time\nend = time.process_time() + 0.45\nwhile time.process_time() < end: pass";
     let seconds = Duration::from_secs_f64;
@@ -459,7 +505,7 @@ async fn totals_hold_over_all_cells() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_has_to_ask_for_it_to_end() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let short = Duration::from_millis(300);
     for (totals, expected) in [
         (
@@ -503,7 +549,7 @@ async fn nobody_has_to_ask_for_it_to_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_dropped_is_gone_soon() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let mut session = begin(&fixture).await;
     let zygote = zygote().await;
     assert_eq!(children_of(zygote).len(), 1);
@@ -532,7 +578,7 @@ async fn a_session_that_is_dropped_is_gone_soon() {
 /// Memory takes its time to be given back, so one that is killed lives on for a while.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_closed_is_gone_also_where_a_cell_was_dropped() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     for _ in 0..3 {
         let mut session = begin(&fixture).await;
         run(&mut *session, "kept = bytearray(b'x') * (400 << 20)").await;
@@ -551,7 +597,7 @@ async fn a_session_that_is_closed_is_gone_also_where_a_cell_was_dropped() {
 /// Shutting the sandbox down ends its sessions, at rest and in the middle of a cell.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_does_not_outlive_its_sandbox() {
-    let fixture = Fixture::with(|builder| builder.ready(1));
+    let fixture = Fixture::bare_with(|builder| builder.ready(1));
     let (mut resting, mut busy) = (begin(&fixture).await, begin(&fixture).await);
     let heard = Arc::new(Heard::default());
     let sink = Arc::<Heard>::clone(&heard);
@@ -586,11 +632,11 @@ async fn a_session_does_not_outlive_its_sandbox() {
 /// A fresh interpreter takes its place for others; the session keeps its own, and it ends with the session.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_outlives_the_renewal_of_its_interpreter() {
-    let fixture = Fixture::with(|builder| builder.ready(1).renew_after(3, Duration::from_secs(3600)));
+    let fixture = Fixture::bare_with(|builder| builder.ready(1).renew_after(3, Duration::from_secs(3600)));
     let mut session = begin(&fixture).await;
     run(&mut *session, "kept = 41").await;
     let old = zygote().await;
-    let latest = Instant::now() + Duration::from_secs(60);
+    let latest = Instant::now() + patience(Duration::from_secs(60));
     // Its ready child goes; the session's own stays.
     while children().len() < 2 || children_of(old).len() != 1 {
         assert!(Instant::now() < latest, "never renewed");
@@ -607,7 +653,7 @@ async fn a_session_outlives_the_renewal_of_its_interpreter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interpreter_that_dies_takes_its_sessions_along() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     // At rest.
     let mut session = begin(&fixture).await;
     let zygote = zygote().await;
@@ -650,7 +696,7 @@ async fn a_supervisor_of_sessions() {
     if std::env::var_os(ROLE).is_none() {
         return;
     }
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let (mut resting, mut busy) = (begin(&fixture).await, begin(&fixture).await);
     let leaves =
         "import threading\nthreading.Thread(target=lambda: [1 for _ in iter(int, 1)], daemon=True).start()";
@@ -691,7 +737,7 @@ fn a_supervisor_that_is_ended_leaves_no_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_side_by_side_know_nothing_of_each_other() {
-    let fixture = Fixture::with(|builder| builder.ready(2));
+    let fixture = Fixture::bare_with(|builder| builder.ready(2));
     let talk = async |number: u32| {
         let mut session = begin(&fixture).await;
         run(
@@ -715,7 +761,7 @@ async fn sessions_side_by_side_know_nothing_of_each_other() {
 /// A session is one of the programs that are let in, also at rest; its place is free again when it has ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_takes_a_place_among_programs() {
-    let fixture = Fixture::with(|builder| builder.at_once(1, Duration::from_millis(100)));
+    let fixture = Fixture::bare_with(|builder| builder.at_once(1, Duration::from_millis(100)));
     for ending in ["close", "drop", "exit"] {
         let mut session = begin(&fixture).await;
         run(&mut *session, "kept = 1").await;
@@ -738,7 +784,7 @@ async fn a_session_takes_a_place_among_programs() {
 /// It is told at once what is wrong, also where others wait for their turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_cannot_be_does_not_wait() {
-    let fixture = Fixture::with(|builder| builder.at_once(1, Duration::from_millis(100)));
+    let fixture = Fixture::bare_with(|builder| builder.at_once(1, Duration::from_millis(100)));
     let _only = begin(&fixture).await;
     let mut wrong = setup();
     wrong.limits.memory_bytes = 1;

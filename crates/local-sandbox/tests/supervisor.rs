@@ -37,7 +37,7 @@ async fn a_supervisor_at_work() {
     if !plays("supervisor") {
         return;
     }
-    let fixture = Fixture::with(|builder| builder.ready(2));
+    let fixture = Fixture::bare_with(|builder| builder.ready(2));
     let heard = Arc::new(Heard::default());
     let tell = async {
         while heard.text().is_empty() || fixture.sandbox.ready().await.unwrap() < 2 {
@@ -90,7 +90,7 @@ fn a_supervisor_that_is_ended_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_twice_is_cancelled_once_and_paid() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     fixture.sandbox.capabilities().await.unwrap();
     let zygote = children()[0];
     let heard = Arc::new(Heard::default());
@@ -128,7 +128,7 @@ async fn cancelled_twice_is_cancelled_once_and_paid() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interpreter_killed_at_any_moment_loses_runs_but_lies_about_none() {
-    let fixture = Fixture::with(|builder| builder.ready(1));
+    let fixture = Fixture::bare_with(|builder| builder.ready(1));
     for moment in [0, 8, 30] {
         fixture.sandbox.capabilities().await.unwrap();
         let zygote = children()[0];
@@ -157,7 +157,7 @@ async fn an_interpreter_killed_at_any_moment_loses_runs_but_lies_about_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_descriptors_a_run_is_refused_and_the_next_one_works() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     fixture.sandbox.capabilities().await.unwrap();
     let before = lowered(Resource::Nofile, 12);
     let refused = fixture.sandbox.run(service("reply(1)"), Arc::new(())).await;
@@ -172,7 +172,7 @@ async fn without_processes_a_run_is_refused_and_the_next_one_works() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let before = lowered(Resource::Nproc, 0);
     let refused = fixture.sandbox.run(service("reply(1)"), Arc::new(())).await;
     setrlimit(Resource::Nproc, before).unwrap();
@@ -186,7 +186,7 @@ async fn a_supervisor_with_a_full_disk() {
     if !plays("full disk") {
         return;
     }
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     let folder = std::env::var_os("METERBOX_TEST_FULL").unwrap();
     let job = Job {
         artifacts_into: Some(folder.into()),
@@ -225,7 +225,7 @@ fn a_full_disk_loses_a_runs_files_and_says_what_it_used() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_ends_at_its_deadline_has_one_verdict() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     fixture.sandbox.capabilities().await.unwrap();
     let run = |more: u32| {
         let code = format!(
@@ -276,7 +276,7 @@ impl Clock for Jumping {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_ends_no_run_early_or_late() {
-    let fixture = Fixture::with(|builder| builder.clock(Arc::new(Jumping::default())));
+    let fixture = Fixture::bare_with(|builder| builder.clock(Arc::new(Jumping::default())));
     assert_eq!(fixture.value("import time; time.sleep(0.3); reply(1)").await, 1);
     let limits = Limits {
         wall: Duration::from_millis(300),

@@ -105,6 +105,13 @@ fn control_groups_are_refused_by_name() {
     on(Host::Whole, "ns+cg", "refused control group");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn with_namespaces_the_machines_control_groups_have_no_names() {
+    let fixture = Fixture::new();
+    let groups = "reply(sorted({line.split(':', 2)[2] for line in open('/proc/self/cgroup')}))";
+    assert_eq!(fixture.value(groups).await, serde_json::json!(["/\n"]));
+}
+
 #[test]
 fn hostile_programs_are_contained_by_landlock() {
     again(

@@ -13,9 +13,16 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{Fixture, children, children_of, service, value};
+use common::{
+    Fixture, children, children_of,
+    machine::{self, Host},
+    runtime, service,
+    session::{begin, run},
+    value,
+};
 use meterbox_core::contract::Usage;
 use meterbox_sandbox_client::{Sandbox, SandboxError, Verdict};
+use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
 use tokio::time::sleep;
 
 const SLEEPS: &str = "import time\ntime.sleep(2)\nreply('slept')";
@@ -23,7 +30,7 @@ const QUICK: &str = "reply('quick')";
 
 /// One program at once, and an interpreter that is prepared for it.
 async fn with_room_for_one(patience: Duration) -> Fixture {
-    let fixture = Fixture::with(|builder| builder.at_once(1, patience));
+    let fixture = Fixture::bare_with(|builder| builder.at_once(1, patience));
     fixture.sandbox.capabilities().await.unwrap();
     fixture
 }
@@ -87,7 +94,7 @@ async fn whoever_hangs_up_while_waiting_runs_nothing_and_pays_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_programs_of_a_crowd_let_young_ones_go_first() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::bare();
     fixture.sandbox.capabilities().await.unwrap();
     // With a thread of its own, from before its turn was over.
     let busy = "import threading, time\nlatest = time.monotonic() + 3\n\
@@ -123,6 +130,63 @@ async fn old_programs_of_a_crowd_let_young_ones_go_first() {
     };
     let (ended, ()) = tokio::join!(fixture.run(service(alone)), watch);
     assert_eq!(value(&ended), "done");
+}
+
+/// Root's own right aside, that takes a limit which whoever runs the tests may not have been given.
+fn a_plain_users_priority_comes_back() -> bool {
+    let usual = u64::try_from(20 - own_priority(std::process::id().cast_signed())).ok();
+    let limit = Rlimit {
+        current: usual,
+        maximum: usual,
+    };
+    setrlimit(Resource::Nice, limit).is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_begins_anew_after_one_that_went_after_others() {
+    let fixture = Fixture::bare();
+    let usual = own_priority(std::process::id().cast_signed());
+    let comes_back = geteuid().is_root() || a_plain_users_priority_comes_back();
+    let later = if comes_back { usual } else { 19 };
+    let mut session = begin(&fixture).await;
+    // Each thread's, as soon as they are what is awaited.
+    let look = |awaited: i64, seconds: u32| {
+        format!(
+            "import os, threading, time\nlatest = time.monotonic() + {seconds}\n\
+             def look(): return [int(open(f'/proc/self/task/{{task}}/stat').read().rsplit(')')[1].split()[16]) \
+             for task in os.listdir('/proc/self/task')]\n\
+             while set(look()) != {{{awaited}}} and time.monotonic() < latest: pass\nreply(look())"
+        )
+    };
+    let thread =
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()";
+    run(&mut *session, thread).await;
+    let busy =
+        "import time\nlatest = time.monotonic() + 1.5\nwhile time.monotonic() < latest: pass\nreply('done')";
+    let many = std::thread::available_parallelism().unwrap().get() + 1;
+    let crowd = futures_util::future::join_all((0..many).map(|_| fixture.run(service(busy))));
+    let long = look(19, 5);
+    let (_, long) = tokio::join!(crowd, run(&mut *session, &long));
+    assert_eq!(value(&long), serde_json::json!([19, 19]));
+    let next = run(&mut *session, &look(later, 5)).await;
+    assert_eq!(value(&next), serde_json::json!([later, later]));
+}
+
+#[test]
+fn so_it_does_for_a_plain_user_whose_limit_allows_it() {
+    if !geteuid().is_root() {
+        return;
+    }
+    // Where that limit cannot be had, it is seen that the session goes on as it was.
+    let _ = a_plain_users_priority_comes_back();
+    let name = "a_cell_begins_anew_after_one_that_went_after_others";
+    let tests = std::env::current_exe().unwrap();
+    let ran = machine::as_nobody(&runtime(), &tests, &[name], Host::Whole, &[]);
+    let (out, err) = (
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr),
+    );
+    assert!(ran.status.success() && out.contains("1 passed"), "{out}\n{err}");
 }
 
 /// Of each thread of a process, as the kernel tells it: 0 is ordinary, 19 the lowest.

@@ -6,10 +6,11 @@ mod common;
 use std::{os::unix::fs::PermissionsExt, process::Command};
 
 use common::{
-    Fixture,
+    Fixture, given,
     machine::{self, Host},
     runtime,
 };
+use meterbox_local_sandbox::Tier;
 use meterbox_sandbox_client::{Sandbox, SandboxError};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,6 +48,33 @@ fn root_with_a_closed_home_has_its_runtime_and_inputs_there() {
         common::value(&fixture.run(job).await)
     });
     assert_eq!(value, "a\n1\n");
+}
+
+/// Without a root of its own the sandbox's user has to get to the runtime by itself.
+#[test]
+fn a_runtime_in_a_closed_home_is_refused_by_name_where_there_are_no_namespaces() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let venv = home.path().join("runtime/venv");
+    let made = Command::new("python3")
+        .args(["-I", "-m", "venv", "--without-pip", "--symlinks"])
+        .arg(&venv)
+        .status();
+    assert!(made.unwrap().success());
+    std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let threads = tokio::runtime::Runtime::new().unwrap();
+    let refused = threads.block_on(async {
+        let fixture = Fixture::of(given(venv), |builder| builder.only_tier(Tier::Landlock));
+        fixture.sandbox.capabilities().await
+    });
+    let Err(SandboxError::Unavailable { missing, fix }) = refused else {
+        panic!("{refused:?}")
+    };
+    let named = format!("{} is closed to user 61184", home.path().display());
+    assert!(missing.contains(&named), "{missing}");
+    assert!(fix.contains("a folder that everybody may enter"), "{fix}");
 }
 
 /// Runs the other test files' core again as a plain user, in a mount namespace of its own where the

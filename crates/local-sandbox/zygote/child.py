@@ -22,19 +22,19 @@ PLACES = range(3, 7)
 # After some rounds the interpreter has adapted its code to what it does.
 _ROUNDS = 30
 # A session's cells come one after the other, and whatever one of them replaces is its own affair.
-_read, _write, _decode = os.read, os.write, json.loads
+_read, _write, _scan = os.read, os.write, json.JSONDecoder().raw_decode
 
 
 def run(zygote, state):
     """Never returns."""
     code = 125
     try:
+        # Of one that waits they are those of its program from the beginning: only what they lead to is changed.
+        _open_streams()
         if state == jail.WARMING:
-            _warm(zygote)
+            _walk(zygote)
             zygote.jail.seal()
-        with open(_DOCUMENT, "rb", closefd=True) as document:
-            job = json.loads(document.read())
-        code = _execute(zygote, job)
+        code = _execute(zygote, _take_job())
     except BaseException:  # The last line of defence: nothing may return into the zygote.
         traceback.print_exc()
         code = 1
@@ -48,6 +48,13 @@ def rehearse(zygote):
     It keeps notes of the names it has looked up and of the code it has run, and what a child would note anew is memory that it
     has to copy first.
     """
+    for _ in range(_ROUNDS):
+        _open_streams()
+        _walk(zygote)
+
+
+def _walk(zygote):
+    """Does once what a program will do, and keeps nothing of it. In a child that waits, its pages are its own then."""
     numpy = sys.modules.get("numpy")
     kept = numpy and numpy.random.default_rng
     job = {
@@ -61,27 +68,35 @@ def rehearse(zygote):
         "folder": "",
         "data_dir": "/data",
     }
-    for _ in range(_ROUNDS):
-        with open(os.devnull, "wb", buffering=0) as nobody:
-            read = json.loads(json.dumps(job).encode())
-            _open_streams()
-            _seed(read["seed"])
-            zygote.prelude.run(read, nobody.write)
-            if numpy:
-                numpy.random.default_rng = kept
+    written = os.pipe()
+    _write(written[1], json.dumps(job).encode())
+    os.close(written[1])
+    job = _decode(_read_all(written[0]))
+    _seed(job["seed"])
+    zygote.prelude.run(job, len)
+    if numpy:
+        numpy.random.default_rng = kept
 
 
-def _warm(zygote):
-    """Walks the way of a program once, so that its pages are this child's own before there is one."""
-    job = {"mode": "service", "code": "print()\nreply(None)", "parameters": None, "reply_bytes": 64, "seed": 0}
-    _open_streams()
-    _seed(0)
-    zygote.prelude.run(job, lambda frame: None)
-    json.loads(json.dumps(job))
+def _decode(document):
+    """The supervisor's, so there is nothing to check."""
+    value, _ = _scan(document.decode())
+    return value
+
+
+def _take_job():
+    return _decode(_read_all(_DOCUMENT))
+
+
+def _read_all(descriptor):
+    parts = []
+    while part := _read(descriptor, 1 << 16):
+        parts.append(part)
+    os.close(descriptor)
+    return b"".join(parts)
 
 
 def _execute(zygote, job):
-    _open_streams()
     _seed(job["seed"])
     if job["folder"]:
         _move_temporary_files(job["folder"])

@@ -7,6 +7,7 @@ import re
 from meterbox_zygote import calls
 
 OVER, SEALED, WARMING = 0, 1, 2
+_MISMATCH, _UNLOCKED = -1, -2
 
 
 class Config(ctypes.Structure):
@@ -16,8 +17,8 @@ class Config(ctypes.Structure):
         (name, ctypes.c_uint64)
         for name in (
             "size", "control", "alive_read", "alive_write", "guards_off", "namespaces", "uid", "gid", "landlock",
-            "virtual_bytes", "data_bytes", "thread_id", "before_fork", "after_fork_in_child", "filter",
-            "filter_length", "readable",
+            "virtual_bytes", "data_bytes", "thread_id", "before_fork", "after_fork_in_child", "first_filter",
+            "first_filter_length", "last_filter", "last_filter_length", "readable",
         )
     ]  # fmt: skip
 
@@ -47,21 +48,26 @@ class Jail:
     def serve(self, **settings):
         """Makes children until the supervisor hangs up; OVER then, and another state in each child."""
         api = ctypes.pythonapi
-        self._kept = (settings.pop("filter"), b"".join(os.fsencode(p) + b"\0" for p in settings.pop("readable")) + b"\0")
+        readable = b"".join(os.fsencode(path) + b"\0" for path in settings.pop("readable"))
+        self._kept = first, last, _ = (*settings.pop("filters"), readable + b"\0")
         addresses = [ctypes.cast(ctypes.c_char_p(kept), ctypes.c_void_p).value for kept in self._kept]
         self._config = Config(
             size=ctypes.sizeof(Config),
             thread_id=_thread_id(),
             before_fork=ctypes.cast(api.PyOS_BeforeFork, ctypes.c_void_p).value,
             after_fork_in_child=ctypes.cast(api.PyOS_AfterFork_Child, ctypes.c_void_p).value,
-            filter=addresses[0] if self._kept[0] else 0,
-            filter_length=len(self._kept[0]) // 8,
-            readable=addresses[1],
+            first_filter=addresses[0],
+            first_filter_length=len(first) // 8,
+            last_filter=addresses[1],
+            last_filter_length=len(last) // 8,
+            readable=addresses[2],
             **settings,
         )
         state = self._library.jail_serve(ctypes.byref(self._config))
-        if state < 0:
+        if state == _MISMATCH:
             raise RuntimeError("the jail's two sides do not fit together")
+        if state == _UNLOCKED:
+            raise RuntimeError("the filter of system calls could not be installed")
         return state
 
     def seal(self):
@@ -71,11 +77,27 @@ class Jail:
 
 def _thread_id():
     """Where glibc keeps the id of the only thread; a raw clone has to refresh it, as fork would. 0 where unknown."""
+    for address in (_described_to_debuggers(), _told_to_kernel()):
+        if address and ctypes.c_int.from_address(address).value == os.getpid():
+            return address
+    return 0
+
+
+def _described_to_debuggers():
+    libc = ctypes.pythonapi
+    try:
+        _, _, offset = (ctypes.c_uint32 * 3).in_dll(libc, "_thread_db_pthread_tid")
+    except ValueError:
+        return None
+    libc.pthread_self.restype = ctypes.c_void_p
+    return libc.pthread_self() + offset
+
+
+def _told_to_kernel():
+    """The same place in glibc 2.36; in 2.43 it is where the thread's end is waited for."""
     address = ctypes.c_void_p()
     try:
         calls.prctl(calls.PR_GET_TID_ADDRESS, ctypes.byref(address))
     except OSError:
-        return 0
-    if address.value and ctypes.c_int.from_address(address.value).value == os.getpid():
-        return address.value
-    return 0
+        return None
+    return address.value

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+import traceback
 import types
 
 from meterbox_zygote import calls, child, loops, probe, register_at_fork, root
@@ -27,7 +28,7 @@ class Zygote:
             self.jail = Jail(boot["library"])
         _reserve_places()
         self.control, self._guards_off = control, boot["guards_off"]
-        self._filter = bytes.fromhex(boot["filter"])
+        self._filters = [bytes.fromhex(boot[name]) for name in ("first_filter", "last_filter")]
         self.tier = settings["tier"]
         self._namespaces = child.NAMESPACES if self.tier in ("ns", "ns+cg") else 0
         if self._namespaces:
@@ -53,7 +54,7 @@ class Zygote:
         self.baseline = _memory()
 
     def serve(self):
-        """Returns when the supervisor hangs up."""
+        """Ends this process when the supervisor hangs up."""
         state = self.jail.serve(
             control=self.control.fileno(),
             alive_read=self._alive[0],
@@ -65,12 +66,14 @@ class Zygote:
             landlock=0 if self.tier == "seccomp" else self.jail.landlock,
             virtual_bytes=self.baseline["virtual"],
             data_bytes=self.baseline["data"],
-            filter=self._filter,
+            filters=self._filters,
             readable=[*self._readable, "/dev/zero", "/dev/urandom"],
         )
-        if state != OVER:
-            self.control.detach()
-            child.run(self, state)
+        if state == OVER:
+            # The interpreter is still as before a fork, and would wait in vain for locks that it holds itself.
+            os._exit(0)
+        self.control.detach()
+        child.run(self, state)
 
 
 def _reserve_places():
@@ -143,12 +146,11 @@ def main(control, boot):
             return 0
         zygote = Zygote(control, boot)
     except BaseException as error:
-        import traceback
-
-        traceback.print_exc()
         step = getattr(error, "step", "python")
         failed = {"step": step, "errno": getattr(error, "errno", None) or 0, "message": str(error)}
         control.send(json.dumps({"failed": failed}).encode())
+        # Last: where the runtime cannot be read, what this needs cannot either.
+        traceback.print_exc()
         return 1
     ready = {
         "python": sys.version.split()[0],
@@ -159,4 +161,3 @@ def main(control, boot):
     }
     control.send(json.dumps({"ready": ready}).encode())
     zygote.serve()
-    return 0

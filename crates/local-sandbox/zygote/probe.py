@@ -27,7 +27,7 @@ def run(control, boot, jail):
         "own list of processes": lambda: _own_proc(settings),
         "clone3": _clone3,
         "landlock": lambda: _landlock(jail),
-        "seccomp": lambda: _seccomp(bytes.fromhex(boot["filter"])),
+        "seccomp": lambda: _seccomp(bytes.fromhex(boot["first_filter"])),
     }
     if boot["group"] is not None:
         probes["cgroup"] = lambda: _cgroup(settings, boot["group"])

@@ -84,8 +84,9 @@ def stay(settings):
         calls.drop_capabilities()
         calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
     for path in settings["readable"]:
-        if os.path.lexists(path) and not os.access(path, os.R_OK):
-            raise SetupError("runtime", PermissionError(errno.EACCES, f"{path} is closed to user {os.getuid()}"))
+        closed = _closed(os.path.realpath(path))
+        if closed is not None:
+            raise SetupError("runtime", PermissionError(errno.EACCES, f"{closed} is closed to user {os.getuid()}"))
     os.environ["HOME"] = settings["folder"]
     if "own-root" in settings["without"]:
         return ["/"]
@@ -93,6 +94,17 @@ def stay(settings):
     machine = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu", "/sys/fs/cgroup",
                "/etc/mime.types", "/etc/ssl/openssl.cnf", "/etc/localtime")  # fmt: skip
     return [os.path.realpath(path) for path in (*_SYSTEM, *settings["readable"], *_EXTRAS)] + list(machine)
+
+
+def _closed(path):
+    """What keeps this user from that path, if anything does: below a closed folder nothing can be seen to be there."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        return _closed(os.path.dirname(path)) or os.path.dirname(path)
+    return None if os.access(path, os.R_OK) else path
 
 
 class Places:

@@ -12,12 +12,14 @@ import builtins
 import collections.abc
 import datetime
 import decimal
+import functools
 import json
 import math
 import os
 import re
 import sys
 import traceback
+import weakref
 
 MAX_ROWS = 10_000
 MAX_COLUMNS = 200
@@ -35,6 +37,8 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 _isfinite = math.isfinite
 _names_data = re.compile(rf"(?<![\w/]){DATA_DIR}\b").search
 _LARGEST = 2**63 - 1
+# Figures of which the program has kept a picture itself.
+_kept = weakref.WeakSet()
 
 
 def preload():
@@ -55,17 +59,28 @@ def preload():
         pyarrow.set_io_thread_count(1)
     if "matplotlib" in sys.modules:
         sys.modules["matplotlib"].use("Agg")
-        import matplotlib.pyplot as plt
-
-        figure, axes = plt.subplots()
-        axes.bar(["a", "b"], [1, 2])
-        figure.canvas.draw()
-        plt.close(figure)
+        _watch_figures()
+        # Twice: the interpreter adapts its code to what it has seen before, and a child would have to copy it first.
+        for positions in (["a", "b"], [1, 2]):
+            _draw(positions)
     pandas = sys.modules.get("pandas")
     if pandas is not None:
         frame = pandas.DataFrame({"key": ["a", "b"], "value": [1.0, 2.0], "day": pandas.to_datetime(["2025-01-01"] * 2)})
         frame.groupby("key")["value"].sum().sort_values()
         frame["day"].dt.to_period("M").astype(str)
+
+
+def _draw(positions):
+    """A picture that nobody keeps."""
+    import io
+
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots()
+    axes.bar(positions, [1, 2])
+    axes.set_title("title")
+    figure.savefig(io.BytesIO(), format="png")
+    plt.close(figure)
 
 
 def run(job, send_reply):
@@ -184,6 +199,8 @@ def _run_service(job, reply):
 
 def _run_analysis(job, reply):
     program = _compiled(job)
+    if "matplotlib" in job["code"]:
+        _watch_figures()
     tables = Tables(job)
     names = _Names(tables)
     names.update(_names_of(job, tables))
@@ -620,13 +637,42 @@ def _chart(given):
     return spec
 
 
+def _watch_figures():
+    """Notes of which figures a program saves a picture itself: they are not to be among its files twice."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    plain = Figure.savefig
+    if hasattr(plain, "__wrapped__"):
+        return
+
+    @functools.wraps(plain)
+    def savefig(figure, fname, *args, **kwargs):
+        plain(figure, fname, *args, **kwargs)
+        if _is_picture_here(fname, kwargs.get("format")):
+            # Until it is changed, and then it is another.
+            figure.stale = False
+            _kept.add(figure)
+
+    Figure.savefig = savefig
+
+
+def _is_picture_here(fname, kind):
+    if not isinstance(fname, (str, os.PathLike)):
+        return False
+    folder, name = os.path.split(os.path.abspath(fname))
+    return folder == os.getcwd() and name.endswith(".png") and kind in (None, "png")
+
+
 def _save_figures(given, warnings):
-    """Keeps matplotlib's open figures as files."""
+    """Keeps matplotlib's open figures as files, but for those that the program has kept."""
     plt = sys.modules.get("matplotlib.pyplot")
     if plt is None:
         return
     figures = [one for one in given if hasattr(one, "savefig")]
     figures += [plt.figure(number) for number in plt.get_fignums() if plt.figure(number) not in figures]
+    figures = [figure for figure in figures if figure not in _kept or figure.stale]
     for number, figure in enumerate(figures[:MAX_FIGURES], 1):
         try:
             figure.savefig(f"figure-{number}.png", format="png")

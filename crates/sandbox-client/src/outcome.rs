@@ -18,7 +18,7 @@ pub struct Outcome {
     pub artifacts: Vec<Artifact>,
     /// Files it left that were not collected, and why.
     pub rejected: Vec<RejectedArtifact>,
-    /// What it used, measured from outside.
+    /// What it used, measured from outside. To collect its files after its death is no time of it.
     pub usage: Usage,
     /// Where it ran and how it was confined.
     pub sandbox: SandboxReport,

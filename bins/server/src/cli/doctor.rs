@@ -11,7 +11,7 @@ use meterbox_local_sandbox::runtime::{Runtime, RuntimeStatus};
 
 use meterbox_price_book::Known;
 
-use super::{exit, online, text};
+use super::{exit, online, runtime::old_ones, text};
 use crate::{
     settings::Settings,
     wiring::{self, Meterbox},
@@ -103,6 +103,9 @@ impl Visit {
                     runtime.packages.len()
                 );
                 self.well("Python runtime", &found);
+                if let Some(old) = old_ones(settings) {
+                    self.warn("old runtimes", &old);
+                }
                 Some(runtime)
             }
             RuntimeStatus::Incomplete { reason, command } => {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use meterbox_local_sandbox::runtime::{
-    InstallOptions, Packages, Phase, Progress, Runtime, RuntimeError, RuntimeStatus,
+    InstallOptions, OldRuntime, Packages, Phase, Progress, Runtime, RuntimeError, RuntimeStatus,
 };
 
 use super::{exit, text};
@@ -27,7 +27,11 @@ pub(super) enum RuntimeCommand {
     /// Say whether it is installed, and what is in it
     Status,
     /// Remove it
-    Remove,
+    Remove {
+        /// Only what is not used any more: of earlier versions, or beside a larger one
+        #[arg(long)]
+        old: bool,
+    },
 }
 
 pub(super) fn runtime(command: RuntimeCommand, settings: &Settings) -> ExitCode {
@@ -40,7 +44,18 @@ pub(super) fn runtime(command: RuntimeCommand, settings: &Settings) -> ExitCode 
         RuntimeCommand::Status => {
             return status(Runtime::status(folder), settings);
         }
-        RuntimeCommand::Remove => Runtime::remove(folder).map(|removed| match removed {
+        RuntimeCommand::Remove { old: true } => Runtime::remove_old(folder).map(|old| {
+            for old in &old {
+                text::say(&match old.in_use {
+                    true => format!("{} is in use, and stays.", old.home.display()),
+                    false => format!("Removed {} ({}).", old.home.display(), megabytes(old.bytes)),
+                });
+            }
+            if old.is_empty() {
+                text::say("There was no old runtime.");
+            }
+        }),
+        RuntimeCommand::Remove { old: false } => Runtime::remove(folder).map(|removed| match removed {
             true => text::say(&format!("Removed {}.", folder.display())),
             false => text::say("There was no runtime."),
         }),
@@ -111,6 +126,9 @@ fn status(status: RuntimeStatus, settings: &Settings) -> ExitCode {
     match status {
         RuntimeStatus::Ready(runtime) => {
             describe(&runtime);
+            if let Some(old) = old_ones(settings) {
+                text::note(&format!("Old runtimes: {old}."));
+            }
             ExitCode::SUCCESS
         }
         RuntimeStatus::Incomplete { reason, command } => {
@@ -132,6 +150,31 @@ fn status(status: RuntimeStatus, settings: &Settings) -> ExitCode {
     }
 }
 
+/// How much runtimes take up that are not used any more, and what to do; `None` where there is none.
+pub(super) fn old_ones(settings: &Settings) -> Option<String> {
+    told(&Runtime::old(&settings.runtime_dir).ok()?)
+}
+
+fn told(old: &[OldRuntime]) -> Option<String> {
+    let (used, unused): (Vec<_>, Vec<_>) = old.iter().partition(|old| old.in_use);
+    let all = |old: &[&OldRuntime]| {
+        let bytes = old.iter().map(|old| old.bytes).sum();
+        format!("{} of {}", old.len(), megabytes(bytes))
+    };
+    match (&unused[..], &used[..]) {
+        ([], []) => None,
+        ([], used) => Some(format!("{}, in use by processes that began earlier", all(used))),
+        (unused, _) => {
+            let command = "`meterbox runtime remove --old` removes what nobody uses";
+            Some(format!("{}; {command}", all(unused)))
+        }
+    }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes.div_ceil(1_000_000))
+}
+
 fn describe(runtime: &Runtime) {
     text::say(&format!(
         "Python {} with the {} packages in {}",
@@ -141,5 +184,27 @@ fn describe(runtime: &Runtime) {
     ));
     for (name, version) in &runtime.packages {
         text::say(&format!("  {name} {version}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_runtimes_are_told_of_with_what_removes_them() {
+        let old = |megabytes: u64, in_use| OldRuntime {
+            home: PathBuf::from("/r"),
+            bytes: megabytes * 1_000_000,
+            in_use,
+        };
+        assert_eq!(told(&[]), None);
+        let used = told(&[old(450, true)]).unwrap();
+        assert_eq!(used, "1 of 450 MB, in use by processes that began earlier");
+        let some = told(&[old(450, true), old(700, false), old(450, false)]).unwrap();
+        assert_eq!(
+            some,
+            "2 of 1150 MB; `meterbox runtime remove --old` removes what nobody uses"
+        );
     }
 }

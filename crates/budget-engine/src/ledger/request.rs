@@ -146,7 +146,10 @@ pub(crate) fn check_line(line: &CostLine) -> Result<(), BudgetError> {
 }
 
 pub(crate) fn check_text(what: &str, text: &str) -> Result<(), BudgetError> {
-    if text.is_empty() || text.len() > MAX_TEXT_BYTES || text.chars().any(char::is_control) {
+    // Nearly all of it is printable ASCII, which is told byte by byte.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let has_controls = !is_plain && text.chars().any(char::is_control);
+    if text.is_empty() || text.len() > MAX_TEXT_BYTES || has_controls {
         return Err(BudgetError::Invalid(format!(
             "{what} must be 1 to {MAX_TEXT_BYTES} bytes without control characters"
         )));

@@ -62,6 +62,7 @@ fn there_is_no_runtime_and_what_lies_in_its_folder_can_be_removed() {
     assert_eq!(Runtime::locate(&home).unwrap(), None);
     assert_eq!(Runtime::status(&home), RuntimeStatus::Absent);
     assert!(!Runtime::remove(&home).unwrap());
+    assert!(Runtime::old(&home).unwrap().is_empty() && Runtime::remove_old(&home).unwrap().is_empty());
     fs::create_dir(&home).unwrap();
     assert!(Runtime::remove(&home).unwrap() && !home.exists());
 }
@@ -79,7 +80,7 @@ fn the_surface_is_the_same_everywhere() {
         .filter(|file| file != "runtime/test_list.rs")
         .collect();
     let here = public(&here.iter().map(String::as_str).collect::<Vec<_>>());
-    let elsewhere = public(&["elsewhere/runtime.rs"]);
+    let elsewhere = public(&["elsewhere/runtime.rs", "runtime/types.rs"]);
     assert!(here.len() > 20, "{here:?}");
     assert_eq!(here, elsewhere);
 }

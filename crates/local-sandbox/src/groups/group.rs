@@ -15,7 +15,9 @@ use super::{Groups, files, sweep};
 
 /// Between two attempts to remove a group whose processes are being killed; each is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const LOWEST: &str = "19";
+/// Shares of the processor, as priorities are called: the least, and what a new group has.
+const LEAST: &str = "19";
+const USUAL: &str = "0";
 const MOST_ATTEMPTS: u32 = 12;
 
 /// What a group may take.
@@ -90,11 +92,12 @@ impl Group {
         Ok(files::processes(&self.folder)?.contains(&process))
     }
 
-    /// Gives it the least share of the processor from now on, where that is shared among groups: there a priority counts
-    /// only within one.
-    pub(crate) fn let_others_go_first(&self) {
+    /// Gives it the least share of the processor from now on, or its usual one, where that is shared among groups: there a
+    /// priority counts only within one.
+    pub(crate) fn goes_after_others(&self, after_others: bool) {
+        let share = if after_others { LEAST } else { USUAL };
         // Where there is none, its priority counts.
-        let _ = self.write("cpu.weight.nice", LOWEST);
+        let _ = self.write("cpu.weight.nice", share);
     }
 
     /// Kills all that is in it.
@@ -161,5 +164,24 @@ impl Drop for Group {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_share_of_the_processor_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let group = Group::of_plain_files(folder.path());
+        let share = group.folder().join("cpu.weight.nice");
+        group.goes_after_others(true);
+        assert!(!share.exists(), "it is not shared among groups");
+        for (after_others, nice) in [(true, "19"), (false, "0")] {
+            fs::write(&share, "").unwrap();
+            group.goes_after_others(after_others);
+            assert_eq!(fs::read_to_string(&share).unwrap(), nice);
+        }
     }
 }

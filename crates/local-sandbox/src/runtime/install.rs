@@ -8,15 +8,8 @@ use std::{
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{
-    InstallOptions, Runtime, RuntimeError,
-    contents::Contents,
-    error::free_bytes,
-    installer::Installer,
-    interpreter::Interpreter,
-    lock::{Lock, Packages},
-    manifest::Manifest,
-    step::Step,
-    turn::Turn,
+    InstallOptions, Packages, Phase, Progress, Runtime, RuntimeError, contents::Contents, error::free_bytes,
+    installer::Installer, interpreter::Interpreter, lock::Lock, manifest::Manifest, step::Step, turn::Turn,
 };
 
 /// How many wheels are fetched before they count as fetched: each time pip takes half a second to start.
@@ -25,35 +18,6 @@ const BATCH: usize = 4;
 const UNFINISHED: &str = ".new";
 /// Wheels of an installation that is not finished.
 const DOWNLOADS: &str = "downloads";
-
-/// The phases of an installation, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Phase {
-    /// Finding a Python and something that installs packages.
-    Find,
-    /// Waiting for another installation into the same folder to end.
-    Wait,
-    /// Making the environment.
-    Environment,
-    /// Downloading and installing the packages.
-    Packages,
-    /// Compiling them.
-    Bytecode,
-    /// Importing and using them once.
-    SelfTest,
-}
-
-/// How far an installation is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Progress {
-    /// The phase.
-    pub phase: Phase,
-    /// How much of the whole is done, from 0 to 1.
-    pub done: f64,
-    /// What is happening, in a few words.
-    pub message: String,
-}
 
 pub(super) fn install(
     folder: &Path,
@@ -104,6 +68,13 @@ pub(super) fn install(
     tell(Phase::SelfTest, 1.0, "ready");
     let checked = Manifest::check(folder, lock);
     checked.map_err(|unusable| RuntimeError::damaged(work.home.clone(), unusable.reason(), lock))
+}
+
+/// What the folder of a runtime is called while it is taken away; the next installation does the rest.
+pub(super) fn unfinished(home: &Path) -> PathBuf {
+    let mut name = home.as_os_str().to_owned();
+    name.push(UNFINISHED);
+    name.into()
 }
 
 /// What was to be installed into this folder, where that began and did not end.

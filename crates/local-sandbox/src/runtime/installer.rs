@@ -173,7 +173,7 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::{
-        super::lock::{Packages, SUPPORTED},
+        super::{Packages, lock::SUPPORTED},
         *,
     };
 

@@ -6,10 +6,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{
-    RuntimeError,
-    lock::{Lock, Packages},
-};
+use super::{Packages, RuntimeError, lock::Lock};
 
 /// Prints what is to be known of an interpreter; runs on every Python 3.
 const PROBE: &str = "\

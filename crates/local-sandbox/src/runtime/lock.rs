@@ -1,43 +1,19 @@
 use std::{
-    fmt::{self, Write},
+    fmt::Write,
     path::{Path, PathBuf},
 };
 
 use sha2::{Digest, Sha256};
 
-/// What a runtime has in it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Packages {
-    /// pandas, numpy, pyarrow, DuckDB and matplotlib: what programs find loaded. Some 450 MB.
-    #[default]
-    Base,
-    /// Those, and scipy, statsmodels and scikit-learn, which a program has to wait for when it imports them. Some
-    /// 700 MB.
-    Full,
-}
+use super::Packages;
 
 impl Packages {
-    /// `base` or `full`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Base => "base",
-            Self::Full => "full",
-        }
-    }
-
     /// The command that installs them.
     pub(super) fn command(self) -> &'static str {
         match self {
             Self::Base => "meterbox runtime install",
             Self::Full => "meterbox runtime install --full",
         }
-    }
-}
-
-impl fmt::Display for Packages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Runtime, contents::Contents, interpreter::Interpreter, lock::Lock};
 
-const FILE: &str = "manifest.json";
+pub(super) const FILE: &str = "manifest.json";
 
 /// What a complete runtime is; written last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,73 +16,26 @@ mod installer;
 mod interpreter;
 mod lock;
 mod manifest;
+mod old;
 mod step;
 #[cfg(feature = "test-guards")]
 mod test_list;
 mod turn;
+mod types;
 
 use std::{
-    collections::BTreeMap,
-    ffi::OsString,
     fs,
     path::{self, Path, PathBuf},
 };
 
 pub use error::RuntimeError;
-pub use install::{Phase, Progress};
-pub use lock::Packages;
 use lock::{Lock, SUPPORTED};
 use manifest::{Manifest, Unusable};
+pub(crate) use old::in_use;
 #[cfg(feature = "test-guards")]
 pub use test_list::TestList;
 use turn::Turn;
-
-/// An installed runtime.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Runtime {
-    /// The environment's interpreter.
-    pub python: PathBuf,
-    /// Where the interpreter the environment was made from keeps its standard library.
-    pub base_prefix: PathBuf,
-    /// The environment's folder.
-    pub venv: PathBuf,
-    /// Where matplotlib finds its font cache.
-    pub font_cache: PathBuf,
-    /// The interpreter's version, such as `3.11.7`.
-    pub version: String,
-    /// Which list of packages it was installed from.
-    pub list: Packages,
-    /// The installed packages and their versions.
-    pub packages: BTreeMap<String, String>,
-}
-
-/// How to install.
-#[derive(Debug, Clone, Default)]
-pub struct InstallOptions {
-    /// What to install.
-    pub packages: Packages,
-    /// Take wheels from this folder only, and nothing from the network.
-    pub wheelhouse: Option<PathBuf>,
-    /// Where programs are looked for, as `PATH` has it.
-    pub search_path: OsString,
-}
-
-/// What is in the runtime folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RuntimeStatus {
-    /// Nothing.
-    Absent,
-    /// An installation that was broken off or damaged; this command mends it.
-    Incomplete {
-        /// What is wrong with it.
-        reason: String,
-        /// The command.
-        command: &'static str,
-    },
-    /// A complete runtime.
-    Ready(Runtime),
-}
+pub use types::{InstallOptions, OldRuntime, Packages, Phase, Progress, Runtime, RuntimeStatus};
 
 impl Runtime {
     /// The runtime in this folder, if there is one of this version of Meterbox.
@@ -147,6 +100,23 @@ impl Runtime {
                 command: Packages::Base.command(),
             },
         }
+    }
+
+    /// The runtimes in this folder that the next start does not use: of an earlier list of packages, or beside a larger one
+    /// or a newer Python. Looks at every file of them.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Io`] where they cannot be read.
+    pub fn old(folder: &Path) -> Result<Vec<OldRuntime>, RuntimeError> {
+        old::old(folder, SUPPORTED)
+    }
+
+    /// Removes those of them that no process uses, and says which there were. One that is in use stays.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Busy`] while somebody installs into the folder, and [`RuntimeError::Io`] where one cannot be removed.
+    pub fn remove_old(folder: &Path) -> Result<Vec<OldRuntime>, RuntimeError> {
+        old::remove_old(folder, SUPPORTED)
     }
 
     /// Removes everything in this folder; true if there was something.

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{InstallOptions, Packages, Progress, Runtime, RuntimeError, absolute, install, lock::Lock};
+use super::{
+    InstallOptions, OldRuntime, Packages, Progress, Runtime, RuntimeError, absolute, install, lock::Lock, old,
+};
 
 /// Stands for one of the lists that are compiled in, base or full.
 #[doc(hidden)]
@@ -29,6 +31,16 @@ impl TestList {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Runtime, RuntimeError> {
         install::install(&absolute(folder)?, options, self.0, progress)
+    }
+
+    /// As [`Runtime::old`].
+    pub fn old(self, folder: &Path) -> Result<Vec<OldRuntime>, RuntimeError> {
+        old::old(folder, self.0)
+    }
+
+    /// As [`Runtime::remove_old`].
+    pub fn remove_old(self, folder: &Path) -> Result<Vec<OldRuntime>, RuntimeError> {
+        old::remove_old(folder, self.0)
     }
 
     /// As [`Runtime::locate`].

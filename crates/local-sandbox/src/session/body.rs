@@ -42,6 +42,8 @@ pub(crate) struct Body {
     pub(super) seen: Seen,
     /// Processor time that somebody has paid for, milliseconds.
     paid: u64,
+    /// Its last cell went after others in the end.
+    pub(super) goes_after: bool,
     /// Among the programs that are let in, at rest too: it takes a place of its interpreter's.
     pub(super) place: Option<Place>,
 }
@@ -84,6 +86,7 @@ impl Body {
             frozen,
             seen: Seen::default(),
             paid: 0,
+            goes_after: false,
             place: None,
         })
     }
@@ -92,6 +95,13 @@ impl Body {
     pub(super) async fn rest(&mut self) -> Result<(), NotFrozen> {
         self.frozen = rest(&self.zygote, &mut self.running).await?;
         Ok(())
+    }
+
+    /// A new cell has had no turn yet, whatever the last one had.
+    pub(super) fn goes_with_others(&mut self) {
+        if self.goes_after && self.running.child.goes_after_others(false) {
+            self.goes_after = false;
+        }
     }
 
     /// Whether it is as it was when it was stopped.

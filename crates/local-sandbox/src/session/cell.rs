@@ -38,6 +38,8 @@ pub(super) struct Around<'a> {
     pub(super) report: SandboxReport,
     pub(super) seed: u64,
     pub(super) clock: &'a dyn Clock,
+    /// When its process left its rest, by that clock.
+    pub(super) started: Duration,
     /// The sandbox is shut down.
     pub(super) closing: &'a CancellationToken,
 }
@@ -47,8 +49,8 @@ pub(super) struct Done {
     pub(super) outcome: Result<Outcome, SandboxError>,
     /// Also where there is no outcome.
     pub(super) usage: Usage,
-    /// The process, at rest, or why there is none any more.
-    pub(super) rest: Result<Box<Body>, SessionEnd>,
+    /// The process, and since when it has been at rest, or why there is none any more.
+    pub(super) rest: Result<(Box<Body>, Duration), SessionEnd>,
 }
 
 /// What ended a cell.
@@ -72,7 +74,7 @@ struct Share {
 
 pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) -> Done {
     let mut share = Share {
-        started: around.clock.monotonic(),
+        started: around.started,
         ended: None,
         busy: body.running.meter.busy(),
     };
@@ -90,6 +92,7 @@ pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) ->
         .streams
         .restart(around.limits, room, Arc::clone(&around.sink));
     body.running.meter.begin_cell(around.limits.memory_bytes);
+    body.goes_with_others();
     body.running.child.go_on();
     let cause = match first_cause(&mut body, cell, &around, &share, nonce, &bytes).await {
         Ok(cause) => cause,
@@ -99,7 +102,7 @@ pub(super) async fn run(mut body: Box<Body>, cell: &Cell, around: Around<'_>) ->
         Cause::Replied => {
             share.ended = Some(around.clock.monotonic());
             match at_rest(&mut body, nonce).await {
-                Ok(()) => return alive(body, cell, around, &share, nonce).await,
+                Ok(peak) => return alive(body, cell, around, &share, nonce, peak).await,
                 Err(Unrest::Ended) => (None, None),
                 Err(Unrest::Verdict(verdict)) => (None, Some(verdict)),
                 // Its reply is whole; only the session is over.
@@ -131,6 +134,7 @@ async fn first_cause(
         running,
         cells,
         zygote,
+        goes_after,
         ..
     } = body;
     let wall = sleep(limits.wall);
@@ -161,8 +165,9 @@ async fn first_cause(
                 if running.meter.busy().saturating_sub(share.busy) >= limits.cpu {
                     return Ok(Cause::Verdict(Verdict::CpuLimit));
                 }
-                if member.has_had_its_turn() && running.child.let_others_go_first() {
+                if member.has_had_its_turn() && running.child.goes_after_others(true) {
                     member.goes_after();
+                    *goes_after = true;
                 }
             },
             () = &mut so_far => {
@@ -195,12 +200,17 @@ enum Unrest {
     Verdict(Verdict),
 }
 
-/// Stops the process after its cell, and takes what it has said up to then: nothing of it is left for the next cell.
-async fn at_rest(body: &mut Body, nonce: Nonce) -> Result<(), Unrest> {
+/// Stops the process after its cell, and takes what it has said up to then: nothing of it is left for the next cell. Says the
+/// kernel's peak of its memory.
+async fn at_rest(body: &mut Body, nonce: Nonce) -> Result<u64, Unrest> {
     body.rest().await.map_err(|error| match error {
         NotFrozen::Ended => Unrest::Ended,
         NotFrozen::Hidden | NotFrozen::Runs => Unrest::Runs,
     })?;
+    let (peak, beyond) = body.running.meter.kernels_peak();
+    if beyond {
+        return Err(Unrest::Verdict(Verdict::MemoryLimit));
+    }
     let streams = &mut body.running.streams;
     if streams.drain_now() == Step::OverLimit {
         return Err(Unrest::Verdict(Verdict::OutputLimit));
@@ -210,21 +220,29 @@ async fn at_rest(body: &mut Body, nonce: Nonce) -> Result<(), Unrest> {
         Frame::Broken(reason) => Some(reason.to_owned()),
         Frame::Unfinished => None,
     };
-    broken.map_or(Ok(()), |reason| {
+    broken.map_or(Ok(peak), |reason| {
         Err(Unrest::Verdict(Verdict::broken_reply(reason)))
     })
 }
 
-/// The cell has ended and its session goes on.
-async fn alive(mut body: Box<Body>, cell: &Cell, around: Around<'_>, share: &Share, nonce: Nonce) -> Done {
-    let wall_ms = share.wall(around.clock);
+/// The cell has ended and its session goes on. `peak`: the kernel's, of its memory.
+async fn alive(
+    mut body: Box<Body>,
+    cell: &Cell,
+    around: Around<'_>,
+    share: &Share,
+    nonce: Nonce,
+    peak: u64,
+) -> Done {
+    // What follows, files that are collected too, is time of its rest.
+    let ended = share.ended(around.clock);
+    let wall_ms = millis(ended.saturating_sub(share.started));
     let busy = body.running.meter.busy();
-    let kernels = body.running.meter.kernels_peak();
     let said = body.running.streams.finish();
     let usage = Usage {
         wall_ms,
         cpu_ms: body.pay(busy),
-        peak_memory_bytes: body.running.meter.peak_of_cell(kernels),
+        peak_memory_bytes: body.running.meter.peak_of_cell(peak),
         output_bytes: said.output_bytes,
     };
     let reply = reply_of(&said, nonce);
@@ -244,7 +262,7 @@ async fn alive(mut body: Box<Body>, cell: &Cell, around: Around<'_>, share: &Sha
     Done {
         outcome: Ok(outcome),
         usage,
-        rest: Ok(body),
+        rest: Ok((body, ended)),
     }
 }
 
@@ -273,7 +291,7 @@ async fn dead(
         output_bytes: said.output_bytes,
     };
     let reply = reply_of(&said, nonce);
-    let starved = body.running.meter.ran_out_of_memory();
+    let starved = body.running.meter.has_starved(&ended);
     let mut verdict = run::verdict(cause, over_limit, starved, own_share, around.limits);
     if why == Some(SessionEnd::Restless) {
         verdict = exited(reply.as_ref());
@@ -411,8 +429,11 @@ async fn collect(
 }
 
 impl Share {
+    fn ended(&self, clock: &dyn Clock) -> Duration {
+        self.ended.unwrap_or_else(|| clock.monotonic())
+    }
+
     fn wall(&self, clock: &dyn Clock) -> u64 {
-        let ended = self.ended.unwrap_or_else(|| clock.monotonic());
-        millis(ended.saturating_sub(self.started))
+        millis(self.ended(clock).saturating_sub(self.started))
     }
 }

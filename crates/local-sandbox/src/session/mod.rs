@@ -7,12 +7,13 @@
 //!   writes only while a later cell runs, and then it is that cell's time, output and files. Files are collected while it is
 //!   stopped, and what was collected counts only if it has slept through.
 //! - **What is measured are differences.** The kernel counts the processor time of a process for its whole life: its limit
-//!   there is the session's total, and a cell's share is watched from outside. Every millisecond is either a cell's or,
-//!   from the process's start and end, the session's own.
+//!   there is the session's total, and a cell's share is watched from outside. Every millisecond of it is either a cell's
+//!   or, from the process's start and end, the session's own. So is every millisecond on the wall as long as the process
+//!   lives: from when a cell has ended it waits for the next one, also while its files are collected.
 //! - **A reply is for one cell.** It begins with a number that exists only since the cell began, and nothing may come before
 //!   it or after it.
 //! - **It is one of the programs that are let in**, from its begin to its end. A cell that has run for a while in a crowd goes
-//!   after others, and so do the cells after it: no process gets that back.
+//!   after others; the cell after it begins anew, where the machine gives a process back what it gave up.
 //! - **It keeps its interpreter**, which lives on for it when the sandbox has taken a fresh one, and ends with its sandbox.
 
 mod body;
@@ -163,9 +164,9 @@ impl LocalSession {
     }
 
     /// Takes the process out of its rest for a cell, with what is left for it.
-    fn take(&mut self, cell: &Cell) -> Result<(Box<Body>, Limits), NotTaken> {
+    fn take(&mut self, cell: &Cell, now: Duration) -> Result<(Box<Body>, Limits), NotTaken> {
         self.rest = None;
-        let age = self.age();
+        let age = now.saturating_sub(self.born);
         let mut slot = self.state.slot();
         if let Some(end) = &slot.end {
             return Err(NotTaken {
@@ -174,7 +175,6 @@ impl LocalSession {
             });
         }
         let left = self.totals.left(&self.limits, &cell.limits, &slot.usage, age);
-        let now = self.clock.monotonic();
         let Some(mut body) = slot.leave_rest(now) else {
             return Err(NotTaken {
                 why: SessionEnd::Lost,
@@ -201,20 +201,20 @@ impl LocalSession {
     }
 
     /// Puts the process back to rest, or takes note of its end.
-    async fn settle(&mut self, usage: Usage, rest: Result<Box<Body>, SessionEnd>) {
+    async fn settle(&mut self, usage: Usage, rest: Result<(Box<Body>, Duration), SessionEnd>) {
         let spent = {
             let age = self.age();
             let mut slot = self.state.slot();
             slot.count(usage);
-            slot.idle_since = self.clock.monotonic();
             match rest {
                 Err(why) => {
                     slot.end = Some(why);
                     return;
                 }
-                Ok(body) => {
+                Ok((body, since)) => {
                     slot.end = None;
                     slot.body = Some(body);
+                    slot.idle_since = since;
                 }
             }
             // Nothing waits for a cell that cannot come.
@@ -321,7 +321,8 @@ impl Session for LocalSession {
                 ..Outcome::new(Verdict::Cancelled, self.report.clone())
             });
         }
-        let (body, limits) = match self.take(&cell) {
+        let started = self.clock.monotonic();
+        let (body, limits) = match self.take(&cell, started) {
             Ok(taken) => taken,
             Err(NotTaken { why, body }) => {
                 if let Some(body) = body
@@ -341,6 +342,7 @@ impl Session for LocalSession {
             report: self.report.clone(),
             seed: self.seed,
             clock: &*clock,
+            started,
             closing: &closing,
         };
         let Done { outcome, usage, rest } = cell::run(body, &cell, around).await;

@@ -66,6 +66,15 @@ impl Fixture {
         Self::of(runtime(), change)
     }
 
+    /// Without the libraries, which take an interpreter a second: for what needs none.
+    pub(crate) fn bare() -> Self {
+        Self::bare_with(|builder| builder)
+    }
+
+    pub(crate) fn bare_with(change: impl FnOnce(LocalSandboxBuilder) -> LocalSandboxBuilder) -> Self {
+        Self::with(|builder| change(builder.without(&["preload"])))
+    }
+
     /// With this Python.
     pub(crate) fn of(
         runtime: Runtime,
@@ -196,7 +205,7 @@ pub(crate) fn given(venv: PathBuf) -> Runtime {
     Runtime {
         python,
         base_prefix,
-        font_cache: venv.join("fonts"),
+        font_cache: venv.with_file_name("matplotlib"),
         venv,
         version: String::new(),
         list: Packages::Base,

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use meterbox_sandbox_client::{Job, Limits, Sandbox, SandboxError, Verdict};
 
 use super::{
@@ -116,14 +116,21 @@ impl Watch {
         }
     }
 
-    /// Runs these at once and judges each; then everything has to be as it was. Says which ended otherwise than expected.
-    pub(crate) async fn contain(&mut self, programs: &[&Hostile], guarded: bool) -> Vec<String> {
+    /// Runs these, so many at once, and judges each; then everything has to be as it was. Says which ended otherwise than
+    /// expected.
+    pub(crate) async fn contain(
+        &mut self,
+        programs: &[&Hostile],
+        guarded: bool,
+        at_once: usize,
+    ) -> Vec<String> {
         let mut wrong = Vec::new();
         let (alone, together): (Vec<&Hostile>, Vec<&Hostile>) = programs
             .iter()
             .copied()
             .partition(|program| program.loses_its_run(guarded));
-        let judged = join_all(together.iter().map(|program| self.contain_one(program, guarded))).await;
+        let judged = stream::iter(together.iter().map(|program| self.contain_one(program, guarded)));
+        let judged: Vec<_> = judged.buffer_unordered(at_once).collect().await;
         wrong.extend(judged.into_iter().filter_map(Result::err));
         let names: Vec<&str> = together.iter().map(|program| &*program.name).collect();
         self.everything_is_as_before(&names.join(", ")).await;

@@ -6,7 +6,7 @@ late = [
     "html.parser", "http.client", "imaplib", "locale", "matplotlib.animation", "matplotlib.backends.backend_pdf",
     "matplotlib.backends.backend_svg", "mpl_toolkits.mplot3d", "multiprocessing", "numpy.ma", "numpy.polynomial",
     "pandas.plotting", "pandas.tseries.holiday", "pdb", "pprint", "pydoc", "sched", "selectors", "shelve", "smtplib",
-    "socket", "ssl", "subprocess", "tkinter.constants", "unittest.mock", "urllib.request", "wave", "webbrowser",
+    "socket", "ssl", "subprocess", "unittest.mock", "urllib.request", "wave", "webbrowser",
     "xmlrpc.client", "encodings.cp1252", "encodings.utf_16", "encodings.idna", "pyarrow.csv", "pyarrow.json",
     "openpyxl.utils.dataframe", "dateutil.parser", "pytz",
 ]

@@ -21,6 +21,7 @@ pub async fn all(sandbox: &dyn Sandbox, folder: &Path) {
     errors_name_their_line(sandbox, folder).await;
     a_program_that_breaks_its_tools_hurts_only_itself(sandbox, folder).await;
     charts_are_specified_or_drawn(sandbox, folder).await;
+    pictures_are_kept_once(sandbox, folder).await;
 }
 
 struct Desk<'a> {
@@ -321,4 +322,49 @@ pub async fn charts_are_specified_or_drawn(sandbox: &dyn Sandbox, folder: &Path)
         .document("result = tables['sales']\nchart = {'kind': 'bar', 'x': 'nothing', 'y': 'amount'}")
         .await;
     assert_eq!((foreign.charts.len(), foreign.warnings.len()), (0, 1));
+}
+
+/// Of a figure that is open at the end there is one picture, which the program or else the prelude has made; two where it was
+/// changed in between.
+///
+/// # Panics
+/// Where it is not so.
+pub async fn pictures_are_kept_once(sandbox: &dyn Sandbox, folder: &Path) {
+    let drawn = "import matplotlib.pyplot as plt\nfigure, axes = plt.subplots()\naxes.bar([1, 2], [3, 4])\nresult = 1";
+    for (place, then, kept) in [
+        ("pictures-1", "", &["figure-1.png"][..]),
+        ("pictures-2", "plt.savefig('mine.png')", &["mine.png"]),
+        (
+            "pictures-3",
+            "figure.savefig('mine.png'); chart = figure",
+            &["mine.png"],
+        ),
+        (
+            "pictures-4",
+            "plt.savefig('mine.png'); axes.set_title('later')",
+            &["figure-1.png", "mine.png"],
+        ),
+        (
+            "pictures-5",
+            "plt.savefig('mine.svg')",
+            &["figure-1.png", "mine.svg"],
+        ),
+    ] {
+        let folder = folder.join(place);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let job = Job {
+            artifacts_into: Some(folder),
+            ..Job::new(Program::Analysis {
+                code: format!("{drawn}\n{then}"),
+            })
+        };
+        let outcome = sandbox.run(job, Arc::new(())).await.expect("a working sandbox");
+        let mut names: Vec<_> = outcome
+            .artifacts
+            .iter()
+            .map(|artifact| artifact.name.as_str())
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, kept, "{then}: {outcome:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use meterbox_core::{Scope, Timestamp, Usd};
 
-use super::{Books, Defined, Key, Row};
+use super::{Books, Defined, Row};
 use crate::{
     Budget, BudgetError, Stop, TopUp,
     ledger::{EntryKind, NewEntry, Setting, check_text, decide::check_redefinition, no_budget},
@@ -72,9 +72,10 @@ impl Books {
     /// Removes a budget and its top-ups; false if there was none. Balances stay.
     pub fn remove(&mut self, scope: &Scope) -> bool {
         let removed = if scope.is_wildcard() {
-            self.wildcards.remove(scope.kind())
+            let kind = self.accounts.rows.known_kind(scope);
+            kind.and_then(|kind| self.wildcards.remove(&kind))
         } else {
-            let row = self.rows.get_mut(&Key::from(scope));
+            let row = self.accounts.rows.get_mut(scope);
             row.and_then(|row| {
                 let own = row.take_own()?;
                 row.clear_top_ups();
@@ -102,7 +103,7 @@ impl Books {
     }
 
     fn all_defined(&self) -> impl Iterator<Item = &Defined> {
-        let own = self.rows.values().filter_map(Row::own);
+        let own = self.accounts.rows.iter().filter_map(Row::own);
         own.chain(self.wildcards.values())
             .map(|in_force| &in_force.defined)
     }
@@ -116,7 +117,7 @@ impl Books {
         if self.applicable(scope).is_none() {
             return Err(no_budget(scope));
         }
-        let row = self.rows.entry(scope.into()).or_default();
+        let row = self.accounts.rows.entry(scope);
         if row.top_ups().iter().any(|known| known.id == top_up.id) {
             return Ok(false);
         }
@@ -131,7 +132,7 @@ impl Books {
 
     /// The top-ups of a scope, oldest first.
     pub fn top_ups(&self, scope: &Scope) -> &[TopUp] {
-        self.rows.get(&Key::from(scope)).map_or(&[], Row::top_ups)
+        self.accounts.rows.get(scope).map_or(&[], Row::top_ups)
     }
 
     /// Stops all spending for this reason, or lets it go on (`None`); true where that changes anything.

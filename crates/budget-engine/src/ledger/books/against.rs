@@ -2,9 +2,9 @@
 
 use std::{slice, sync::Arc};
 
-use meterbox_core::{Scope, Usd};
+use meterbox_core::{Scope, Timestamp, Usd};
 
-use super::{AccountId, AccountRow, Books, Place, Standing, row::Account};
+use super::{AccountId, AccountRow, Books, Standing, row::Account};
 use crate::ledger::{Basis, Claim, HoldRecord, HoldRequest};
 
 /// What a hold of these books counts against.
@@ -34,30 +34,42 @@ impl Books {
     }
 
     /// What a hold with these standings counts against.
-    pub(super) fn counts(&mut self, request: &HoldRequest, standings: &[(usize, Standing)]) -> Counts {
-        if let ([scope], [(_, standing)]) = (&*request.scopes, standings) {
-            let (account, limit) = (self.account_for(scope, &standing.place), standing.limit);
+    pub(super) fn counts(
+        &mut self,
+        now: Timestamp,
+        request: &HoldRequest,
+        standings: &[(usize, Standing)],
+    ) -> Counts {
+        if let ([scope], [(_, standing)]) = (&*request.scopes, standings)
+            && let Some(account) = self.account_for(now, scope, standing)
+        {
+            let limit = standing.limit;
             return Counts::One { account, limit };
         }
-        let first = standings.first().and_then(|(_, standing)| standing.account());
-        if let Some(first) = first.and_then(|first| self.account(first))
+        let first = standings.first().and_then(|(_, standing)| standing.account);
+        if let Some(first) = first.and_then(|first| self.accounts.account(first))
             && let Some(last) = &*first.last.borrow()
             && last.is_of(request, standings)
         {
             return Counts::Many(Arc::clone(last));
         }
-        self.new_counts(request, standings)
+        self.new_counts(now, request, standings)
     }
 
-    fn new_counts(&mut self, request: &HoldRequest, standings: &[(usize, Standing)]) -> Counts {
+    fn new_counts(
+        &mut self,
+        now: Timestamp,
+        request: &HoldRequest,
+        standings: &[(usize, Standing)],
+    ) -> Counts {
         let mut claims = Vec::with_capacity(standings.len());
         let mut accounts = Vec::with_capacity(standings.len());
         for (index, standing) in standings {
-            let Some(scope) = request.scopes.get(*index) else {
-                continue;
-            };
-            let account = self.account_for(scope, &standing.place);
-            if let Some(known) = self.account(account) {
+            let scope = request.scopes.get(*index);
+            let account = scope.and_then(|scope| self.account_for(now, scope, standing));
+            if let Some(account) = account
+                && let Some(known) = self.accounts.account(account)
+            {
                 accounts.push(account);
                 claims.push(known.claim(standing.limit));
             }
@@ -69,15 +81,21 @@ impl Books {
         Counts::Many(self.remembered(Arc::new(basis), accounts.into()))
     }
 
-    fn account_for(&mut self, scope: &Scope, place: &Place) -> AccountId {
-        match place {
-            Place::Known(account) => *account,
-            Place::New(period) => self.new_account(scope, &period.key, period.ends_at()),
+    /// The account of a standing, which may be that of a new period.
+    fn account_for(&mut self, now: Timestamp, scope: &Scope, standing: &Standing) -> Option<AccountId> {
+        if standing.account.is_some() {
+            return standing.account;
         }
+        let in_force = self.in_force(scope, self.accounts.rows.get(scope))?;
+        let (key, ends_at) = {
+            let period = in_force.period_at(now);
+            (Arc::clone(&period.key), period.ends_at())
+        };
+        Some(self.accounts.add_new(scope, &key, ends_at))
     }
 
     fn remembered(&self, basis: Arc<Basis>, accounts: Box<[AccountId]>) -> Arc<Against> {
-        let first = accounts.first().and_then(|first| self.account(*first));
+        let first = accounts.first().and_then(|first| self.accounts.account(*first));
         let against = Arc::new(Against { basis, accounts });
         if let Some(first) = first {
             *first.last.borrow_mut() = Some(Arc::clone(&against));
@@ -95,7 +113,7 @@ impl Books {
 
     /// Most often it is what it was for the hold before, and then they share it: records are many.
     fn basis_of_one(&self, id: AccountId, limit: Usd) -> Arc<Basis> {
-        let Some(account) = self.account(id) else {
+        let Some(account) = self.accounts.account(id) else {
             return Arc::default();
         };
         let is_same = |last: &&Arc<Against>| {
@@ -145,7 +163,7 @@ impl Against {
         let mut limits = claims.iter().zip(standings);
         claims.len() == standings.len()
             && scopes.len() == request.scopes.len()
-            && accounts.all(|(account, (_, standing))| standing.account() == Some(*account))
+            && accounts.all(|(account, (_, standing))| standing.account == Some(*account))
             && limits.all(|(claim, (_, standing))| standing.limit == claim.limit)
             && (scopes.len() == claims.len() || **scopes == *request.scopes)
     }

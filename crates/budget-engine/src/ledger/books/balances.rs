@@ -7,9 +7,7 @@ use std::{
 
 use meterbox_core::{Scope, Timestamp, Usd};
 
-use super::{
-    AccountChange, AccountId, AccountRow, Books, Defined, InForce, Key, Place, Row, Standing, row::Account,
-};
+use super::{Books, Defined, InForce, Row, Standing, row::Account};
 use crate::{
     Budget, BudgetState, BudgetStatus, Period, Window,
     ledger::{
@@ -17,9 +15,6 @@ use crate::{
         extra::{PastPeriod, carried_over, topped_up},
     },
 };
-
-/// A scope that there is something about: its number, and what.
-type Found<'a> = (usize, &'a Key, &'a Row);
 
 impl Books {
     /// Where the budget that applies to this concrete scope stands; `None` if none does.
@@ -29,80 +24,69 @@ impl Books {
 
     /// The budget that applies: a scope's own, or else its wildcard's.
     pub fn applicable(&self, scope: &Scope) -> Option<&Defined> {
-        let own = self.rows.get(&Key::from(scope)).and_then(Row::own);
-        let in_force = own.or_else(|| self.wildcards.get(scope.kind()))?;
+        let in_force = self.in_force(scope, self.accounts.rows.get(scope))?;
         Some(&in_force.defined)
+    }
+
+    pub(super) fn in_force<'a>(&'a self, scope: &Scope, row: Option<&'a Row>) -> Option<&'a InForce> {
+        match row {
+            Some(row) => row.own().or_else(|| self.wildcard(row.kind())),
+            None => self.wildcard(self.accounts.rows.known_kind(scope)?),
+        }
+    }
+
+    fn wildcard(&self, kind: u32) -> Option<&InForce> {
+        self.wildcards.get(&kind)
     }
 
     /// The budget defined on exactly this scope or wildcard.
     pub fn defined(&self, scope: &Scope) -> Option<&Defined> {
         let in_force = if scope.is_wildcard() {
-            self.wildcards.get(scope.kind())?
+            self.wildcard(self.accounts.rows.known_kind(scope)?)?
         } else {
-            self.rows.get(&Key::from(scope))?.own()?
+            self.accounts.rows.get(scope)?.own()?
         };
         Some(&in_force.defined)
-    }
-
-    pub(super) fn standing(&self, now: Timestamp, scope: &Scope) -> Option<Standing> {
-        self.standing_of(now, scope, self.rows.get_full(&Key::from(scope)))
     }
 
     /// Where the budgets of these scopes stand, each with the scope's number; a scope without one is passed over.
     ///
     /// Among a million scopes nothing of any of them is near in memory, and waiting for it is most of the work. So each
     /// look is taken for all scopes before the next one: then it is waited for once, and not once a scope.
-    pub(super) fn standings(
-        &self,
-        now: Timestamp,
-        scopes: &[Scope],
-        (keys, standings): (&mut Vec<Key>, &mut Vec<(usize, Standing)>),
-    ) {
+    pub(super) fn standings(&self, now: Timestamp, scopes: &[Scope], standings: &mut Vec<(usize, Standing)>) {
         standings.clear();
+        let rows = &self.accounts.rows;
         if let [scope] = scopes {
-            let standing = self.standing(now, scope);
+            let standing = self.standing_of(now, scope, rows.get(scope));
             standings.extend(standing.map(|standing| (0, standing)));
             return;
         }
-        keys.clear();
-        keys.extend(scopes.iter().map(Key::from));
-        let mut rows = [const { None::<Found<'_>> }; MAX_SCOPES];
-        for (row, key) in rows.iter_mut().zip(&*keys) {
-            *row = self.rows.get_full(key);
-        }
-        for (index, (scope, key)) in scopes.iter().zip(&*keys).enumerate() {
-            // No checked request has more scopes; whoever asks the books themselves may.
-            let row = rows
-                .get(index)
-                .copied()
-                .unwrap_or_else(|| self.rows.get_full(key));
-            let standing = self.standing_of(now, scope, row);
-            standings.extend(standing.map(|standing| (index, standing)));
+        for (batch, scopes) in scopes.chunks(MAX_SCOPES).enumerate() {
+            let mut found = [None; MAX_SCOPES];
+            for (row, scope) in found.iter_mut().zip(scopes) {
+                *row = rows.get(scope);
+            }
+            let first = batch.saturating_mul(MAX_SCOPES);
+            for (index, (scope, row)) in (first..).zip(scopes.iter().zip(found)) {
+                let standing = self.standing_of(now, scope, row);
+                standings.extend(standing.map(|standing| (index, standing)));
+            }
         }
     }
 
-    fn standing_of(&self, now: Timestamp, scope: &Scope, found: Option<Found<'_>>) -> Option<Standing> {
-        let row = found.map(|(_, _, row)| row);
-        let own = row.and_then(Row::own);
-        let in_force = own.or_else(|| self.wildcards.get(scope.kind()))?;
+    fn standing_of(&self, now: Timestamp, scope: &Scope, row: Option<&Row>) -> Option<Standing> {
+        let in_force = self.in_force(scope, row)?;
         let Defined { budget, since, .. } = &in_force.defined;
         let period = &*in_force.period_at(now);
-        let account = found.and_then(|(at, _, row)| Some((at, row.account_of(&period.key)?)));
+        let account = row.and_then(|row| Some((row, row.account_of(&period.key)?)));
         let mut standing = Standing {
-            place: account.map_or_else(
-                || Place::New(period.clone()),
-                |(at, account)| Place::Known(account.id(at)),
-            ),
+            account: account.map(|(row, account)| row.id(account)),
             limit: budget.limit,
             extra: Usd::ZERO,
-            spent: 0,
-            held: 0,
+            spent: account.map_or(0, |(_, account)| account.row.spent),
+            held: account.map_or(0, |(_, account)| account.row.held),
             degraded_allowance: budget.degraded_allowance,
         };
-        if let Some((_, account)) = account {
-            standing.spent = account.row.spent;
-            standing.held = account.row.held;
-        }
         if let (Window::Rolling(_), Some(row)) = (&budget.window, row) {
             let pieces = pieces(row, period, now);
             standing.spent = pieces.fold(0, |sum, (_, spent)| sum.saturating_add(spent));
@@ -116,10 +100,9 @@ impl Books {
     }
 
     pub(super) fn room(&self, now: Timestamp, scope: &Scope) -> Option<Room> {
-        let standing = self.standing(now, scope)?;
-        let row = self.rows.get(&Key::from(scope));
-        let own = row.and_then(Row::own);
-        let in_force = own.or_else(|| self.wildcards.get(scope.kind()))?;
+        let row = self.accounts.rows.get(scope);
+        let standing = self.standing_of(now, scope, row)?;
+        let in_force = self.in_force(scope, row)?;
         let (budget, period) = (&in_force.defined.budget, &*in_force.period_at(now));
         let (spent, held) = (money(standing.spent), money(standing.held));
         let used = spent.saturating_add(held);
@@ -148,79 +131,6 @@ impl Books {
             period: Arc::clone(&period.key),
         };
         Some(Room { status, leaving })
-    }
-
-    pub(super) fn account(&self, id: AccountId) -> Option<&Account> {
-        let (_, row) = self.rows.get_index(id.scope)?;
-        row.account(id.number)
-    }
-
-    pub(super) fn account_of(&self, scope: &Scope, period: &Arc<str>) -> Option<AccountId> {
-        let (at, _, row) = self.rows.get_full(&Key::from(scope))?;
-        Some(row.account_of(period)?.id(at))
-    }
-
-    pub(super) fn account_mut(&mut self, id: AccountId) -> Option<&mut Account> {
-        let (_, row) = self.rows.get_index_mut(id.scope)?;
-        row.account_mut(id.number)
-    }
-
-    pub(super) fn new_account(&mut self, scope: &Scope, period: &Arc<str>, ends_at: Timestamp) -> AccountId {
-        self.add_account(AccountRow {
-            scope: scope.clone(),
-            period: Arc::clone(period),
-            ends_at,
-            limit: Usd::ZERO,
-            spent: 0,
-            held: 0,
-        })
-    }
-
-    pub(super) fn add_account(&mut self, row: AccountRow) -> AccountId {
-        let entry = self.rows.entry(Key::from(&row.scope));
-        let scope = entry.index();
-        let number = entry.or_default().add_account(row);
-        self.accounts = self.accounts.saturating_add(1);
-        AccountId { scope, number }
-    }
-
-    /// Adds these changes to their account; `None`, and nothing is changed, where a sum would overflow.
-    pub(super) fn move_in(&mut self, change: AccountChange) -> Option<()> {
-        let AccountChange {
-            account: id,
-            held,
-            spent,
-            limit,
-        } = change;
-        let (_, row) = self.rows.get_index_mut(id.scope)?;
-        let account = row.account_mut(id.number)?;
-        let (new_held, new_spent) = (
-            account.row.held.checked_add(held)?,
-            account.row.spent.checked_add(spent)?,
-        );
-        (account.row.held, account.row.spent) = (new_held, new_spent);
-        account.row.limit = limit.unwrap_or(account.row.limit);
-        let changes = &mut self.changes.accounts;
-        let known = usize::try_from(account.change)
-            .ok()
-            .and_then(|place| changes.get_mut(place));
-        match known.filter(|known| known.account == id) {
-            Some(known) => known.add(change),
-            None => {
-                account.change = u32::try_from(changes.len()).unwrap_or(u32::MAX);
-                changes.push(change);
-            }
-        }
-        Some(())
-    }
-}
-
-impl AccountChange {
-    /// Adds what changed after it.
-    pub(crate) fn add(&mut self, next: Self) {
-        self.held = self.held.saturating_add(next.held);
-        self.spent = self.spent.saturating_add(next.spent);
-        self.limit = next.limit.or(self.limit);
     }
 }
 
@@ -267,7 +177,7 @@ fn extra(
     carried.saturating_add(topped_up(now, row.top_ups(), &periods))
 }
 
-/// The pieces of a rolling window that still count: when each leaves, and what was spent in it.
+/// The pieces of a rolling window that still count, the newest first: when each leaves, and what was spent in it.
 fn pieces<'a>(
     row: &'a Row,
     series: &'a Period,
@@ -275,9 +185,12 @@ fn pieces<'a>(
 ) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
     let is_piece = move |account: &&Account| {
         let rest = account.row.period.strip_prefix(&*series.key);
-        rest.is_some_and(|rest| rest.starts_with('@')) && account.row.ends_at > now
+        rest.is_some_and(|rest| rest.starts_with('@'))
     };
-    row.accounts()
+    // There are as many that no longer count as time has passed.
+    let newest_first = row.accounts().rev();
+    newest_first
+        .take_while(move |account| account.row.ends_at > now)
         .filter(is_piece)
         .map(|account| (account.row.ends_at, account.row.spent))
 }
@@ -291,7 +204,7 @@ impl InForce {
         }
     }
 
-    fn period_at(&self, now: Timestamp) -> Ref<'_, Period> {
+    pub(super) fn period_at(&self, now: Timestamp) -> Ref<'_, Period> {
         if !self.period.borrow().contains(now) {
             *self.period.borrow_mut() = self.defined.budget.window.period_at(now);
         }
@@ -300,13 +213,6 @@ impl InForce {
 }
 
 impl Standing {
-    pub(super) fn account(&self) -> Option<AccountId> {
-        match self.place {
-            Place::Known(account) => Some(account),
-            Place::New(_) => None,
-        }
-    }
-
     pub(super) fn left_for(&self, degraded: bool) -> Usd {
         let kept = if degraded {
             Usd::ZERO

@@ -4,14 +4,13 @@ use std::{borrow::Cow, mem, sync::Arc};
 
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
-use super::{AccountChange, AccountId, Books, Counts, Kept, Standing};
+use super::{Books, Counts, Kept, Standing, accounts::uncountable};
 use crate::{
     BudgetError, Settlement, Unbudgeted,
     ledger::{
         EntryKind, HoldAction, HoldId, HoldPage, HoldRecord, HoldState, HoldStatus, IntentRecord, NewEntry,
         OpenHold, Room, action::replayed_draw, amount_to_hold, refusal,
     },
-    window::piece_at,
 };
 
 /// What of a hold an action can change.
@@ -19,7 +18,8 @@ struct Progress {
     drawn: Usd,
     state: HoldState,
     expires_at: Timestamp,
-    intents: Vec<IntentRecord>,
+    /// Where there are any.
+    intents: Option<Vec<IntentRecord>>,
 }
 
 impl Books {
@@ -29,17 +29,17 @@ impl Books {
     /// [`BudgetError::Refused`], [`BudgetError::NoBudget`], [`BudgetError::Stopped`], or what a known idempotency key
     /// says.
     pub fn open(&mut self, now: Timestamp, open: &OpenHold) -> Result<HoldStatus, BudgetError> {
-        self.expire(now)?;
+        self.expire_each(now, drop)?;
         if let Some(known) = self.known_by_key(open) {
             return known.replay(open);
         }
         if let Some(stop) = &self.stop {
             return Err(BudgetError::Stopped(stop.clone()));
         }
-        let mut standings = self.standings_of(now, &open.request.scopes);
+        let standings = self.standings_of(now, &open.request.scopes);
         let opened = self
             .admitted(now, open, &standings)
-            .map(|amount| self.open_in(now, open, amount, &mut standings));
+            .map(|amount| self.open_in(now, open, amount, &standings));
         self.standings = standings;
         opened
     }
@@ -49,12 +49,12 @@ impl Books {
     /// # Errors
     /// Sums too large to be counted.
     pub(crate) fn reopen(&mut self, now: Timestamp, open: &OpenHold, amount: Usd) -> Result<(), BudgetError> {
-        let mut standings = self.standings_of(now, &open.request.scopes);
+        let standings = self.standings_of(now, &open.request.scopes);
         let fits = standings
             .iter()
             .all(|(_, standing)| standing.held.checked_add(amount.nanos()).is_some());
         if fits {
-            self.open_in(now, open, amount, &mut standings);
+            self.open_in(now, open, amount, &standings);
         }
         self.standings = standings;
         fits.then_some(()).ok_or_else(uncountable)
@@ -62,9 +62,7 @@ impl Books {
 
     fn standings_of(&mut self, now: Timestamp, scopes: &[Scope]) -> Vec<(usize, Standing)> {
         let mut standings = mem::take(&mut self.standings);
-        let mut keys = mem::take(&mut self.keys);
-        self.standings(now, scopes, (&mut keys, &mut standings));
-        self.keys = keys;
+        self.standings(now, scopes, &mut standings);
         standings
     }
 
@@ -95,25 +93,20 @@ impl Books {
         now: Timestamp,
         open: &OpenHold,
         amount: Usd,
-        standings: &mut Vec<(usize, Standing)>,
+        standings: &[(usize, Standing)],
     ) -> HoldStatus {
-        let counts = self.counts(&open.request, standings);
-        for (account, (_, standing)) in counts.accounts().iter().zip(standings.drain(..)) {
-            // Within a limit, so within what can be counted.
-            self.move_in(AccountChange {
-                account: *account,
-                held: amount.nanos(),
-                spent: 0,
-                limit: Some(standing.limit.saturating_sub(standing.extra)),
-            });
+        let counts = self.counts(now, &open.request, standings);
+        for (account, (_, standing)) in counts.accounts().iter().zip(standings) {
+            let limit = standing.limit.saturating_sub(standing.extra);
+            self.accounts.hold(*account, amount, limit);
         }
-        let purpose = self.shared(&open.request.purpose);
-        let kept = Box::new(opened(now, open, amount, counts, purpose));
         self.changes.entries.push(NewEntry {
             held_change: amount.nanos(),
-            ..NewEntry::of_hold(kept.id, EntryKind::Held, amount)
+            ..NewEntry::of_hold(open.id, EntryKind::Held, amount)
         });
-        self.changes.opened.push(kept.id);
+        self.changes.opened.push(open.id);
+        let purpose = self.shared(&open.request.purpose);
+        let kept = opened(now, open, amount, counts, purpose);
         let status = kept.status();
         self.keep(kept);
         status
@@ -124,26 +117,53 @@ impl Books {
     /// # Errors
     /// [`BudgetError::UnknownHold`], and what [`HoldRecord::apply`] says.
     pub fn act(&mut self, now: Timestamp, id: HoldId, action: HoldAction) -> Result<HoldStatus, BudgetError> {
-        let draw: Option<(Box<str>, CostLine)> = match &action {
-            HoldAction::Draw { key: Some(key), line } => Some((key.as_str().into(), line.clone())),
+        let status = match action {
+            HoldAction::Draw { key: Some(key), line } => self.draw_once(now, id, key, line)?,
+            HoldAction::Close { state } => return self.close(now, id, state),
             HoldAction::Intend { .. } | HoldAction::Extend { .. } => {
                 if let Some(stop) = &self.stop {
                     return Err(BudgetError::Stopped(stop.clone()));
                 }
-                None
+                self.change(now, id, action)?
             }
-            _ => None,
+            _ => self.change(now, id, action)?,
         };
-        if let Some((key, line)) = &draw
-            && replayed_draw(key, line, self.first_draw(id, key))?
-        {
+        let stopped = self.stop.is_some();
+        Ok(HoldStatus { stopped, ..status })
+    }
+
+    fn draw_once(
+        &mut self,
+        now: Timestamp,
+        id: HoldId,
+        key: String,
+        line: CostLine,
+    ) -> Result<HoldStatus, BudgetError> {
+        if replayed_draw(&key, &line, self.first_draw(id, &key))? {
             return self.status_of(id);
         }
+        let known = (id, key.as_str().into());
+        let draw = HoldAction::Draw {
+            key: Some(key),
+            line: line.clone(),
+        };
+        let status = self.change(now, id, draw)?;
+        self.draws_by_key.insert(known, line);
+        Ok(status)
+    }
+
+    /// Ends a hold and says where it is then.
+    ///
+    /// # Errors
+    /// As of [`act`](Self::act).
+    pub(crate) fn close(
+        &mut self,
+        now: Timestamp,
+        id: HoldId,
+        state: HoldState,
+    ) -> Result<HoldStatus, BudgetError> {
+        let status = self.change_by(now, id, |kept, entries| kept.close(state, entries))?;
         let stopped = self.stop.is_some();
-        let status = self.change(now, id, action)?;
-        if let Some((key, line)) = draw {
-            self.draws_by_key.insert((id, key), line);
-        }
         Ok(HoldStatus { stopped, ..status })
     }
 
@@ -153,27 +173,29 @@ impl Books {
     /// Sums too large to be counted.
     pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
         let mut ended = Vec::new();
+        self.expire_each(now, |status| ended.push(status.settlement()))?;
+        Ok(ended)
+    }
+
+    fn expire_each(&mut self, now: Timestamp, mut ended: impl FnMut(HoldStatus)) -> Result<(), BudgetError> {
         while let Some((at, id)) = self.due.next_by(now) {
             if !self.is_due_at(at, id) {
                 continue;
             }
-            let close = HoldAction::Close {
-                state: HoldState::Expired,
-            };
-            match self.change(now, id, close) {
-                Ok(status) => ended.push(status.settlement()),
+            match self.close(now, id, HoldState::Expired) {
+                Ok(status) => ended(status),
                 Err(error) => {
                     self.due.add(at, id);
                     return Err(error);
                 }
             }
         }
-        Ok(ended)
+        Ok(())
     }
 
     /// Does an open hold end at this time? It may have ended or been extended meanwhile.
     pub(super) fn is_due_at(&self, at: Timestamp, id: HoldId) -> bool {
-        self.open.get(&id).is_some_and(|kept| kept.ends_at() == at)
+        self.open.get(id).is_some_and(|kept| kept.ends_at() == at)
     }
 
     /// A hold.
@@ -183,7 +205,7 @@ impl Books {
 
     /// Is the hold in these books?
     pub fn has_hold(&self, id: HoldId) -> bool {
-        self.open.contains_key(&id) || self.ended.get(id).is_some()
+        self.open.get(id).is_some() || self.past.has(id)
     }
 
     /// All holds, in no order.
@@ -202,8 +224,8 @@ impl Books {
     }
 
     fn all_kept(&self) -> impl Iterator<Item = Cow<'_, Kept>> {
-        let open = self.open.values().map(|kept| Cow::Borrowed(&**kept));
-        open.chain(self.ended.iter().map(|(id, past)| past.kept(id)))
+        let open = self.open.iter().map(Cow::Borrowed);
+        open.chain(self.past.iter())
     }
 
     /// Does the hold count against this scope?
@@ -211,16 +233,17 @@ impl Books {
         self.kept(id).is_some_and(|kept| {
             let mut accounts = kept.basis.accounts().iter();
             accounts.any(|id| {
-                self.account(*id)
+                self.accounts
+                    .account(*id)
                     .is_some_and(|account| account.row.scope == *scope)
             })
         })
     }
 
     fn kept(&self, id: HoldId) -> Option<Cow<'_, Kept>> {
-        match self.open.get(&id) {
-            Some(open) => Some(Cow::Borrowed(&**open)),
-            None => self.ended.get(id).map(|past| past.kept(id)),
+        match self.open.get(id) {
+            Some(open) => Some(Cow::Borrowed(open)),
+            None => self.past.get(id),
         }
     }
 
@@ -240,11 +263,7 @@ impl Books {
 
     fn status_of(&self, id: HoldId) -> Result<HoldStatus, BudgetError> {
         let record = self.kept(id).ok_or(BudgetError::UnknownHold(id))?;
-        let stopped = self.stop.is_some();
-        Ok(HoldStatus {
-            stopped,
-            ..record.status()
-        })
+        Ok(record.status())
     }
 
     /// Books what an entry of another ledger says about a hold, as far as this hold covers it; for replays.
@@ -269,117 +288,66 @@ impl Books {
         id: HoldId,
         change: impl FnOnce(&mut Kept, &mut Vec<NewEntry>) -> Result<(), BudgetError>,
     ) -> Result<HoldStatus, BudgetError> {
-        let past = || self.ended.remove(id).map(|past| past.into_kept(id));
-        let kept = self.open.remove(&id).or_else(past);
-        let mut kept = kept.ok_or(BudgetError::UnknownHold(id))?;
-        let mut entries = mem::take(&mut self.changes.entries);
-        let known = entries.len();
-        let before = Progress::of(&kept);
-        let was_due = kept.ends_at();
-        let applied = change(&mut kept, &mut entries);
-        let outcome =
-            applied.and_then(|()| self.move_money(now, &kept, entries.get(known..).unwrap_or_default()));
-        match outcome {
-            Ok(()) => {
-                if kept.ends_at() != was_due {
-                    self.due.add(kept.ends_at(), id);
-                }
-                self.changes.holds.push(id);
-            }
-            Err(_) => {
-                before.restore(&mut kept);
+        let entries = &mut self.changes.entries;
+        let book = |kept: &mut Kept| {
+            let (known, before) = (entries.len(), Progress::of(kept));
+            let booked = change(kept, entries).and_then(|()| {
+                let new = entries.get(known..).unwrap_or_default();
+                self.accounts.book(now, kept.basis.accounts(), new)
+            });
+            if booked.is_err() {
+                before.restore(kept);
                 entries.truncate(known);
             }
+            booked
+        };
+        if let Some(mut open) = self.open.entry(id) {
+            let kept = open.get_mut();
+            let was_due = kept.ends_at();
+            book(kept)?;
+            let status = kept.status();
+            if kept.state != HoldState::Open {
+                let is_in = self.past.insert_plain(kept);
+                let (kept, _) = open.remove();
+                if !is_in {
+                    self.past.insert(kept);
+                }
+            } else if kept.ends_at() != was_due {
+                self.due.add(kept.ends_at(), id);
+            }
+            self.changes.holds.push(id);
+            return Ok(status);
         }
-        self.changes.entries = entries;
+        let mut kept = self.past.remove(id).ok_or(BudgetError::UnknownHold(id))?;
+        let booked = book(&mut kept);
         let status = kept.status();
-        self.place(kept);
-        outcome.map(|()| status)
+        self.past.insert(kept);
+        booked?;
+        self.changes.holds.push(id);
+        Ok(status)
     }
 
     /// Takes in a hold that was not there.
-    pub(super) fn keep(&mut self, kept: Box<Kept>) {
+    #[inline]
+    pub(super) fn keep(&mut self, kept: Kept) {
         if let Some(key) = &kept.idempotency_key
             && !self.by_key.contains_key(key.as_str())
         {
             self.by_key.insert(key.as_str().into(), kept.id);
         }
-        if kept.state == HoldState::Open {
-            let open = &self.open;
-            let is_due = |at: Timestamp, id: &HoldId| open.get(id).is_some_and(|kept| kept.ends_at() == at);
-            self.due.tidy(open.len(), is_due);
-            self.due.add(kept.ends_at(), kept.id);
+        if kept.state != HoldState::Open {
+            self.past.insert(kept);
+            return;
         }
-        self.place(kept);
-    }
-
-    fn place(&mut self, kept: Box<Kept>) {
-        if kept.state == HoldState::Open {
-            self.open.insert(kept.id, kept);
-        } else {
-            self.ended.insert(kept.id, kept.into());
-        }
-    }
-
-    /// Applies the entries to every account of the hold; to none where a sum would overflow.
-    fn move_money(&mut self, now: Timestamp, kept: &Kept, entries: &[NewEntry]) -> Result<(), BudgetError> {
-        let mut moves = mem::take(&mut self.moves);
-        moves.clear();
-        for account in kept.basis.accounts() {
-            for entry in entries {
-                let (held, spent) = (entry.held_change, entry.spent_change);
-                let counts_at = entry.counts_at.unwrap_or(now);
-                let piece = match spent {
-                    0 => None,
-                    _ => self.piece_of(*account, counts_at),
-                };
-                moves.push(AccountChange {
-                    account: *account,
-                    held,
-                    spent: if piece.is_none() { spent } else { 0 },
-                    limit: None,
-                });
-                moves.extend(piece.map(|piece| AccountChange {
-                    account: piece,
-                    held: 0,
-                    spent,
-                    limit: None,
-                }));
-            }
-        }
-        let moved = self.move_all(&moves);
-        self.moves = moves;
-        moved
-    }
-
-    /// Where spending at this time counts, given the account of a hold; `None` where that is this account itself.
-    fn piece_of(&mut self, account: AccountId, at: Timestamp) -> Option<AccountId> {
-        let row = &self.account(account)?.row;
-        let piece = piece_at(&row.period, at)?;
-        let scope = row.scope.clone();
-        let known = self.account_of(&scope, &piece.key);
-        Some(known.unwrap_or_else(|| self.new_account(&scope, &piece.key, piece.ends_at)))
-    }
-
-    fn move_all(&mut self, moves: &[AccountChange]) -> Result<(), BudgetError> {
-        for (done, step) in moves.iter().enumerate() {
-            if self.move_in(*step).is_some() {
-                continue;
-            }
-            // The last first, so that each sum on the way back is one that was there.
-            for step in moves.iter().take(done).rev() {
-                self.move_in(AccountChange {
-                    held: step.held.saturating_neg(),
-                    spent: step.spent.saturating_neg(),
-                    ..*step
-                });
-            }
-            return Err(uncountable());
-        }
-        Ok(())
+        let open = &self.open;
+        let is_due = |at: Timestamp, id: &HoldId| open.get(*id).is_some_and(|kept| kept.ends_at() == at);
+        self.due.tidy(open.len(), is_due);
+        self.due.add(kept.ends_at(), kept.id);
+        self.open.insert(kept);
     }
 }
 
+#[inline]
 fn opened(now: Timestamp, open: &OpenHold, amount: Usd, basis: Counts, purpose: Arc<str>) -> Kept {
     let request = &open.request;
     Kept {
@@ -400,17 +368,13 @@ fn opened(now: Timestamp, open: &OpenHold, amount: Usd, basis: Counts, purpose: 
     }
 }
 
-fn uncountable() -> BudgetError {
-    BudgetError::Invalid("the sum would be larger than can be counted".to_owned())
-}
-
 impl Progress {
     fn of(record: &Kept) -> Self {
         Self {
             drawn: record.drawn,
             state: record.state,
             expires_at: record.expires_at,
-            intents: record.intents.clone(),
+            intents: (!record.intents.is_empty()).then(|| record.intents.clone()),
         }
     }
 
@@ -418,6 +382,6 @@ impl Progress {
         record.drawn = self.drawn;
         record.state = self.state;
         record.expires_at = self.expires_at;
-        record.intents = self.intents;
+        record.intents = self.intents.unwrap_or_default();
     }
 }

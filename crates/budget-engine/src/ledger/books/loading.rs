@@ -4,7 +4,7 @@ use std::{mem, sync::Arc};
 
 use meterbox_core::{Scope, Timestamp, contract::CostLine};
 
-use super::{AccountId, AccountRow, Books, Changes, Counts, Defined, InForce, Key, Row};
+use super::{AccountId, AccountRow, Books, Changes, Counts, Defined, InForce, Row};
 use crate::{
     Stop, TopUp,
     ledger::{HoldId, HoldRecord, NewEntry},
@@ -15,17 +15,17 @@ impl Books {
     pub fn load_budget(&mut self, defined: Defined) {
         let scope = &defined.budget.scope;
         if scope.is_wildcard() {
-            self.wildcards.insert(scope.kind().into(), InForce::new(defined));
+            let kind = self.accounts.rows.kind(scope);
+            self.wildcards.insert(kind, InForce::new(defined));
         } else {
-            let row = self.rows.entry(scope.into()).or_default();
+            let row = self.accounts.rows.entry(scope);
             row.set_own(InForce::new(defined));
         }
     }
 
     /// Puts a top-up in as it is kept.
     pub fn load_top_up(&mut self, top_up: TopUp) {
-        let key = (&top_up.scope).into();
-        self.rows.entry(key).or_default().add_top_up(top_up);
+        self.accounts.rows.entry(&top_up.scope).add_top_up(top_up);
     }
 
     /// Puts the switch in as it is kept.
@@ -35,9 +35,10 @@ impl Books {
 
     /// Puts an account in as it is kept.
     pub fn load_account(&mut self, row: AccountRow) {
-        let known = self.account_of(&row.scope, &row.period);
-        match known.and_then(|known| self.account_mut(known)) {
-            None => drop(self.add_account(row)),
+        let accounts = &mut self.accounts;
+        let known = accounts.account_of(&row.scope, &row.period);
+        match known.and_then(|known| accounts.account_mut(known)) {
+            None => drop(accounts.add(row)),
             Some(account) => account.row = row,
         }
     }
@@ -45,14 +46,14 @@ impl Books {
     /// Puts a hold in as it is kept.
     pub fn load_hold(&mut self, record: HoldRecord) {
         let basis = Arc::clone(&record.basis);
-        let mut accounts = Vec::with_capacity(basis.claims.len());
+        let mut ids = Vec::with_capacity(basis.claims.len());
         for claim in &basis.claims {
-            let known = self.account_of(&claim.scope, &claim.period);
-            accounts
-                .push(known.unwrap_or_else(|| self.new_account(&claim.scope, &claim.period, claim.ends_at)));
+            let accounts = &mut self.accounts;
+            let known = accounts.account_of(&claim.scope, &claim.period);
+            ids.push(known.unwrap_or_else(|| accounts.add_new(&claim.scope, &claim.period, claim.ends_at)));
         }
-        let counts = Counts::of(&basis, accounts);
-        self.keep(Box::new(record.with_basis(counts)));
+        let counts = Counts::of(&basis, ids);
+        self.keep(record.with_basis(counts));
     }
 
     /// Puts a keyed draw in as it is kept.
@@ -62,9 +63,9 @@ impl Books {
 
     /// Forgets holds that have ended and draws by key; they can be put in again.
     pub fn forget_past(&mut self) {
-        for (_, past) in mem::take(&mut self.ended).iter() {
-            if let Some(key) = past.idempotency_key() {
-                self.by_key.remove(key);
+        for past in mem::take(&mut self.past).iter() {
+            if let Some(key) = &past.idempotency_key {
+                self.by_key.remove(key.as_str());
             }
         }
         self.draws_by_key.clear();
@@ -72,12 +73,9 @@ impl Books {
 
     /// Forgets a hold; it can be put in again.
     pub fn forget_hold(&mut self, id: HoldId) {
-        let open = self.open.remove(&id).map(|kept| kept.idempotency_key);
-        let key = open.or_else(|| {
-            let past = self.ended.remove(id)?;
-            Some(past.idempotency_key().map(str::to_owned))
-        });
-        if let Some(Some(key)) = key {
+        let open = self.open.entry(id).map(|open| open.remove().0);
+        let kept = open.or_else(|| self.past.remove(id));
+        if let Some(key) = kept.and_then(|kept| kept.idempotency_key) {
             self.by_key.remove(key.as_str());
         }
     }
@@ -112,12 +110,12 @@ impl Books {
 
     /// Is there an open hold of this name?
     pub fn is_open(&self, id: HoldId) -> bool {
-        self.open.contains_key(&id)
+        self.open.get(id).is_some()
     }
 
     /// The accounts of a scope, by their end.
     pub fn accounts_of(&self, scope: &Scope) -> impl Iterator<Item = &AccountRow> {
-        let row = self.rows.get(&Key::from(scope));
+        let row = self.accounts.rows.get(scope);
         row.into_iter()
             .flat_map(Row::accounts)
             .map(|account| &account.row)
@@ -126,10 +124,10 @@ impl Books {
     /// How many scopes, accounts, holds and draws by key they have: what their memory grows with.
     pub fn size(&self) -> usize {
         let parts = [
-            self.rows.len(),
-            self.accounts,
+            self.accounts.rows.len(),
+            self.accounts.len(),
             self.open.len(),
-            self.ended.len(),
+            self.past.len(),
             self.draws_by_key.len(),
         ];
         parts.into_iter().fold(0, usize::saturating_add)
@@ -152,20 +150,22 @@ impl Books {
 
     /// What the last steps changed, and forgets it.
     pub fn take_changes(&mut self) -> Changes {
-        mem::take(&mut self.changes)
+        let accounts = self.accounts.take_changes();
+        Changes {
+            accounts,
+            ..mem::take(&mut self.changes)
+        }
     }
 
     /// What an account is now.
     pub fn account_row(&self, id: AccountId) -> Option<&AccountRow> {
-        self.account(id).map(|account| &account.row)
+        self.accounts.account(id).map(|account| &account.row)
     }
 
     /// All accounts, in no order.
     pub fn accounts(&self) -> impl Iterator<Item = &AccountRow> {
-        self.rows
-            .values()
-            .flat_map(Row::accounts)
-            .map(|account| &account.row)
+        let all = self.accounts.rows.iter().flat_map(Row::accounts);
+        all.map(|account| &account.row)
     }
 
     /// Shows each new entry, from which may be taken what is to be kept, and forgets all changes: for a store that keeps
@@ -173,7 +173,7 @@ impl Books {
     pub(crate) fn each_entry(&mut self, take: impl FnMut(&mut NewEntry)) {
         self.changes.opened.clear();
         self.changes.holds.clear();
-        self.changes.accounts.clear();
+        self.accounts.forget_changes();
         self.changes.entries.iter_mut().for_each(take);
         self.changes.entries.clear();
     }

@@ -1,3 +1,4 @@
+mod accounts;
 mod administration;
 mod against;
 mod balances;
@@ -6,22 +7,26 @@ mod ended;
 mod holds;
 mod key;
 mod loading;
+mod open;
 mod past;
 mod row;
+mod rows;
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
-use indexmap::IndexMap;
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
 
 use self::{
+    accounts::Accounts,
     against::{Against, Counts},
     due::Due,
     ended::Ended,
     key::Key,
-    past::Past,
+    open::OpenHolds,
+    past::PastHolds,
     row::Row,
+    rows::Rows,
 };
 use super::{HoldId, HoldRecord, NewEntry, Setting};
 use crate::{Budget, Period, Stop};
@@ -35,25 +40,21 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 #[derive(Debug, Clone, Default)]
 pub struct Books {
     stop: Option<Stop>,
-    /// By kind.
-    wildcards: Map<Box<str>, InForce>,
-    /// What there is about each scope; none is ever taken out.
-    rows: IndexMap<Key, Row, RandomState>,
-    /// How many there are in all rows.
-    accounts: usize,
-    open: Map<HoldId, Box<Kept>>,
+    /// By the number of their kind.
+    wildcards: Map<u32, InForce>,
+    accounts: Accounts,
+    open: OpenHolds,
     /// Kept apart, so that looking for an open hold stays as fast however many there were.
-    ended: Ended<Past>,
+    past: PastHolds,
     due: Due,
     by_key: Map<Box<str>, HoldId>,
     draws_by_key: Map<(HoldId, Box<str>), CostLine>,
+    /// But for those of accounts, which keep them.
     changes: Changes,
     /// Of the last hold.
     purpose: Arc<str>,
-    /// These three kept for their allocation.
-    keys: Vec<Key>,
+    /// Kept for its allocation.
     standings: Vec<(usize, Standing)>,
-    moves: Vec<AccountChange>,
 }
 
 /// A budget and since when there is one for its scope.
@@ -83,7 +84,10 @@ pub struct Changes {
 /// Names an account in these books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId {
-    scope: usize,
+    /// Of the text of its scope.
+    hash: u64,
+    /// The number of its scope.
+    scope: u32,
     /// Of the accounts of its scope.
     number: u32,
 }
@@ -129,21 +133,13 @@ struct InForce {
 type Kept = HoldRecord<Counts>;
 
 /// A budget that applies to a scope, and what is used of it in the present period.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Standing {
-    /// Where there is an account, that knows its period.
-    place: Place,
+    /// `None` where nothing was ever used in this period.
+    account: Option<AccountId>,
     limit: Usd,
     extra: Usd,
     spent: i64,
     held: i64,
     degraded_allowance: Usd,
-}
-
-/// Where what is used is kept.
-#[derive(Debug, Clone)]
-enum Place {
-    Known(AccountId),
-    /// Nothing was ever used in this period.
-    New(Period),
 }

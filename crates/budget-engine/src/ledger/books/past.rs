@@ -4,85 +4,137 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use meterbox_core::{Timestamp, Usd};
 
-use super::{AccountId, Counts, Kept};
+use super::{AccountId, Counts, Ended, Kept};
 use crate::ledger::{HoldId, HoldState};
+
+/// The holds that have ended.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PastHolds {
+    holds: Ended<Past>,
+    terms: Vec<Terms>,
+}
 
 /// A hold that has ended, without its name.
 #[derive(Debug, Clone)]
-pub(super) enum Past {
+enum Past {
     /// What most are: of one scope, with all that was asked for, without paid calls and without a key.
     Plain(Plain),
     Other(Box<Kept>),
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Plain {
+struct Plain {
     account: AccountId,
     limit: Usd,
     amount: Usd,
     drawn: Usd,
-    purpose: Arc<str>,
     created_at: Timestamp,
-    expires_at: Timestamp,
-    grace: Duration,
+    /// Which of all terms.
+    terms: u32,
     state: HoldState,
 }
 
-impl Past {
-    /// The hold of this name as it was before it ended, but for its end.
-    pub(super) fn kept(&self, id: HoldId) -> Cow<'_, Kept> {
-        match self {
-            Self::Plain(plain) => Cow::Owned(plain.clone().kept(id)),
-            Self::Other(kept) => Cow::Borrowed(kept),
-        }
-    }
-
-    pub(super) fn idempotency_key(&self) -> Option<&str> {
-        match self {
-            Self::Plain(_) => None,
-            Self::Other(kept) => kept.idempotency_key.as_deref(),
-        }
-    }
-
-    /// As [`kept`](Self::kept).
-    pub(super) fn into_kept(self, id: HoldId) -> Box<Kept> {
-        match self {
-            Self::Plain(plain) => Box::new(plain.kept(id)),
-            Self::Other(kept) => kept,
-        }
-    }
+/// What most often is as it was of the hold that ended before, and then they share it.
+#[derive(Debug, Clone)]
+struct Terms {
+    purpose: Arc<str>,
+    time: Duration,
+    grace: Duration,
 }
 
-impl From<Box<Kept>> for Past {
-    fn from(kept: Box<Kept>) -> Self {
+impl PastHolds {
+    pub(super) fn len(&self) -> usize {
+        self.holds.len()
+    }
+
+    pub(super) fn has(&self, id: HoldId) -> bool {
+        self.holds.get(id).is_some()
+    }
+
+    pub(super) fn get(&self, id: HoldId) -> Option<Cow<'_, Kept>> {
+        self.kept(id, self.holds.get(id)?)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Cow<'_, Kept>> {
+        self.holds.iter().filter_map(|(id, past)| self.kept(id, past))
+    }
+
+    pub(super) fn remove(&mut self, id: HoldId) -> Option<Kept> {
+        match self.holds.remove(id)? {
+            Past::Plain(plain) => plain.kept(id, &self.terms),
+            Past::Other(kept) => Some(*kept),
+        }
+    }
+
+    pub(super) fn insert(&mut self, kept: Kept) {
+        if !self.insert_plain(&kept) {
+            self.holds.insert(kept.id, Past::Other(Box::new(kept)));
+        }
+    }
+
+    /// Takes the hold in where it is a plain one. False where it is not, and has to be [inserted](Self::insert).
+    pub(super) fn insert_plain(&mut self, kept: &Kept) -> bool {
+        let plain = self.plain(kept);
+        let is_plain = plain.is_some();
+        if let Some(plain) = plain {
+            self.holds.insert(kept.id, Past::Plain(plain));
+        }
+        is_plain
+    }
+
+    /// The hold as a plain one, if it is one.
+    fn plain(&mut self, kept: &Kept) -> Option<Plain> {
         let Counts::One { account, limit } = kept.basis else {
-            return Self::Other(kept);
+            return None;
         };
+        let time = kept.expires_at.duration_since(kept.created_at);
         let is_plain = kept.requested == kept.amount
             && kept.at_least.is_none()
             && kept.idempotency_key.is_none()
             && !kept.degraded
-            && kept.intents.is_empty();
+            && kept.intents.is_empty()
+            && kept.created_at.saturating_add(time) == kept.expires_at;
         if !is_plain {
-            return Self::Other(kept);
+            return None;
         }
-        Self::Plain(Plain {
+        Some(Plain {
             account,
             limit,
             amount: kept.amount,
             drawn: kept.drawn,
             created_at: kept.created_at,
-            expires_at: kept.expires_at,
-            grace: kept.grace,
+            terms: self.terms_of(kept, time)?,
             state: kept.state,
-            purpose: kept.purpose,
         })
+    }
+
+    fn terms_of(&mut self, kept: &Kept, time: Duration) -> Option<u32> {
+        let is_same = |last: &Terms| {
+            let is_purpose = Arc::ptr_eq(&last.purpose, &kept.purpose) || last.purpose == kept.purpose;
+            is_purpose && last.time == time && last.grace == kept.grace
+        };
+        if !self.terms.last().is_some_and(is_same) {
+            self.terms.push(Terms {
+                purpose: Arc::clone(&kept.purpose),
+                time,
+                grace: kept.grace,
+            });
+        }
+        u32::try_from(self.terms.len()).ok()?.checked_sub(1)
+    }
+
+    fn kept<'a>(&'a self, id: HoldId, past: &'a Past) -> Option<Cow<'a, Kept>> {
+        match past {
+            Past::Plain(plain) => plain.kept(id, &self.terms).map(Cow::Owned),
+            Past::Other(kept) => Some(Cow::Borrowed(kept)),
+        }
     }
 }
 
 impl Plain {
-    fn kept(self, id: HoldId) -> Kept {
-        Kept {
+    fn kept(&self, id: HoldId, terms: &[Terms]) -> Option<Kept> {
+        let terms = terms.get(usize::try_from(self.terms).ok()?)?;
+        Some(Kept {
             id,
             basis: Counts::One {
                 account: self.account,
@@ -92,15 +144,15 @@ impl Plain {
             at_least: None,
             amount: self.amount,
             drawn: self.drawn,
-            purpose: self.purpose,
+            purpose: Arc::clone(&terms.purpose),
             idempotency_key: None,
             state: self.state,
             created_at: self.created_at,
-            expires_at: self.expires_at,
-            grace: self.grace,
+            expires_at: self.created_at.saturating_add(terms.time),
+            grace: terms.grace,
             degraded: false,
             intents: Vec::new(),
-        }
+        })
     }
 }
 
@@ -112,7 +164,11 @@ mod tests {
 
     fn kept() -> Kept {
         let at = Timestamp::UNIX_EPOCH;
-        let account = AccountId { scope: 3, number: 1 };
+        let account = AccountId {
+            hash: 7,
+            scope: 3,
+            number: 1,
+        };
         Kept {
             id: HoldId::new(at),
             basis: Counts::One {
@@ -155,21 +211,32 @@ mod tests {
 
     #[test]
     fn whatever_a_hold_has_is_there_when_it_has_ended() {
-        let changes: [fn(&mut Kept); 6] = [
+        let changes: [fn(&mut Kept); 9] = [
             |_| {},
+            |kept| kept.purpose = "another test".into(),
+            |kept| kept.grace = Duration::ZERO,
+            |kept| kept.expires_at = Timestamp::from_micros(-1).unwrap(),
             |kept| kept.requested = Usd::from_dollars(6),
             |kept| kept.at_least = Some(Usd::from_dollars(4)),
             |kept| kept.idempotency_key = Some("key".to_owned()),
             |kept| kept.degraded = true,
             |kept| kept.intents.push(intent()),
         ];
+        let (mut past, mut ids) = (PastHolds::default(), Vec::new());
         for change in changes {
             let mut before = kept();
             change(&mut before);
-            let past = Past::from(Box::new(before.clone()));
-            assert_eq!(format!("{:?}", past.kept(before.id)), format!("{before:?}"));
-            let after = past.into_kept(before.id);
+            past.insert(before.clone());
+            assert_eq!(
+                format!("{:?}", past.get(before.id).unwrap()),
+                format!("{before:?}")
+            );
+            let after = past.remove(before.id).unwrap();
             assert_eq!(format!("{after:?}"), format!("{before:?}"));
+            past.insert(after);
+            ids.push(before.id);
         }
+        let kept: Vec<HoldId> = past.iter().map(|kept| kept.id).collect();
+        assert_eq!(kept, ids);
     }
 }
