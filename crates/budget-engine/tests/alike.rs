@@ -379,3 +379,16 @@ fn the_postgres_ledger_is_as_the_memory_ledger() {
         [PostgresLedger::connect(&server.database()).await.unwrap()]
     });
 }
+
+/// Each remembers what it has read, and finds out that the other has written since.
+#[test]
+fn two_replicas_are_as_the_memory_ledger() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    check(6, 120, async || {
+        let address = server.database();
+        let replica = async || PostgresLedger::connect(&address).await.unwrap();
+        [replica().await, replica().await]
+    });
+}

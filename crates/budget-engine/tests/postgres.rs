@@ -45,7 +45,7 @@ async fn entries_are_only_added_and_a_forgotten_writer_goes_on() {
         assert!(refused.unwrap_err().contains("append-only"), "{change}");
     }
     server
-        .sql(&address, "DELETE FROM meterbox_ledger.writers")
+        .sql(&address, "DELETE FROM meterbox_ledger.replicas")
         .unwrap();
     assert!(ledger.stop(now, None).await.unwrap());
     server

@@ -28,9 +28,11 @@ pub async fn migrate(client: &mut Client, schema: &Schema) -> Result<(), Fault> 
     let lock = "SELECT pg_advisory_xact_lock(1297435203, $1)";
     transaction.query_one(lock, &[&schema.lock]).await?;
     let name = schema.name;
+    // Changing a large table takes as long as it takes.
     transaction
         .batch_execute(&format!(
-            "CREATE SCHEMA IF NOT EXISTS {name};
+            "SET LOCAL statement_timeout = 0;
+             CREATE SCHEMA IF NOT EXISTS {name};
              CREATE TABLE IF NOT EXISTS {name}.migrations (number BIGINT PRIMARY KEY, checksum TEXT NOT NULL)"
         ))
         .await?;

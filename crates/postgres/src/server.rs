@@ -50,8 +50,8 @@ impl Server {
         let server = Self::new(parse(url, keeps)?, NoTls, keeps);
         if server.config.get_ssl_mode() == SslMode::Require {
             let message = format!(
-                "{} is asked for with sslmode=require, and this constructor has no TLS; hand in a TLS connector, or use \
-                 sslmode=disable where the network is trusted",
+                "{} is asked for with sslmode=require, and this constructor has no TLS; use connect_over_tls, hand in a \
+                 TLS connector, or use sslmode=disable where the network is trusted",
                 server.description
             );
             return Err(StorageError::new(StorageErrorKind::Unavailable, message));

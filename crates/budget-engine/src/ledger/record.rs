@@ -362,6 +362,11 @@ impl HoldId {
         Self(time_ordered(now))
     }
 
+    #[cfg(feature = "postgres")]
+    pub(crate) fn uuid(self) -> Uuid {
+        self.0
+    }
+
     /// No hold that begins at this moment or later has an earlier id.
     pub(crate) fn before(at: Timestamp) -> Self {
         Self(uuid::Builder::from_unix_timestamp_millis(millis(at), &[0; 10]).into_uuid())
@@ -375,6 +380,11 @@ impl EventId {
 }
 
 impl IntentId {
+    #[cfg(feature = "postgres")]
+    pub(crate) fn uuid(self) -> Uuid {
+        self.0
+    }
+
     pub(crate) fn new(now: Timestamp) -> Self {
         Self(time_ordered(now))
     }

@@ -1,25 +1,26 @@
 //! One transaction for all the steps that waited.
 //!
+//! Where the replica remembers all that the steps need, they are decided by that, and kept in one round trip, which
+//! compares what is remembered with what is there. Where something is missing, or is no longer so, it is locked and read
+//! before.
+//!
 //! Locks are taken in one order by every replica, so that none waits for another in a circle: the rules (shared,
 //! or alone where a step changes them; a lock of its own, because a budget that is not there yet has no row to
 //! lock), idempotency keys by their hash, holds by id, scopes by name. Expired holds come between without waiting:
 //! whoever has them locked ends them, or keeps them alive.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use meterbox_core::{Scope, Timestamp};
 use meterbox_postgres::{ClientWrapper, Fault};
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::{Row, Statement, types::ToSql};
+use uuid::Uuid;
 
-use super::{
-    queue::Job,
-    rows::{self, parsed},
-    write::{Values, Written, write},
-};
-use crate::{
-    HoldId,
-    ledger::{Books, HoldRecord},
-};
+use super::{keep::Call, load::load, memory::Memory, queue::Job, rules, written::Written};
+use crate::{HoldId, ledger::Books};
+
+/// The values of a statement; an array of its own, so that it can wait beside others.
+pub(super) type Values<'a, const N: usize> = [&'a (dyn ToSql + Sync); N];
 
 /// What a step must find in the books.
 #[derive(Debug, Default)]
@@ -44,92 +45,24 @@ pub(super) struct Failed {
 }
 
 /// Which batch of which writer this is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
-    pub(super) writer: String,
+    pub(super) writer: Uuid,
     pub(super) batch: i64,
 }
 
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-
-const LOCK_RULES: &str = "SELECT pg_advisory_xact_lock_shared(1297435203, 1)";
-const LOCK_RULES_ALONE: &str = "SELECT pg_advisory_xact_lock(1297435203, 1)";
-
-const LOCK_KEYS: &str = "SELECT pg_advisory_xact_lock(hash) FROM (
-    SELECT DISTINCT hashtextextended(key, 1297435203) AS hash FROM unnest($1::text[]) AS key ORDER BY hash) AS keys";
-
-const LOCK_SCOPES: &str = "SELECT scope FROM scopes WHERE scope = ANY ($1::text[]) ORDER BY scope FOR UPDATE";
-const ADD_SCOPES: &str = "INSERT INTO scopes (scope)
-    SELECT scope FROM unnest($1::text[]) AS scope ORDER BY scope COLLATE \"C\" ON CONFLICT DO NOTHING";
-
-pub(super) async fn run(
-    client: &ClientWrapper,
-    ticket: &Ticket,
-    jobs: &mut [Box<dyn Job>],
-) -> Result<(), Failed> {
-    let undone = |fault| Failed {
-        fault,
-        in_doubt: false,
-    };
-    let mut books = load(client, Wanted::by(jobs)).await.map_err(undone)?;
-    let written = decide(&mut books, jobs);
-    write(client, ticket, &written).await
-}
-
-/// Runs the steps one after the other; only here is anything decided.
-fn decide(books: &mut Books, jobs: &mut [Box<dyn Job>]) -> Written {
-    let mut written = Written::default();
-    for job in jobs {
-        job.run(books, &mut written.rules);
-        written.take(books, job.now());
-    }
-    written.finish(books);
-    written
-}
-
-/// Locks and reads what the steps need, in three round trips.
-async fn load(client: &ClientWrapper, wanted: Wanted) -> Result<Books, Fault> {
-    let mut books = Books::default();
-    let mut holds = first_trip(client, &wanted, &mut books).await?;
-
-    let mut scopes: BTreeMap<Scope, Timestamp> = wanted.scopes.clone();
-    for (scope, since) in &mut scopes {
-        *since = books.accounts_matter_since(*since, scope);
-    }
-    for hold in &holds {
-        for scope in &hold.basis.scopes {
-            scopes.entry(scope.clone()).or_insert(Timestamp::MAX);
-        }
-    }
-    let (accounts, claims, intents, draws) = second_trip(client, &wanted, &scopes, &holds).await?;
-    for row in &accounts {
-        books.load_account(rows::to_account(row)?);
-    }
-    rows::complete(&mut holds, &claims, &intents)?;
-    for hold in holds {
-        books.load_hold(hold);
-    }
-    for row in &draws {
-        let entry = rows::to_entry(row)?.body;
-        if let (Some(hold), Some(key), Some(line)) = (entry.hold, entry.key, entry.line) {
-            books.load_draw(hold, &key, *line);
-        }
-    }
-    Ok(books)
-}
-
 /// All that the steps of a batch need together.
-#[derive(Default)]
-struct Wanted {
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
     /// Each with the earliest time of a step about it.
-    scopes: BTreeMap<Scope, Timestamp>,
-    holds: Vec<String>,
-    keys: Vec<String>,
-    draw_holds: Vec<String>,
-    draw_keys: Vec<String>,
+    pub(super) scopes: BTreeMap<Scope, Timestamp>,
+    pub(super) holds: Vec<HoldId>,
+    pub(super) keys: Vec<String>,
+    /// By hold and key.
+    pub(super) draws: Vec<(HoldId, String)>,
     /// Holds that end by then.
-    expired_by: Option<i64>,
-    changes_rules: bool,
+    pub(super) expired_by: Option<Timestamp>,
+    pub(super) changes_rules: bool,
 }
 
 impl Wanted {
@@ -142,168 +75,112 @@ impl Wanted {
                 *since = now.min(*since);
             }
             if let Some(hold) = needs.hold {
-                wanted.holds.push(hold.to_string());
-                if let Some(key) = &needs.draw_key {
-                    wanted.draw_holds.push(hold.to_string());
-                    wanted.draw_keys.push(key.clone());
-                }
+                wanted.holds.push(hold);
+                wanted.draws.extend(needs.draw_key.clone().map(|key| (hold, key)));
             }
             wanted.keys.extend(needs.key.clone());
             if needs.expired {
-                wanted.expired_by = wanted.expired_by.max(Some(now.as_micros()));
+                wanted.expired_by = wanted.expired_by.max(Some(now));
             }
             wanted.changes_rules |= needs.changes_rules;
         }
+        wanted.holds.sort_unstable();
+        wanted.holds.dedup();
         wanted
     }
 }
 
-/// Begins, locks rules, keys and holds, and reads holds and rules.
-async fn first_trip(
+/// Does these steps and keeps what they changed. After an error the memory is no longer good.
+pub(super) async fn run(
     client: &ClientWrapper,
-    wanted: &Wanted,
-    books: &mut Books,
-) -> Result<Vec<HoldRecord>, Fault> {
-    let lock_rules = if wanted.changes_rules {
-        LOCK_RULES_ALONE
-    } else {
-        LOCK_RULES
-    };
-    let held = format!(
-        "SELECT {} FROM holds WHERE id = ANY ($1::text[]::uuid[]) OR idempotency_key = ANY ($2::text[])
-         ORDER BY holds.id FOR UPDATE",
-        rows::HOLD
-    );
-    let expired = format!(
-        "SELECT {} FROM holds WHERE state = 'open' AND ends_at <= $1 ORDER BY holds.id FOR UPDATE SKIP LOCKED",
-        rows::HOLD
-    );
-    let budgets = format!(
-        "SELECT {} FROM budgets WHERE scope = ANY ($1::text[])",
-        rows::BUDGET
-    );
-    let top_ups = format!(
-        "SELECT {} FROM top_ups WHERE scope = ANY ($1::text[]) ORDER BY top_ups.id",
-        rows::TOP_UP
-    );
-    let [
-        begin,
-        lock_rules,
-        lock_keys,
-        held,
-        expired,
-        stop,
-        budgets,
-        top_ups,
-    ] = prepare(
-        client,
-        [
-            BEGIN,
-            lock_rules,
-            LOCK_KEYS,
-            &held,
-            &expired,
-            "SELECT since, reason FROM stop",
-            &budgets,
-            &top_ups,
-        ],
-    )
-    .await?;
-
-    let scopes: Vec<String> = wanted.scopes.keys().map(Scope::to_string).collect();
-    let wildcards: BTreeSet<String> = wanted
-        .scopes
-        .keys()
-        .map(|scope| scope.wildcard().to_string())
-        .collect();
-    let with_wildcards: Vec<String> = scopes.iter().cloned().chain(wildcards).collect();
-    let no_keys = wanted.keys.is_empty();
-    let no_scopes = scopes.is_empty();
-    // Sent in this order, all at once; the first to fail is the first to say so.
-    let (_, _, _, held, expired, stop, budgets, top_ups) = tokio::try_join!(
-        biased;
-        query(client, &begin, true, []),
-        query(client, &lock_rules, true, []),
-        query(client, &lock_keys, !no_keys, [&wanted.keys]),
-        query(
-            client,
-            &held,
-            !(no_keys && wanted.holds.is_empty()),
-            [&wanted.holds, &wanted.keys]
-        ),
-        query(
-            client,
-            &expired,
-            wanted.expired_by.is_some(),
-            [&wanted.expired_by]
-        ),
-        query(client, &stop, true, []),
-        query(client, &budgets, !no_scopes, [&with_wildcards]),
-        query(client, &top_ups, !no_scopes, [&scopes]),
-    )?;
-
-    books.load_stop(stop.first().map(rows::to_stop).transpose()?);
-    for row in &budgets {
-        books.load_budget(rows::to_budget(row)?);
+    ticket: &Ticket,
+    memory: &mut Memory,
+    jobs: &mut [Box<dyn Job>],
+) -> Result<(), Failed> {
+    let wanted = Wanted::by(jobs);
+    if jobs.iter().all(|job| memory.knows(job.now(), job.needs())) {
+        if from_memory(client, ticket, memory, &wanted, jobs).await? {
+            return Ok(());
+        }
+        *memory = Memory::doubtful();
     }
-    for row in &top_ups {
-        books.load_top_up(rows::to_top_up(row)?);
-    }
-    let mut holds: BTreeMap<HoldId, HoldRecord> = BTreeMap::new();
-    for row in held.iter().chain(&expired) {
-        holds.insert(parsed(row, 0)?, rows::to_hold(row)?);
-    }
-    Ok(holds.into_values().collect())
+    after_reading(client, ticket, memory, &wanted, jobs).await
 }
 
-/// Locks the scopes, and reads balances, claims, intents and keyed draws.
-async fn second_trip(
+/// True where what was remembered is still so.
+async fn from_memory(
     client: &ClientWrapper,
+    ticket: &Ticket,
+    memory: &mut Memory,
     wanted: &Wanted,
-    scopes: &BTreeMap<Scope, Timestamp>,
-    holds: &[HoldRecord],
-) -> Result<(Vec<Row>, Vec<Row>, Vec<Row>, Vec<Row>), Fault> {
-    let accounts = format!(
-        "SELECT {account} FROM balances b JOIN unnest($1::text[], $2::bigint[]) AS wanted (scope, since)
-             ON b.scope = wanted.scope AND b.ends_at >= wanted.since
-         UNION
-         SELECT {account} FROM balances b JOIN claims c ON b.scope = c.scope AND b.period = c.period
-             WHERE c.hold = ANY ($3::text[]::uuid[])",
-        account = rows::ACCOUNT
-    );
-    let draws = format!(
-        "SELECT {} FROM entries
-         WHERE (hold, draw_key) IN (SELECT * FROM unnest($1::text[]::uuid[], $2::text[]))",
-        rows::ENTRY
-    );
-    let [add_scopes, lock_scopes, accounts, claims, intents, draws] = prepare(
-        client,
-        [
-            ADD_SCOPES,
-            LOCK_SCOPES,
-            &accounts,
-            rows::CLAIMS,
-            rows::INTENTS,
-            &draws,
-        ],
-    )
-    .await?;
+    jobs: &mut [Box<dyn Job>],
+) -> Result<bool, Failed> {
+    let written = decide(&mut memory.books, jobs);
+    let call = Call::new(*ticket, memory, &written, Some(wanted)).map_err(undone)?;
+    let prepared = call.prepare(client).await.map_err(undone)?;
+    let is_kept = call.send(client, &prepared).await.map_err(|fault| Failed {
+        fault,
+        in_doubt: true,
+    })?;
+    if is_kept {
+        memory.kept(&written);
+    }
+    Ok(is_kept)
+}
 
-    let names: Vec<String> = scopes.keys().map(Scope::to_string).collect();
-    let since: Vec<i64> = scopes.values().map(|since| since.as_micros()).collect();
-    let ids: Vec<String> = holds.iter().map(|hold| hold.id.to_string()).collect();
-    let (any_scopes, any_holds) = (!names.is_empty(), !ids.is_empty());
-    let any_draws = !wanted.draw_keys.is_empty();
-    let (_, _, accounts, claims, intents, draws) = tokio::try_join!(
-        biased;
-        query(client, &add_scopes, any_scopes, [&names]),
-        query(client, &lock_scopes, any_scopes, [&names]),
-        query(client, &accounts, any_scopes, [&names, &since, &ids]),
-        query(client, &claims, any_holds, [&ids]),
-        query(client, &intents, any_holds, [&ids]),
-        query(client, &draws, any_draws, [&wanted.draw_holds, &wanted.draw_keys]),
-    )?;
-    Ok((accounts, claims, intents, draws))
+async fn after_reading(
+    client: &ClientWrapper,
+    ticket: &Ticket,
+    memory: &mut Memory,
+    wanted: &Wanted,
+    jobs: &mut [Box<dyn Job>],
+) -> Result<(), Failed> {
+    load(client, wanted, memory).await.map_err(undone)?;
+    let written = decide(&mut memory.books, jobs);
+    if written.is_empty() {
+        let committed = client.batch_execute("COMMIT").await;
+        committed.map_err(|error| undone(error.into()))?;
+        memory.kept(&written);
+        return Ok(());
+    }
+    rules::write(client, &written.rules).await.map_err(undone)?;
+    let call = Call::new(*ticket, memory, &written, None).map_err(undone)?;
+    let prepared = call.prepare(client).await.map_err(undone)?;
+    let [commit] = prepare(client, ["COMMIT"]).await.map_err(undone)?;
+    // One round trip; after a statement that fails, the commit is a rollback.
+    let done = tokio::try_join!(biased; call.send(client, &prepared), query(client, &commit, true, []));
+    let is_kept = match done {
+        Ok((is_kept, _)) => is_kept,
+        Err(fault) => {
+            return Err(Failed {
+                fault,
+                in_doubt: true,
+            });
+        }
+    };
+    if !is_kept {
+        return Err(undone(Fault::corrupt("what is locked was changed by others")));
+    }
+    memory.kept(&written);
+    Ok(())
+}
+
+fn undone(fault: Fault) -> Failed {
+    Failed {
+        fault,
+        in_doubt: false,
+    }
+}
+
+/// Runs the steps one after the other; only here is anything decided.
+fn decide(books: &mut Books, jobs: &mut [Box<dyn Job>]) -> Written {
+    let mut written = Written::default();
+    for job in jobs {
+        job.run(books, &mut written.rules);
+        written.take(books, job.now());
+    }
+    written.finish(books);
+    written
 }
 
 // === statements ===
@@ -323,7 +200,7 @@ pub(super) async fn prepare<const N: usize>(
         .map_err(|_| Fault::corrupt("a statement is missing"))
 }
 
-async fn query<const N: usize>(
+pub(super) async fn query<const N: usize>(
     client: &ClientWrapper,
     statement: &Statement,
     is_needed: bool,

@@ -12,6 +12,7 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("../../migrations/postgres/001_ledger.sql"),
         include_str!("../../migrations/postgres/002_prices_and_events.sql"),
         include_str!("../../migrations/postgres/003_settings.sql"),
+        include_str!("../../migrations/postgres/004_versions.sql"),
     ],
 };
 
@@ -21,13 +22,16 @@ pub(super) const KEEPS: &str = "the ledger";
 const READERS: usize = 4;
 
 /// A replica that hangs in the middle of a transaction keeps others waiting no longer than this. What a server
-/// calls committed must be on its disk; stricter settings than `on` stay. Every statement looks rows up by an index:
-/// a plan shall not depend on how small a table was when it was made.
+/// calls committed must be on its disk; stricter settings than `on` stay. A batch that is kept in one round trip has no
+/// `BEGIN` that could name its isolation. Every statement looks rows up by an index: a plan shall not depend on how small
+/// a table was when it was made.
 const SESSION: &str = "
     SET search_path = meterbox_ledger;
     SET statement_timeout = '30s';
     SET lock_timeout = '10s';
     SET idle_in_transaction_session_timeout = '15s';
+    SET default_transaction_isolation = 'read committed';
+    SET default_transaction_read_only = off;
     SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off;
     SET enable_hashjoin = off;

@@ -1,10 +1,15 @@
 mod batch;
 mod connect;
 mod events;
+mod keep;
+mod load;
+mod memory;
 mod queue;
 mod read;
+mod record;
 mod rows;
-mod write;
+mod rules;
+mod written;
 
 use std::time::Duration;
 
@@ -21,7 +26,7 @@ use self::{
     batch::Needs,
     connect::{Connections, KEEPS},
     queue::{PATIENCE, Queue},
-    write::RuleChange,
+    rules::RuleChange,
 };
 use crate::{
     Budget, BudgetError, BudgetStatus, Entry, EntryPage, HoldId, HoldPage, LedgerStore, Settlement, Stop,
@@ -29,8 +34,9 @@ use crate::{
     ledger::{Books, HoldAction, HoldRecord, HoldStatus, OpenHold},
 };
 
-/// A ledger in a Postgres database, for as many replicas as like: nothing is remembered between steps. Steps that
-/// wait at the same time share one transaction.
+/// A ledger in a Postgres database, for as many replicas as like. Steps that wait at the same time share one transaction,
+/// and most are one round trip: what a replica remembers of the steps before is compared with what is there by the
+/// transaction that writes, and read again where it is no longer so.
 ///
 /// What was answered is committed. A step that was sent goes on when its future is dropped. Where the connection
 /// breaks in the middle of a commit, the ledger finds out on a new one what became of it; only where that fails too
@@ -50,8 +56,9 @@ pub struct PostgresLedger {
 
 impl PostgresLedger {
     /// Opens the ledger in this database, `postgres://user:password@host:port/database` or `host=… user=…`, or begins
-    /// one. Without TLS: `sslmode=require` is refused, [`connect_with`](Self::connect_with) takes a TLS connector.
-    /// The steps are done by a task on the present tokio runtime.
+    /// one. Without TLS: `sslmode=require` is refused. With the feature `postgres-tls`, `connect_over_tls` speaks it, and
+    /// [`connect_with`](Self::connect_with) takes any TLS connector. The steps are done by a task on the present tokio
+    /// runtime.
     ///
     /// # Errors
     /// A [`StorageError`] that names the server, never the password, and what to do.
@@ -59,7 +66,18 @@ impl PostgresLedger {
         Self::open(&Server::from_url(url, KEEPS)?).await
     }
 
-    /// The same over TLS, as the configuration's `sslmode` says.
+    /// The same over TLS by rustls, whose provider the process has to have installed. The certificate is always checked,
+    /// by the system's authorities and that of `sslrootcert=FILE`. Another machine has to speak TLS, unless the address
+    /// says `sslmode=disable` or `prefer`.
+    ///
+    /// # Errors
+    /// As of [`connect`](Self::connect).
+    #[cfg(feature = "postgres-tls")]
+    pub async fn connect_over_tls(url: &str) -> Result<Self, StorageError> {
+        Self::open(&Server::from_url_with_tls(url, KEEPS)?).await
+    }
+
+    /// The same over a TLS connector of one's own, as the configuration's `sslmode` says.
     ///
     /// # Errors
     /// As of [`connect`](Self::connect).

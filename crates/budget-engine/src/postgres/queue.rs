@@ -1,6 +1,6 @@
 //! The steps that wait, and the task that does them batch by batch.
 
-use std::time::Duration;
+use std::{collections::HashSet, mem, time::Duration};
 
 use meterbox_core::{StorageError, StorageErrorKind, Timestamp};
 use meterbox_postgres::{Connection, Fault, Remedy};
@@ -8,15 +8,15 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
 };
-use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::{
     batch::{self, Failed, Needs, Ticket},
     connect::Connections,
-    write::RuleChange,
+    memory::Memory,
+    rules::RuleChange,
 };
-use crate::{BudgetError, ledger::Books};
+use crate::{BudgetError, HoldId, ledger::Books};
 
 /// So many steps share one transaction at most.
 const BATCH: usize = 256;
@@ -30,8 +30,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A row may have been tidied away where the writer had nothing to do for a week.
-const REGISTER: &str =
-    "INSERT INTO writers (writer, batch) VALUES ($1::text::uuid, 0) ON CONFLICT DO NOTHING";
+const REGISTER: &str = "INSERT INTO replicas (writer, batch) VALUES ($1, 0) ON CONFLICT DO NOTHING";
+
+/// What `keep_batch` says of a replica that has gone on without the batch, or that was forgotten.
+const GONE_ON: &str = "MB002";
 
 /// A step that waits.
 pub(super) trait Job: Send {
@@ -42,6 +44,8 @@ pub(super) trait Job: Send {
     /// Answers what the step came to, or why it could not be kept.
     fn answer(self: Box<Self>, failed: Option<StorageError>);
 }
+
+type Jobs = Vec<Box<dyn Job>>;
 
 struct Step<T, F> {
     now: Timestamp,
@@ -94,10 +98,10 @@ impl std::fmt::Debug for dyn Job {
 impl Queue {
     /// Starts the worker on the present runtime.
     pub(super) async fn start(connections: Connections) -> Result<Self, Fault> {
-        let writer = Uuid::new_v4().to_string();
+        let writer = Uuid::new_v4();
         let client = connections.writer().await?;
         client
-            .batch_execute("DELETE FROM writers WHERE used_at < now() - interval '7 days'")
+            .batch_execute("DELETE FROM replicas WHERE used_at < now() - interval '7 days'")
             .await?;
         client.execute(REGISTER, &[&writer]).await?;
         drop(client);
@@ -106,6 +110,7 @@ impl Queue {
             connections,
             waiting,
             ticket: Ticket { writer, batch: 0 },
+            memory: Memory::default(),
         };
         tokio::spawn(worker.run());
         Ok(Self { jobs })
@@ -139,39 +144,54 @@ struct Worker {
     connections: Connections,
     waiting: mpsc::Receiver<Box<dyn Job>>,
     ticket: Ticket,
+    /// As of the last batch that was kept.
+    memory: Memory,
 }
 
 impl Worker {
     async fn run(mut self) {
+        let mut turns = 0;
         while let Some(first) = self.waiting.recv().await {
             let mut jobs = vec![first];
-            self.collect(&mut jobs).await;
+            self.collect(&mut jobs, turns).await;
+            let was_alone = jobs.len() == 1;
             self.work_off(jobs).await;
+            // Who is alone waits for nobody.
+            turns = if was_alone && self.waiting.is_empty() {
+                0
+            } else {
+                TURNS
+            };
         }
     }
 
     /// Those just answered send their next step when they get a turn; it shall not miss the batch.
-    async fn collect(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
+    async fn collect(&mut self, jobs: &mut Jobs, turns: usize) {
         let mut quiet = 0;
-        while jobs.len() < BATCH && quiet < TURNS {
+        while jobs.len() < BATCH {
             match self.waiting.try_recv() {
                 Ok(job) => {
                     jobs.push(job);
                     quiet = 0;
                 }
-                Err(_) => {
+                Err(_) if quiet < turns => {
                     quiet = quiet.saturating_add(1);
                     tokio::task::yield_now().await;
                 }
+                Err(_) => return,
             }
         }
     }
 
     /// A batch that cannot be kept for reasons of its own is done step by step, so that only the step at fault fails.
-    async fn work_off(&mut self, jobs: Vec<Box<dyn Job>>) {
+    async fn work_off(&mut self, jobs: Jobs) {
         let mut batches = in_batches(jobs);
         batches.reverse();
-        while let Some(mut jobs) = batches.pop() {
+        while let Some(jobs) = batches.pop() {
+            let (mut jobs, behind) = self.known_first(jobs);
+            if !behind.is_empty() {
+                batches.push(behind);
+            }
             match self.keep(&mut jobs).await {
                 Ok(()) => jobs.into_iter().for_each(|job| job.answer(None)),
                 Err(failed) if remedy_of(&failed.fault) == Remedy::None && jobs.len() > 1 => {
@@ -182,7 +202,27 @@ impl Worker {
         }
     }
 
-    fn refuse(&self, jobs: Vec<Box<dyn Job>>, failed: Failed) {
+    /// Those that need nothing read need not wait for those that do. What is done to one hold stays in its order.
+    fn known_first(&mut self, jobs: Jobs) -> (Jobs, Jobs) {
+        let (mut known, mut behind) = (Vec::new(), Vec::new());
+        let mut waiting: HashSet<HoldId> = HashSet::new();
+        for job in jobs {
+            let needs = job.needs();
+            let waits = needs.hold.is_some_and(|hold| waiting.contains(&hold));
+            if !waits && self.memory.knows(job.now(), needs) {
+                known.push(job);
+            } else {
+                waiting.extend(needs.hold);
+                behind.push(job);
+            }
+        }
+        if known.is_empty() {
+            return (behind, known);
+        }
+        (known, behind)
+    }
+
+    fn refuse(&self, jobs: Jobs, failed: Failed) {
         let in_doubt = failed.in_doubt && remedy_of(&failed.fault) == Remedy::Reconnect;
         let error = self.connections.explain(failed.fault);
         tracing::warn!(%error, steps = jobs.len(), in_doubt, "steps of the ledger could not be kept");
@@ -227,7 +267,7 @@ impl Worker {
         }
     }
 
-    async fn attempt(&self, jobs: &mut [Box<dyn Job>], is_repeated: bool) -> Result<(), Failed> {
+    async fn attempt(&mut self, jobs: &mut [Box<dyn Job>], is_repeated: bool) -> Result<(), Failed> {
         let undone = |fault| Failed {
             fault,
             in_doubt: false,
@@ -237,13 +277,19 @@ impl Worker {
             let registered = client.execute(REGISTER, &[&self.ticket.writer]).await;
             registered.map_err(|error| undone(error.into()))?;
         }
-        let done = match timeout(PATIENCE, batch::run(&client, &self.ticket, jobs)).await {
+        // What a batch that failed has left there was never so.
+        let mut memory = mem::take(&mut self.memory);
+        let run = batch::run(&client, &self.ticket, &mut memory, jobs);
+        let done = match timeout(PATIENCE, run).await {
             Ok(done) => done,
             Err(_) => Err(Failed {
                 fault: Fault::NoAnswer,
                 in_doubt: true,
             }),
         };
+        if done.is_ok() {
+            self.memory = memory;
+        }
         if let Err(failed) = &done {
             let is_alive = remedy_of(&failed.fault) != Remedy::Reconnect;
             let is_clean = is_alive && client.batch_execute("ROLLBACK").await.is_ok();
@@ -271,17 +317,17 @@ impl Worker {
 
     /// Where the last batch was not kept, makes sure that it never will be: its ticket is no longer good.
     async fn kept_or_never(&mut self) -> Result<Option<bool>, Fault> {
-        let Ticket { writer, batch } = self.ticket.clone();
+        let Ticket { writer, batch } = self.ticket;
         let mut client = self.connections.writer().await?;
         let transaction = client.transaction().await?;
-        let sql = "SELECT batch FROM writers WHERE writer = $1::text::uuid FOR UPDATE";
+        let sql = "SELECT batch FROM replicas WHERE writer = $1 FOR UPDATE";
         let Some(row) = transaction.query_opt(sql, &[&writer]).await? else {
             return Ok(None);
         };
         if row.try_get::<_, i64>(0)? == batch {
             return Ok(Some(true));
         }
-        let sql = "UPDATE writers SET batch = $2, used_at = now() WHERE writer = $1::text::uuid";
+        let sql = "UPDATE replicas SET batch = $2, used_at = now() WHERE writer = $1";
         let next = batch.saturating_add(1);
         transaction.execute(sql, &[&writer, &next]).await?;
         transaction.commit().await?;
@@ -291,8 +337,8 @@ impl Worker {
 }
 
 /// What a step needs is found by the rules as they are before its batch, so that none is behind one that changes them.
-fn in_batches(jobs: Vec<Box<dyn Job>>) -> Vec<Vec<Box<dyn Job>>> {
-    let mut batches: Vec<Vec<Box<dyn Job>>> = Vec::new();
+fn in_batches(jobs: Jobs) -> Vec<Jobs> {
+    let mut batches: Vec<Jobs> = Vec::new();
     let mut are_changed = false;
     for job in jobs {
         let changes_rules = job.needs().changes_rules;
@@ -305,10 +351,9 @@ fn in_batches(jobs: Vec<Box<dyn Job>>) -> Vec<Vec<Box<dyn Job>>> {
     batches
 }
 
-/// A batch whose ticket is not known divides by zero: others were in its way.
 fn remedy_of(fault: &Fault) -> Remedy {
     match fault.code() {
-        Some(&SqlState::DIVISION_BY_ZERO) => Remedy::Again,
+        Some(code) if code.code() == GONE_ON => Remedy::Again,
         _ => fault.remedy(),
     }
 }

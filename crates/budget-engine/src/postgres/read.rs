@@ -4,7 +4,7 @@ use meterbox_core::{Scope, Timestamp};
 use meterbox_postgres::{Connection, Fault, Transaction};
 use tokio_postgres::IsolationLevel;
 
-use super::rows;
+use super::{batch::Values, rows};
 use crate::{
     Budget, BudgetStatus, Entry, EntryPage, HoldFilter, HoldId, HoldPage, Stop, TopUp, VerifyReport,
     audit::Auditor,
@@ -76,21 +76,27 @@ pub(super) async fn status(
 ) -> Read<Option<BudgetStatus>> {
     let view = view(client).await?;
     let mut books = Books::default();
-    let sql = format!("SELECT {} FROM budgets WHERE scope IN ($1, $2)", rows::BUDGET);
     let (name, wildcard) = (scope.to_string(), scope.wildcard().to_string());
-    for row in &view
-        .query(&view.prepare_cached(&sql).await?, &[&name, &wildcard])
-        .await?
-    {
-        books.load_budget(rows::to_budget(row)?);
-    }
-    let stop = view.query_opt("SELECT since, reason FROM stop", &[]).await?;
-    books.load_stop(stop.as_ref().map(rows::to_stop).transpose()?);
+    let sql = format!("SELECT {} FROM budgets WHERE scope IN ($1, $2)", rows::BUDGET);
+    let budgets = view.prepare_cached(&sql).await?;
+    let stop = view.prepare_cached("SELECT since, reason FROM stop").await?;
     let sql = format!(
         "SELECT {} FROM top_ups WHERE scope = $1 ORDER BY top_ups.id",
         rows::TOP_UP
     );
-    for row in &view.query(&view.prepare_cached(&sql).await?, &[&name]).await? {
+    let top_ups = view.prepare_cached(&sql).await?;
+    // Sent at once: who asks waits for their round trips.
+    let (both, own): (Values<'_, 2>, Values<'_, 1>) = ([&name, &wildcard], [&name]);
+    let (budgets, stop, top_ups) = tokio::try_join!(
+        view.query(&budgets, &both),
+        view.query_opt(&stop, &[]),
+        view.query(&top_ups, &own),
+    )?;
+    for row in &budgets {
+        books.load_budget(rows::to_budget(row)?);
+    }
+    books.load_stop(stop.as_ref().map(rows::to_stop).transpose()?);
+    for row in &top_ups {
         books.load_top_up(rows::to_top_up(row)?);
     }
     let since = books.accounts_matter_since(now, scope).as_micros();
@@ -148,7 +154,7 @@ async fn page_of_holds(view: &Transaction<'_>, page: HoldPage) -> Read<Vec<HoldR
 }
 
 async fn complete(view: &Transaction<'_>, holds: &mut [HoldRecord]) -> Read<()> {
-    let ids: Vec<String> = holds.iter().map(|hold| hold.id.to_string()).collect();
+    let ids: Vec<_> = holds.iter().map(|hold| hold.id.uuid()).collect();
     let claims = view
         .query(&view.prepare_cached(rows::CLAIMS).await?, &[&ids])
         .await?;

@@ -147,11 +147,11 @@ pub(super) fn complete(holds: &mut [HoldRecord], claims: &[Row], intents: &[Row]
 }
 
 pub(super) const CLAIMS: &str = "SELECT hold::text, scope, period, spend_limit, ends_at FROM claims
-    WHERE hold = ANY ($1::text[]::uuid[]) ORDER BY hold, place";
+    WHERE hold = ANY ($1) ORDER BY hold, place";
 
 pub(super) const INTENTS: &str =
     "SELECT hold::text, id::text, state, item, quantity, unit, amount, at, reference, metered, price
-    FROM intents WHERE hold = ANY ($1::text[]::uuid[]) ORDER BY hold, place";
+    FROM intents WHERE hold = ANY ($1) ORDER BY hold, place";
 
 pub(super) const ENTRY: &str = "seq, at, kind, hold::text, scope, amount, item, quantity, unit, estimated, \
                                 draw_key, held_change, spent_change, counts_at, note, price";

@@ -179,8 +179,7 @@ impl Books {
 
     fn expire_each(&mut self, now: Timestamp, mut ended: impl FnMut(HoldStatus)) -> Result<(), BudgetError> {
         while let Some((at, id)) = self.due.next_by(now) {
-            // Ended or extended meanwhile.
-            if self.open.get(id).is_none_or(|kept| kept.ends_at() != at) {
+            if !self.is_due_at(at, id) {
                 continue;
             }
             match self.close(now, id, HoldState::Expired) {
@@ -192,6 +191,11 @@ impl Books {
             }
         }
         Ok(())
+    }
+
+    /// Does an open hold end at this time? It may have ended or been extended meanwhile.
+    pub(super) fn is_due_at(&self, at: Timestamp, id: HoldId) -> bool {
+        self.open.get(id).is_some_and(|kept| kept.ends_at() == at)
     }
 
     /// A hold.

@@ -71,6 +71,58 @@ impl Books {
         self.draws_by_key.clear();
     }
 
+    /// Forgets a hold; it can be put in again.
+    pub fn forget_hold(&mut self, id: HoldId) {
+        let open = self.open.entry(id).map(|open| open.remove().0);
+        let key = open
+            .or_else(|| self.past.remove(id))
+            .map(|kept| kept.idempotency_key);
+        if let Some(Some(key)) = key {
+            self.by_key.remove(key.as_str());
+        }
+    }
+
+    /// Forgets the open holds whose time and grace are over, and says which.
+    pub fn forget_due(&mut self, now: Timestamp) -> Vec<HoldId> {
+        let mut forgotten = Vec::new();
+        while let Some((at, id)) = self.due.next_by(now) {
+            if self.is_due_at(at, id) {
+                self.forget_hold(id);
+                forgotten.push(id);
+            }
+        }
+        forgotten
+    }
+
+    /// Has an open hold's time and grace passed?
+    pub fn has_due(&mut self, now: Timestamp) -> bool {
+        while let Some((at, id)) = self.due.next_by(now) {
+            if self.is_due_at(at, id) {
+                self.due.add(at, id);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Is there a hold with this idempotency key?
+    pub fn has_key(&self, key: &str) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    /// Is there an open hold of this name?
+    pub fn is_open(&self, id: HoldId) -> bool {
+        self.open.get(id).is_some()
+    }
+
+    /// The accounts of a scope, by their end.
+    pub fn accounts_of(&self, scope: &Scope) -> impl Iterator<Item = &AccountRow> {
+        let row = self.accounts.rows.get(scope);
+        row.into_iter()
+            .flat_map(Row::accounts)
+            .map(|account| &account.row)
+    }
+
     /// How many scopes, accounts, holds and draws by key they have: what their memory grows with.
     pub fn size(&self) -> usize {
         let parts = [
