@@ -74,8 +74,10 @@ impl Books {
     /// Forgets a hold; it can be put in again.
     pub fn forget_hold(&mut self, id: HoldId) {
         let open = self.open.entry(id).map(|open| open.remove().0);
-        let kept = open.or_else(|| self.past.remove(id));
-        if let Some(key) = kept.and_then(|kept| kept.idempotency_key) {
+        let key = open
+            .or_else(|| self.past.remove(id))
+            .map(|kept| kept.idempotency_key);
+        if let Some(Some(key)) = key {
             self.by_key.remove(key.as_str());
         }
     }
