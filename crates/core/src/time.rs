@@ -192,4 +192,12 @@ mod tests {
         assert!(early.saturating_add(Duration::MAX) > later);
         assert!("yesterday".parse::<Timestamp>().is_err());
     }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the machine's clock is what is tested")]
+    fn the_machines_clock_is_read_as_calendars_read_it() {
+        let before = Timestamp::from(jiff::Timestamp::now());
+        let now = SystemClock::default().now();
+        assert!(before <= now && now <= jiff::Timestamp::now().into());
+    }
 }

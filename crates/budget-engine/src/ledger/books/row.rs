@@ -223,7 +223,7 @@ mod tests {
             }
         }
         // An hour's pieces are a minute long, a day's are 24.
-        assert_eq!(known.len(), 7 + 4);
+        assert_eq!(known.len(), 7 + 3);
         assert!(row.piece(&piece(hour, 6 * 60)).is_none());
     }
 
