@@ -29,9 +29,9 @@ use common::{
 };
 
 /// So many run side by side: enough that those that wait for their time to end do not wait one by one.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 4;
 /// After so many nothing may be left.
-const TOGETHER: usize = 4 * AT_ONCE;
+const TOGETHER: usize = 6 * AT_ONCE;
 const READY: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
