@@ -119,6 +119,45 @@ async fn what_others_changed_is_seen_by_the_very_next_step() {
     assert!(one.verify().await.unwrap().is_clean());
 }
 
+/// A server that others have taken over, or that was put back to a state of before, may have the numbers that are
+/// remembered for something else: what is remembered goes with the connection.
+#[tokio::test]
+async fn nothing_is_remembered_beyond_a_connection() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let address = server.database();
+    let [one, other] = [replica(&address).await, replica(&address).await];
+    let budget = Budget::new(ana(), Usd::from_dollars(10), Window::Lifetime);
+    one.define(budget).await.unwrap();
+    hold(&one, 1).await.unwrap().settle().await.unwrap();
+    let version = "SELECT version FROM meterbox_ledger.scopes";
+    let remembered = server.sql(&address, version).unwrap();
+
+    let all = hold(&other, 10).await.unwrap();
+    let back = format!(
+        "UPDATE meterbox_ledger.scopes SET version = {}",
+        remembered.trim()
+    );
+    server.sql(&address, &back).unwrap();
+    let ours = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'meterbox'";
+    let lose = format!("SELECT pg_terminate_backend(pid) {ours}");
+    server.sql(&address, &lose).unwrap();
+    while server
+        .sql(&address, &format!("SELECT count(*) {ours}"))
+        .unwrap()
+        .trim()
+        != "0"
+    {
+        tokio::task::yield_now().await;
+    }
+    // The connection's own task hears of it.
+    drop(one.status(&ana()).await);
+    assert_eq!(hold(&one, 1).await.unwrap_err().kind(), BudgetErrorKind::Refused);
+    all.release().await.unwrap();
+    assert!(one.verify().await.unwrap().is_clean());
+}
+
 /// Sixteen callers of two replicas want one dollar of three each, again and again: `verify` adds up what was held at
 /// every single admission.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

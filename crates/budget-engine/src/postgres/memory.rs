@@ -1,5 +1,6 @@
 //! What a replica remembers of the ledger between its batches. Whether that is still so is found out by the transaction
-//! that writes: each part has a number that rises with each change, whoever makes it.
+//! that writes: each part has a number that rises with each change, whoever makes it. It is all forgotten with the
+//! connection.
 
 use std::collections::HashMap;
 
