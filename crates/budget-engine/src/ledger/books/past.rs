@@ -258,7 +258,7 @@ mod tests {
             });
         }
         assert_eq!(past.terms.len(), 3);
-        let purposes: Vec<_> = past.iter().map(|kept| kept.purpose.clone()).collect();
+        let purposes: Vec<_> = past.iter().map(|kept| Arc::clone(&kept.purpose)).collect();
         assert_eq!(
             [&*purposes[0], &*purposes[998], &*purposes[999]],
             ["ask", "write", "ask"]
