@@ -185,6 +185,31 @@ async fn a_draw_that_is_sent_again_is_found_before_it_is_made_again() {
     assert_eq!(server.count_in_log("entries_by_draw_key"), 0);
 }
 
+/// Then no other replica has to read the scopes again.
+#[tokio::test]
+async fn what_moves_no_money_leaves_scopes_as_they_are() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let address = server.database();
+    let engine = replica(&address).await;
+    let budget = Budget::new(ana(), Usd::from_dollars(10), Window::Lifetime);
+    engine.define(budget).await.unwrap();
+    let hold = hold(&engine, 5).await.unwrap();
+    let versions = || {
+        let sql = "SELECT scope, version FROM meterbox_ledger.scopes";
+        server.sql(&address, sql).unwrap()
+    };
+    let before = versions();
+    let intent = hold.intend(dollar()).await.unwrap();
+    hold.extend(Duration::from_secs(600)).await.unwrap();
+    assert_eq!(versions(), before);
+    intent.resolve([dollar()]).await.unwrap();
+    assert_ne!(versions(), before);
+    hold.settle().await.unwrap();
+    assert!(engine.verify().await.unwrap().is_clean());
+}
+
 /// Sixteen callers of two replicas want one dollar of three each, again and again: `verify` adds up what was held at
 /// every single admission.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
