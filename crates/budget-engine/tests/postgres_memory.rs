@@ -210,6 +210,22 @@ async fn what_moves_no_money_leaves_scopes_as_they_are() {
     assert!(engine.verify().await.unwrap().is_clean());
 }
 
+/// Nothing can be compared with it then; and no budget is written that nobody would hear of.
+#[tokio::test]
+async fn a_ledger_without_its_number_of_rules_is_damaged() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let address = server.database();
+    let engine = replica(&address).await;
+    let budget = |dollars| Budget::new(ana(), Usd::from_dollars(dollars), Window::Lifetime);
+    engine.define(budget(10)).await.unwrap();
+    server.sql(&address, "DELETE FROM meterbox_ledger.rules").unwrap();
+    let error = engine.define(budget(20)).await.unwrap_err();
+    assert!(error.to_string().contains("damaged"), "{error}");
+    assert_eq!(engine.budgets().await.unwrap(), [budget(10)]);
+}
+
 /// Sixteen callers of two replicas want one dollar of three each, again and again: `verify` adds up what was held at
 /// every single admission.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

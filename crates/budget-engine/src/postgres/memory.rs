@@ -52,11 +52,11 @@ impl Memory {
     }
 
     /// Forgets everything where the rules are others, and says whether it did.
-    pub(super) fn hold_by(&mut self, rules: Option<i64>) -> bool {
-        let is_other = self.rules.is_none() || self.rules != rules;
+    pub(super) fn hold_by(&mut self, rules: i64) -> bool {
+        let is_other = self.rules != Some(rules);
         if is_other {
             *self = Self {
-                rules,
+                rules: Some(rules),
                 is_doubtful: self.is_doubtful,
                 ..Self::default()
             };
