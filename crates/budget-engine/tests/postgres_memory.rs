@@ -158,7 +158,7 @@ async fn nothing_is_remembered_beyond_a_connection() {
     assert!(one.verify().await.unwrap().is_clean());
 }
 
-/// Nor does it undo the batch that it waits in, which the server would write down as an error.
+/// It does not undo the batch that it waits in; the server would write that down as an error.
 #[tokio::test]
 async fn a_draw_that_is_sent_again_is_found_before_it_is_made_again() {
     let Some(server) = PostgresServer::shared() else {
@@ -185,7 +185,7 @@ async fn a_draw_that_is_sent_again_is_found_before_it_is_made_again() {
     assert_eq!(server.count_in_log("entries_by_draw_key"), 0);
 }
 
-/// Then no other replica has to read the scopes again.
+/// So that no other replica has to read them again.
 #[tokio::test]
 async fn what_moves_no_money_leaves_scopes_as_they_are() {
     let Some(server) = PostgresServer::shared() else {
@@ -210,7 +210,7 @@ async fn what_moves_no_money_leaves_scopes_as_they_are() {
     assert!(engine.verify().await.unwrap().is_clean());
 }
 
-/// Nothing can be compared with it then; and no budget is written that nobody would hear of.
+/// Without it nothing can be compared, and nobody would hear of a budget that is written.
 #[tokio::test]
 async fn a_ledger_without_its_number_of_rules_is_damaged() {
     let Some(server) = PostgresServer::shared() else {
