@@ -221,6 +221,25 @@ async fn files_are_collected_when_they_are_new() {
 
 // === what is counted ===
 
+/// Also where an earlier cell has kept one of the same figure.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_has_the_picture_that_it_shows() {
+    let fixture = Fixture::with(|builder| builder.ready(1));
+    let mut session = begin(&fixture).await;
+    let analysis = |code: &str| Program::Analysis { code: code.to_owned() };
+    let draw = "import matplotlib.pyplot as plt\nfigure, axes = plt.subplots()\nfigure.savefig('mine.png')\nresult = 1";
+    for (code, name) in [(draw, "mine.png"), ("result, chart = 2, figure", "figure-1.png")] {
+        let folder = tempfile::tempdir().unwrap();
+        let cell = Cell {
+            artifacts_into: Some(folder.path().to_owned()),
+            ..Cell::new(analysis(code))
+        };
+        let outcome = session.run(cell, Arc::new(())).await.unwrap();
+        let names: Vec<_> = outcome.artifacts.iter().map(|kept| &*kept.name).collect();
+        assert_eq!(names, [name], "{outcome:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_cell_is_charged_for_itself() {
     let fixture = Fixture::bare();
