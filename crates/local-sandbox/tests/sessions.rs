@@ -226,7 +226,9 @@ async fn files_are_collected_when_they_are_new() {
 async fn a_cell_has_the_picture_that_it_shows() {
     let fixture = Fixture::with(|builder| builder.ready(1));
     let mut session = begin(&fixture).await;
-    let analysis = |code: &str| Program::Analysis { code: code.to_owned() };
+    let analysis = |code: &str| Program::Analysis {
+        code: code.to_owned(),
+    };
     let draw = "import matplotlib.pyplot as plt\nfigure, axes = plt.subplots()\nfigure.savefig('mine.png')\nresult = 1";
     for (code, name) in [(draw, "mine.png"), ("result, chart = 2, figure", "figure-1.png")] {
         let folder = tempfile::tempdir().unwrap();

@@ -350,7 +350,11 @@ pub async fn pictures_are_kept_once(sandbox: &dyn Sandbox, folder: &Path) {
             &["figure-1.png", "mine.svg"],
         ),
         ("pictures-6", "plt.savefig('mine')", &["mine.png"]),
-        ("pictures-7", "plt.savefig('mine.PNG', format='PNG')", &["mine.PNG"]),
+        (
+            "pictures-7",
+            "plt.savefig('mine.PNG', format='PNG')",
+            &["mine.PNG"],
+        ),
         // Nobody is to be left without a picture.
         (
             "pictures-8",
