@@ -302,7 +302,7 @@ impl LocalSandboxBuilder {
         self
     }
 
-    /// The sandbox; nothing is started yet.
+    /// The sandbox; nothing is started yet. Blocks while somebody removes this runtime.
     ///
     /// # Errors
     /// [`SandboxError::BadJob`] where the user is root or a folder does not exist, and

@@ -685,7 +685,7 @@ def _is_kept(figure, folder):
     if figure.stale:
         return False
     paths = [path for path, of in _kept.items() if of() is figure and os.path.dirname(path) == folder]
-    return any(os.path.isfile(path) for path in paths)
+    return any(os.path.isfile(path) and not os.path.islink(path) for path in paths)
 
 
 def _save_figures(given, folder, warnings):

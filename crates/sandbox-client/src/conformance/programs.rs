@@ -373,6 +373,11 @@ pub async fn pictures_are_kept_once(sandbox: &dyn Sandbox, folder: &Path) {
         ),
         (
             "pictures-11",
+            "import os, tempfile\nos.symlink(tempfile.gettempdir() + '/mine.png', 'mine.png'); plt.savefig('mine.png')",
+            &["figure-1.png"],
+        ),
+        (
+            "pictures-12",
             "plt.savefig('figure-1.png'); plt.figure()",
             &["figure-1.png", "figure-2.png"],
         ),
