@@ -1,5 +1,5 @@
-//! The numbers of the system calls made here, which a zygote may make and a program may not. A test holds them against an
-//! independent list.
+//! The numbers of the system calls made here. A zygote may make them all, a program those that are on its own list too. A
+//! test holds them against an independent list.
 
 macro_rules! numbers {
     ($($name:ident: $x86_64:literal, $aarch64:literal;)*) => {

@@ -29,6 +29,8 @@ pub(crate) struct Meter {
     folder: Option<OwnedFd>,
     /// Memory it may have beyond what it was born with.
     limit: u64,
+    /// So much the kernel lets it map, files too: all that a process may have, of which a cell's limit may be a part.
+    mappable: u64,
     /// Memory it was born with: pages of the prepared interpreter, which it does not pay for.
     at_start: u64,
     /// Of that, what belongs to files; and the most of it that was seen since.
@@ -73,6 +75,7 @@ impl Meter {
         Self {
             folder: folder.filter(|_| is_unreaped(pidfd)),
             limit: u64::MAX,
+            mappable: u64::MAX,
             at_start: 0,
             files_at_start: 0,
             files: 0,
@@ -89,7 +92,7 @@ impl Meter {
 
     /// The program may have so much memory of its own.
     pub(crate) fn limit(&mut self, memory_bytes: u64) {
-        self.limit = memory_bytes;
+        (self.limit, self.mappable) = (memory_bytes, memory_bytes);
     }
 
     pub(crate) fn has_begun(&self) -> bool {
@@ -125,10 +128,11 @@ impl Meter {
     }
 
     /// Whether it had more memory than it may at any moment, as the kernel has measured it: what is taken and given back
-    /// between two looks is not seen otherwise. Sure but for the pages of files that it had then.
+    /// between two looks is not seen otherwise. The peak has pages of files in it, and a cell that may have less than its
+    /// process may map a larger file for as short: what that explains is no verdict.
     fn was_beyond(&self, peak: u64) -> bool {
         let files = self.files - self.files_at_start + BETWEEN_LOOKS;
-        let most = self.limit.saturating_add(files + COUNTING);
+        let most = self.limit.max(self.mappable).saturating_add(files + COUNTING);
         self.folder.is_some() && peak.saturating_sub(self.at_start) > most
     }
 
@@ -456,6 +460,16 @@ mod tests {
         meter.limit = 256 * MB;
         assert!(!meter.is_over());
         drop(held);
+    }
+
+    #[test]
+    fn what_a_cell_may_map_is_no_want_of_memory() {
+        let mut meter = of_itself(GB);
+        meter.begin_cell(64 * MB);
+        let most = meter.at_start + (meter.files - meter.files_at_start) + GB + BETWEEN_LOOKS + COUNTING;
+        meter.peak_before = 0;
+        assert!(!meter.has_starved(&exited(most)));
+        assert!(meter.has_starved(&exited(most + 1)));
     }
 
     #[test]

@@ -302,7 +302,7 @@ impl LocalSandboxBuilder {
         self
     }
 
-    /// The sandbox; nothing is started yet.
+    /// The sandbox; nothing is started yet. Blocks while somebody removes this runtime.
     ///
     /// # Errors
     /// [`SandboxError::BadJob`] where the user is root or a folder does not exist, and
@@ -329,11 +329,12 @@ impl LocalSandboxBuilder {
             font_cache,
             ..
         } = self.runtime;
+        // Before it is looked at: whoever removes it is done then.
+        let in_use = runtime::in_use(&venv);
         let libraries = base_prefix.join("lib");
         for path in [&venv, &libraries] {
             real(path).ok_or_else(|| no_python(path))?;
         }
-        let in_use = runtime::in_use(&venv);
         let text = |path: &Path| path.to_str().map(str::to_owned).ok_or_else(|| no_python(path));
         let settings = Settings {
             python,

@@ -462,6 +462,64 @@ mod tests {
         answer(&build(table, true), &call)
     }
 
+    /// What the list says, as one filter would.
+    fn listed(table: Table, own_root: bool) -> Vec<Instruction> {
+        let mut filter = vec![load(NUMBER)];
+        filter.extend(choose(&ranges(&answers(table, own_root), &[refuse(EPERM)])));
+        filter
+    }
+
+    /// Numbers past the last call too, and the arguments that any answer depends on, in pairs.
+    #[test]
+    fn both_filters_together_say_what_the_list_says() {
+        let looked_at = [
+            "mmap",
+            "clone",
+            "kill",
+            "tgkill",
+            "prlimit64",
+            "fcntl",
+            "ioctl",
+            "unshare",
+        ];
+        let few = vec![0, OWN_PID, u32::MAX, CLONE_NEWCGROUP];
+        let mut many = [few.clone(), IOCTLS.to_vec(), WAKING.to_vec()].concat();
+        many.extend([
+            SIGCONT,
+            F_SETFL,
+            O_ASYNC | 0x800,
+            SHARED_ANONYMOUS,
+            0x22,
+            0x31,
+            0x3d_0f00,
+        ]);
+        many.extend((0..32).map(|bit| 1 << bit));
+        for (table, own_root) in [X86_64, AARCH64]
+            .map(|table| [(table, true), (table, false)])
+            .concat()
+        {
+            let (filters, listed) = (build(table, own_root), listed(table, own_root));
+            let looked_at = looked_at.map(|name| (table.number)(name).unwrap());
+            for number in (0..1024).chain([X32 - 1]) {
+                let values = if looked_at.contains(&number) { &many } else { &few };
+                let pairs = values
+                    .iter()
+                    .flat_map(|one| values.iter().map(move |other| (*one, *other)));
+                for (one, other) in pairs {
+                    for [a, b, c, d] in [[one, other, other, other], [one, one, other, other]] {
+                        let call = Call {
+                            architecture: table.architecture,
+                            number,
+                            arguments: [a, b, c, d, 0, 0].map(u64::from),
+                        };
+                        let (said, expected) = (answer(&filters, &call), walk(&listed, &call));
+                        assert_eq!(said, expected, "{number} {one:x} {other:x} {own_root}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn both_processors_have_the_same_policy() {
         for table in [X86_64, AARCH64] {

@@ -17,7 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Fixture, children, children_of, is_alive, service, value};
+use common::{Fixture, children, children_of, is_alive, service, tier, value};
+use meterbox_local_sandbox::Tier;
 use meterbox_sandbox_client::{Job, Sandbox, Verdict, conformance};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -179,6 +180,84 @@ async fn pooled_or_not_a_seed_gives_the_same_numbers() {
     let (one, two, three) = tokio::join!(fixture.run(job()), fixture.run(job()), fixture.run(job()));
     for outcome in [one, two, three] {
         assert_eq!((value(&outcome), outcome.seed), (ready.clone(), 5));
+    }
+}
+
+/// What a program can find out about the place it is in.
+const ABOUT_ITS_PLACE: &str = r#"
+import fcntl, gc, os, random, resource, signal, stat, sys, threading, warnings
+import numpy
+
+def described(number):
+    about = os.fstat(number)
+    return [number, stat.S_IFMT(about.st_mode), fcntl.fcntl(number, fcntl.F_GETFL), fcntl.fcntl(number, fcntl.F_GETFD)]
+
+def folder(path):
+    about, room = os.stat(path), os.statvfs(path)
+    return [path, about.st_mode, about.st_uid, about.st_gid, about.st_nlink, os.listdir(path),
+            room.f_blocks, room.f_bfree, room.f_files, room.f_ffree, room.f_flag]
+
+def stream(of):
+    return [of.isatty(), of.seekable(), of.fileno(), of.encoding, of.errors, of.line_buffering, of.write_through,
+            of.buffer.raw.mode, of.closed, of.newlines]
+
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+descriptors = []
+for number in range(256):
+    try:
+        descriptors.append(described(number))
+    except OSError:
+        pass
+status = dict(line.split(":", 1) for line in read("/proc/self/status").splitlines())
+names = ("Umask", "Uid", "Gid", "Groups", "NSpid", "NSpgid", "NSsid", "Threads", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt",
+         "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters")
+reply({
+    "descriptors": descriptors,
+    "folders": [folder(path) for path in ("/scratch", "/tmp", "/data")],
+    "mounts": sorted(" ".join(line.split()[3:]) for line in read("/proc/self/mountinfo").splitlines()),
+    "groups": read("/proc/self/cgroup"),
+    "oom": read("/proc/self/oom_score_adj"),
+    "status": {name: status.get(name, "").strip() for name in names},
+    "limits": [resource.getrlimit(kind) for kind in range(16)],
+    "streams": [stream(sys.stdout), stream(sys.stderr), sys.stdout is sys.__stdout__, sys.stderr is sys.__stderr__],
+    "modules": sorted(sys.modules),
+    "environment": sorted(os.environ.items()),
+    "signals": [str(signal.getsignal(number)) for number in range(1, 32)],
+    "random": [random.getstate()[1][-3:], [str(part) for part in numpy.random.get_state()[2:]], random.random()],
+    "generator": [numpy.random.default_rng.__qualname__, numpy.random.default_rng.__closure__[0].cell_contents.__module__, numpy.random.default_rng().random()],
+    "warnings": [len(warnings.filters), sorted(str(name) for name in globals())],
+    "threads": threading.active_count(),
+    "traced": [str(sys.gettrace()), str(sys.getprofile()), gc.isenabled(), gc.get_threshold(), gc.get_freeze_count() > 0],
+    "folder": os.getcwd(),
+})
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_waited_is_as_a_fresh_one() {
+    if tier().is_some_and(|tier| tier < Tier::Namespaces) {
+        // There each run has a folder of another name.
+        return;
+    }
+    let (fixture, _) = pooled_with_libraries().await;
+    let about = async || {
+        let job = Job {
+            seed: 5,
+            ..service(ABOUT_ITS_PLACE)
+        };
+        let outcome = fixture.run(job).await;
+        assert_eq!([&outcome.stdout, &outcome.stderr], ["", ""]);
+        value(&outcome)
+    };
+    let waited = about().await;
+    // More than have waited.
+    let (one, two, three, four) = tokio::join!(about(), about(), about(), about());
+    for found in [one, two, three, four] {
+        for (what, of_waited) in waited.as_object().unwrap() {
+            assert_eq!(found[what], *of_waited, "{what}");
+        }
     }
 }
 

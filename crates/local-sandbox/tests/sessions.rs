@@ -221,6 +221,27 @@ async fn files_are_collected_when_they_are_new() {
 
 // === what is counted ===
 
+/// Also where an earlier cell has kept one of the same figure.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_has_the_picture_that_it_shows() {
+    let fixture = Fixture::with(|builder| builder.ready(1));
+    let mut session = begin(&fixture).await;
+    let analysis = |code: &str| Program::Analysis {
+        code: code.to_owned(),
+    };
+    let draw = "import matplotlib.pyplot as plt\nfigure, axes = plt.subplots()\nfigure.savefig('mine.png')\nresult = 1";
+    for (code, name) in [(draw, "mine.png"), ("result, chart = 2, figure", "figure-1.png")] {
+        let folder = tempfile::tempdir().unwrap();
+        let cell = Cell {
+            artifacts_into: Some(folder.path().to_owned()),
+            ..Cell::new(analysis(code))
+        };
+        let outcome = session.run(cell, Arc::new(())).await.unwrap();
+        let names: Vec<_> = outcome.artifacts.iter().map(|kept| &*kept.name).collect();
+        assert_eq!(names, [name], "{outcome:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_cell_is_charged_for_itself() {
     let fixture = Fixture::bare();
@@ -319,15 +340,7 @@ async fn a_limit_ends_the_cell_and_the_session() {
     let fixture = Fixture::new();
     let second = Duration::from_secs(1);
     let limits = Limits::default;
-    let moment = include_str!("hostile/020_memory_already_mapped.py");
-    let that_goes_on = moment.replace("os._exit(0)", "");
-    let little = || Limits {
-        memory_bytes: 64 * MB,
-        ..limits()
-    };
     for (code, limits, verdict) in [
-        (moment, little(), Verdict::MemoryLimit),
-        (&that_goes_on, little(), Verdict::MemoryLimit),
         (
             "while True: pass",
             Limits {
@@ -406,6 +419,54 @@ async fn a_limit_ends_the_cell_and_the_session() {
 }
 
 /// An error inside is an answer like any other.
+/// Whether its process ends then or goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_much_memory_for_a_moment_ends_the_cell_and_the_session() {
+    let fixture = Fixture::new();
+    let moment = include_str!("hostile/020_memory_already_mapped.py");
+    for code in [moment, &moment.replace("os._exit(0)", "")] {
+        let limits = Limits {
+            memory_bytes: 64 * MB,
+            ..Limits::default()
+        };
+        let little = SessionSetup { limits, ..setup() };
+        let mut session = fixture.sandbox.session(little).await.unwrap();
+        let outcome = session.run(cell(code), Arc::new(())).await.unwrap();
+        assert_eq!(outcome.verdict, Verdict::MemoryLimit, "{code}: {outcome:?}");
+        let end = SessionEnd::Cell(Verdict::MemoryLimit);
+        assert_eq!(why(&mut *session).await, end, "{code}");
+    }
+}
+
+/// Pages of a file are not a cell's own, however quickly they come and go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_may_map_a_larger_file_than_it_may_have_memory() {
+    let fixture = Fixture::bare();
+    let path = fixture.inputs.path().join("large");
+    std::fs::write(&path, vec![1; 160 << 20]).unwrap();
+    let mut session = fixture
+        .sandbox
+        .session(SessionSetup {
+            inputs: vec![input(&path, "large")],
+            ..setup()
+        })
+        .await
+        .unwrap();
+    let code = "import mmap\nfile = open('/data/large', 'rb')\n\
+                flags = mmap.MAP_PRIVATE | mmap.MAP_POPULATE\n\
+                mmap.mmap(file.fileno(), 0, flags=flags, prot=mmap.PROT_READ).close()\nreply(1)";
+    let mapping = Cell {
+        limits: Limits {
+            memory_bytes: 64 * MB,
+            ..Limits::default()
+        },
+        ..cell(code)
+    };
+    let outcome = session.run(mapping, Arc::new(())).await.unwrap();
+    assert_eq!(outcome.verdict, Verdict::Exited { code: 0 }, "{outcome:?}");
+    assert_eq!(value(&run(&mut *session, "reply(2)").await), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_end_nothing() {
     let fixture = Fixture::bare();

@@ -13,6 +13,7 @@ import collections.abc
 import datetime
 import decimal
 import functools
+import itertools
 import json
 import math
 import os
@@ -37,8 +38,8 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 _isfinite = math.isfinite
 _names_data = re.compile(rf"(?<![\w/]){DATA_DIR}\b").search
 _LARGEST = 2**63 - 1
-# Figures of which the program has kept a picture itself.
-_kept = weakref.WeakSet()
+# Pictures that the program has kept itself: where they are, and of which figure.
+_kept = {}
 
 
 def preload():
@@ -97,7 +98,7 @@ class Session:
         tables = Tables(job)
         self._names = _LastingNames(tables)
         self._names.update(_names_of(job, tables))
-        self._data_dir, self._programs = _data_dir(job), []
+        self._data_dir, self._folder, self._programs = _data_dir(job), os.getcwd(), []
 
     def run(self, cell, send_reply):
         """Runs the next one, as `run` does."""
@@ -112,8 +113,9 @@ class Session:
             self._names.update({"parameters": cell["parameters"], "reply": reply.value})
             exec(program, self._names)
             return
+        _begin_pictures(cell["code"])
         exec(program, self._names)
-        _reply_with_result(self._names, reply)
+        _reply_with_result(self._names, self._folder, reply)
 
 
 def _answered(reply, program):
@@ -198,14 +200,13 @@ def _run_service(job, reply):
 
 
 def _run_analysis(job, reply):
-    program = _compiled(job)
-    if "matplotlib" in job["code"]:
-        _watch_figures()
+    program, folder = _compiled(job), os.getcwd()
+    _begin_pictures(job["code"])
     tables = Tables(job)
     names = _Names(tables)
     names.update(_names_of(job, tables))
     exec(program, names)
-    _reply_with_result(names, reply)
+    _reply_with_result(names, folder, reply)
 
 
 def _names_of(job, tables):
@@ -217,11 +218,12 @@ def _names_of(job, tables):
     return names
 
 
-def _reply_with_result(names, reply):
+def _reply_with_result(names, folder, reply):
+    """`folder`: where the program began, whichever one it is in now."""
     if "result" not in names or names["result"] is None:
         reply.error("NoResult", "the program ended without setting `result`", None)
         return
-    reply.value(_fitting(names["result"], names.get("chart"), reply))
+    reply.value(_fitting(names["result"], names.get("chart"), folder, reply))
 
 
 def _compiled(job, name=PROGRAM_NAME):
@@ -366,14 +368,14 @@ def _unescaped(text):
 # === the answer ===
 
 
-def _fitting(result, chart, reply):
+def _fitting(result, chart, folder, reply):
     """The answer document, with fewer rows where all of them would be too much."""
     limit = MAX_ROWS
     while True:
         warnings = _Warnings()
         document = {
             "answer": _answer(result, limit, warnings),
-            "charts": _charts(chart, warnings),
+            "charts": _charts(chart, folder, warnings),
             "warnings": warnings.texts,
             "doubts": warnings.doubts,
         }
@@ -615,7 +617,7 @@ def _cut(text, limit):
 _CHART_WORDS = ("title", "x", "series", "x_title", "y_title", "unit")
 
 
-def _charts(chart, warnings):
+def _charts(chart, folder, warnings):
     given = chart if isinstance(chart, (list, tuple)) else [] if chart is None else [chart]
     specs = []
     for one in list(given)[:MAX_FIGURES]:
@@ -623,7 +625,7 @@ def _charts(chart, warnings):
             specs.append(_chart(one))
         elif not hasattr(one, "savefig"):
             warnings.add("a chart that is neither a specification nor a figure was left out")
-    _save_figures(given, warnings)
+    _save_figures(given, folder, warnings)
     return specs
 
 
@@ -635,6 +637,12 @@ def _chart(given):
         if given.get(word) is not None:
             spec[word] = _cut(given[word], 200)
     return spec
+
+
+def _begin_pictures(code):
+    _kept.clear()
+    if "matplotlib" in code:
+        _watch_figures()
 
 
 def _watch_figures():
@@ -649,33 +657,51 @@ def _watch_figures():
 
     @functools.wraps(plain)
     def savefig(figure, fname, *args, **kwargs):
-        plain(figure, fname, *args, **kwargs)
-        if _is_picture_here(fname, kwargs.get("format")):
+        saved = plain(figure, fname, *args, **kwargs)
+        path = _path_of_picture(figure, fname, kwargs.get("format"))
+        if path is not None:
             # Until it is changed, and then it is another.
             figure.stale = False
-            _kept.add(figure)
+            _kept[path] = weakref.ref(figure)
+        return saved
 
     Figure.savefig = savefig
 
 
-def _is_picture_here(fname, kind):
+def _path_of_picture(figure, fname, kind):
+    """Where matplotlib has put it, if that is a file for a PNG."""
     if not isinstance(fname, (str, os.PathLike)):
+        return None
+    path = os.path.abspath(os.fsdecode(fname))
+    suffix = os.path.splitext(path)[1][1:]
+    if kind is None and not suffix:
+        suffix = figure.canvas.get_default_filetype()
+        path = f"{path.rstrip('.')}.{suffix}"
+    return path if suffix.lower() == "png" and (kind or suffix).lower() == "png" else None
+
+
+def _is_kept(figure, folder):
+    """Whether its picture is among the program's files, where it was neither removed nor written over by another."""
+    if figure.stale:
         return False
-    folder, name = os.path.split(os.path.abspath(fname))
-    return folder == os.getcwd() and name.endswith(".png") and kind in (None, "png")
+    paths = [path for path, of in _kept.items() if of() is figure and os.path.dirname(path) == folder]
+    return any(os.path.isfile(path) and not os.path.islink(path) for path in paths)
 
 
-def _save_figures(given, warnings):
+def _save_figures(given, folder, warnings):
     """Keeps matplotlib's open figures as files, but for those that the program has kept."""
     plt = sys.modules.get("matplotlib.pyplot")
     if plt is None:
         return
     figures = [one for one in given if hasattr(one, "savefig")]
     figures += [plt.figure(number) for number in plt.get_fignums() if plt.figure(number) not in figures]
-    figures = [figure for figure in figures if figure not in _kept or figure.stale]
-    for number, figure in enumerate(figures[:MAX_FIGURES], 1):
+    figures = [figure for figure in figures if not _is_kept(figure, folder)]
+    paths = (os.path.join(folder, f"figure-{number}.png") for number in itertools.count(1))
+    # What the program called so itself stays.
+    paths = (path for path in paths if path not in _kept)
+    for number, (figure, path) in enumerate(zip(figures[:MAX_FIGURES], paths), 1):
         try:
-            figure.savefig(f"figure-{number}.png", format="png")
+            figure.savefig(path, format="png")
         except Exception as error:
             warnings.add(f"figure {number} could not be drawn: {_text(error)}")
     plt.close("all")

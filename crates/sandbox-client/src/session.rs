@@ -169,8 +169,8 @@ pub struct SessionUsage {
     /// All cells together: times and output are the sums of theirs, and memory is the most of any.
     pub running: Usage,
     /// While no cell ran, also while a cell's files were collected: how long that was, and the most memory it held
-    /// meanwhile. The back ends see to it that nothing
-    /// computes then; processor time is here only where the process was started and ended.
+    /// meanwhile. The back ends see to it that nothing computes then; processor time is here only where the process was
+    /// started and ended.
     pub idle: Usage,
 }
 

@@ -9,15 +9,21 @@ use std::{
 };
 
 use super::{
-    OldRuntime, Packages, Runtime, RuntimeError, absolute, contents::Contents, install, lock::Lock, manifest,
-    turn::Turn,
+    OldRuntime, Packages, Runtime, RuntimeError, absolute,
+    contents::Contents,
+    install,
+    lock::Lock,
+    manifest,
+    turn::{self, Turn},
 };
 
-/// Kept by whoever runs programs in this environment. `None` where it is none of ours.
+/// Kept by whoever runs programs in this environment. `None` where it is none of ours, or is gone. Waits for whoever removes
+/// it or asks about it.
 pub(crate) fn in_use(venv: &Path) -> Option<File> {
-    let manifest = File::open(venv.parent()?.join(manifest::FILE)).ok()?;
-    manifest.try_lock_shared().ok()?;
-    Some(manifest)
+    let path = venv.parent()?.join(manifest::FILE);
+    let manifest = File::open(&path).ok()?;
+    manifest.lock_shared().ok()?;
+    turn::is_at(&manifest, &path).then_some(manifest)
 }
 
 /// All of them but the one that is used; where there is none, but those that could be.
@@ -68,21 +74,28 @@ pub(super) fn remove_old(folder: &Path, locks: &'static [Lock]) -> Result<Vec<Ol
         }
         // Whatever becomes of the rest, nobody uses half of it.
         let unfinished = install::unfinished(&old.home);
+        // There is one where an earlier removal was broken off.
+        match fs::remove_dir_all(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
         fs::rename(&old.home, &unfinished).map_err(failed)?;
         fs::remove_dir_all(&unfinished).map_err(failed)?;
     }
     Ok(found)
 }
 
-/// `None` while somebody uses it. One that was never complete has no manifest, and nobody uses it.
+/// `None` while somebody uses it, or where that cannot be found out. One that was never complete has no manifest, and nobody
+/// uses it.
 fn lock_alone(home: &Path) -> Option<Option<File>> {
     match File::open(home.join(manifest::FILE)) {
         Ok(manifest) => manifest.try_lock().ok().map(|()| Some(manifest)),
-        Err(_) => Some(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(None),
+        Err(_) => None,
     }
 }
 
-/// By its name, as [`Lock::name`] makes it: whatever else lies there is not ours to take away.
+/// A folder of its name, as [`Lock::name`] makes it: whatever else lies there, links too, is not ours to take away.
 fn is_a_home(path: &Path) -> bool {
     let is_ours = |name: &str| {
         let mut parts = name.splitn(3, '-');
@@ -96,9 +109,89 @@ fn is_a_home(path: &Path) -> bool {
             && hash.len() == 12
             && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
     };
-    path.is_dir()
+    fs::symlink_metadata(path).is_ok_and(|about| about.is_dir())
         && path
             .file_name()
             .and_then(|name| name.to_str())
             .is_some_and(is_ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::symlink, sync::mpsc, thread, time::Duration};
+
+    use super::*;
+
+    const NAME: &str = "base-3.11-0123456789ab";
+
+    fn home(folder: &Path) -> PathBuf {
+        let home = folder.join(NAME);
+        fs::create_dir(&home).unwrap();
+        fs::write(home.join(manifest::FILE), "{}").unwrap();
+        home
+    }
+
+    #[test]
+    fn what_cannot_be_asked_about_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let manifest = home.join(manifest::FILE);
+        fs::remove_file(&manifest).unwrap();
+        // To open it fails, as it does for a process that has no descriptors left.
+        symlink(&manifest, &manifest).unwrap();
+        let found = remove_old(folder.path(), &[]).unwrap();
+        assert!(found[0].in_use && home.exists(), "{found:?}");
+    }
+
+    #[test]
+    fn a_removal_that_was_broken_off_is_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let half = install::unfinished(&home);
+        fs::create_dir(&half).unwrap();
+        fs::write(half.join("left"), "").unwrap();
+        let found = remove_old(folder.path(), &[]).unwrap();
+        assert!(found.len() == 1 && !home.exists() && !half.exists(), "{found:?}");
+    }
+
+    #[test]
+    fn a_link_is_none_of_ours() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let there = home(elsewhere.path());
+        symlink(&there, folder.path().join(NAME)).unwrap();
+        assert_eq!(remove_old(folder.path(), &[]).unwrap(), []);
+        assert!(there.exists() && folder.path().join(NAME).exists());
+    }
+
+    /// Begins to use it while somebody else holds it alone.
+    fn beginning(home: &Path) -> mpsc::Receiver<Option<File>> {
+        let (begun, user) = mpsc::channel();
+        let venv = home.join("venv");
+        thread::spawn(move || begun.send(in_use(&venv)).unwrap());
+        let early = user.recv_timeout(Duration::from_millis(100));
+        assert!(early.is_err(), "it did not wait: {early:?}");
+        user
+    }
+
+    #[test]
+    fn who_begins_while_somebody_asks_has_it_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let asking = lock_alone(&home).unwrap();
+        let user = beginning(&home);
+        drop(asking);
+        let user = user.recv().unwrap();
+        assert!(user.is_some() && lock_alone(&home).is_none());
+    }
+
+    #[test]
+    fn who_begins_while_it_is_removed_has_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let removing = lock_alone(&home).unwrap();
+        let user = beginning(&home);
+        fs::remove_dir_all(&home).unwrap();
+        drop(removing);
+        assert!(user.recv().unwrap().is_none());
+    }
 }

@@ -62,8 +62,12 @@ fn open(folder: &Path) -> io::Result<File> {
 
 /// Whether the file is still the one that the next comer locks: the folder may have been removed meanwhile.
 fn is_in_place(file: &File, folder: &Path) -> bool {
-    let there = fs::metadata(folder.join(FILE));
-    let (Ok(ours), Ok(there)) = (file.metadata(), there) else {
+    is_at(file, &folder.join(FILE))
+}
+
+/// Whether the file is the one that is there now.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(ours), Ok(there)) = (file.metadata(), fs::metadata(path)) else {
         return false;
     };
     (ours.dev(), ours.ino()) == (there.dev(), there.ino())

@@ -349,6 +349,38 @@ pub async fn pictures_are_kept_once(sandbox: &dyn Sandbox, folder: &Path) {
             "plt.savefig('mine.svg')",
             &["figure-1.png", "mine.svg"],
         ),
+        ("pictures-6", "plt.savefig('mine')", &["mine.png"]),
+        (
+            "pictures-7",
+            "plt.savefig('mine.PNG', format='PNG')",
+            &["mine.PNG"],
+        ),
+        // Nobody is to be left without a picture.
+        (
+            "pictures-8",
+            "import os\nplt.savefig('mine.png'); os.remove('mine.png')",
+            &["figure-1.png"],
+        ),
+        (
+            "pictures-9",
+            "import os, tempfile\nos.chdir(tempfile.gettempdir()); plt.savefig('mine.png')",
+            &["figure-1.png"],
+        ),
+        (
+            "pictures-10",
+            "plt.savefig('mine.png'); plt.figure(); plt.savefig('mine.png')",
+            &["figure-1.png", "mine.png"],
+        ),
+        (
+            "pictures-11",
+            "import os, tempfile\nos.symlink(tempfile.gettempdir() + '/mine.png', 'mine.png'); plt.savefig('mine.png')",
+            &["figure-1.png"],
+        ),
+        (
+            "pictures-12",
+            "plt.savefig('figure-1.png'); plt.figure()",
+            &["figure-1.png", "figure-2.png"],
+        ),
     ] {
         let folder = folder.join(place);
         std::fs::create_dir_all(&folder).expect("a folder");
