@@ -7,7 +7,7 @@ use meterbox_budget_engine::{
     Budget, BudgetEngine, BudgetError, BudgetErrorKind, Hold, HoldRequest, HoldState, PostgresLedger, Window,
 };
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
-use meterbox_postgres::{Schema, Server, migrate};
+use meterbox_postgres::{Connection, Schema, Server, migrate};
 use meterbox_testkit::{ManualClock, PostgresServer};
 
 fn now() -> Timestamp {
@@ -119,6 +119,113 @@ async fn what_others_changed_is_seen_by_the_very_next_step() {
     assert!(one.verify().await.unwrap().is_clean());
 }
 
+/// A server that others have taken over, or that was put back to a state of before, may have the numbers that are
+/// remembered for something else: what is remembered goes with the connection.
+#[tokio::test]
+async fn nothing_is_remembered_beyond_a_connection() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let address = server.database();
+    let [one, other] = [replica(&address).await, replica(&address).await];
+    let budget = Budget::new(ana(), Usd::from_dollars(10), Window::Lifetime);
+    one.define(budget).await.unwrap();
+    hold(&one, 1).await.unwrap().settle().await.unwrap();
+    let version = "SELECT version FROM meterbox_ledger.scopes";
+    let remembered = server.sql(&address, version).unwrap();
+
+    let all = hold(&other, 10).await.unwrap();
+    let back = format!(
+        "UPDATE meterbox_ledger.scopes SET version = {}",
+        remembered.trim()
+    );
+    server.sql(&address, &back).unwrap();
+    let ours = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'meterbox'";
+    let lose = format!("SELECT pg_terminate_backend(pid) {ours}");
+    server.sql(&address, &lose).unwrap();
+    while server
+        .sql(&address, &format!("SELECT count(*) {ours}"))
+        .unwrap()
+        .trim()
+        != "0"
+    {
+        tokio::task::yield_now().await;
+    }
+    // The connection's own task hears of it.
+    drop(one.status(&ana()).await);
+    assert_eq!(hold(&one, 1).await.unwrap_err().kind(), BudgetErrorKind::Refused);
+    all.release().await.unwrap();
+    assert!(one.verify().await.unwrap().is_clean());
+}
+
+/// It does not undo the batch that it waits in; the server would write that down as an error.
+#[tokio::test]
+async fn a_draw_that_is_sent_again_is_found_before_it_is_made_again() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let engine = replica(&server.database()).await;
+    let budget = Budget::new(ana(), Usd::from_dollars(10), Window::Lifetime);
+    engine.define(budget).await.unwrap();
+    let hold = hold(&engine, 5).await.unwrap();
+    for _ in 0..3 {
+        let left = hold.draw_once("first", dollar()).await.unwrap();
+        assert_eq!(left, Usd::from_dollars(4));
+    }
+    let other = CostLine {
+        amount: Usd::from_dollars(2),
+        ..dollar()
+    };
+    assert_eq!(
+        hold.draw_once("first", other).await.unwrap_err().kind(),
+        BudgetErrorKind::Idempotency
+    );
+    assert_eq!(hold.settle().await.unwrap().drawn, Usd::from_dollars(1));
+    assert!(engine.verify().await.unwrap().is_clean());
+    assert_eq!(server.count_in_log("entries_by_draw_key"), 0);
+}
+
+/// So that no other replica has to read them again.
+#[tokio::test]
+async fn what_moves_no_money_leaves_scopes_as_they_are() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let address = server.database();
+    let engine = replica(&address).await;
+    let budget = Budget::new(ana(), Usd::from_dollars(10), Window::Lifetime);
+    engine.define(budget).await.unwrap();
+    let hold = hold(&engine, 5).await.unwrap();
+    let versions = || {
+        let sql = "SELECT scope, version FROM meterbox_ledger.scopes";
+        server.sql(&address, sql).unwrap()
+    };
+    let before = versions();
+    let intent = hold.intend(dollar()).await.unwrap();
+    hold.extend(Duration::from_secs(600)).await.unwrap();
+    assert_eq!(versions(), before);
+    intent.resolve([dollar()]).await.unwrap();
+    assert_ne!(versions(), before);
+    hold.settle().await.unwrap();
+    assert!(engine.verify().await.unwrap().is_clean());
+}
+
+/// Without it nothing can be compared, and nobody would hear of a budget that is written.
+#[tokio::test]
+async fn a_ledger_without_its_number_of_rules_is_damaged() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let address = server.database();
+    let engine = replica(&address).await;
+    let budget = |dollars| Budget::new(ana(), Usd::from_dollars(dollars), Window::Lifetime);
+    engine.define(budget(10)).await.unwrap();
+    server.sql(&address, "DELETE FROM meterbox_ledger.rules").unwrap();
+    let error = engine.define(budget(20)).await.unwrap_err();
+    assert!(error.to_string().contains("damaged"), "{error}");
+    assert_eq!(engine.budgets().await.unwrap(), [budget(10)]);
+}
+
 /// Sixteen callers of two replicas want one dollar of three each, again and again: `verify` adds up what was held at
 /// every single admission.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,16 +292,10 @@ const TICKET_BEFORE: &str = "WITH punched AS (
         WHERE writer = '00000000-0000-4000-8000-000000000001' AND batch < 8 RETURNING 1)
     SELECT 1 / count(*) FROM punched";
 
-#[tokio::test]
-async fn a_ledger_of_the_version_before_goes_on_and_that_version_no_longer_writes() {
-    let Some(server) = PostgresServer::shared() else {
-        return;
-    };
-    let address = server.database();
-    let pool = Server::from_url(&address, "a test")
-        .unwrap()
-        .pool(1, "SET search_path = meterbox_ledger")
-        .unwrap();
+/// A connection to a ledger as the version before left it.
+async fn old_ledger(address: &str) -> Connection {
+    let server = Server::from_url(address, "a test").unwrap();
+    let pool = server.pool(1, "SET search_path = meterbox_ledger").unwrap();
     let schema = Schema {
         name: "meterbox_ledger",
         lock: 0,
@@ -203,6 +304,16 @@ async fn a_ledger_of_the_version_before_goes_on_and_that_version_no_longer_write
     let mut before = pool.connection().await.unwrap();
     migrate(&mut before, &schema).await.unwrap();
     before.batch_execute(KEPT).await.unwrap();
+    before
+}
+
+#[tokio::test]
+async fn a_ledger_of_the_version_before_goes_on_and_that_version_no_longer_writes() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let address = server.database();
+    let before = old_ledger(&address).await;
     let ticket = before.prepare(TICKET_BEFORE).await.unwrap();
 
     let engine = replica(&address).await;
@@ -226,4 +337,30 @@ async fn a_ledger_of_the_version_before_goes_on_and_that_version_no_longer_write
     drop(hold(&engine, 8).await.unwrap());
     let report = engine.verify().await.unwrap();
     assert!(report.is_clean(), "{report:?}");
+}
+
+/// A replica of the version before is in the middle of a batch: it has locked a hold and comes to the scopes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_migration_waits_for_a_batch_of_the_version_before() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let address = server.database();
+    let before = old_ledger(&address).await;
+    let lock_hold = "BEGIN; SELECT FROM holds FOR UPDATE";
+    before.batch_execute(lock_hold).await.unwrap();
+    let migrating = tokio::spawn({
+        let address = address.clone();
+        async move { PostgresLedger::connect(&address).await }
+    });
+    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+        WHERE datname = current_database() AND locktype = 'relation' AND NOT granted";
+    while server.sql(&address, waiting).unwrap().trim() == "0" {
+        tokio::task::yield_now().await;
+    }
+    let rest = "SELECT FROM scopes FOR UPDATE; UPDATE writers SET batch = 8; UPDATE holds SET drawn = drawn;
+        UPDATE balances SET spent = spent; COMMIT";
+    before.batch_execute(rest).await.unwrap();
+    migrating.await.unwrap().unwrap();
+    assert!(replica(&address).await.verify().await.unwrap().is_clean());
 }

@@ -67,15 +67,15 @@ impl Thread {
 }
 
 impl Meter {
-    /// Of a program that may have so much memory of its own.
-    pub(crate) fn new(pid: i32, pidfd: &OwnedFd, limit: u64, group: Option<&Arc<Group>>) -> Self {
+    /// Of a program that may have any memory, until that is [limited](Self::limit).
+    pub(crate) fn new(pid: i32, pidfd: &OwnedFd, group: Option<&Arc<Group>>) -> Self {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).ok();
         // Still there after the folder was opened, so the folder is its own.
         Self {
             folder: folder.filter(|_| is_unreaped(pidfd)),
-            limit,
-            mappable: limit,
+            limit: u64::MAX,
+            mappable: u64::MAX,
             at_start: 0,
             files_at_start: 0,
             files: 0,
@@ -90,12 +90,13 @@ impl Meter {
         }
     }
 
-    /// Where nobody watches, the kernel's own limits remain. For tests.
-    #[cfg(feature = "test-guards")]
-    pub(crate) fn watch_unless(&mut self, unwatched: bool) {
-        if unwatched {
-            (self.limit, self.mappable) = (u64::MAX, u64::MAX);
-        }
+    /// The program may have so much memory of its own, and its process may map as much.
+    pub(crate) fn limit(&mut self, memory_bytes: u64) {
+        (self.limit, self.mappable) = (memory_bytes, memory_bytes);
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.at_start > 0
     }
 
     /// What it has now is what it was born with; where it is over already, that is what others were born with.
@@ -414,7 +415,8 @@ mod tests {
 
     fn of_itself(limit: u64) -> Meter {
         let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
-        let mut meter = Meter::new(getpid().as_raw_nonzero().get(), &pidfd, limit, None);
+        let mut meter = Meter::new(getpid().as_raw_nonzero().get(), &pidfd, None);
+        meter.limit(limit);
         meter.begin(0);
         meter
     }
@@ -491,7 +493,7 @@ mod tests {
         let file = group.folder().to_owned();
         has(&file, 10 * GB, 11 * GB, 0);
         let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
-        let mut meter = Meter::new(getpid().as_raw_nonzero().get(), &pidfd, u64::MAX, Some(&group));
+        let mut meter = Meter::new(getpid().as_raw_nonzero().get(), &pidfd, Some(&group));
         meter.begin(0);
         assert!(meter.held() < GB);
 

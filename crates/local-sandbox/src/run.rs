@@ -215,11 +215,11 @@ pub(crate) async fn start(
     };
     // The child has its own; ours would keep the pipes open after its death.
     drop(ends);
-    let (limit, group) = (limits.memory_bytes, sealed.child.group());
-    let mut meter = Meter::new(sealed.pid, &sealed.pidfd, limit, group);
-    #[cfg(feature = "test-guards")]
-    meter.watch_unless(zygote.without.contains(&"watch"));
-    meter.begin(zygote.ready.baseline.resident);
+    let mut meter = sealed.meter;
+    // Where nobody watches, which is in tests, the kernel's own limits remain.
+    if !zygote.is_without("watch") {
+        meter.limit(limits.memory_bytes);
+    }
     let dead = sealed.child.process().end();
     Ok(Running {
         untold: Box::pin(async {

@@ -3,7 +3,6 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::Arc,
     time::Duration,
 };
 
@@ -14,6 +13,7 @@ use crate::{
     channel::Channel,
     diagnosis,
     groups::Caps,
+    meter::Meter,
     native::wire::{self, Failed},
     patience::patience,
     zygote::{ChildEvent, ChildHandle, FailedStep, Zygote, plain},
@@ -29,16 +29,15 @@ const POOLED_DEADLINE: Duration = Duration::from_secs(1);
 pub(crate) struct Waiting {
     child: ChildHandle,
     setup: Channel,
-    pid: i32,
-    pidfd: Arc<OwnedFd>,
+    /// What it has before its program: as long as it waits, or else from the moment on at which it is prepared.
+    meter: Meter,
 }
 
 /// A child that is sealed and runs its program.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     pub(crate) child: ChildHandle,
-    pub(crate) pid: i32,
-    pub(crate) pidfd: Arc<OwnedFd>,
+    pub(crate) meter: Meter,
     /// Its working folder.
     pub(crate) scratch: OwnedFd,
 }
@@ -71,9 +70,12 @@ impl Waiting {
     pub(crate) async fn ready(zygote: &Zygote) -> Result<Self, NotSealed> {
         let waiting = async {
             let (child, setup) = Self::ask(zygote, zygote.caps_of_ready(), true).await?;
-            let waiting = Self::born(zygote, child, setup).await?;
+            let mut waiting = Self::born(zygote, child, setup).await?;
             match said(&waiting.setup, zygote).await? {
-                Said::Waiting => Ok(waiting),
+                Said::Waiting => {
+                    waiting.meter.begin(zygote.ready.baseline.resident);
+                    Ok(waiting)
+                }
                 _ => Err(unknown()),
             }
         };
@@ -100,12 +102,8 @@ impl Waiting {
         match child.next().await {
             Some(ChildEvent::Started { pid, pidfd }) => {
                 in_its_group(&child, pid)?;
-                Ok(Self {
-                    child,
-                    setup,
-                    pid,
-                    pidfd,
-                })
+                let meter = Meter::new(pid, &pidfd, child.group());
+                Ok(Self { child, setup, meter })
             }
             Some(ChildEvent::Refused { error }) => Err(NotSealed::Refused(SandboxError::platform(
                 "no process could be made",
@@ -142,17 +140,22 @@ impl Waiting {
     }
 
     /// The program itself never has the socket that the word comes over.
-    async fn sealed(self, zygote: &Zygote) -> Result<Sealed, NotSealed> {
+    async fn sealed(mut self, zygote: &Zygote) -> Result<Sealed, NotSealed> {
         let mut scratch = None;
         loop {
             match (said(&self.setup, zygote).await?, scratch.take()) {
                 (Said::Waiting, None) => {}
-                (Said::Prepared(folder), None) => scratch = Some(folder),
+                (Said::Prepared(folder), None) => {
+                    // What is looked at only now may be the program's already, where this process had to wait.
+                    if !self.meter.has_begun() {
+                        self.meter.begin(zygote.ready.baseline.resident);
+                    }
+                    scratch = Some(folder);
+                }
                 (Said::Sealed, Some(scratch)) => {
                     return Ok(Sealed {
                         child: self.child,
-                        pid: self.pid,
-                        pidfd: self.pidfd,
+                        meter: self.meter,
                         scratch,
                     });
                 }

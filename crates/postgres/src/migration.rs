@@ -25,14 +25,22 @@ pub async fn migrate(client: &mut Client, schema: &Schema) -> Result<(), Fault> 
         return Ok(());
     }
     let transaction = client.transaction().await?;
+    let patience = transaction
+        .query_one("SELECT current_setting('lock_timeout')", &[])
+        .await?;
+    let patience: &str = patience.try_get(0)?;
+    // Changing a large table takes as long as it takes, and so does waiting for one's turn.
+    let without_end = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
+    transaction.batch_execute(without_end).await?;
     let lock = "SELECT pg_advisory_xact_lock(1297435203, $1)";
     transaction.query_one(lock, &[&schema.lock]).await?;
+    // Behind whoever waits for a table everybody else does.
+    let with_patience = "SELECT set_config('lock_timeout', $1, true)";
+    transaction.query_one(with_patience, &[&patience]).await?;
     let name = schema.name;
-    // Changing a large table takes as long as it takes.
     transaction
         .batch_execute(&format!(
-            "SET LOCAL statement_timeout = 0;
-             CREATE SCHEMA IF NOT EXISTS {name};
+            "CREATE SCHEMA IF NOT EXISTS {name};
              CREATE TABLE IF NOT EXISTS {name}.migrations (number BIGINT PRIMARY KEY, checksum TEXT NOT NULL)"
         ))
         .await?;

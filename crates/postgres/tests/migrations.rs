@@ -73,6 +73,40 @@ async fn replicas_that_start_at_once_take_turns() {
     assert_eq!(server.sql(&address, count).unwrap().trim(), "3");
 }
 
+/// The one before may be changing a large table, which takes longer than anybody waits for a row.
+#[tokio::test]
+async fn a_turn_is_waited_for_as_long_as_it_takes_and_a_table_is_not() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let address = server.database();
+    let hasty = Server::from_url(&address, "the test").unwrap();
+    let hasty = hasty.pool(
+        1,
+        "SET search_path = meterbox_test; SET lock_timeout = '1ms'; SET statement_timeout = '20s'",
+    );
+    let (before, hasty) = (pool(&address), hasty.unwrap());
+    let before = before.connection().await.unwrap();
+    let turn = "BEGIN; SELECT pg_advisory_xact_lock(1297435203, 99)";
+    before.batch_execute(turn).await.unwrap();
+    let migrating = tokio::spawn({
+        let hasty = hasty.clone();
+        async move { migrate(&hasty, &STEPS[..1]).await }
+    });
+    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+        WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted";
+    while !migrating.is_finished() && server.sql(&address, waiting).unwrap().trim() == "0" {
+        tokio::task::yield_now().await;
+    }
+    before.batch_execute("COMMIT").await.unwrap();
+    migrating.await.unwrap().unwrap();
+
+    let table = "BEGIN; SELECT FROM meterbox_test.things";
+    before.batch_execute(table).await.unwrap();
+    let error = migrate(&hasty, STEPS).await.unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Busy, "{error}");
+}
+
 #[tokio::test]
 async fn what_is_newer_or_other_is_refused_and_a_step_that_fails_leaves_nothing() {
     let Some(server) = PostgresServer::shared() else {

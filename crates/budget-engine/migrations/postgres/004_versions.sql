@@ -1,19 +1,21 @@
 -- A replica remembers between its batches what it has read. These numbers rise with each change, so that it finds out
 -- in the very transaction that writes whether what it remembers still holds.
-ALTER TABLE scopes ADD COLUMN version BIGINT NOT NULL DEFAULT 0; -- of all balances of the scope
+
+-- Tables are changed in the order in which replicas of the version before come to them, so that neither waits for the
+-- other in a circle.
 ALTER TABLE holds ADD COLUMN version BIGINT NOT NULL DEFAULT 0; -- with its intents and draws
+-- Most holds have no key.
+ALTER TABLE holds DROP CONSTRAINT holds_idempotency_key_key;
+CREATE UNIQUE INDEX holds_by_key ON holds (idempotency_key) WHERE idempotency_key IS NOT NULL;
+ALTER TABLE scopes ADD COLUMN version BIGINT NOT NULL DEFAULT 0; -- of all balances of the scope
+-- A replica of an earlier version, which lets no number rise, finds its table gone and keeps nothing more.
+ALTER TABLE writers RENAME TO replicas;
+
 CREATE TABLE rules (
     one     SMALLINT PRIMARY KEY CHECK (one = 1),
     version BIGINT   NOT NULL -- of all budgets and top-ups, and of the switch
 );
 INSERT INTO rules (one, version) VALUES (1, 0);
-
--- A replica of an earlier version, which lets no number rise, finds its table gone and keeps nothing more.
-ALTER TABLE writers RENAME TO replicas;
-
--- Most holds have no key.
-ALTER TABLE holds DROP CONSTRAINT holds_idempotency_key_key;
-CREATE UNIQUE INDEX holds_by_key ON holds (idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 -- Keeps a batch, in one round trip: true where it did. False, and nothing is changed, where it was decided by what is no
 -- longer so. Locks are taken in the order of `batch.rs`; ids and names come sorted. An array is null where it is empty.
@@ -86,8 +88,9 @@ BEGIN
             RAISE SQLSTATE 'MB001';
         END IF;
         IF new_draw_keys IS NOT NULL AND EXISTS (
-            SELECT FROM unnest(new_draw_holds, new_draw_keys) AS new (hold, draw_key)
-            JOIN entries ON entries.hold = new.hold AND entries.draw_key = new.draw_key
+            -- A look-up for each, also where the plan was made when there were no entries.
+            SELECT FROM unnest(new_draw_holds, new_draw_keys) AS new (hold, draw_key) WHERE (
+                SELECT seq FROM entries WHERE entries.hold = new.hold AND entries.draw_key = new.draw_key) IS NOT NULL
         ) THEN
             RAISE SQLSTATE 'MB001';
         END IF;

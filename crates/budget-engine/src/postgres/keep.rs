@@ -108,8 +108,7 @@ impl<'a> Call<'a> {
         let wanted = unread.unwrap_or(&nothing);
         self.add("expired_by", wanted.expired_by.map(Timestamp::as_micros));
         self.array("new_keys", wanted.keys.iter().cloned());
-        let is_new = |(hold, key): &&(HoldId, String)| memory.books.first_draw(*hold, key).is_none();
-        let draws: Vec<&(HoldId, String)> = wanted.draws.iter().filter(is_new).collect();
+        let draws = &wanted.draws;
         self.array("new_draw_holds", draws.iter().map(|(hold, _)| hold.uuid()));
         self.array("new_draw_keys", draws.iter().map(|(_, key)| key.clone()));
 

@@ -107,8 +107,9 @@ async fn first_trip(client: &ClientWrapper, wanted: &Wanted, memory: &mut Memory
         reading.of(client, &unknown, memory.rules.is_none()),
     )?;
 
-    let version = version.first().map(|row| column(row, 0)).transpose()?;
-    if memory.rules.is_some() && memory.rules != version {
+    let nothing_to_compare = || Fault::corrupt("the number of its rules is missing");
+    let version = column(version.first().ok_or_else(nothing_to_compare)?, 0)?;
+    if memory.rules.is_some_and(|known| known != version) {
         let all: Vec<Scope> = wanted.scopes.keys().cloned().collect();
         rules = reading.of(client, &all, true).await?;
     }

@@ -1,5 +1,6 @@
 //! What a replica remembers of the ledger between its batches. Whether that is still so is found out by the transaction
-//! that writes: each part has a number that rises with each change, whoever makes it.
+//! that writes: each part has a number that rises with each change, whoever makes it. It is all forgotten with the
+//! connection.
 
 use std::collections::HashMap;
 
@@ -51,11 +52,11 @@ impl Memory {
     }
 
     /// Forgets everything where the rules are others, and says whether it did.
-    pub(super) fn hold_by(&mut self, rules: Option<i64>) -> bool {
-        let is_other = self.rules.is_none() || self.rules != rules;
+    pub(super) fn hold_by(&mut self, rules: i64) -> bool {
+        let is_other = self.rules != Some(rules);
         if is_other {
             *self = Self {
-                rules,
+                rules: Some(rules),
                 is_doubtful: self.is_doubtful,
                 ..Self::default()
             };

@@ -1,6 +1,10 @@
 //! The steps that wait, and the task that does them batch by batch.
 
-use std::{collections::HashSet, mem, time::Duration};
+use std::{
+    collections::HashSet,
+    mem,
+    time::{Duration, Instant},
+};
 
 use meterbox_core::{StorageError, StorageErrorKind, Timestamp};
 use meterbox_postgres::{Connection, Fault, Remedy};
@@ -111,6 +115,7 @@ impl Queue {
             waiting,
             ticket: Ticket { writer, batch: 0 },
             memory: Memory::default(),
+            connected_at: None,
         };
         tokio::spawn(worker.run());
         Ok(Self { jobs })
@@ -146,6 +151,8 @@ struct Worker {
     ticket: Ticket,
     /// As of the last batch that was kept.
     memory: Memory,
+    /// Since when there is the connection over which that was.
+    connected_at: Option<Instant>,
 }
 
 impl Worker {
@@ -279,6 +286,12 @@ impl Worker {
         }
         // What a batch that failed has left there was never so.
         let mut memory = mem::take(&mut self.memory);
+        // Another connection may lead to another server, or to one that was put back to an earlier state: there a number
+        // that is remembered may come again, and stand for something else.
+        let connected_at = Some(Connection::metrics(&client).created);
+        if mem::replace(&mut self.connected_at, connected_at) != connected_at {
+            memory = Memory::default();
+        }
         let run = batch::run(&client, &self.ticket, &mut memory, jobs);
         let done = match timeout(PATIENCE, run).await {
             Ok(done) => done,

@@ -1,4 +1,4 @@
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{cmp::Reverse, collections::BinaryHeap, mem};
 
 use meterbox_core::Timestamp;
 
@@ -26,10 +26,15 @@ impl Due {
         self.0.pop().map(|Reverse(due)| due)
     }
 
-    /// Forgets times that are no longer true, once there are more of them than of holds.
+    /// Forgets times that are no longer true, and those that are there twice because a hold was read again, once there
+    /// are more of them than of holds.
     pub(super) fn tidy(&mut self, holds: usize, is_true: impl Fn(Timestamp, &HoldId) -> bool) {
         if self.0.len() > holds.saturating_mul(2).saturating_add(SPARE) {
-            self.0.retain(|Reverse((at, id))| is_true(*at, id));
+            let mut times = mem::take(&mut self.0).into_vec();
+            times.retain(|Reverse((at, id))| is_true(*at, id));
+            times.sort_unstable();
+            times.dedup();
+            self.0 = times.into();
         }
     }
 }
@@ -37,6 +42,20 @@ impl Due {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A hold that others change too is read again and again.
+    #[test]
+    fn a_time_that_is_said_again_is_kept_once() {
+        let (at, mut due) = (Timestamp::UNIX_EPOCH, Due::default());
+        let id = HoldId::new(at);
+        for _ in 0..1_000 {
+            due.tidy(1, |_, _| true);
+            due.add(at, id);
+            assert!(due.0.len() <= 2 + SPARE + 1, "{}", due.0.len());
+        }
+        due.tidy(0, |_, _| true);
+        assert_eq!(due.next_by(at), Some((at, id)));
+    }
 
     #[test]
     fn times_come_in_order_and_untrue_ones_are_tidied_away() {

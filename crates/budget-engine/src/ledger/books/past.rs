@@ -7,6 +7,9 @@ use meterbox_core::{Timestamp, Usd};
 use super::{AccountId, Counts, Ended, Kept};
 use crate::ledger::{HoldId, HoldState};
 
+/// Among so many of the last terms those of a hold are looked for.
+const RECENT: usize = 8;
+
 /// The holds that have ended.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PastHolds {
@@ -34,7 +37,7 @@ struct Plain {
     state: HoldState,
 }
 
-/// What most often is as it was of the hold that ended before, and then they share it.
+/// What most often is as it was of a hold that ended shortly before, and then they share it.
 #[derive(Debug, Clone)]
 struct Terms {
     purpose: Arc<str>,
@@ -109,18 +112,21 @@ impl PastHolds {
     }
 
     fn terms_of(&mut self, kept: &Kept, time: Duration) -> Option<u32> {
-        let is_same = |last: &Terms| {
-            let is_purpose = Arc::ptr_eq(&last.purpose, &kept.purpose) || last.purpose == kept.purpose;
-            is_purpose && last.time == time && last.grace == kept.grace
+        let is_same = |(_, known): &(usize, &Terms)| {
+            let is_purpose = Arc::ptr_eq(&known.purpose, &kept.purpose) || known.purpose == kept.purpose;
+            is_purpose && known.time == time && known.grace == kept.grace
         };
-        if !self.terms.last().is_some_and(is_same) {
+        let last_first = self.terms.iter().enumerate().rev();
+        let known = last_first.take(RECENT).find(is_same).map(|(place, _)| place);
+        let place = known.unwrap_or_else(|| {
             self.terms.push(Terms {
                 purpose: Arc::clone(&kept.purpose),
                 time,
                 grace: kept.grace,
             });
-        }
-        u32::try_from(self.terms.len()).ok()?.checked_sub(1)
+            self.terms.len().saturating_sub(1)
+        });
+        u32::try_from(place).ok()
     }
 
     fn kept<'a>(&'a self, id: HoldId, past: &'a Past) -> Option<Cow<'a, Kept>> {
@@ -238,5 +244,24 @@ mod tests {
         }
         let kept: Vec<HoldId> = past.iter().map(|kept| kept.id).collect();
         assert_eq!(kept, ids);
+    }
+
+    /// What alternates with each hold is kept once, not once a hold.
+    #[test]
+    fn terms_that_come_again_are_shared() {
+        let mut past = PastHolds::default();
+        for round in 0..1_000 {
+            let purpose = ["ask", "plan", "write"][round % 3];
+            past.insert(Kept {
+                purpose: purpose.into(),
+                ..kept()
+            });
+        }
+        assert_eq!(past.terms.len(), 3);
+        let purposes: Vec<_> = past.iter().map(|kept| Arc::clone(&kept.purpose)).collect();
+        assert_eq!(
+            [&*purposes[0], &*purposes[998], &*purposes[999]],
+            ["ask", "write", "ask"]
+        );
     }
 }

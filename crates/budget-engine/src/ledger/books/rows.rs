@@ -8,7 +8,7 @@ use meterbox_core::Scope;
 
 use super::{AccountId, Map, Row};
 
-/// So many tables, that the one which grows has few rows to move while everybody waits.
+/// So many tables that the one which grows has few rows to move while everybody waits.
 const TABLES: usize = 64;
 
 /// Rows are in the tables themselves: among a million scopes nothing of any of them is near, and each place that has to
