@@ -90,7 +90,7 @@ impl Meter {
         }
     }
 
-    /// The program may have so much memory of its own.
+    /// The program may have so much memory of its own, and its process may map as much.
     pub(crate) fn limit(&mut self, memory_bytes: u64) {
         (self.limit, self.mappable) = (memory_bytes, memory_bytes);
     }

@@ -190,7 +190,8 @@ import numpy
 
 def described(number):
     about = os.fstat(number)
-    return [number, stat.S_IFMT(about.st_mode), fcntl.fcntl(number, fcntl.F_GETFL), fcntl.fcntl(number, fcntl.F_GETFD)]
+    flags = [fcntl.fcntl(number, which) for which in (fcntl.F_GETFL, fcntl.F_GETFD)]
+    return [number, stat.S_IFMT(about.st_mode), *flags]
 
 def folder(path):
     about, room = os.stat(path), os.statvfs(path)
@@ -198,8 +199,8 @@ def folder(path):
             room.f_blocks, room.f_bfree, room.f_files, room.f_ffree, room.f_flag]
 
 def stream(of):
-    return [of.isatty(), of.seekable(), of.fileno(), of.encoding, of.errors, of.line_buffering, of.write_through,
-            of.buffer.raw.mode, of.closed, of.newlines]
+    return [of.isatty(), of.seekable(), of.fileno(), of.encoding, of.errors, of.line_buffering,
+            of.write_through, of.buffer.raw.mode, of.closed, of.newlines]
 
 def read(path):
     with open(path) as file:
@@ -212,8 +213,10 @@ for number in range(256):
     except OSError:
         pass
 status = dict(line.split(":", 1) for line in read("/proc/self/status").splitlines())
-names = ("Umask", "Uid", "Gid", "Groups", "NSpid", "NSpgid", "NSsid", "Threads", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt",
-         "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters")
+names = ("Umask", "Uid", "Gid", "Groups", "NSpid", "NSpgid", "NSsid", "Threads", "SigPnd", "ShdPnd", "SigBlk",
+         "SigIgn", "SigCgt", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp",
+         "Seccomp_filters")
+make = numpy.random.default_rng
 reply({
     "descriptors": descriptors,
     "folders": [folder(path) for path in ("/scratch", "/tmp", "/data")],
@@ -222,15 +225,17 @@ reply({
     "oom": read("/proc/self/oom_score_adj"),
     "status": {name: status.get(name, "").strip() for name in names},
     "limits": [resource.getrlimit(kind) for kind in range(16)],
-    "streams": [stream(sys.stdout), stream(sys.stderr), sys.stdout is sys.__stdout__, sys.stderr is sys.__stderr__],
+    "streams": [stream(sys.stdout), stream(sys.stderr)],
+    "their first ones": [sys.stdout is sys.__stdout__, sys.stderr is sys.__stderr__],
     "modules": sorted(sys.modules),
     "environment": sorted(os.environ.items()),
     "signals": [str(signal.getsignal(number)) for number in range(1, 32)],
-    "random": [random.getstate()[1][-3:], [str(part) for part in numpy.random.get_state()[2:]], random.random()],
-    "generator": [numpy.random.default_rng.__qualname__, numpy.random.default_rng.__closure__[0].cell_contents.__module__, numpy.random.default_rng().random()],
-    "warnings": [len(warnings.filters), sorted(str(name) for name in globals())],
+    "random": [random.getstate(), random.random(), numpy.random.get_state()[2:], numpy.random.rand()],
+    "generator": [make.__qualname__, make.__closure__[0].cell_contents.__module__, make().random()],
+    "warnings": len(warnings.filters),
+    "names": sorted(globals()),
     "threads": threading.active_count(),
-    "traced": [str(sys.gettrace()), str(sys.getprofile()), gc.isenabled(), gc.get_threshold(), gc.get_freeze_count() > 0],
+    "collector": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count() > 0],
     "folder": os.getcwd(),
 })
 "#;

@@ -370,13 +370,14 @@ def _unescaped(text):
 
 def _fitting(result, chart, folder, reply):
     """The answer document, with fewer rows where all of them would be too much."""
-    limit = MAX_ROWS
+    limit, drawn = MAX_ROWS, _Warnings()
+    charts = _charts(chart, folder, drawn)
     while True:
         warnings = _Warnings()
         document = {
             "answer": _answer(result, limit, warnings),
-            "charts": _charts(chart, folder, warnings),
-            "warnings": warnings.texts,
+            "charts": charts,
+            "warnings": [*warnings.texts, *drawn.texts][:MAX_WARNINGS],
             "doubts": warnings.doubts,
         }
         if limit <= 1 or reply.fits(document):

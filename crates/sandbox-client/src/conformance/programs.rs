@@ -322,6 +322,12 @@ pub async fn charts_are_specified_or_drawn(sandbox: &dyn Sandbox, folder: &Path)
         .document("result = tables['sales']\nchart = {'kind': 'bar', 'x': 'nothing', 'y': 'amount'}")
         .await;
     assert_eq!((foreign.charts.len(), foreign.warnings.len()), (0, 1));
+    // Nor is it forgotten where the answer has to be cut.
+    let undrawable = "import matplotlib.pyplot as plt\nplt.figure().suptitle(r'$\\frac$')\n\
+                      import pandas\nresult = pandas.DataFrame({'text': ['x' * 1000] * 5000})";
+    let warnings = desk.document(undrawable).await.warnings;
+    let said = warnings.iter().filter(|text| text.contains("could not be drawn"));
+    assert_eq!(said.count(), 1, "{warnings:?}");
 }
 
 /// Of a figure that is open at the end there is one picture, which the program or else the prelude has made; two where it was
