@@ -95,8 +95,16 @@ impl Meter {
         (self.limit, self.mappable) = (memory_bytes, memory_bytes);
     }
 
-    pub(crate) fn has_begun(&self) -> bool {
-        self.at_start > 0
+    /// Begins, or looks once more where it has begun long ago: meanwhile the kernel may have taken pages of files from it.
+    pub(crate) fn begin_or_look_again(&mut self, of_others: u64) {
+        if self.at_start == 0 {
+            return self.begin(of_others);
+        }
+        let resident = self.resident_and_files().filter(|(resident, _)| *resident > 0);
+        if let Some(less) = resident.filter(|(resident, _)| *resident < self.at_start) {
+            (self.at_start, self.files_at_start) = less;
+            (self.peak, self.files) = less;
+        }
     }
 
     /// What it has now is what it was born with; where it is over already, that is what others were born with.

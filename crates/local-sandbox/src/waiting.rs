@@ -146,10 +146,8 @@ impl Waiting {
             match (said(&self.setup, zygote).await?, scratch.take()) {
                 (Said::Waiting, None) => {}
                 (Said::Prepared(folder), None) => {
-                    // What is looked at only now may be the program's already, where this process had to wait.
-                    if !self.meter.has_begun() {
-                        self.meter.begin(zygote.ready.baseline.resident);
-                    }
+                    // Where this process had to wait, what is there now may be the program's already.
+                    self.meter.begin_or_look_again(zygote.ready.baseline.resident);
                     scratch = Some(folder);
                 }
                 (Said::Sealed, Some(scratch)) => {

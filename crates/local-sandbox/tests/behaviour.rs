@@ -217,7 +217,8 @@ async fn what_was_used_so_far_is_told_while_it_runs() {
     );
     for usage in [last, end] {
         let megabytes = usage.peak_memory_bytes >> 20;
-        assert!((60..120).contains(&megabytes), "{usage:?}");
+        // The kernel may take pages of files from it meanwhile.
+        assert!((48..120).contains(&megabytes), "{usage:?}");
     }
 }
 
