@@ -45,6 +45,8 @@ enum Step {
     /// Minutes; clocks are put back too.
     Wait(i64),
     Expire,
+    /// Whoever reads the events writes as well, and beside what steps remember.
+    Turn,
 }
 
 #[derive(Debug, Clone)]
@@ -82,6 +84,7 @@ fn step() -> impl Strategy<Value = Step> {
         20 => (0..12_usize, act()).prop_map(|(hold, act)| Step::Act(hold, act)),
         6 => minutes.prop_map(Step::Wait),
         1 => Just(Step::Expire),
+        6 => Just(Step::Turn),
     ]
 }
 
@@ -227,6 +230,10 @@ impl World {
                 let mut ended = store.expire(now).await.unwrap();
                 ended.sort_by_key(|settlement| settlement.hold);
                 format!("{ended:?}")
+            }
+            Step::Turn => {
+                let turn = store.take_turn(now, "webhooks", "somebody", self.after(1)).await;
+                format!("{turn:?}")
             }
         }
     }

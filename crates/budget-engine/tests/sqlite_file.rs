@@ -4,9 +4,9 @@
 use std::{fs, path::PathBuf};
 
 use meterbox_budget_engine::{
-    Budget, BudgetEngine, BudgetErrorKind, EntryPage, HoldRequest, SqliteLedger, Window,
+    Budget, BudgetEngine, BudgetErrorKind, EntryPage, EventLog, HoldRequest, SqliteLedger, Window,
 };
-use meterbox_core::{Scope, StorageErrorKind, Usd, contract::CostLine};
+use meterbox_core::{Clock, Scope, StorageErrorKind, Usd, contract::CostLine};
 use meterbox_testkit::ManualClock;
 use rusqlite::Connection;
 
@@ -200,4 +200,32 @@ async fn a_ledger_that_another_process_locks_for_ever_is_busy_and_not_lost() {
         .await
         .unwrap();
     assert!(engine.verify().await.unwrap().is_clean());
+}
+
+/// Reading events writes to the file as well, without a look at what steps remember of it.
+#[tokio::test]
+async fn whoever_reads_events_does_not_hide_what_another_process_did() {
+    let file = new_file();
+    let mine = SqliteLedger::open(&file).unwrap();
+    let clock = ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap());
+    let (now, until) = (clock.now(), "2026-11-23T12:01:00Z".parse().unwrap());
+    let (here, there) = (BudgetEngine::new(mine.clone(), clock), engine(&file));
+    let hold = async |engine: &BudgetEngine, dollars: u32| {
+        let request = HoldRequest::new([ana()], Usd::from_dollars(dollars), "work");
+        engine.hold(request).await
+    };
+    let turn = async || mine.take_turn(now, "webhooks", "mine", until).await.unwrap();
+
+    let budget = Budget::new(ana(), Usd::from_dollars(10), Window::Lifetime);
+    here.define(budget).await.unwrap();
+    let _here = hold(&here, 1).await.unwrap();
+    let _there = hold(&there, 8).await.unwrap();
+    turn().await;
+    let refused = hold(&here, 2).await.unwrap_err();
+    assert_eq!(refused.kind(), BudgetErrorKind::Refused, "{refused}");
+
+    there.stop_all("enough").await.unwrap();
+    turn().await;
+    let refused = hold(&here, 1).await.unwrap_err();
+    assert_eq!(refused.kind(), BudgetErrorKind::Stopped, "{refused}");
 }

@@ -45,7 +45,7 @@ pub struct Database {
 #[derive(Debug)]
 pub struct Writing<'batch> {
     transaction: &'batch Transaction<'batch>,
-    continues: bool,
+    epoch: u64,
 }
 
 /// A write, which may be answered only when it is known whether it is on the disk.
@@ -83,6 +83,7 @@ impl Database {
             work,
             path: Arc::clone(&path),
             last_version: None,
+            epoch: 0,
             company: 0,
         };
         thread::Builder::new()
@@ -161,10 +162,11 @@ impl fmt::Debug for Database {
 }
 
 impl Writing<'_> {
-    /// True where nobody but this handle has written to the file since its last write, and that was kept: what
-    /// the caller remembers of the file is still so.
-    pub fn continues(&self) -> bool {
-        self.continues
+    /// A number above 0 that grows where anybody but this handle has written to the file, and where a write of this handle
+    /// was undone: what a caller remembers of the file, with its own writes, is still so as long as the number is the
+    /// same.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 }
 
@@ -209,8 +211,9 @@ struct Worker {
     connection: Connection,
     work: mpsc::Receiver<Box<dyn Job>>,
     path: Arc<PathBuf>,
-    /// The file's version after the last batch, where all of that was kept.
+    /// The file's version after the last batch, where that was kept.
     last_version: Option<i64>,
+    epoch: u64,
     /// How many writes the last commit had.
     company: usize,
 }
@@ -240,9 +243,14 @@ impl Worker {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let version = data_version(&transaction)?;
-        let mut continues = last_version == Some(version);
+        if last_version != Some(version) {
+            self.epoch = self.epoch.saturating_add(1);
+        }
         while let Some(job) = jobs.last_mut() {
-            continues = in_savepoint(&transaction, continues, &mut **job)?;
+            let is_kept = in_savepoint(&transaction, self.epoch, &mut **job)?;
+            if !is_kept {
+                self.epoch = self.epoch.saturating_add(1);
+            }
             if jobs.len() >= BATCH {
                 break;
             }
@@ -252,22 +260,15 @@ impl Worker {
             }
         }
         transaction.commit()?;
-        self.last_version = continues.then_some(version);
+        self.last_version = Some(version);
         Ok(())
     }
 }
 
 /// Runs one write so that it alone is undone where it fails; false then.
-fn in_savepoint(
-    transaction: &Transaction<'_>,
-    continues: bool,
-    job: &mut dyn Job,
-) -> Result<bool, SqliteError> {
+fn in_savepoint(transaction: &Transaction<'_>, epoch: u64, job: &mut dyn Job) -> Result<bool, SqliteError> {
     transaction.prepare_cached("SAVEPOINT job")?.execute(())?;
-    let is_done = job.run(&Writing {
-        transaction,
-        continues,
-    });
+    let is_done = job.run(&Writing { transaction, epoch });
     if transaction.is_autocommit() {
         // SQLite ends a transaction by itself where the disk is full or broken: nothing of the batch is kept.
         return Err(SqliteError::broken_off());

@@ -21,6 +21,8 @@ const MAX_SIZE: usize = 200_000;
 /// Books that have what the steps so far needed.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
+    /// When this was so. Not every write of the handle asks the cache, so it has to keep that itself.
+    epoch: u64,
     books: Books,
     /// Are the wildcards and the switch in?
     has_rules: bool,
@@ -31,8 +33,12 @@ pub(super) struct Cache {
 impl Cache {
     /// Forgets everything where somebody else may have written to the file, and where it is too much.
     pub(super) fn refresh(&mut self, ledger: &Writing<'_>) -> Result<(), SqliteError> {
-        if !ledger.continues() || self.scopes.len() > MAX_SCOPES || self.size() > MAX_SIZE {
-            *self = Self::default();
+        let epoch = ledger.epoch();
+        if self.epoch != epoch || self.scopes.len() > MAX_SCOPES || self.size() > MAX_SIZE {
+            *self = Self {
+                epoch,
+                ..Self::default()
+            };
         }
         if !self.has_rules {
             for defined in rows::wildcard_budgets(ledger)? {
