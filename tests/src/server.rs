@@ -1,7 +1,7 @@
 use std::{
     fs::File,
     io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -40,7 +40,6 @@ impl Server {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn start_with(data_dir: &Path, data: &Path, settings: &[(&str, &str)]) -> Self {
-        let address = free_address();
         let log = data_dir.join("server.log");
         let output = File::create(&log).expect("the log can be written");
         let process = without_services(&mut Command::new(crate::meterbox()))
@@ -49,7 +48,8 @@ impl Server {
             .arg(data)
             .env("METERBOX_DATA_DIR", data_dir)
             .env("METERBOX_RUNTIME_DIR", test_runtime_folder())
-            .env("METERBOX_LISTEN", address.to_string())
+            // A port that is free now could be another server's before this one has it.
+            .env("METERBOX_LISTEN", "127.0.0.1:0")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("the log can be shared"))
@@ -58,7 +58,7 @@ impl Server {
             .expect("the server can be started");
         let mut server = Self {
             process,
-            address,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             log,
         };
         server.wait_until_ready();
@@ -129,15 +129,11 @@ impl Server {
             if let Some(status) = self.process.try_wait().expect("the process can be watched") {
                 panic!("the server ended ({status}):\n{}", self.log());
             }
-            let request = format!(
-                "GET /healthz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
-                self.address
-            );
-            if self
-                .exchange(request.as_bytes())
-                .is_ok_and(|(status, _)| status == 200)
-            {
-                return;
+            if let Some(address) = address_in(&self.log()) {
+                self.address = address;
+                if self.is_ready() {
+                    return;
+                }
             }
             sleep(POLL);
         }
@@ -146,6 +142,15 @@ impl Server {
             START.as_secs(),
             self.log()
         );
+    }
+
+    fn is_ready(&self) -> bool {
+        let request = format!(
+            "GET /healthz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            self.address
+        );
+        self.exchange(request.as_bytes())
+            .is_ok_and(|(status, _)| status == 200)
     }
 }
 
@@ -164,7 +169,8 @@ impl Drop for Server {
     }
 }
 
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
-    listener.local_addr().expect("a bound socket has an address")
+/// Where the server says that it is.
+fn address_in(log: &str) -> Option<SocketAddr> {
+    let (_, rest) = log.split_once("Meterbox is at http://")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
