@@ -3,11 +3,11 @@
 //! other one open does a step, and whichever of its steps cannot be written.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
-use std::{cell::Cell, path::PathBuf, time::Duration};
+use std::{cell::Cell, path::PathBuf, task::Poll, time::Duration};
 
 use meterbox_budget_engine::{
-    Budget, BudgetError, EntryPage, Happening, HoldId, HoldPage, HoldRequest, HoldState, LedgerStore,
-    MemoryLedger, PostgresLedger, SqliteLedger, TopUp, TopUpId, Unbudgeted, Window,
+    Budget, BudgetError, EntryPage, EventPage, Happening, HoldId, HoldPage, HoldRequest, HoldState,
+    LedgerStore, MemoryLedger, PostgresLedger, SqliteLedger, TopUp, TopUpId, Unbudgeted, Window,
     ledger::{HoldAction, IntentId, OpenHold},
 };
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
@@ -59,7 +59,9 @@ enum Step {
     /// Whoever raises or reads events writes as well, and beside what steps remember.
     Raise(u64),
     Turn(usize),
-    Advance(usize, u64),
+    Advance(usize, usize),
+    /// At once, so that they may share a commit.
+    Together(Vec<Step>),
     /// A process ends and another begins.
     Reopen,
     /// Connections end, where there are any.
@@ -80,6 +82,21 @@ enum Act {
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    // Each opens one hold at most: its name is that of the last.
+    let others = prop_oneof![
+        6 => (0..6_usize, act()).prop_map(|(hold, act)| Step::Act(hold, act)),
+        1 => Just(Step::Turn(0)),
+        1 => Just(Step::Stop(Some("unwritable"))),
+    ];
+    let company = (opening(), proptest::collection::vec(others, 1..5), 0..5_usize);
+    let together = company.prop_map(|(open, mut steps, place)| {
+        steps.insert(place.min(steps.len()), open);
+        Step::Together(steps)
+    });
+    prop_oneof![12 => one_step(), 1 => together]
+}
+
+fn one_step() -> impl Strategy<Value = Step> {
     let of_some = 0..SCOPES.len();
     let concrete = 0..3_usize;
     let limit = prop_oneof![1 => Just(0), 4 => 1..40_u64];
@@ -94,19 +111,13 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (concrete.clone(), 1..20_u64, proptest::option::of(1..300_u64))
             .prop_map(|(scope, amount, minutes)| Step::TopUp { scope, amount, minutes }),
         1 => prop_oneof![1 => Just(Some("enough")), 1 => Just(Some("unwritable")), 3 => Just(None)].prop_map(Step::Stop),
-        12 => (proptest::collection::btree_set(concrete, 1..3), 1..12_u64, proptest::option::of(1..6_u64), 0..KEYS.len())
-            .prop_map(|(scopes, amount, at_least, key)| Step::Open {
-                scopes: scopes.into_iter().collect(),
-                amount,
-                at_least: at_least.map(|least| least.min(amount)),
-                key,
-            }),
+        12 => opening(),
         20 => (0..12_usize, act()).prop_map(|(hold, act)| Step::Act(hold, act)),
         6 => minutes.prop_map(Step::Wait),
         1 => Just(Step::Expire),
         2 => (1..6_u64).prop_map(Step::Raise),
         4 => (0..OWNERS.len()).prop_map(Step::Turn),
-        2 => (0..OWNERS.len(), 0..6_u64).prop_map(|(owner, seq)| Step::Advance(owner, seq)),
+        2 => (0..OWNERS.len(), 0..6_usize).prop_map(|(owner, event)| Step::Advance(owner, event)),
         1 => Just(Step::Reopen),
         1 => Just(Step::Disconnect),
     ]
@@ -127,6 +138,22 @@ fn turns(length: usize) -> impl Strategy<Value = Vec<Turn>> {
         });
         in_turn.collect()
     })
+}
+
+fn opening() -> impl Strategy<Value = Step> {
+    let concrete = 0..3_usize;
+    (
+        proptest::collection::btree_set(concrete, 1..3),
+        1..12_u64,
+        proptest::option::of(1..6_u64),
+        0..KEYS.len(),
+    )
+        .prop_map(|(scopes, amount, at_least, key)| Step::Open {
+            scopes: scopes.into_iter().collect(),
+            amount,
+            at_least: at_least.map(|least| least.min(amount)),
+            key,
+        })
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -171,21 +198,39 @@ impl World {
     }
 
     /// Has both do the step, but for one that the other could not write: that is as if nobody had asked for it.
-    async fn step(&mut self, memory: &MemoryLedger, others: &[impl LedgerStore], who: usize, step: &Step) {
+    async fn step(
+        &mut self,
+        memory: &MemoryLedger,
+        others: &[impl LedgerStore],
+        who: usize,
+        step: &Step,
+        keeps_order: bool,
+    ) {
         if let Step::Wait(minutes) = step {
             let moved = self.now.as_micros() + minutes * 60_000_000;
             self.now = Timestamp::from_micros(moved).unwrap();
         }
-        if let Step::Open { .. } = step {
+        let steps = match step {
+            Step::Together(steps) => steps.as_slice(),
+            step => std::slice::from_ref(step),
+        };
+        if steps.iter().any(|step| matches!(step, Step::Open { .. })) {
             self.holds.push(Self::name(self.holds.len()).unwrap());
         }
-        if let Step::Act(_, Act::Intend(_)) = step {
+        if steps
+            .iter()
+            .any(|step| matches!(step, Step::Act(_, Act::Intend(_))))
+        {
             self.intents.push(Self::name(self.intents.len()).unwrap());
         }
         let top_up = TopUpId::new(self.now);
-        let there = self.asked(&others[who], step, top_up).await;
-        if !there.starts_with("Err(Store(") {
-            assert_eq!(self.asked(memory, step, top_up).await, there, "{step:?}");
+        let there = self
+            .asked_together(&others[who], steps, top_up, keeps_order)
+            .await;
+        for (step, there) in steps.iter().zip(there) {
+            if !there.starts_with("Err(Store(") {
+                assert_eq!(self.asked(memory, step, top_up).await, there, "{step:?}");
+            }
         }
         for name in ["user/ana", "user/bob", "org/acme"] {
             let scope: Scope = name.parse().unwrap();
@@ -195,6 +240,41 @@ impl World {
                 assert_eq!(here, there, "{step:?}");
             }
         }
+    }
+
+    /// At once, where the store does what comes first before what comes next, and else one after the other.
+    async fn asked_together(
+        &self,
+        store: &dyn LedgerStore,
+        steps: &[Step],
+        top_up: TopUpId,
+        keeps_order: bool,
+    ) -> Vec<String> {
+        let mut waiting: Vec<_> = steps
+            .iter()
+            .map(|step| self.asked(store, step, top_up))
+            .map(Box::pin)
+            .collect();
+        let mut said = vec![None; steps.len()];
+        std::future::poll_fn(|context| {
+            for (asked, said) in waiting.iter_mut().zip(&mut said) {
+                if said.is_none()
+                    && let Poll::Ready(answer) = asked.as_mut().poll(context)
+                {
+                    *said = Some(answer);
+                }
+                if said.is_none() && !keeps_order {
+                    return Poll::Pending;
+                }
+            }
+            if said.iter().all(Option::is_some) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        said.into_iter().flatten().collect()
     }
 
     async fn asked(&self, store: &dyn LedgerStore, step: &Step, top_up: TopUpId) -> String {
@@ -265,7 +345,7 @@ impl World {
                 };
                 format!("{:?}", store.act(now, *hold, action).await)
             }
-            Step::Wait(_) | Step::Reopen | Step::Disconnect => String::new(),
+            Step::Wait(_) | Step::Reopen | Step::Disconnect | Step::Together(_) => String::new(),
             Step::Expire => {
                 let mut ended = read(async || store.expire(now).await).await;
                 ended.sort_by_key(|settlement| settlement.hold);
@@ -273,11 +353,18 @@ impl World {
             }
             Step::Raise(number) => format!("{:?}", store.raise(now, *number, Happening::Resumed).await),
             Step::Turn(owner) => {
-                let turn = store.take_turn(now, "webhooks", OWNERS[*owner], self.after(1));
-                format!("{:?}", turn.await)
+                let turn = store
+                    .take_turn(now, "webhooks", OWNERS[*owner], self.after(1))
+                    .await;
+                format!("{:?}", events_after(store, turn).await)
             }
-            Step::Advance(owner, seq) => {
-                format!("{:?}", store.advance("webhooks", OWNERS[*owner], *seq).await)
+            Step::Advance(owner, event) => {
+                let seq = match events_after(store, Ok(Some(0))).await {
+                    Ok(Some(events)) => events.get(*event).map_or(0, |(seq, _)| *seq),
+                    other => return format!("{other:?}"),
+                };
+                let advanced = store.advance("webhooks", OWNERS[*owner], seq);
+                format!("{:?}", advanced.await)
             }
         }
     }
@@ -310,6 +397,25 @@ impl World {
     }
 }
 
+/// The place and number of each.
+struct Events(Vec<(u64, u64)>);
+
+impl std::ops::Deref for Events {
+    type Target = [(u64, u64)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(_, number)| number))
+            .finish()
+    }
+}
+
 fn of(scope: usize) -> Scope {
     SCOPES[scope].parse().unwrap()
 }
@@ -338,6 +444,17 @@ fn line(amount: u64) -> CostLine {
         estimated: false,
         price: None,
     }
+}
+
+/// Those that a reader has not heard of. Their places rise, and are not the same everywhere.
+async fn events_after(
+    store: &dyn LedgerStore,
+    after: Result<Option<u64>, BudgetError>,
+) -> Result<Option<Events>, BudgetError> {
+    let Some(after) = after? else { return Ok(None) };
+    let events = store.events(EventPage { after, limit: 100 }).await?;
+    let numbers = events.iter().map(|event| (event.seq, event.number));
+    Ok(Some(Events(numbers.collect())))
 }
 
 /// What is kept of holds, and what each hold's entries say. Places in the ledger are not the same everywhere: holds that
@@ -380,6 +497,8 @@ async fn read<T>(question: impl AsyncFn() -> Result<T, BudgetError>) -> T {
 /// Where the other ledger is kept.
 trait Place {
     type Store: LedgerStore;
+    /// Are steps that wait together done in the order in which they came?
+    const KEEPS_ORDER: bool;
 
     async fn open(&self) -> Self::Store;
 
@@ -416,7 +535,7 @@ fn check<P: Place>(cases: u32, length: usize, openers: usize, new_place: impl Fn
                         Step::Disconnect => place.disconnect(),
                         _ => {}
                     }
-                    world.step(&memory, &others, who, step).await;
+                    world.step(&memory, &others, who, step, P::KEEPS_ORDER).await;
                 }
                 let other = &others[0];
                 read(async || other.entries(EntryPage { after: 0, limit: 1 }).await).await;
@@ -456,6 +575,7 @@ impl File {
 
 impl Place for File {
     type Store = SqliteLedger;
+    const KEEPS_ORDER: bool = true;
 
     async fn open(&self) -> SqliteLedger {
         SqliteLedger::open(&self.path).unwrap()
@@ -482,6 +602,7 @@ impl Served {
 
 impl Place for Served {
     type Store = PostgresLedger;
+    const KEEPS_ORDER: bool = false;
 
     async fn open(&self) -> PostgresLedger {
         let ledger = PostgresLedger::connect(&self.address).await.unwrap();
