@@ -1,12 +1,13 @@
 //! Random steps on two ledgers: one that keeps all it knows, and one that reads what each step needs. Both answer the
-//! same and end the same, whatever windows, edits, top-ups, keys, stops and clocks do.
+//! same and end the same, whatever windows, edits, top-ups, keys, stops and clocks do, whoever of those who have the
+//! other one open does a step, and whichever of its steps cannot be written.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
-use std::time::Duration;
+use std::{cell::Cell, path::PathBuf, task::Poll, time::Duration};
 
 use meterbox_budget_engine::{
-    Budget, EntryPage, HoldId, HoldPage, HoldRequest, HoldState, LedgerStore, MemoryLedger, PostgresLedger,
-    SqliteLedger, TopUp, TopUpId, Unbudgeted, Window,
+    Budget, BudgetError, EntryPage, EventPage, Happening, HoldId, HoldPage, HoldRequest, HoldState,
+    LedgerStore, MemoryLedger, PostgresLedger, SqliteLedger, TopUp, TopUpId, Unbudgeted, Window,
     ledger::{HoldAction, IntentId, OpenHold},
 };
 use meterbox_core::{Scope, Timestamp, Usd, contract::CostLine};
@@ -15,9 +16,19 @@ use proptest::{
     prelude::*,
     test_runner::{RngSeed, TestRunner},
 };
+use rusqlite::Connection;
 
 const SCOPES: [&str; 4] = ["user/ana", "user/bob", "org/acme", "user/*"];
 const KEYS: [Option<&str>; 4] = [None, None, Some("one"), Some("two")];
+const OWNERS: [&str; 2] = ["one", "another"];
+
+/// The other ledger cannot write these, in the midst of a step that has written other things before.
+const UNWRITABLE: &str = "(NEW.kind = 'drawn' AND NEW.amount = 8000000000)
+    OR (NEW.kind = 'intended' AND NEW.amount = 7000000000)
+    OR (NEW.kind = 'held' AND NEW.amount = 11000000000)
+    OR (NEW.kind = 'topped_up' AND NEW.amount = 13000000000)
+    OR (NEW.kind = 'limit_set' AND NEW.amount = 17000000000)
+    OR (NEW.kind = 'stopped' AND NEW.note = 'unwritable')";
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -34,7 +45,7 @@ enum Step {
         amount: u64,
         minutes: Option<u64>,
     },
-    Stop(bool),
+    Stop(Option<&'static str>),
     Open {
         scopes: Vec<usize>,
         amount: u64,
@@ -45,9 +56,20 @@ enum Step {
     /// Minutes; clocks are put back too.
     Wait(i64),
     Expire,
-    /// Whoever reads the events writes as well, and beside what steps remember.
-    Turn,
+    /// Whoever raises or reads events writes as well, and beside what steps remember.
+    Raise(u64),
+    Turn(usize),
+    Advance(usize, usize),
+    /// At once, so that they may share a commit.
+    Together(Vec<Step>),
+    /// A process ends and another begins.
+    Reopen,
+    /// Connections end, where there are any.
+    Disconnect,
 }
+
+/// A step, and whose of those who have the other ledger open.
+type Turn = (usize, Step);
 
 #[derive(Debug, Clone)]
 enum Act {
@@ -60,6 +82,21 @@ enum Act {
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    // Each opens one hold at most: its name is that of the last.
+    let others = prop_oneof![
+        6 => (0..6_usize, act()).prop_map(|(hold, act)| Step::Act(hold, act)),
+        1 => Just(Step::Turn(0)),
+        1 => Just(Step::Stop(Some("unwritable"))),
+    ];
+    let company = (opening(), proptest::collection::vec(others, 1..5), 0..5_usize);
+    let together = company.prop_map(|(open, mut steps, place)| {
+        steps.insert(place.min(steps.len()), open);
+        Step::Together(steps)
+    });
+    prop_oneof![12 => one_step(), 1 => together]
+}
+
+fn one_step() -> impl Strategy<Value = Step> {
     let of_some = 0..SCOPES.len();
     let concrete = 0..3_usize;
     let limit = prop_oneof![1 => Just(0), 4 => 1..40_u64];
@@ -73,19 +110,50 @@ fn step() -> impl Strategy<Value = Step> {
         2 => of_some.prop_map(Step::Remove),
         2 => (concrete.clone(), 1..20_u64, proptest::option::of(1..300_u64))
             .prop_map(|(scope, amount, minutes)| Step::TopUp { scope, amount, minutes }),
-        1 => prop_oneof![1 => Just(true), 3 => Just(false)].prop_map(Step::Stop),
-        12 => (proptest::collection::btree_set(concrete, 1..3), 1..12_u64, proptest::option::of(1..6_u64), 0..KEYS.len())
-            .prop_map(|(scopes, amount, at_least, key)| Step::Open {
-                scopes: scopes.into_iter().collect(),
-                amount,
-                at_least: at_least.map(|least| least.min(amount)),
-                key,
-            }),
+        1 => prop_oneof![1 => Just(Some("enough")), 1 => Just(Some("unwritable")), 3 => Just(None)].prop_map(Step::Stop),
+        12 => opening(),
         20 => (0..12_usize, act()).prop_map(|(hold, act)| Step::Act(hold, act)),
         6 => minutes.prop_map(Step::Wait),
         1 => Just(Step::Expire),
-        6 => Just(Step::Turn),
+        2 => (1..6_u64).prop_map(Step::Raise),
+        4 => (0..OWNERS.len()).prop_map(Step::Turn),
+        2 => (0..OWNERS.len(), 0..6_usize).prop_map(|(owner, event)| Step::Advance(owner, event)),
+        1 => Just(Step::Reopen),
+        1 => Just(Step::Disconnect),
     ]
+}
+
+/// One does a few steps in a row most often: only then is anything remembered.
+fn turns(length: usize) -> impl Strategy<Value = Vec<Turn>> {
+    let turn = (
+        prop_oneof![2 => Just(false), 1 => Just(true)],
+        0..60_usize,
+        step(),
+    );
+    proptest::collection::vec(turn, length / 2..length).prop_map(|turns| {
+        let mut who = 0;
+        let in_turn = turns.into_iter().map(|(changes, next, step)| {
+            who = if changes { next } else { who };
+            (who, step)
+        });
+        in_turn.collect()
+    })
+}
+
+fn opening() -> impl Strategy<Value = Step> {
+    let concrete = 0..3_usize;
+    (
+        proptest::collection::btree_set(concrete, 1..3),
+        1..12_u64,
+        proptest::option::of(1..6_u64),
+        0..KEYS.len(),
+    )
+        .prop_map(|(scopes, amount, at_least, key)| Step::Open {
+            scopes: scopes.into_iter().collect(),
+            amount,
+            at_least: at_least.map(|least| least.min(amount)),
+            key,
+        })
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -96,7 +164,7 @@ fn act() -> impl Strategy<Value = Act> {
     ];
     prop_oneof![
         3 => (0..9_u64, 0..KEYS.len()).prop_map(|(amount, key)| Act::Draw(amount, key)),
-        2 => (0..9_u64).prop_map(Act::Intend),
+        2 => (0..8_u64).prop_map(Act::Intend),
         1 => (0..3_usize, 0..6_u64).prop_map(|(intent, amount)| Act::Meter(intent, amount)),
         2 => (0..3_usize, 0..9_u64).prop_map(|(intent, amount)| Act::Resolve(intent, amount)),
         1 => (1..90_u64).prop_map(Act::Extend),
@@ -129,32 +197,84 @@ impl World {
         format!("00000000-0000-7000-8000-{number:012x}").parse().ok()
     }
 
-    /// Does the step and says what it came to.
-    async fn step(&mut self, stores: [&dyn LedgerStore; 2], step: &Step) {
+    /// Has both do the step, but for one that the other could not write: that is as if nobody had asked for it.
+    async fn step(
+        &mut self,
+        memory: &MemoryLedger,
+        others: &[impl LedgerStore],
+        who: usize,
+        step: &Step,
+        keeps_order: bool,
+    ) {
         if let Step::Wait(minutes) = step {
             let moved = self.now.as_micros() + minutes * 60_000_000;
             self.now = Timestamp::from_micros(moved).unwrap();
         }
-        if let Step::Open { .. } = step {
+        let steps = match step {
+            Step::Together(steps) => steps.as_slice(),
+            step => std::slice::from_ref(step),
+        };
+        if steps.iter().any(|step| matches!(step, Step::Open { .. })) {
             self.holds.push(Self::name(self.holds.len()).unwrap());
         }
-        if let Step::Act(_, Act::Intend(_)) = step {
+        if steps
+            .iter()
+            .any(|step| matches!(step, Step::Act(_, Act::Intend(_))))
+        {
             self.intents.push(Self::name(self.intents.len()).unwrap());
         }
         let top_up = TopUpId::new(self.now);
-        let mut answers = Vec::new();
-        for store in stores {
-            answers.push(self.asked(store, step, top_up).await);
+        let there = self
+            .asked_together(&others[who], steps, top_up, keeps_order)
+            .await;
+        for (step, there) in steps.iter().zip(there) {
+            if !there.starts_with("Err(Store(") {
+                assert_eq!(self.asked(memory, step, top_up).await, there, "{step:?}");
+            }
         }
-        assert_eq!(answers[0], answers[1], "{step:?}");
         for name in ["user/ana", "user/bob", "org/acme"] {
             let scope: Scope = name.parse().unwrap();
-            let mut found = Vec::new();
-            for store in stores {
-                found.push(store.status(self.now, &scope).await.unwrap());
+            let here = memory.status(self.now, &scope).await.unwrap();
+            for other in others {
+                let there = read(async || other.status(self.now, &scope).await).await;
+                assert_eq!(here, there, "{step:?}");
             }
-            assert_eq!(found[0], found[1], "{step:?}");
         }
+    }
+
+    /// At once, where the store does what comes first before what comes next, and else one after the other.
+    async fn asked_together(
+        &self,
+        store: &dyn LedgerStore,
+        steps: &[Step],
+        top_up: TopUpId,
+        keeps_order: bool,
+    ) -> Vec<String> {
+        let mut waiting: Vec<_> = steps
+            .iter()
+            .map(|step| self.asked(store, step, top_up))
+            .map(Box::pin)
+            .collect();
+        let mut said = vec![None; steps.len()];
+        std::future::poll_fn(|context| {
+            for (asked, said) in waiting.iter_mut().zip(&mut said) {
+                if said.is_none()
+                    && let Poll::Ready(answer) = asked.as_mut().poll(context)
+                {
+                    *said = Some(answer);
+                }
+                if said.is_none() && !keeps_order {
+                    return Poll::Pending;
+                }
+            }
+            if said.iter().all(Option::is_some) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        said.into_iter().flatten().collect()
     }
 
     async fn asked(&self, store: &dyn LedgerStore, step: &Step, top_up: TopUpId) -> String {
@@ -195,7 +315,7 @@ impl World {
                 };
                 format!("{:?}", store.top_up(now, top_up).await)
             }
-            Step::Stop(stops) => format!("{:?}", store.stop(now, stops.then(|| "enough".to_owned())).await),
+            Step::Stop(reason) => format!("{:?}", store.stop(now, reason.map(str::to_owned)).await),
             Step::Open {
                 scopes,
                 amount,
@@ -225,15 +345,26 @@ impl World {
                 };
                 format!("{:?}", store.act(now, *hold, action).await)
             }
-            Step::Wait(_) => String::new(),
+            Step::Wait(_) | Step::Reopen | Step::Disconnect | Step::Together(_) => String::new(),
             Step::Expire => {
-                let mut ended = store.expire(now).await.unwrap();
+                let mut ended = read(async || store.expire(now).await).await;
                 ended.sort_by_key(|settlement| settlement.hold);
                 format!("{ended:?}")
             }
-            Step::Turn => {
-                let turn = store.take_turn(now, "webhooks", "somebody", self.after(1)).await;
-                format!("{turn:?}")
+            Step::Raise(number) => format!("{:?}", store.raise(now, *number, Happening::Resumed).await),
+            Step::Turn(owner) => {
+                let turn = store
+                    .take_turn(now, "webhooks", OWNERS[*owner], self.after(1))
+                    .await;
+                format!("{:?}", events_after(store, turn).await)
+            }
+            Step::Advance(owner, event) => {
+                let seq = match events_after(store, Ok(Some(0))).await {
+                    Ok(Some(events)) => events.get(*event).map_or(0, |(seq, _)| *seq),
+                    other => return format!("{other:?}"),
+                };
+                let advanced = store.advance("webhooks", OWNERS[*owner], seq);
+                format!("{:?}", advanced.await)
             }
         }
     }
@@ -263,6 +394,25 @@ impl World {
             },
             Act::Close(state) => HoldAction::Close { state: *state },
         })
+    }
+}
+
+/// The place and number of each.
+struct Events(Vec<(u64, u64)>);
+
+impl std::ops::Deref for Events {
+    type Target = [(u64, u64)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(_, number)| number))
+            .finish()
     }
 }
 
@@ -296,6 +446,17 @@ fn line(amount: u64) -> CostLine {
     }
 }
 
+/// Those that a reader has not heard of. Their places rise, and are not the same everywhere.
+async fn events_after(
+    store: &dyn LedgerStore,
+    after: Result<Option<u64>, BudgetError>,
+) -> Result<Option<Events>, BudgetError> {
+    let Some(after) = after? else { return Ok(None) };
+    let events = store.events(EventPage { after, limit: 100 }).await?;
+    let numbers = events.iter().map(|event| (event.seq, event.number));
+    Ok(Some(Events(numbers.collect())))
+}
+
 /// What is kept of holds, and what each hold's entries say. Places in the ledger are not the same everywhere: holds that
 /// expire together end in any order.
 async fn kept(store: &dyn LedgerStore) -> (String, Vec<String>) {
@@ -323,8 +484,30 @@ fn seed() -> RngSeed {
     RngSeed::Fixed(given.and_then(|seed| seed.parse().ok()).unwrap_or(1))
 }
 
-/// The other ledger may be open more than once: then each step is another one's turn.
-fn check<S: LedgerStore, const N: usize>(cases: u32, length: usize, new_store: impl AsyncFn() -> [S; N]) {
+/// Connections that have ended are found out by whoever comes next, and reading has no second try of its own.
+async fn read<T>(question: impl AsyncFn() -> Result<T, BudgetError>) -> T {
+    for _ in 0..8 {
+        if let Ok(answer) = question().await {
+            return answer;
+        }
+    }
+    question().await.unwrap()
+}
+
+/// Where the other ledger is kept.
+trait Place {
+    type Store: LedgerStore;
+    /// Are steps that wait together done in the order in which they came?
+    const KEEPS_ORDER: bool;
+
+    async fn open(&self) -> Self::Store;
+
+    /// Ends all connections to it, where there are such.
+    fn disconnect(&self);
+}
+
+/// With so many who have the other ledger open, each in places of their own.
+fn check<P: Place>(cases: u32, length: usize, openers: usize, new_place: impl Fn() -> P) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -337,16 +520,28 @@ fn check<S: LedgerStore, const N: usize>(cases: u32, length: usize, new_store: i
         ..ProptestConfig::default()
     };
     TestRunner::new(config)
-        .run(&proptest::collection::vec(step(), length / 2..length), |steps| {
+        .run(&turns(length), |turns| {
             runtime.block_on(async {
-                let (memory, others) = (MemoryLedger::new(), new_store().await);
+                let (memory, place) = (MemoryLedger::new(), new_place());
+                let mut others = Vec::new();
+                while others.len() < openers {
+                    others.push(place.open().await);
+                }
                 let mut world = World::new();
-                for (step, other) in steps.iter().zip(others.iter().cycle()) {
-                    world.step([&memory, other], step).await;
+                for (who, step) in &turns {
+                    let who = who % openers;
+                    match step {
+                        Step::Reopen => others[who] = place.open().await,
+                        Step::Disconnect => place.disconnect(),
+                        _ => {}
+                    }
+                    world.step(&memory, &others, who, step, P::KEEPS_ORDER).await;
                 }
                 let other = &others[0];
+                read(async || other.entries(EntryPage { after: 0, limit: 1 }).await).await;
                 assert_eq!(kept(&memory).await, kept(other).await);
-                for report in [memory.verify().await.unwrap(), other.verify().await.unwrap()] {
+                let reports = [memory.verify().await.unwrap(), other.verify().await.unwrap()];
+                for report in reports {
                     assert!(report.is_clean(), "{report:?}");
                 }
             });
@@ -355,47 +550,104 @@ fn check<S: LedgerStore, const N: usize>(cases: u32, length: usize, new_store: i
         .unwrap();
 }
 
-#[test]
-fn the_sqlite_ledger_is_as_the_memory_ledger() {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let files = std::cell::Cell::new(0);
-    check(24, 160, async || {
-        files.set(files.get() + 1);
-        [SqliteLedger::open(folder.path().join(format!("{}.sqlite3", files.get()))).unwrap()]
-    });
+struct File {
+    /// Goes with this.
+    _folder: tempfile::TempDir,
+    path: PathBuf,
 }
 
-/// Each finds that the other has written, and remembers nothing.
+impl File {
+    fn new() -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let path = folder.path().join("ledger.sqlite3");
+        drop(SqliteLedger::open(&path).unwrap());
+        let sql = format!(
+            "CREATE TRIGGER unwritable AFTER INSERT ON entries WHEN {UNWRITABLE}
+             BEGIN SELECT RAISE(ABORT, 'on purpose'); END"
+        );
+        Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
+        Self {
+            _folder: folder,
+            path,
+        }
+    }
+}
+
+impl Place for File {
+    type Store = SqliteLedger;
+    const KEEPS_ORDER: bool = true;
+
+    async fn open(&self) -> SqliteLedger {
+        SqliteLedger::open(&self.path).unwrap()
+    }
+
+    fn disconnect(&self) {}
+}
+
+struct Served {
+    server: &'static PostgresServer,
+    address: String,
+    is_ready: Cell<bool>,
+}
+
+impl Served {
+    fn new(server: &'static PostgresServer) -> Self {
+        Self {
+            server,
+            address: server.database(),
+            is_ready: Cell::new(false),
+        }
+    }
+}
+
+impl Place for Served {
+    type Store = PostgresLedger;
+    const KEEPS_ORDER: bool = false;
+
+    async fn open(&self) -> PostgresLedger {
+        let ledger = PostgresLedger::connect(&self.address).await.unwrap();
+        if !self.is_ready.replace(true) {
+            let sql = format!(
+                "SET search_path = meterbox_ledger;
+                 CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+                     BEGIN RAISE EXCEPTION 'on purpose'; END $$;
+                 CREATE TRIGGER unwritable AFTER INSERT ON entries FOR EACH ROW WHEN ({UNWRITABLE})
+                     EXECUTE FUNCTION fail();"
+            );
+            self.server.sql(&self.address, &sql).unwrap();
+        }
+        ledger
+    }
+
+    fn disconnect(&self) {
+        let sql = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'meterbox'";
+        self.server.sql(&self.address, sql).unwrap();
+    }
+}
+
+#[test]
+fn the_sqlite_ledger_is_as_the_memory_ledger() {
+    check(24, 160, 1, File::new);
+}
+
+/// Each remembers what it has read, and finds out that the other has written since.
 #[test]
 fn two_hands_on_one_file_are_as_the_memory_ledger() {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let files = std::cell::Cell::new(0);
-    check(12, 160, async || {
-        files.set(files.get() + 1);
-        let file = folder.path().join(format!("{}.sqlite3", files.get()));
-        [(); 2].map(|()| SqliteLedger::open(&file).unwrap())
-    });
+    check(24, 160, 2, File::new);
 }
 
 #[test]
 fn the_postgres_ledger_is_as_the_memory_ledger() {
-    let Some(server) = PostgresServer::shared() else {
-        return;
-    };
-    check(6, 120, async || {
-        [PostgresLedger::connect(&server.database()).await.unwrap()]
-    });
+    if let Some(server) = PostgresServer::shared() {
+        check(6, 120, 1, || Served::new(server));
+    }
 }
 
 /// Each remembers what it has read, and finds out that the other has written since.
 #[test]
 fn two_replicas_are_as_the_memory_ledger() {
-    let Some(server) = PostgresServer::shared() else {
-        return;
-    };
-    check(6, 120, async || {
-        let address = server.database();
-        let replica = async || PostgresLedger::connect(&address).await.unwrap();
-        [replica().await, replica().await]
-    });
+    if let Some(server) = PostgresServer::shared() {
+        check(6, 120, 2, || Served::new(server));
+    }
 }

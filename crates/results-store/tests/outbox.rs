@@ -92,6 +92,8 @@ enum Manner {
     Slow(Duration),
     Hangs,
     Rejects,
+    /// It does so after so long.
+    RejectsAfter(Duration),
 }
 
 impl Scripted {
@@ -133,6 +135,13 @@ fn away() -> ResultsError {
     StorageError::new(StorageErrorKind::Unavailable, "the store is away").into()
 }
 
+fn rejected(result: &AnalysisResult) -> ResultsError {
+    ResultsError::Rejected {
+        id: result.id,
+        reason: "too large".to_owned(),
+    }
+}
+
 #[async_trait]
 impl ResultsStore for Scripted {
     async fn save(&self, result: &AnalysisResult) -> Result<(), ResultsError> {
@@ -157,11 +166,10 @@ impl ResultsStore for Scripted {
             }
             Some(Manner::Slow(time)) => sleep(time).await,
             Some(Manner::Hangs) => std::future::pending().await,
-            Some(Manner::Rejects) => {
-                return Err(ResultsError::Rejected {
-                    id: result.id,
-                    reason: "too large".to_owned(),
-                });
+            Some(Manner::Rejects) => return Err(rejected(result)),
+            Some(Manner::RejectsAfter(time)) => {
+                sleep(time).await;
+                return Err(rejected(result));
             }
         }
         self.take(result).await;
@@ -450,6 +458,24 @@ async fn a_state_that_changes_on_its_way_is_delivered_again() {
     result.principal = "user/eve".parse().unwrap();
     let error = outbox.save(&result).await.unwrap_err();
     assert_eq!(error.kind(), ResultsErrorKind::IdTaken);
+}
+
+/// What the store said is about what it was sent, and not about what the result has become since.
+#[tokio::test(start_paused = true)]
+async fn a_state_that_changes_while_its_last_one_is_refused_has_its_own_attempt() {
+    let time = Time::hold();
+    let store = Scripted::default();
+    store.meets([Manner::RejectsAfter(Duration::from_secs(30))]);
+    let outbox = outbox_at(&new_folder(), store.clone());
+    let mut result = result("ana", 0);
+    outbox.save(&result).await.unwrap();
+    time.pass(Duration::from_secs(10)).await;
+    result.status = Status::Ok;
+    outbox.save(&result).await.unwrap();
+    time.until_delivered(&outbox).await;
+    assert_eq!(outbox.health().await.unwrap().set_aside, 0);
+    let found = store.find(&result.principal, result.id).await.unwrap();
+    assert_eq!(found, Some(result));
 }
 
 /// Deleting waits for what is on its way, so that nothing comes back.

@@ -289,3 +289,92 @@ async fn a_write_knows_whether_somebody_else_wrote() {
         "what was remembered may have been undone"
     );
 }
+
+/// A write that takes long, such as one that waits for the disk, keeps nobody from reading what was there before.
+#[tokio::test]
+async fn readers_wait_for_no_writer() {
+    let database = Database::open(&new_file(), &[FIRST]).unwrap();
+    write(&database, "before").await;
+    let (go, wait) = mpsc::channel::<()>();
+    let mut writing = Box::pin(database.write(move |notes| {
+        notes.execute(INSERT, ["under way"])?;
+        Ok(wait.recv().is_ok())
+    }));
+    std::future::poll_fn(|context| {
+        assert!(writing.as_mut().poll(context).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    assert_eq!(count(&database).await, 1);
+    go.send(()).unwrap();
+    assert!(writing.await.unwrap());
+    assert_eq!(count(&database).await, 2, "what was answered is seen");
+}
+
+/// One that reads long, such as an export, does not hold up the others, where there is more than one processor.
+#[tokio::test]
+async fn readers_wait_for_no_reader() {
+    if thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return;
+    }
+    let database = Database::open(&new_file(), &[FIRST]).unwrap();
+    let (go, wait) = mpsc::channel::<()>();
+    let mut long = Box::pin(database.read(move |_| Ok(wait.recv().is_ok())));
+    std::future::poll_fn(|context| {
+        assert!(long.as_mut().poll(context).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    for _ in 0..100 {
+        assert_eq!(count(&database).await, 0);
+    }
+    go.send(()).unwrap();
+    assert!(long.await.unwrap());
+}
+
+/// Many who write and read at once: each sees what it wrote, whatever the others do.
+#[tokio::test]
+async fn whoever_was_answered_sees_what_was_written() {
+    let database = Database::open(&new_file(), &[FIRST]).unwrap();
+    let writers: Vec<_> = (0..16)
+        .map(|_| {
+            let database = database.clone();
+            async move {
+                for _ in 0..10 {
+                    let before = count(&database).await;
+                    write(&database, "one more").await;
+                    assert!(count(&database).await > before);
+                }
+            }
+        })
+        .map(tokio::spawn)
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(count(&database).await, 160);
+}
+
+#[tokio::test]
+async fn what_reads_cannot_write() {
+    let database = Database::open(&new_file(), &[FIRST]).unwrap();
+    let insert = "INSERT INTO notes (text) VALUES ('no')";
+    let error = database
+        .read(move |notes| Ok(notes.execute(insert, ())?))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::ReadOnly);
+    assert_eq!(count(&database).await, 0);
+}
+
+/// Work that panics is answered as lost, and its connection goes on.
+#[tokio::test]
+async fn a_read_that_panics_is_lost_alone() {
+    let database = Database::open(&new_file(), &[FIRST]).unwrap();
+    for _ in 0..10 {
+        let lost: Result<(), _> = database.read(|_| panic!("on purpose")).await;
+        assert_eq!(lost.unwrap_err().kind(), StorageErrorKind::Unavailable);
+    }
+    write(&database, "kept").await;
+    assert_eq!(count(&database).await, 1);
+}

@@ -182,7 +182,8 @@ impl<B> HoldRecord<B> {
         self.drawn = self.drawn.saturating_sub(amount);
         let set_aside = self.left().saturating_sub(before);
         NewEntry {
-            line: Some(Box::new(line)),
+            // Of a call that was metered it is what was metered, and not the worst case.
+            line: Some(Box::new(CostLine { amount, ..line })),
             counts_at: Some(counts_at),
             held_change: set_aside.nanos(),
             spent_change: negative(amount),

@@ -104,7 +104,7 @@ impl Delivery {
         let result = match head.stored.clone().read() {
             Ok(result) => result,
             Err(unreadable) => {
-                self.file.set_aside(head.seq, unreadable.reason).await?;
+                self.file.set_aside(&head, unreadable.reason).await?;
                 return Ok(self.done());
             }
         };
@@ -118,7 +118,7 @@ impl Delivery {
             Ok(()) => self.file.delivered(&head).await?,
             Err(error) if is_final(&error) => {
                 tracing::error!(analysis = %result.id, %error, "a result was set aside");
-                self.file.set_aside(head.seq, error.to_string()).await?;
+                self.file.set_aside(&head, error.to_string()).await?;
             }
             Err(error) => {
                 self.file.failed(head.seq).await?;

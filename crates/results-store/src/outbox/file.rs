@@ -191,11 +191,12 @@ impl OutboxFile {
             .await
     }
 
-    /// The store will never take it.
-    pub(super) async fn set_aside(&self, seq: i64, reason: String) -> Result<(), StorageError> {
-        let sql = "UPDATE waiting SET set_aside = ?2 WHERE seq = ?1";
+    /// The store will never take it. What was changed meanwhile waits on: it may be another matter.
+    pub(super) async fn set_aside(&self, head: &Head, reason: String) -> Result<(), StorageError> {
+        let (seq, revision) = (head.seq, head.revision);
+        let sql = "UPDATE waiting SET set_aside = ?3 WHERE seq = ?1 AND revision = ?2";
         self.database
-            .write(move |outbox| Ok(outbox.execute(sql, (seq, reason)).map(drop)?))
+            .write(move |outbox| Ok(outbox.execute(sql, (seq, revision, reason)).map(drop)?))
             .await
     }
 
