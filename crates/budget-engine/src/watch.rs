@@ -194,25 +194,29 @@ impl Watcher {
             last = self.engine.store().latest(&subject).await?;
         }
         let now = self.engine.now();
-        let in_force = last.as_ref().filter(|event| still_counts(event, status, now));
-        if !rung.is_news(status, in_force.and_then(Event::told), self.least) {
-            self.remember(subject, last);
-            return Ok(());
+        loop {
+            let in_force = last.as_ref().filter(|event| still_counts(event, status, now));
+            if !rung.is_news(status, in_force.and_then(Event::told), self.least) {
+                self.remember(subject, last);
+                return Ok(());
+            }
+            let number = last.map_or(1, |event| event.number.saturating_add(1));
+            let reached = Happening::CapReached {
+                scope: status.scope.clone(),
+                period: status.period.to_string(),
+                rung,
+                percent,
+                limit: status.limit,
+                spent: status.spent,
+            };
+            let is_raised = self.engine.store().raise(now, number, reached).await?;
+            last = self.engine.store().latest(&subject).await?;
+            if is_raised {
+                self.remember(subject, last);
+                return Ok(());
+            }
+            // Others raised one of this number, perhaps of something before: what is so may still be news after it.
         }
-        let number = last.map_or(1, |event| event.number.saturating_add(1));
-        let reached = Happening::CapReached {
-            scope: status.scope.clone(),
-            period: status.period.to_string(),
-            rung,
-            percent,
-            limit: status.limit,
-            spent: status.spent,
-        };
-        self.engine.store().raise(now, number, reached).await?;
-        // Whoever raised it, it is raised.
-        let raised = self.engine.store().latest(&subject).await?;
-        self.remember(subject, raised);
-        Ok(())
     }
 
     fn remember(&mut self, subject: String, event: Option<Event>) {

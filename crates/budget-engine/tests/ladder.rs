@@ -229,6 +229,27 @@ async fn a_crossing_is_told_once_over_processes_and_restarts() {
     assert_eq!(told(&after_restart, 0).await, [Rung::Warn, Rung::CheaperModel]);
 }
 
+/// What is remembered of the last event is found to be old when another process has raised the next one.
+#[tokio::test]
+async fn a_crossing_is_told_though_another_process_told_of_the_one_before() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let clock = ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap());
+    let open = || {
+        let ledger = SqliteLedger::open(folder.path().join("ledger.sqlite3")).unwrap();
+        BudgetEngine::new(ledger, clock.clone())
+    };
+    let (one, two) = (open(), open());
+    let mut watchers = [one.watcher().unwrap(), two.watcher().unwrap()];
+    for (amount, who) in [("10", 0), ("20", 1), ("40", 0)] {
+        limit(&one, amount, month()).await;
+        let spent = one.status(&ana()).await.unwrap().remaining;
+        spend(&one, &(spent.nanos() / 2_000_000_000).to_string()).await;
+        watchers[who].look_at([ana()]).await.unwrap();
+    }
+    let warned = told(&one, 0).await.into_iter().filter(|rung| *rung == Rung::Warn);
+    assert_eq!(warned.count(), 3);
+}
+
 /// Holds tell the watcher by themselves, also where they are dropped with a call under way.
 #[tokio::test(start_paused = true)]
 async fn the_watcher_hears_of_spending_without_being_asked() {
