@@ -141,9 +141,9 @@ fn calm_step() -> impl Strategy<Value = Step> {
         40 => (0..3_usize, act()).prop_map(|(hold, act)| Step::Act(hold, act)),
         20 => (0..6_usize).prop_map(|hold| Step::Act(hold, Act::Close(HoldState::Released))),
         3 => (0..3_i64).prop_map(Step::Wait),
-        2 => (concrete(), 1..30_u64).prop_map(|(scope, limit)| budget_of(scope, limit)),
+        5 => (concrete(), 1..30_u64).prop_map(|(scope, limit)| budget_of(scope, limit)),
         1 => (concrete(), 1..5_u64, Just(None)).prop_map(|(scope, amount, minutes)| Step::TopUp { scope, amount, minutes }),
-        1 => prop_oneof![1 => Just(Some("enough")), 2 => Just(None)].prop_map(Step::Stop),
+        4 => prop_oneof![1 => Just(Some("enough")), 2 => Just(None)].prop_map(Step::Stop),
         2 => Just(Step::Turn(0)),
     ]
 }
