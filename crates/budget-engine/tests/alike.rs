@@ -3,7 +3,12 @@
 //! other one open does a step, and whichever of its steps cannot be written.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
-use std::{cell::Cell, path::PathBuf, task::Poll, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
+    time::Duration,
+};
 
 use meterbox_budget_engine::{
     Budget, BudgetError, EntryPage, EventPage, Happening, HoldId, HoldPage, HoldRequest, HoldState,
@@ -636,7 +641,7 @@ impl Place for File {
 struct Served {
     server: &'static PostgresServer,
     address: String,
-    is_ready: Cell<bool>,
+    is_ready: AtomicBool,
 }
 
 impl Served {
@@ -644,7 +649,7 @@ impl Served {
         Self {
             server,
             address: server.database(),
-            is_ready: Cell::new(false),
+            is_ready: AtomicBool::new(false),
         }
     }
 }
@@ -655,7 +660,7 @@ impl Place for Served {
 
     async fn open(&self) -> PostgresLedger {
         let ledger = PostgresLedger::connect(&self.address).await.unwrap();
-        if !self.is_ready.replace(true) {
+        if !self.is_ready.swap(true, Ordering::Relaxed) {
             let sql = format!(
                 "SET search_path = meterbox_ledger;
                  CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
