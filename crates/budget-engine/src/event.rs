@@ -120,7 +120,8 @@ pub trait EventLog: Send + Sync + fmt::Debug + 'static {
     async fn newest_event(&self) -> Result<u64, BudgetError>;
 
     /// Lets this process pass events on to a reader until then, and says after which event to go on: at first after
-    /// those there are. `None` while it is another's turn.
+    /// those there are. `None` while it is another's turn. One that goes on for more than twice as long as the one that
+    /// is asked for was taken by a clock that was ahead, and is over.
     async fn take_turn(
         &self,
         now: Timestamp,

@@ -91,7 +91,8 @@ impl EventLog for MemoryLedger {
             owner: owner.to_owned(),
             until,
         });
-        if turn.owner != owner && turn.until > now {
+        let longest = until.saturating_add(until.duration_since(now));
+        if turn.owner != owner && turn.until > now && turn.until <= longest {
             return Ok(None);
         }
         (turn.owner, turn.until) = (owner.to_owned(), until);

@@ -17,9 +17,10 @@ use tokio::{
 
 use crate::{
     BudgetEngine, BudgetError, BudgetStatus, Event, ForecastOptions, Happening, HoldFilter, HoldId, HoldPage,
-    Rung, Window,
+    HoldState, Rung, Window,
     event::{SWITCH, cap_subject},
     ladder::Told,
+    ledger::Basis,
 };
 
 /// So many holds may tell of their spending before the watcher looks; whatever comes on top is found by the next
@@ -75,6 +76,8 @@ pub struct Watcher {
     least: Usd,
     /// What was told of last, by subject; saves asking.
     told: HashMap<String, Event>,
+    /// Holds that were open when a sweep came by, whoever opened them: what they come to is looked for until they end.
+    open: HashMap<HoldId, Arc<Basis>>,
     swept_until: Option<Timestamp>,
 }
 
@@ -95,6 +98,7 @@ impl BudgetEngine {
             spikes: ForecastOptions::default(),
             least: Usd::ZERO,
             told: HashMap::new(),
+            open: HashMap::new(),
             swept_until: None,
         })
     }
@@ -136,7 +140,8 @@ impl Watcher {
         }
     }
 
-    /// Looks at all that was active since the last sweep, and at the kill switch.
+    /// Looks at all that was active since the last sweep, and at the kill switch. Also at what has been open since before
+    /// then: whoever opened it may have died without a word.
     ///
     /// # Errors
     /// Store errors; the next sweep looks at the same again.
@@ -145,8 +150,11 @@ impl Watcher {
         self.look_at_the_switch().await?;
         let now = self.engine.now();
         let last = self.swept_until.unwrap_or_else(|| before(now, LOOK_BACK));
-        let active = self.active_since(before(last, SWEEP)).await?;
+        let ended = self.ended().await?;
+        let mut active = self.active_since(before(last, SWEEP)).await?;
+        active.extend(self.open.values().flat_map(|basis| basis.scopes.iter().cloned()));
         self.look_at(active.iter().cloned()).await?;
+        self.open.retain(|id, _| !ended.contains(id));
         for scope in &active {
             self.look_for_a_spike(scope, now).await?;
         }
@@ -194,25 +202,29 @@ impl Watcher {
             last = self.engine.store().latest(&subject).await?;
         }
         let now = self.engine.now();
-        let in_force = last.as_ref().filter(|event| still_counts(event, status, now));
-        if !rung.is_news(status, in_force.and_then(Event::told), self.least) {
-            self.remember(subject, last);
-            return Ok(());
+        loop {
+            let in_force = last.as_ref().filter(|event| still_counts(event, status, now));
+            if !rung.is_news(status, in_force.and_then(Event::told), self.least) {
+                self.remember(subject, last);
+                return Ok(());
+            }
+            let number = last.map_or(1, |event| event.number.saturating_add(1));
+            let reached = Happening::CapReached {
+                scope: status.scope.clone(),
+                period: status.period.to_string(),
+                rung,
+                percent,
+                limit: status.limit,
+                spent: status.spent,
+            };
+            let is_raised = self.engine.store().raise(now, number, reached).await?;
+            last = self.engine.store().latest(&subject).await?;
+            if is_raised {
+                self.remember(subject, last);
+                return Ok(());
+            }
+            // Others raised one of this number, perhaps of something before: what is so may still be news after it.
         }
-        let number = last.map_or(1, |event| event.number.saturating_add(1));
-        let reached = Happening::CapReached {
-            scope: status.scope.clone(),
-            period: status.period.to_string(),
-            rung,
-            percent,
-            limit: status.limit,
-            spent: status.spent,
-        };
-        self.engine.store().raise(now, number, reached).await?;
-        // Whoever raised it, it is raised.
-        let raised = self.engine.store().latest(&subject).await?;
-        self.remember(subject, raised);
-        Ok(())
     }
 
     fn remember(&mut self, subject: String, event: Option<Event>) {
@@ -251,8 +263,20 @@ impl Watcher {
         self.engine.tell_of_the_switch().await
     }
 
+    /// Those of the holds that were open which are so no longer.
+    async fn ended(&self) -> Result<BTreeSet<HoldId>, BudgetError> {
+        let mut ended = BTreeSet::new();
+        for id in self.open.keys() {
+            let hold = self.engine.find_hold(*id).await?;
+            if hold.is_none_or(|hold| hold.state != HoldState::Open) {
+                ended.insert(*id);
+            }
+        }
+        Ok(ended)
+    }
+
     /// The scopes of holds that began since then.
-    async fn active_since(&self, since: Timestamp) -> Result<BTreeSet<Scope>, BudgetError> {
+    async fn active_since(&mut self, since: Timestamp) -> Result<BTreeSet<Scope>, BudgetError> {
         let mut page = HoldPage {
             after: Some(HoldId::before(since)),
             limit: PAGE,
@@ -266,6 +290,10 @@ impl Watcher {
             };
             page.after = Some(last.id);
             active.extend(holds.iter().flat_map(|hold| hold.basis.scopes.iter().cloned()));
+            let open = holds.iter().filter(|hold| hold.state == HoldState::Open);
+            let room = MAX_REMEMBERED.saturating_sub(self.open.len());
+            let remembered = open.map(|hold| (hold.id, Arc::clone(&hold.basis)));
+            self.open.extend(remembered.take(room));
         }
     }
 }

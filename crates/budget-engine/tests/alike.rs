@@ -3,7 +3,12 @@
 //! other one open does a step, and whichever of its steps cannot be written.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
-use std::{cell::Cell, path::PathBuf, task::Poll, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
+    time::Duration,
+};
 
 use meterbox_budget_engine::{
     Budget, BudgetError, EntryPage, EventPage, Happening, HoldId, HoldPage, HoldRequest, HoldState,
@@ -123,13 +128,44 @@ fn one_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// One does a few steps in a row most often: only then is anything remembered.
-fn turns(length: usize) -> impl Strategy<Value = Vec<Turn>> {
-    let turn = (
-        prop_oneof![2 => Just(false), 1 => Just(true)],
-        0..60_usize,
-        step(),
+/// What goes on where budgets stay as they are: small holds come and go, and what is remembered is used.
+fn calm_step() -> impl Strategy<Value = Step> {
+    let concrete = || 0..3_usize;
+    let open = (
+        proptest::collection::btree_set(concrete(), 1..3),
+        1..5_u64,
+        proptest::option::of(Just(1)),
     );
+    prop_oneof![
+        60 => open.prop_map(|(scopes, amount, at_least)| Step::Open {
+            scopes: scopes.into_iter().collect(),
+            amount,
+            at_least,
+            key: 0,
+        }),
+        40 => (0..3_usize, act()).prop_map(|(hold, act)| Step::Act(hold, act)),
+        20 => (0..6_usize).prop_map(|hold| Step::Act(hold, Act::Close(HoldState::Released))),
+        3 => (0..3_i64).prop_map(Step::Wait),
+        5 => (concrete(), 1..30_u64).prop_map(|(scope, limit)| budget_of(scope, limit)),
+        1 => (concrete(), 1..5_u64, Just(None)).prop_map(|(scope, amount, minutes)| Step::TopUp { scope, amount, minutes }),
+        4 => prop_oneof![1 => Just(Some("enough")), 2 => Just(None)].prop_map(Step::Stop),
+        2 => Just(Step::Turn(0)),
+    ]
+}
+
+fn budget_of(scope: usize, limit: u64) -> Step {
+    Step::Define {
+        scope,
+        window: 3,
+        limit,
+        carried: 0,
+        is_setting: false,
+    }
+}
+
+/// One does a few steps in a row most often: only then is anything remembered.
+fn turns(step: impl Strategy<Value = Step>, length: usize) -> impl Strategy<Value = Vec<Turn>> {
+    let turn = (prop_oneof![2 => Just(false), 1 => Just(true)], 0..60_usize, step);
     proptest::collection::vec(turn, length / 2..length).prop_map(|turns| {
         let mut who = 0;
         let in_turn = turns.into_iter().map(|(changes, next, step)| {
@@ -508,6 +544,24 @@ trait Place {
 
 /// With so many who have the other ledger open, each in places of their own.
 fn check<P: Place>(cases: u32, length: usize, openers: usize, new_place: impl Fn() -> P) {
+    check_turns(cases, turns(step(), length), openers, new_place);
+}
+
+/// The same where budgets are there from the start, and change seldom.
+fn check_calm<P: Place>(cases: u32, length: usize, openers: usize, new_place: impl Fn() -> P) {
+    let turns = turns(calm_step(), length).prop_map(|turns| {
+        let begin = (0..3).map(|scope| (0, budget_of(scope, 12)));
+        begin.chain(turns).collect()
+    });
+    check_turns(cases, turns, openers, new_place);
+}
+
+fn check_turns<P: Place>(
+    cases: u32,
+    turns: impl Strategy<Value = Vec<Turn>>,
+    openers: usize,
+    new_place: impl Fn() -> P,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -520,7 +574,7 @@ fn check<P: Place>(cases: u32, length: usize, openers: usize, new_place: impl Fn
         ..ProptestConfig::default()
     };
     TestRunner::new(config)
-        .run(&turns(length), |turns| {
+        .run(&turns, |turns| {
             runtime.block_on(async {
                 let (memory, place) = (MemoryLedger::new(), new_place());
                 let mut others = Vec::new();
@@ -587,7 +641,7 @@ impl Place for File {
 struct Served {
     server: &'static PostgresServer,
     address: String,
-    is_ready: Cell<bool>,
+    is_ready: AtomicBool,
 }
 
 impl Served {
@@ -595,7 +649,7 @@ impl Served {
         Self {
             server,
             address: server.database(),
-            is_ready: Cell::new(false),
+            is_ready: AtomicBool::new(false),
         }
     }
 }
@@ -606,7 +660,7 @@ impl Place for Served {
 
     async fn open(&self) -> PostgresLedger {
         let ledger = PostgresLedger::connect(&self.address).await.unwrap();
-        if !self.is_ready.replace(true) {
+        if !self.is_ready.swap(true, Ordering::Relaxed) {
             let sql = format!(
                 "SET search_path = meterbox_ledger;
                  CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -649,5 +703,19 @@ fn the_postgres_ledger_is_as_the_memory_ledger() {
 fn two_replicas_are_as_the_memory_ledger() {
     if let Some(server) = PostgresServer::shared() {
         check(6, 120, 2, || Served::new(server));
+    }
+}
+
+/// Nearly all is decided by what is remembered.
+#[test]
+fn two_hands_on_one_file_that_remember_are_as_the_memory_ledger() {
+    check_calm(12, 160, 2, File::new);
+}
+
+/// Nearly all is decided by what is remembered.
+#[test]
+fn two_replicas_that_remember_are_as_the_memory_ledger() {
+    if let Some(server) = PostgresServer::shared() {
+        check_calm(6, 160, 2, || Served::new(server));
     }
 }

@@ -229,6 +229,60 @@ async fn a_crossing_is_told_once_over_processes_and_restarts() {
     assert_eq!(told(&after_restart, 0).await, [Rung::Warn, Rung::CheaperModel]);
 }
 
+/// What is remembered of the last event is found to be old when another process has raised the next one.
+#[tokio::test]
+async fn a_crossing_is_told_though_another_process_told_of_the_one_before() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let clock = ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap());
+    let open = || {
+        let ledger = SqliteLedger::open(folder.path().join("ledger.sqlite3")).unwrap();
+        BudgetEngine::new(ledger, clock.clone())
+    };
+    let (one, two) = (open(), open());
+    let mut watchers = [one.watcher().unwrap(), two.watcher().unwrap()];
+    for (amount, who) in [("10", 0), ("20", 1), ("40", 0)] {
+        limit(&one, amount, month()).await;
+        let spent = one.status(&ana()).await.unwrap().remaining;
+        spend(&one, &(spent.nanos() / 2_000_000_000).to_string()).await;
+        watchers[who].look_at([ana()]).await.unwrap();
+    }
+    let warned = told(&one, 0).await.into_iter().filter(|rung| *rung == Rung::Warn);
+    assert_eq!(warned.count(), 3);
+}
+
+/// Whoever opened a hold may have died; what becomes of it is told by those that are left, however long it was open.
+#[tokio::test]
+async fn what_an_old_hold_of_a_dead_process_comes_to_is_told() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let clock = ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap());
+    let open = || {
+        let ledger = SqliteLedger::open(folder.path().join("ledger.sqlite3")).unwrap();
+        BudgetEngine::new(ledger, clock.clone())
+    };
+    let (dead, alive) = (open(), open());
+    limit(&dead, "10", month()).await;
+    let request = HoldRequest::new([ana()], usd("10"), "long").ttl(Duration::from_secs(3_600));
+    let hold = dead.hold(request).await.unwrap();
+    let intent = hold.intend(line("10")).await.unwrap();
+    let mut watcher = alive.watcher().unwrap();
+    for _ in 0..5 {
+        watcher.sweep().await.unwrap();
+        clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(told(&alive, 0).await, []);
+    intent.meter([line("6")]).await.unwrap();
+    watcher.sweep().await.unwrap();
+    assert_eq!(told(&alive, 0).await, [Rung::Warn, Rung::CheaperModel]);
+    drop(intent);
+    std::mem::forget(hold);
+    clock.advance(Duration::from_secs(2 * 3_600));
+    watcher.sweep().await.unwrap();
+    assert_eq!(
+        told(&alive, 2).await,
+        [Rung::FeaturesOff, Rung::Squeeze, Rung::Stop]
+    );
+}
+
 /// Holds tell the watcher by themselves, also where they are dropped with a call under way.
 #[tokio::test(start_paused = true)]
 async fn the_watcher_hears_of_spending_without_being_asked() {

@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    path::Path,
+};
 
 use meterbox_core::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,6 +17,8 @@ const PROVIDER: &str = "azure/";
 pub struct AzureDeployments {
     configured: BTreeMap<String, Deployment>,
     learnt: BTreeMap<String, String>,
+    /// The names of those that this process learnt by itself: of the others another process may know better by now.
+    news: BTreeSet<String>,
 }
 
 /// What is configured of a deployment: `"gpt-5-mini"`, or `{ model = "gpt-5-mini", type = "data_zone" }`.
@@ -53,7 +59,7 @@ impl AzureDeployments {
     pub fn new(configured: BTreeMap<String, Deployment>) -> Self {
         Self {
             configured,
-            learnt: BTreeMap::new(),
+            ..Self::default()
         }
     }
 
@@ -115,7 +121,11 @@ impl AzureDeployments {
             return false;
         }
         let before = self.learnt.insert(deployment.to_owned(), model.to_owned());
-        before.as_deref() != Some(model)
+        let is_news = before.as_deref() != Some(model);
+        if is_news {
+            self.news.insert(deployment.to_owned());
+        }
+        is_news
     }
 
     fn model(&self, deployment: &str) -> Option<&str> {
@@ -128,29 +138,41 @@ impl AzureDeployments {
     /// # Errors
     /// [`BookError`] where the file cannot be read, or is not such a file.
     pub fn recall(mut self, path: &Path) -> Result<Self, BookError> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(self),
-            Err(error) => return Err(file(path, error)),
-        };
-        self.learnt = serde_json::from_str(&text).map_err(|error| BookError::Syntax {
-            place: path.display().to_string(),
-            message: format!("{error}; remove the file to forget what was learnt"),
-        })?;
+        self.learnt = learnt_in(path)?;
         Ok(self)
     }
 
-    /// Writes what was learnt to this file; whole, or not at all. Blocks.
+    /// Adds what this process learnt to this file, which other processes may do as well; whole, or not at all. Blocks.
+    /// Beside the file there will be one that ends in `.lock`.
     ///
     /// # Errors
     /// [`BookError::File`].
     pub fn keep(&self, path: &Path) -> Result<(), BookError> {
-        let json = serde_json::to_string_pretty(&self.learnt).map_err(|error| file(path, error.into()))?;
+        let failed = |error| file(path, error);
+        let lock = File::create(path.with_extension("lock")).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        // One that is damaged is begun anew.
+        let mut learnt = learnt_in(path).unwrap_or_default();
+        let news = self.learnt.iter().filter(|(name, _)| self.news.contains(*name));
+        learnt.extend(news.map(|(name, model)| (name.clone(), model.clone())));
+        let json = serde_json::to_string_pretty(&learnt).map_err(|error| failed(error.into()))?;
         let beside = path.with_extension("new");
-        std::fs::write(&beside, json)
-            .and_then(|()| std::fs::rename(&beside, path))
-            .map_err(|error| file(path, error))
+        fs::write(&beside, json)
+            .and_then(|()| fs::rename(&beside, path))
+            .map_err(failed)
     }
+}
+
+fn learnt_in(path: &Path) -> Result<BTreeMap<String, String>, BookError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(file(path, error)),
+    };
+    serde_json::from_str(&text).map_err(|error| BookError::Syntax {
+        place: path.display().to_string(),
+        message: format!("{error}; remove the file to forget what was learnt"),
+    })
 }
 
 impl From<Configured> for Deployment {

@@ -1,6 +1,8 @@
 //! Reading, dating and laying books over each other.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
+use std::{collections::BTreeMap, fs};
+
 use meterbox_core::{Timestamp, Usd};
 use meterbox_price_book::{
     AzureDeployments, Component, Known, PriceBook, PriceError, PriceErrorKind, Terms, TokenUsage,
@@ -356,7 +358,30 @@ fn an_azure_deployment_is_configured_or_learnt_or_held_at_the_dearest_price() {
     );
 }
 
-fn toml_deployments(text: &str) -> std::collections::BTreeMap<String, meterbox_price_book::Deployment> {
+/// What another process learnt meanwhile is neither forgotten nor put back: a deployment that was moved to a dearer model
+/// would be held too cheaply by the next process.
+#[test]
+fn processes_that_learn_at_once_keep_what_each_other_learnt() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let file = folder.path().join("azure-deployments.json");
+    let mut first = AzureDeployments::default();
+    assert!(first.learn("chat", "gpt-5-nano"));
+    first.keep(&file).unwrap();
+    let recalled = || AzureDeployments::default().recall(&file).unwrap();
+    let (mut one, mut other) = (recalled(), recalled());
+    assert!(one.learn("chat", "gpt-5"));
+    one.keep(&file).unwrap();
+    assert!(other.learn("batch", "gpt-5-mini"));
+    other.keep(&file).unwrap();
+    let kept: BTreeMap<String, String> = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let named = |name: &str| kept.get(name).map(String::as_str);
+    assert_eq!(
+        (named("chat"), named("batch")),
+        (Some("gpt-5"), Some("gpt-5-mini"))
+    );
+}
+
+fn toml_deployments(text: &str) -> BTreeMap<String, meterbox_price_book::Deployment> {
     toml::from_str(text).unwrap()
 }
 

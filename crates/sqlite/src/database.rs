@@ -39,6 +39,7 @@ pub struct Database {
     writer: mpsc::Sender<Box<dyn Job>>,
     readers: Arc<Readers>,
     path: Arc<PathBuf>,
+    opened: Opened,
 }
 
 /// The transaction that a write runs in.
@@ -46,6 +47,16 @@ pub struct Database {
 pub struct Writing<'batch> {
     transaction: &'batch Transaction<'batch>,
     epoch: u64,
+}
+
+/// Which file it is, whatever it is called. One that was removed or replaced can be read and written on by whoever has it
+/// open, apart from all who open what is there now: neither would know of the other's money, keys and stops. SQLite looks
+/// for that by itself, but not in WAL mode.
+#[derive(Debug, Clone)]
+struct Opened {
+    /// Whatever the current folder becomes.
+    path: Arc<PathBuf>,
+    id: Option<(u64, u64)>,
 }
 
 /// A write, which may be answered only when it is known whether it is on the disk.
@@ -77,11 +88,13 @@ impl Database {
             .collect::<Result<_, _>>()
             .map_err(|error| error.of_file(path))?;
         let (writer, work) = mpsc::channel();
+        let opened = Opened::at(path);
         let path = Arc::new(path.to_owned());
         let worker = Worker {
             connection,
             work,
             path: Arc::clone(&path),
+            opened: opened.clone(),
             last_version: None,
             epoch: 0,
             company: 0,
@@ -97,6 +110,7 @@ impl Database {
             writer,
             readers: Arc::new(Readers::new(readers)),
             path,
+            opened,
         })
     }
 
@@ -111,9 +125,10 @@ impl Database {
         F: FnOnce(&Transaction<'_>) -> Result<T, SqliteError> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let path = Arc::clone(&self.path);
+        let (path, opened) = (Arc::clone(&self.path), self.opened.clone());
         self.readers.ask(Box::new(move |connection| {
-            let done = view(connection, work).map_err(|error| error.of_file(&path));
+            let done = opened.require().and_then(|()| view(connection, work));
+            let done = done.map_err(|error| error.of_file(&path));
             // Nobody may be waiting any more.
             drop(answer.send(done));
         }));
@@ -211,11 +226,43 @@ struct Worker {
     connection: Connection,
     work: mpsc::Receiver<Box<dyn Job>>,
     path: Arc<PathBuf>,
+    opened: Opened,
     /// The file's version after the last batch, where that was kept.
     last_version: Option<i64>,
     epoch: u64,
     /// How many writes the last commit had.
     company: usize,
+}
+
+impl Opened {
+    fn at(path: &Path) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self {
+            id: id_of(&path),
+            path: Arc::new(path),
+        }
+    }
+
+    fn require(&self) -> Result<(), SqliteError> {
+        if id_of(&self.path) == self.id {
+            Ok(())
+        } else {
+            Err(SqliteError::moved())
+        }
+    }
+}
+
+#[cfg(unix)]
+fn id_of(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let about = std::fs::metadata(path).ok()?;
+    Some((about.dev(), about.ino()))
+}
+
+/// Elsewhere a file that is open can be neither removed nor replaced.
+#[cfg(not(unix))]
+fn id_of(_: &Path) -> Option<(u64, u64)> {
+    None
 }
 
 impl Worker {
@@ -239,6 +286,7 @@ impl Worker {
 
     fn transact(&mut self, jobs: &mut Vec<Box<dyn Job>>) -> Result<(), SqliteError> {
         let last_version = self.last_version.take();
+        self.opened.require()?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;

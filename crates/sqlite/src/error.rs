@@ -13,6 +13,7 @@ enum Fault {
     Corrupt(String),
     Incompatible(String),
     BrokenOff,
+    Moved,
 }
 
 impl SqliteError {
@@ -27,6 +28,10 @@ impl SqliteError {
 
     pub(crate) fn broken_off() -> Self {
         Self(Fault::BrokenOff)
+    }
+
+    pub(crate) fn moved() -> Self {
+        Self(Fault::Moved)
     }
 
     /// The same fault in the words all stores share; `path` is the file at fault.
@@ -44,6 +49,13 @@ impl SqliteError {
             Fault::BrokenOff => {
                 let message = format!("{file} could not be written together with another write; try again");
                 return StorageError::new(StorageErrorKind::Busy, message);
+            }
+            Fault::Moved => {
+                let message = format!(
+                    "{file} is no longer the file that was opened: it was removed, moved or replaced; stop what has it \
+                     open, see that the right file is there, and start again"
+                );
+                return StorageError::new(StorageErrorKind::Unavailable, message);
             }
             Fault::Sqlite(error) => error,
         };

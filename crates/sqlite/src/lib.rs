@@ -6,6 +6,10 @@
 //! the disk (WAL with `synchronous=FULL`); writes that wait at the same time share one commit (group commit), each
 //! in a savepoint of its own.
 //!
+//! A file that is removed, moved or replaced while it is open is neither written nor read any more (`Unavailable`, on Unix):
+//! whoever opens what is there then would have another file, and neither would know what the other wrote. Reading a backup
+//! into the file itself, as `sqlite3 FILE ".restore BACKUP"` does, is a write like any other.
+//!
 //! A database keeps nothing of its own but the table `meterbox_migrations`.
 
 mod database;

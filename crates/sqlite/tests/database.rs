@@ -378,3 +378,31 @@ async fn a_read_that_panics_is_lost_alone() {
     write(&database, "kept").await;
     assert_eq!(count(&database).await, 1);
 }
+
+/// Whoever opened it before and whoever opens what is there now would each have a file of their own.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_was_replaced_or_removed_is_neither_written_nor_read() {
+    let file = new_file();
+    let database = Database::open(&file, &[FIRST]).unwrap();
+    write(&database, "before").await;
+    let away = file.with_extension("away");
+    fs::rename(&file, &away).unwrap();
+    let refused = async || {
+        let written = database
+            .write(|notes| Ok(notes.execute(INSERT, ["after"])?))
+            .await;
+        let read = database.read(|_| Ok(())).await;
+        for error in [written.unwrap_err(), read.unwrap_err()] {
+            assert_eq!(error.kind(), StorageErrorKind::Unavailable, "{error}");
+            assert!(error.to_string().contains("no longer the file"), "{error}");
+        }
+    };
+    refused().await;
+    fs::write(&file, "").unwrap();
+    refused().await;
+    // Put back, it is the file that was opened.
+    fs::rename(&away, &file).unwrap();
+    write(&database, "after").await;
+    assert_eq!(count(&database).await, 2);
+}

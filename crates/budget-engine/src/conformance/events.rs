@@ -152,6 +152,22 @@ pub async fn a_readers_turn_is_one_owners_at_a_time(store: Store) {
     );
 }
 
+/// A clock that was a year ahead keeps nobody out for a year.
+pub async fn a_turn_of_a_clock_that_was_put_back_is_over(store: Store) {
+    let at = |seconds: u64| now().saturating_add(Duration::from_secs(seconds));
+    let year = 365 * 24 * 60 * 60;
+    let turn = async |from: u64, owner: &str, until: u64| {
+        let turn = store.take_turn(at(from), "webhook", owner, at(until)).await;
+        turn.unwrap().is_some()
+    };
+    assert!(turn(year, "one", year + 10).await);
+    assert!(!turn(year + 1, "two", year + 11).await);
+    // Clocks of different machines differ a little.
+    assert!(!turn(year - 9, "two", year + 1).await);
+    assert!(turn(0, "two", 10).await);
+    assert!(!turn(0, "one", 10).await);
+}
+
 /// The price of a line is kept with it, and so are all soft caps of a budget.
 pub async fn prices_and_soft_caps_are_kept(store: Store) {
     let now = now();

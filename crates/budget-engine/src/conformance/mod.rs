@@ -71,6 +71,7 @@ macro_rules! ledger_conformance {
                 an_event_of_a_number_is_raised_once
                 events_are_read_page_by_page
                 a_readers_turn_is_one_owners_at_a_time
+                a_turn_of_a_clock_that_was_put_back_is_over
                 prices_and_soft_caps_are_kept
             );
         }

@@ -78,7 +78,8 @@ impl EventLog for PostgresLedger {
         self.read(async |client| {
             let sql = "INSERT INTO event_readers AS turn (reader, seq, owner, until)
                 VALUES ($1, (SELECT coalesce(max(seq), 0) FROM events), $2, $3)
-                ON CONFLICT (reader) DO UPDATE SET owner = $2, until = $3 WHERE turn.owner = $2 OR turn.until <= $4
+                ON CONFLICT (reader) DO UPDATE SET owner = $2, until = $3
+                WHERE turn.owner = $2 OR turn.until <= $4 OR turn.until > 2 * $3 - $4
                 RETURNING seq";
             let statement = client.prepare_cached(sql).await?;
             let turn = client

@@ -81,7 +81,8 @@ impl EventLog for SqliteLedger {
         let turn = self.database.write(move |ledger| {
             let sql = "INSERT INTO event_readers (reader, seq, owner, until)
                 VALUES (?1, (SELECT coalesce(max(seq), 0) FROM events), ?2, ?3)
-                ON CONFLICT (reader) DO UPDATE SET owner = ?2, until = ?3 WHERE owner = ?2 OR until <= ?4
+                ON CONFLICT (reader) DO UPDATE SET owner = ?2, until = ?3
+                WHERE owner = ?2 OR until <= ?4 OR until > 2 * ?3 - ?4
                 RETURNING seq";
             let mut statement = ledger.prepare_cached(sql)?;
             let times = params![reader, owner, until.as_micros(), now.as_micros()];
