@@ -47,6 +47,8 @@ const DATA_FOLDER: &CStr = c"/data";
 /// A child that has its own namespaces, and not yet a job.
 pub(crate) struct Child {
     rules: Option<Rules>,
+    /// It says where it works while it waits, which on its way to its program nobody then has to hear.
+    tells_early: bool,
 }
 
 /// Why a step could not be done.
@@ -75,16 +77,19 @@ impl<T> Step<T> for Result<T> {
 impl Child {
     /// Does what needs no job: its own user, its own view of mounts and processes, and the first rules. Ends the
     /// process where anything of that fails.
-    pub(crate) fn enter(config: &Config, setup: i32) -> Self {
+    pub(crate) fn enter(config: &Config, setup: i32, warm: bool) -> Self {
         match enter(config, setup) {
-            Ok(rules) => Self { rules },
+            Ok(rules) => Self {
+                rules,
+                tells_early: warm && config.namespaces != 0,
+            },
             Err(failure) => end(&failure),
         }
     }
 
     /// Waits for the job and closes every lock. Ends the process where there is no job or anything fails.
     pub(crate) fn seal(self, config: &Config) {
-        let job = match hear_job() {
+        let job = match hear_job(self.tells_early) {
             Ok(Some(job)) => job,
             // The supervisor has no use for this child any more.
             Ok(None) => sys::exit(125),
@@ -94,7 +99,7 @@ impl Child {
                 what: b"",
             }),
         };
-        let sealed = confine(config, self.rules, job).and_then(|place| {
+        let sealed = confine(config, self, job).and_then(|place| {
             if config.has("seccomp") {
                 sys::install(config.last_filter()).step("seccomp")?;
             }
@@ -252,8 +257,16 @@ struct Job {
 }
 
 /// Its descriptors are at their places then.
-fn hear_job() -> Result<Option<Job>> {
-    if sys::write(SETUP, wire::WAITING).is_err() {
+fn hear_job(tells_early: bool) -> Result<Option<Job>> {
+    let told = if tells_early {
+        let scratch = sys::open(SCRATCH, O_DIRECTORY, 0)?;
+        let told = sys::send(SETUP, wire::WAITING, Some(scratch));
+        sys::close(scratch);
+        told
+    } else {
+        sys::write(SETUP, wire::WAITING).map(drop)
+    };
+    if told.is_err() {
         return Ok(None);
     }
     let mut word = [0; 8];
@@ -282,9 +295,10 @@ fn hear_job() -> Result<Option<Job>> {
     Ok(Some(Job { header, bytes }))
 }
 
-/// Closes every lock but the filter, and tells the supervisor the working folder. Returns where in its file the
-/// document begins.
-fn confine(config: &Config, rules: Option<Rules>, job: Job) -> core::result::Result<usize, Failure<'static>> {
+/// Closes every lock but the filter, and tells the supervisor the working folder where it does not know it yet. Returns where
+/// in its file the document begins.
+fn confine(config: &Config, child: Child, job: Job) -> core::result::Result<usize, Failure<'static>> {
+    let Child { rules, tells_early } = child;
     let Job { header, bytes } = job;
     let [scratch, temporary, data] = if config.namespaces != 0 {
         mounts(config, &header, bytes)?;
@@ -295,7 +309,11 @@ fn confine(config: &Config, rules: Option<Rules>, job: Job) -> core::result::Res
     };
     let scratch_path = scratch.whole().ok_or(ENAMETOOLONG).step("working folder")?;
     sys::change_folder(scratch_path).step("working folder")?;
-    let scratch = sys::open(scratch_path, O_DIRECTORY, 0).step("working folder")?;
+    let untold = if tells_early {
+        None
+    } else {
+        Some(sys::open(scratch_path, O_DIRECTORY, 0).step("working folder")?)
+    };
     if config.has("rlimits") {
         limits(config, &header).step("limits")?;
     }
@@ -326,8 +344,10 @@ fn confine(config: &Config, rules: Option<Rules>, job: Job) -> core::result::Res
         }
         rules.enforce().step("landlock")?;
     }
-    sys::send(SETUP, wire::PREPARED, Some(scratch)).step("child")?;
-    sys::close(scratch);
+    if let Some(folder) = untold {
+        sys::send(SETUP, wire::PREPARED, Some(folder)).step("child")?;
+        sys::close(folder);
+    }
     sys::unmap(bytes);
     Ok(header.document as usize)
 }

@@ -3,11 +3,11 @@
 
 /// How many children of one zygote may live at once.
 pub const MOST_CHILDREN: usize = 512;
-/// From a child, over its set-up socket: it waits for its job.
+/// From a child, over its set-up socket: it waits for its job. With its working folder, where it has its own root and was warm.
 pub const WAITING: &[u8] = b"waiting";
 /// To a child, with four descriptors: job, stdout, stderr, reply. For a session a fifth: where its cells come from.
 pub const JOB: &[u8] = b"job";
-/// From a child, with its working folder.
+/// From a child, with its working folder, where it has not come yet.
 pub const PREPARED: &[u8] = b"prepared";
 /// From a child, with the last lock closed. Its program begins.
 pub const SEALED: &[u8] = b"sealed";
