@@ -7,7 +7,7 @@ use crate::{
     landlock::{READ, Rules, WRITE},
     sys::{self, EACCES, EEXIST, EINVAL, ENAMETOOLONG, O_CREAT, O_DIRECTORY, O_RDWR, O_WRONLY, Result},
     text::Text,
-    wire::{self, Failed, JobHeader, MOST_WHAT, STEPS},
+    wire::{self, Failed, JobHeader, MOST_WHAT, STEPS, Scratch, USUAL_SCRATCH},
 };
 
 const STDIN: i32 = 0;
@@ -26,6 +26,7 @@ const MS_NODEV: usize = 4;
 const MS_NOEXEC: usize = 8;
 const MS_REMOUNT: usize = 0x20;
 const MS_BIND: usize = 0x1000;
+const MS_MOVE: usize = 0x2000;
 const MS_REC: usize = 0x4000;
 const MS_PRIVATE: usize = 0x4_0000;
 const READ_ONLY: u64 = 1 | 2 | 4 | 8;
@@ -43,6 +44,8 @@ const INPUTS: &[u8] = b"/inputs/";
 const DATA: &[u8] = b"/data/";
 const SCRATCH: &CStr = c"/scratch";
 const DATA_FOLDER: &CStr = c"/data";
+/// Where that waits which hides the inputs of others.
+const HIDDEN: &CStr = c"/hidden";
 
 /// A child that has its own namespaces, and not yet a job.
 pub(crate) struct Child {
@@ -151,6 +154,11 @@ fn enter(config: &Config, setup: i32) -> core::result::Result<Option<Rules>, Fai
         mount_writable()?;
         let caps = c"mode=755,size=1m,nr_inodes=16";
         sys::mount(c"data", DATA_FOLDER, c"tmpfs", MS_NOSUID | MS_NODEV, caps).about("mounts", b"/data")?;
+        if config.has("hidden-inputs") {
+            let nothing = c"size=4k,nr_inodes=1,mode=000";
+            let flags = MS_NOSUID | MS_NODEV | MS_RDONLY;
+            sys::mount(c"hidden", HIDDEN, c"tmpfs", flags, nothing).about("mounts", b"/inputs")?;
+        }
     }
     if config.has("capabilities") {
         bound_capabilities().step("privileges")?;
@@ -228,10 +236,14 @@ fn mount_proc() -> Result<()> {
     })
 }
 
-/// Its two writable folders, in one file system so that one cap holds for them together. Small until there is a job.
+/// Its two writable folders, in one file system so that one cap holds for them together.
 fn mount_writable() -> core::result::Result<(), Failure<'static>> {
-    let caps = c"mode=755,size=64k,nr_inodes=16";
-    sys::mount(c"scratch", SCRATCH, c"tmpfs", MS_NOSUID | MS_NODEV, caps).about("mounts", b"/scratch")?;
+    let mut caps = Text::of(&[b"mode=755,"]);
+    push_caps(&mut caps, USUAL_SCRATCH);
+    caps.whole()
+        .ok_or(EINVAL)
+        .and_then(|caps| sys::mount(c"scratch", SCRATCH, c"tmpfs", MS_NOSUID | MS_NODEV, caps))
+        .about("mounts", b"/scratch")?;
     for folder in [c"/scratch/tmp", c"/scratch/work"] {
         sys::make_folder(folder, 0o700).about("mounts", b"/scratch")?;
     }
@@ -357,11 +369,15 @@ fn mounts(
     header: &JobHeader,
     bytes: &'static [u8],
 ) -> core::result::Result<(), Failure<'static>> {
-    let mut caps = Text::of(&[b"size="]);
-    caps.push_number(header.scratch_bytes);
-    caps.push(b",nr_inodes=");
-    caps.push_number(header.scratch_inodes.saturating_add(3));
-    change(SCRATCH, &caps).about("mounts", b"/scratch")?;
+    let scratch = Scratch {
+        bytes: header.scratch_bytes,
+        inodes: header.scratch_inodes,
+    };
+    if scratch != USUAL_SCRATCH {
+        let mut caps = Text::new();
+        push_caps(&mut caps, scratch);
+        change(SCRATCH, &caps).about("mounts", b"/scratch")?;
+    }
     if header.inputs > 0 {
         let mut caps = Text::of(&[b"nr_inodes="]);
         caps.push_number(16 + header.inputs + header.folders);
@@ -374,11 +390,17 @@ fn mounts(
         sys::restrict_mount(c"/data", READ_ONLY).about("mounts", b"/data")?;
     }
     if config.has("hidden-inputs") {
-        let nothing = c"size=4k,nr_inodes=1,mode=000";
-        let flags = MS_NOSUID | MS_NODEV | MS_RDONLY;
-        sys::mount(c"hidden", c"/inputs", c"tmpfs", flags, nothing).about("mounts", b"/inputs")?;
+        sys::mount(HIDDEN, c"/inputs", c"", MS_MOVE, c"").about("mounts", b"/inputs")?;
     }
     Ok(())
+}
+
+fn push_caps(text: &mut Text, scratch: Scratch) {
+    text.push(b"size=");
+    text.push_number(scratch.bytes);
+    text.push(b",nr_inodes=");
+    // Three are its folders.
+    text.push_number(scratch.inodes.saturating_add(3));
 }
 
 /// Changes the caps of a file system of ours.
