@@ -142,3 +142,46 @@ fn receive_now(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Option<Me
         descriptor,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_was_woken_for_lies_there() {
+        let (channel, theirs) = Channel::pair().unwrap();
+        let quiet = channel.quiet().unwrap();
+        let nothing = quiet.look().unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        quiet.send(b"to them", &[theirs.as_fd()]).unwrap();
+        let heard = receive_now(theirs.as_fd(), &mut [0; LONG]).unwrap().unwrap();
+        assert_eq!(
+            (&*heard.bytes, heard.descriptor.is_some()),
+            (&b"to them"[..], true)
+        );
+
+        for word in [b"one", b"two"] {
+            send_now(theirs.as_fd(), word, &[]).unwrap();
+        }
+        assert_eq!(quiet.look().unwrap().unwrap().bytes, b"one");
+        let channel = quiet.listen().unwrap();
+        assert_eq!(channel.receive().await.unwrap().unwrap().bytes, b"two");
+        drop((theirs, heard));
+        assert!(channel.receive().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_full_socket_is_waited_for() {
+        const MESSAGES: usize = 2_000;
+        let (channel, theirs) = Channel::pair().unwrap();
+        let reader = std::thread::spawn(move || {
+            std::thread::sleep(10 * FULL);
+            let read = || rustix::io::read(&theirs, &mut [0; LONG]).unwrap();
+            (0..MESSAGES).map(|_| read()).sum::<usize>()
+        });
+        for _ in 0..MESSAGES {
+            channel.send(&[7; LONG], &[]).await.unwrap();
+        }
+        assert_eq!(reader.join().unwrap(), MESSAGES * LONG);
+    }
+}
