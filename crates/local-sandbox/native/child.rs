@@ -7,7 +7,7 @@ use crate::{
     landlock::{READ, Rules, WRITE},
     sys::{self, EACCES, EEXIST, EINVAL, ENAMETOOLONG, O_CREAT, O_DIRECTORY, O_RDWR, O_WRONLY, Result},
     text::Text,
-    wire::{self, Failed, JobHeader, MOST_WHAT, STEPS},
+    wire::{self, Failed, JobHeader, MOST_WHAT, STEPS, Scratch, USUAL_SCRATCH},
 };
 
 const STDIN: i32 = 0;
@@ -26,6 +26,7 @@ const MS_NODEV: usize = 4;
 const MS_NOEXEC: usize = 8;
 const MS_REMOUNT: usize = 0x20;
 const MS_BIND: usize = 0x1000;
+const MS_MOVE: usize = 0x2000;
 const MS_REC: usize = 0x4000;
 const MS_PRIVATE: usize = 0x4_0000;
 const READ_ONLY: u64 = 1 | 2 | 4 | 8;
@@ -43,10 +44,14 @@ const INPUTS: &[u8] = b"/inputs/";
 const DATA: &[u8] = b"/data/";
 const SCRATCH: &CStr = c"/scratch";
 const DATA_FOLDER: &CStr = c"/data";
+/// Where that waits which hides the inputs of others.
+const HIDDEN: &CStr = c"/hidden";
 
 /// A child that has its own namespaces, and not yet a job.
 pub(crate) struct Child {
     rules: Option<Rules>,
+    /// It says where it works while it waits, which on its way to its program nobody then has to hear.
+    tells_early: bool,
 }
 
 /// Why a step could not be done.
@@ -75,16 +80,19 @@ impl<T> Step<T> for Result<T> {
 impl Child {
     /// Does what needs no job: its own user, its own view of mounts and processes, and the first rules. Ends the
     /// process where anything of that fails.
-    pub(crate) fn enter(config: &Config, setup: i32) -> Self {
+    pub(crate) fn enter(config: &Config, setup: i32, warm: bool) -> Self {
         match enter(config, setup) {
-            Ok(rules) => Self { rules },
+            Ok(rules) => Self {
+                rules,
+                tells_early: warm && config.namespaces != 0,
+            },
             Err(failure) => end(&failure),
         }
     }
 
     /// Waits for the job and closes every lock. Ends the process where there is no job or anything fails.
     pub(crate) fn seal(self, config: &Config) {
-        let job = match hear_job() {
+        let job = match hear_job(self.tells_early) {
             Ok(Some(job)) => job,
             // The supervisor has no use for this child any more.
             Ok(None) => sys::exit(125),
@@ -94,7 +102,7 @@ impl Child {
                 what: b"",
             }),
         };
-        let sealed = confine(config, self.rules, job).and_then(|place| {
+        let sealed = confine(config, self, job).and_then(|place| {
             if config.has("seccomp") {
                 sys::install(config.last_filter()).step("seccomp")?;
             }
@@ -146,6 +154,11 @@ fn enter(config: &Config, setup: i32) -> core::result::Result<Option<Rules>, Fai
         mount_writable()?;
         let caps = c"mode=755,size=1m,nr_inodes=16";
         sys::mount(c"data", DATA_FOLDER, c"tmpfs", MS_NOSUID | MS_NODEV, caps).about("mounts", b"/data")?;
+        if config.has("hidden-inputs") {
+            let nothing = c"size=4k,nr_inodes=1,mode=000";
+            let flags = MS_NOSUID | MS_NODEV | MS_RDONLY;
+            sys::mount(c"hidden", HIDDEN, c"tmpfs", flags, nothing).about("mounts", b"/inputs")?;
+        }
     }
     if config.has("capabilities") {
         bound_capabilities().step("privileges")?;
@@ -223,10 +236,14 @@ fn mount_proc() -> Result<()> {
     })
 }
 
-/// Its two writable folders, in one file system so that one cap holds for them together. Small until there is a job.
+/// Its two writable folders, in one file system so that one cap holds for them together.
 fn mount_writable() -> core::result::Result<(), Failure<'static>> {
-    let caps = c"mode=755,size=64k,nr_inodes=16";
-    sys::mount(c"scratch", SCRATCH, c"tmpfs", MS_NOSUID | MS_NODEV, caps).about("mounts", b"/scratch")?;
+    let mut caps = Text::of(&[b"mode=755,"]);
+    push_caps(&mut caps, USUAL_SCRATCH);
+    caps.whole()
+        .ok_or(EINVAL)
+        .and_then(|caps| sys::mount(c"scratch", SCRATCH, c"tmpfs", MS_NOSUID | MS_NODEV, caps))
+        .about("mounts", b"/scratch")?;
     for folder in [c"/scratch/tmp", c"/scratch/work"] {
         sys::make_folder(folder, 0o700).about("mounts", b"/scratch")?;
     }
@@ -252,8 +269,16 @@ struct Job {
 }
 
 /// Its descriptors are at their places then.
-fn hear_job() -> Result<Option<Job>> {
-    if sys::write(SETUP, wire::WAITING).is_err() {
+fn hear_job(tells_early: bool) -> Result<Option<Job>> {
+    let told = if tells_early {
+        let scratch = sys::open(SCRATCH, O_DIRECTORY, 0)?;
+        let told = sys::send(SETUP, wire::WAITING, Some(scratch));
+        sys::close(scratch);
+        told
+    } else {
+        sys::write(SETUP, wire::WAITING).map(drop)
+    };
+    if told.is_err() {
         return Ok(None);
     }
     let mut word = [0; 8];
@@ -282,9 +307,10 @@ fn hear_job() -> Result<Option<Job>> {
     Ok(Some(Job { header, bytes }))
 }
 
-/// Closes every lock but the filter, and tells the supervisor the working folder. Returns where in its file the
-/// document begins.
-fn confine(config: &Config, rules: Option<Rules>, job: Job) -> core::result::Result<usize, Failure<'static>> {
+/// Closes every lock but the filter, and tells the supervisor the working folder where it does not know it yet. Returns where
+/// in its file the document begins.
+fn confine(config: &Config, child: Child, job: Job) -> core::result::Result<usize, Failure<'static>> {
+    let Child { rules, tells_early } = child;
     let Job { header, bytes } = job;
     let [scratch, temporary, data] = if config.namespaces != 0 {
         mounts(config, &header, bytes)?;
@@ -295,7 +321,11 @@ fn confine(config: &Config, rules: Option<Rules>, job: Job) -> core::result::Res
     };
     let scratch_path = scratch.whole().ok_or(ENAMETOOLONG).step("working folder")?;
     sys::change_folder(scratch_path).step("working folder")?;
-    let scratch = sys::open(scratch_path, O_DIRECTORY, 0).step("working folder")?;
+    let untold = if tells_early {
+        None
+    } else {
+        Some(sys::open(scratch_path, O_DIRECTORY, 0).step("working folder")?)
+    };
     if config.has("rlimits") {
         limits(config, &header).step("limits")?;
     }
@@ -326,8 +356,10 @@ fn confine(config: &Config, rules: Option<Rules>, job: Job) -> core::result::Res
         }
         rules.enforce().step("landlock")?;
     }
-    sys::send(SETUP, wire::PREPARED, Some(scratch)).step("child")?;
-    sys::close(scratch);
+    if let Some(folder) = untold {
+        sys::send(SETUP, wire::PREPARED, Some(folder)).step("child")?;
+        sys::close(folder);
+    }
     sys::unmap(bytes);
     Ok(header.document as usize)
 }
@@ -337,11 +369,15 @@ fn mounts(
     header: &JobHeader,
     bytes: &'static [u8],
 ) -> core::result::Result<(), Failure<'static>> {
-    let mut caps = Text::of(&[b"size="]);
-    caps.push_number(header.scratch_bytes);
-    caps.push(b",nr_inodes=");
-    caps.push_number(header.scratch_inodes.saturating_add(3));
-    change(SCRATCH, &caps).about("mounts", b"/scratch")?;
+    let scratch = Scratch {
+        bytes: header.scratch_bytes,
+        inodes: header.scratch_inodes,
+    };
+    if scratch != USUAL_SCRATCH {
+        let mut caps = Text::new();
+        push_caps(&mut caps, scratch);
+        change(SCRATCH, &caps).about("mounts", b"/scratch")?;
+    }
     if header.inputs > 0 {
         let mut caps = Text::of(&[b"nr_inodes="]);
         caps.push_number(16 + header.inputs + header.folders);
@@ -354,11 +390,17 @@ fn mounts(
         sys::restrict_mount(c"/data", READ_ONLY).about("mounts", b"/data")?;
     }
     if config.has("hidden-inputs") {
-        let nothing = c"size=4k,nr_inodes=1,mode=000";
-        let flags = MS_NOSUID | MS_NODEV | MS_RDONLY;
-        sys::mount(c"hidden", c"/inputs", c"tmpfs", flags, nothing).about("mounts", b"/inputs")?;
+        sys::mount(HIDDEN, c"/inputs", c"", MS_MOVE, c"").about("mounts", b"/inputs")?;
     }
     Ok(())
+}
+
+fn push_caps(text: &mut Text, scratch: Scratch) {
+    text.push(b"size=");
+    text.push_number(scratch.bytes);
+    text.push(b",nr_inodes=");
+    // Three are its folders.
+    text.push_number(scratch.inodes.saturating_add(3));
 }
 
 /// Changes the caps of a file system of ours.

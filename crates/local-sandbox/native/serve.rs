@@ -202,7 +202,7 @@ impl Children {
 }
 
 fn born(config: &Config, setup: i32, warm: bool) -> i32 {
-    let child = Child::enter(config, setup);
+    let child = Child::enter(config, setup, warm);
     let state = if warm {
         // SAFETY: the only thread.
         unsafe { *WARM.borrow() = Some(child) };

@@ -3,14 +3,19 @@
 
 /// How many children of one zygote may live at once.
 pub const MOST_CHILDREN: usize = 512;
-/// From a child, over its set-up socket: it waits for its job.
+/// From a child, over its set-up socket: it waits for its job. With its working folder, where it has its own root and was warm.
 pub const WAITING: &[u8] = b"waiting";
 /// To a child, with four descriptors: job, stdout, stderr, reply. For a session a fifth: where its cells come from.
 pub const JOB: &[u8] = b"job";
-/// From a child, with its working folder.
+/// From a child, with its working folder, where it has not come yet.
 pub const PREPARED: &[u8] = b"prepared";
 /// From a child, with the last lock closed. Its program begins.
 pub const SEALED: &[u8] = b"sealed";
+/// What most jobs may write, for which a child is set up before it has one; a test holds it against the ordinary limits.
+pub const USUAL_SCRATCH: Scratch = Scratch {
+    bytes: 64 << 20,
+    inodes: 4096,
+};
 /// Stands in the filter for the id of the process that installs it.
 pub const OWN_PID: u32 = 0xFFFF_FFFE;
 /// The most bytes of a path that a failure names.
@@ -42,6 +47,13 @@ pub const GUARDS: [&str; 10] = [
     "hidden-inputs",
     "seccomp",
 ];
+
+/// Caps of what a program may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scratch {
+    pub bytes: u64,
+    pub inodes: u64,
+}
 
 /// Asks the zygote for a child. Its end of its set-up socket comes beside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

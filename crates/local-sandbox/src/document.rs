@@ -232,6 +232,7 @@ fn source(input: &InputFile, root: Option<&Path>) -> Result<String, SandboxError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::native::wire::USUAL_SCRATCH;
 
     #[test]
     fn inputs_have_to_lie_in_the_inputs_root() {
@@ -249,6 +250,14 @@ mod tests {
             let error = JobDocument::new(&job, Some(&root)).unwrap_err();
             assert!(error.to_string().contains(source.to_str().unwrap()), "{error}");
         }
+    }
+
+    /// For that a ready child is set up before it has a job.
+    #[test]
+    fn ordinary_limits_are_the_usual_ones() {
+        let header = header(&Limits::default()).unwrap();
+        let usual = (USUAL_SCRATCH.bytes, USUAL_SCRATCH.inodes);
+        assert_eq!((header.scratch_bytes, header.scratch_inodes), usual);
     }
 
     #[test]

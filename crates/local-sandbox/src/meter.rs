@@ -95,11 +95,17 @@ impl Meter {
         (self.limit, self.mappable) = (memory_bytes, memory_bytes);
     }
 
-    /// Begins, or looks once more where it has begun long ago: meanwhile the kernel may have taken pages of files from it.
+    /// Begins, or looks once more where it has begun long ago.
     pub(crate) fn begin_or_look_again(&mut self, of_others: u64) {
         if self.at_start == 0 {
             return self.begin(of_others);
         }
+        self.look_again();
+    }
+
+    /// What is there is not the program's yet, or not only: the less of it counts, for while a child waits the kernel may have
+    /// taken pages of files from it.
+    pub(crate) fn look_again(&mut self) {
         let resident = self.resident_and_files().filter(|(resident, _)| *resident > 0);
         if let Some(less) = resident.filter(|(resident, _)| *resident < self.at_start) {
             (self.at_start, self.files_at_start) = less;

@@ -7,7 +7,11 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use crate::{waiting::Waiting, zygote::Zygote};
+use crate::{
+    streams::Pipes,
+    waiting::{NotSealed, Waiting},
+    zygote::Zygote,
+};
 
 /// Ready children of one zygote.
 #[derive(Debug)]
@@ -16,9 +20,12 @@ pub(crate) struct Pool {
     state: Mutex<State>,
 }
 
+/// A child, and pipes for its program.
+type Ready = (Waiting, Pipes);
+
 #[derive(Debug, Default)]
 struct State {
-    ready: VecDeque<Waiting>,
+    ready: VecDeque<Ready>,
     in_the_making: usize,
 }
 
@@ -31,12 +38,12 @@ impl Pool {
     }
 
     /// One that is alive. `None` where there is none; then the caller makes its own.
-    pub(crate) fn take(&self) -> Option<Waiting> {
+    pub(crate) fn take(&self) -> Option<Ready> {
         let mut state = self.state();
         loop {
-            let child = state.ready.pop_front()?;
-            if child.is_alive() {
-                return Some(child);
+            let ready = state.ready.pop_front()?;
+            if ready.0.is_alive() {
+                return Some(ready);
             }
         }
     }
@@ -57,8 +64,8 @@ impl Pool {
             let (pool, zygote) = (Arc::clone(self), Arc::clone(zygote));
             threads.spawn(async move {
                 let place = Place(&pool);
-                match Waiting::ready(&zygote).await {
-                    Ok(child) => pool.state().ready.push_back(child),
+                match ready(&zygote).await {
+                    Ok(ready) => pool.state().ready.push_back(ready),
                     Err(error) => {
                         let error = error.error();
                         tracing::warn!(%error, "no jail could be made ready; the next run makes its own");
@@ -78,6 +85,11 @@ impl Pool {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn ready(zygote: &Zygote) -> Result<Ready, NotSealed> {
+    let waiting = Waiting::ready(zygote).await?;
+    Ok((waiting, Pipes::new().map_err(NotSealed::no_room)?))
 }
 
 /// A place in the pool that a child in the making takes; free again also where the making is dropped.

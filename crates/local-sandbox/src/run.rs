@@ -23,8 +23,8 @@ use crate::{
     meter::{Meter, millis},
     patience::patience,
     pool::Pool,
-    streams::{Step, Streams},
-    waiting::{NotSealed, Waiting},
+    streams::{Pipes, Step, Streams},
+    waiting::{FIRST_WORD, NotSealed, Waiting},
     zygote::{ChildEvent, ChildHandle, Ended, Zygote},
 };
 
@@ -32,6 +32,8 @@ use crate::{
 const TRIAL_DEADLINE: Duration = Duration::from_secs(10);
 /// From the kill to the kernel's word that it is dead; freeing gigabytes takes a while.
 const REAP_DEADLINE: Duration = Duration::from_secs(10);
+/// A program may have begun for so long before its supervisor asks.
+const ALREADY_BEGUN: Duration = FIRST_WORD.saturating_mul(2);
 const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
 pub(crate) const MEMORY_POLL: Duration = Duration::from_millis(20);
 pub(crate) const USED_SO_FAR: Duration = Duration::from_millis(250);
@@ -65,10 +67,16 @@ pub(crate) async fn run(
     if job.cancel.is_cancelled() {
         return Ok(Outcome::new(Verdict::Cancelled, report));
     }
+    let start = start(zygote, Some(pool), document, &job.limits, Arc::clone(&sink), None);
+    tokio::pin!(start);
     let running = tokio::select! {
-        running = start(zygote, Some(pool), document, &job.limits, Arc::clone(&sink), None) => running?,
-        // Nothing of the program has run yet; dropping the set-up kills the child.
-        () = job.cancel.cancelled() => return Ok(Outcome::new(Verdict::Cancelled, report)),
+        running = &mut start => running?,
+        () = job.cancel.cancelled() => match timeout(ALREADY_BEGUN, start).await {
+            // What it has used meanwhile is paid for.
+            Ok(Ok(running)) => running,
+            // Nothing of the program has run; dropping the set-up has killed the child.
+            _ => return Ok(Outcome::new(Verdict::Cancelled, report)),
+        },
     };
     judged(zygote, job, running, sink, report, clock)
         .await
@@ -189,24 +197,24 @@ pub(crate) async fn start(
     sink: Arc<dyn OutputSink>,
     cells: Option<BorrowedFd<'_>>,
 ) -> Result<Running, NotSealed> {
-    let no_room = |error: io::Error| {
-        NotSealed::Refused(SandboxError::platform(
-            "the machine has no room for another run",
-            error,
-        ))
-    };
     let inputs = zygote.inputs.as_deref();
     let folder = match &zygote.folder {
         None => None,
-        Some(base) => Some(document.folder(base, inputs).map_err(no_room)?),
+        Some(base) => Some(document.folder(base, inputs).map_err(NotSealed::no_room)?),
     };
-    let job = document.sealed(folder.as_ref(), inputs).map_err(no_room)?;
-    let (streams, ends) = Streams::new(limits, sink).map_err(no_room)?;
+    let job = document
+        .sealed(folder.as_ref(), inputs)
+        .map_err(NotSealed::no_room)?;
+    let (ready, pipes) = match pool.and_then(Pool::take) {
+        Some((ready, pipes)) => (Some(ready), pipes),
+        None => (None, Pipes::new().map_err(NotSealed::no_room)?),
+    };
+    let (streams, ends) = Streams::new(pipes, limits, sink);
     let always = [&job, &ends.stdout, &ends.stderr, &ends.reply].map(AsFd::as_fd);
     let descriptors: Vec<BorrowedFd<'_>> = always.into_iter().chain(cells).collect();
     let sealed = 'sealed: {
-        if let Some(ready) = pool.and_then(Pool::take) {
-            match ready.begin(zygote, &descriptors, limits).await {
+        if let Some(ready) = ready {
+            match ready.begin(zygote, &descriptors, limits, streams.stir()).await {
                 Err(NotSealed::Broken(error)) => tracing::warn!(%error, "a ready jail was of no use"),
                 sealed => break 'sealed sealed?,
             }

@@ -13,6 +13,15 @@ use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 /// Three pipes of each run have room for so much, which is made before the run begins.
 const CHUNK: usize = 16 * 1024;
 
+/// Three pipes that nothing has gone through yet, made before there is a program for them.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    stdout: Pipe,
+    stderr: Pipe,
+    reply: Pipe,
+    ends: ProgramEnds,
+}
+
 /// Standard output, standard error and the reply.
 pub(crate) struct Streams {
     stdout: Printed,
@@ -50,15 +59,30 @@ pub(crate) struct Said {
     pub(crate) output_bytes: u64,
 }
 
-impl Streams {
-    pub(crate) fn new(limits: &Limits, sink: Arc<dyn OutputSink>) -> io::Result<(Self, ProgramEnds)> {
+impl Pipes {
+    pub(crate) fn new() -> io::Result<Self> {
         let (stdout, stdout_end) = Pipe::new()?;
         let (stderr, stderr_end) = Pipe::new()?;
         let (reply, reply_end) = Pipe::new()?;
-        let streams = Self {
-            stdout: Printed::new(OutputStream::Stdout, stdout),
-            stderr: Printed::new(OutputStream::Stderr, stderr),
+        Ok(Self {
+            stdout,
+            stderr,
             reply,
+            ends: ProgramEnds {
+                stdout: stdout_end,
+                stderr: stderr_end,
+                reply: reply_end,
+            },
+        })
+    }
+}
+
+impl Streams {
+    pub(crate) fn new(pipes: Pipes, limits: &Limits, sink: Arc<dyn OutputSink>) -> (Self, ProgramEnds) {
+        let streams = Self {
+            stdout: Printed::new(OutputStream::Stdout, pipes.stdout),
+            stderr: Printed::new(OutputStream::Stderr, pipes.stderr),
+            reply: pipes.reply,
             reply_bytes: Vec::new(),
             reply_room: limits.reply_bytes,
             reply_was_cut: false,
@@ -66,12 +90,16 @@ impl Streams {
             output_bytes: 0,
             sink,
         };
-        let ends = ProgramEnds {
-            stdout: stdout_end,
-            stderr: stderr_end,
-            reply: reply_end,
-        };
-        Ok((streams, ends))
+        (streams, pipes.ends)
+    }
+
+    /// Waits until there is something to read, and reads nothing of it. It may be there no more, or never.
+    pub(crate) async fn stir(&self) {
+        tokio::select! {
+            () = self.stdout.pipe.stirs() => {},
+            () = self.stderr.pipe.stirs() => {},
+            () = self.reply.stirs() => {},
+        }
     }
 
     /// What comes from now on is another cell's: under its limits, with so much room for its reply, heard by its sink.
@@ -167,6 +195,7 @@ impl Streams {
     }
 }
 
+#[derive(Debug)]
 struct Pipe {
     receiver: Option<Receiver>,
     chunk: Vec<u8>,
@@ -184,6 +213,12 @@ impl Pipe {
 
     fn is_open(&self) -> bool {
         self.receiver.is_some()
+    }
+
+    async fn stirs(&self) {
+        if let Some(receiver) = &self.receiver {
+            let _ = receiver.readable().await;
+        }
     }
 
     /// How many bytes are now in `chunk`; 0 when the pipe has just closed.

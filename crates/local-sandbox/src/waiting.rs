@@ -10,7 +10,7 @@ use meterbox_sandbox_client::{Limits, SandboxError};
 use tokio::time::timeout;
 
 use crate::{
-    channel::Channel,
+    channel::{Channel, Message, Quiet},
     diagnosis,
     groups::Caps,
     meter::Meter,
@@ -23,14 +23,33 @@ use crate::{
 const SETUP_DEADLINE: Duration = Duration::from_secs(5);
 /// What is left of it for a child from the pool takes less than one.
 const POOLED_DEADLINE: Duration = Duration::from_secs(1);
+/// So long one waits for a program's first word before one asks whether it has begun.
+pub(crate) const FIRST_WORD: Duration = Duration::from_millis(2);
 
-/// A child that has run nothing yet. Dropping it kills it.
+/// A child on its way.
+struct Born {
+    child: ChildHandle,
+    setup: Channel,
+    meter: Meter,
+}
+
+/// A child that waits for its job and has run nothing yet. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     child: ChildHandle,
-    setup: Channel,
+    /// Nobody is woken by what it says: whoever hears a program on the same processor would have to wait for it, and
+    /// a second wake-up would come too late to make room.
+    setup: Quiet,
+    so_far: SoFar,
+}
+
+/// What is known of a child that is being sealed.
+#[derive(Debug)]
+struct SoFar {
     /// What it has before its program: as long as it waits, or else from the moment on at which it is prepared.
     meter: Meter,
+    /// Its working folder.
+    scratch: Option<OwnedFd>,
 }
 
 /// A child that is sealed and runs its program.
@@ -59,9 +78,12 @@ impl Waiting {
         limits: &Limits,
     ) -> Result<Sealed, NotSealed> {
         let sealed = async {
-            let (child, setup) = Self::ask(zygote, zygote.caps(limits), false).await?;
-            give(&setup, descriptors).await?;
-            Self::born(zygote, child, setup).await?.sealed(zygote).await
+            let (child, setup) = ask(zygote, zygote.caps(limits), false).await?;
+            let given = setup.send(wire::JOB, descriptors).await;
+            given.map_err(does_not_listen)?;
+            let Born { child, setup, meter } = born(zygote, child, setup).await?;
+            let so_far = SoFar { meter, scratch: None };
+            so_far.until_sealed(zygote, child, &setup).await
         };
         within(SETUP_DEADLINE, zygote, sealed).await
     }
@@ -69,97 +91,130 @@ impl Waiting {
     /// A child that waits for its job, set up as far as goes without it.
     pub(crate) async fn ready(zygote: &Zygote) -> Result<Self, NotSealed> {
         let waiting = async {
-            let (child, setup) = Self::ask(zygote, zygote.caps_of_ready(), true).await?;
-            let mut waiting = Self::born(zygote, child, setup).await?;
-            match said(&waiting.setup, zygote).await? {
-                Said::Waiting => {
-                    waiting.meter.begin(zygote.ready.baseline.resident);
-                    Ok(waiting)
-                }
-                _ => Err(unknown()),
-            }
+            let (child, setup) = ask(zygote, zygote.caps_of_ready(), true).await?;
+            let Born {
+                child,
+                setup,
+                mut meter,
+            } = born(zygote, child, setup).await?;
+            let Said::Waiting(scratch) = said(&setup, zygote).await? else {
+                return Err(unknown());
+            };
+            meter.begin(zygote.ready.baseline.resident);
+            let setup = setup.quiet().map_err(not_heard)?;
+            Ok(Self {
+                child,
+                setup,
+                so_far: SoFar { meter, scratch },
+            })
         };
         within(SETUP_DEADLINE, zygote, waiting).await
-    }
-
-    async fn ask(zygote: &Zygote, caps: Caps, warm: bool) -> Result<(ChildHandle, Channel), NotSealed> {
-        let (setup, theirs) = Channel::pair().map_err(|error| {
-            NotSealed::Refused(SandboxError::platform(
-                "the machine has no room for another run",
-                error,
-            ))
-        })?;
-        let group = zygote.group(caps).map_err(NotSealed::Refused)?;
-        let child = zygote
-            .child(theirs.as_fd(), group, warm)
-            .await
-            .map_err(NotSealed::Broken)?;
-        // The child gets its own; ours, which goes now, would hide its death.
-        Ok((child, setup))
-    }
-
-    async fn born(zygote: &Zygote, mut child: ChildHandle, setup: Channel) -> Result<Self, NotSealed> {
-        match child.next().await {
-            Some(ChildEvent::Started { pid, pidfd }) => {
-                in_its_group(&child, pid)?;
-                let meter = Meter::new(pid, &pidfd, child.group());
-                Ok(Self { child, setup, meter })
-            }
-            Some(ChildEvent::Refused { error }) => Err(NotSealed::Refused(SandboxError::platform(
-                "no process could be made",
-                error,
-            ))),
-            _ => Err(died(zygote)),
-        }
     }
 
     pub(crate) fn is_alive(&self) -> bool {
         !self.child.has_ended()
     }
 
-    /// Hands a child that waits its job, and waits for its word that it is sealed. `descriptors`: job, stdout, stderr,
-    /// reply, and a session's cells.
+    /// Hands a child that waits its job, and hears its word that it is sealed: with the program's `first_word`, or soon where
+    /// that does not come. `descriptors`: job, stdout, stderr, reply, and a session's cells.
     pub(crate) async fn begin(
         self,
         zygote: &Zygote,
         descriptors: &[BorrowedFd<'_>],
         limits: &Limits,
+        first_word: impl Future<Output = ()>,
     ) -> Result<Sealed, NotSealed> {
+        let Self {
+            child,
+            setup,
+            mut so_far,
+        } = self;
         let sealed = async {
-            if let Some(group) = self.child.group() {
+            if let Some(group) = child.group() {
                 let capped = group.cap(zygote.caps(limits));
                 capped.map_err(|error| broken("a jail's control group could not be capped", error))?;
             }
-            give(&self.setup, descriptors).await?;
-            self.sealed(zygote).await
+            setup.send(wire::JOB, descriptors).map_err(does_not_listen)?;
+            so_far.meter.look_again();
+            let _ = timeout(FIRST_WORD, first_word).await;
+            // It says that it is sealed before it says anything else.
+            loop {
+                let said = match setup.look() {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    looked => understood(looked, zygote)?,
+                };
+                if so_far.is_sealed_by(said, zygote)? {
+                    return so_far.sealed(child);
+                }
+            }
+            let setup = setup.listen().map_err(not_heard)?;
+            so_far.until_sealed(zygote, child, &setup).await
         };
         // It alone may be wedged; the zygote is not to blame.
         timeout(patience(POOLED_DEADLINE), sealed)
             .await
             .unwrap_or_else(|_| Err(NotSealed::Broken(plain("a waiting jail did not answer"))))
     }
+}
 
-    /// The program itself never has the socket that the word comes over.
-    async fn sealed(mut self, zygote: &Zygote) -> Result<Sealed, NotSealed> {
-        let mut scratch = None;
-        loop {
-            match (said(&self.setup, zygote).await?, scratch.take()) {
-                (Said::Waiting, None) => {}
-                (Said::Prepared(folder), None) => {
-                    // Where this process had to wait, what is there now may be the program's already.
-                    self.meter.begin_or_look_again(zygote.ready.baseline.resident);
-                    scratch = Some(folder);
-                }
-                (Said::Sealed, Some(scratch)) => {
-                    return Ok(Sealed {
-                        child: self.child,
-                        meter: self.meter,
-                        scratch,
-                    });
-                }
-                _ => return Err(unknown()),
+impl SoFar {
+    async fn until_sealed(
+        mut self,
+        zygote: &Zygote,
+        child: ChildHandle,
+        setup: &Channel,
+    ) -> Result<Sealed, NotSealed> {
+        while !self.is_sealed_by(said(setup, zygote).await?, zygote)? {}
+        self.sealed(child)
+    }
+
+    /// The program itself never has the socket that these words come over.
+    fn is_sealed_by(&mut self, said: Said, zygote: &Zygote) -> Result<bool, NotSealed> {
+        match (said, &self.scratch) {
+            (Said::Waiting(None), None) => Ok(false),
+            (Said::Prepared(scratch), None) => {
+                // Where this process had to wait, what is there now may be the program's already.
+                self.meter.begin_or_look_again(zygote.ready.baseline.resident);
+                self.scratch = Some(scratch);
+                Ok(false)
             }
+            (Said::Sealed, Some(_)) => Ok(true),
+            _ => Err(unknown()),
         }
+    }
+
+    fn sealed(self, child: ChildHandle) -> Result<Sealed, NotSealed> {
+        Ok(Sealed {
+            child,
+            meter: self.meter,
+            scratch: self.scratch.ok_or_else(unknown)?,
+        })
+    }
+}
+
+async fn ask(zygote: &Zygote, caps: Caps, warm: bool) -> Result<(ChildHandle, Channel), NotSealed> {
+    let (setup, theirs) = Channel::pair().map_err(NotSealed::no_room)?;
+    let group = zygote.group(caps).map_err(NotSealed::Refused)?;
+    let child = zygote
+        .child(theirs.as_fd(), group, warm)
+        .await
+        .map_err(NotSealed::Broken)?;
+    // The child gets its own; ours, which goes now, would hide its death.
+    Ok((child, setup))
+}
+
+async fn born(zygote: &Zygote, mut child: ChildHandle, setup: Channel) -> Result<Born, NotSealed> {
+    match child.next().await {
+        Some(ChildEvent::Started { pid, pidfd }) => {
+            in_its_group(&child, pid)?;
+            let meter = Meter::new(pid, &pidfd, child.group());
+            Ok(Born { child, setup, meter })
+        }
+        Some(ChildEvent::Refused { error }) => Err(NotSealed::Refused(SandboxError::platform(
+            "no process could be made",
+            error,
+        ))),
+        _ => Err(died(zygote)),
     }
 }
 
@@ -179,14 +234,14 @@ fn in_its_group(child: &ChildHandle, pid: i32) -> Result<(), NotSealed> {
     }
 }
 
-async fn give(setup: &Channel, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotSealed> {
-    setup
-        .send(wire::JOB, descriptors)
-        .await
-        .map_err(|error| broken("a jail does not listen", error))
-}
-
 impl NotSealed {
+    pub(crate) fn no_room(error: io::Error) -> Self {
+        Self::Refused(SandboxError::platform(
+            "the machine has no room for another run",
+            error,
+        ))
+    }
+
     pub(crate) fn error(self) -> SandboxError {
         match self {
             Self::Refused(error) | Self::Broken(error) => error,
@@ -195,22 +250,24 @@ impl NotSealed {
 }
 
 enum Said {
-    Waiting,
+    /// With the working folder, where that is known without a job and stays what it is.
+    Waiting(Option<OwnedFd>),
     Prepared(OwnedFd),
     Sealed,
 }
 
 async fn said(setup: &Channel, zygote: &Zygote) -> Result<Said, NotSealed> {
-    let message = setup
-        .receive()
-        .await
-        .map_err(|error| broken("a jail fell silent", error))?;
+    understood(setup.receive().await, zygote)
+}
+
+fn understood(message: io::Result<Option<Message>>, zygote: &Zygote) -> Result<Said, NotSealed> {
+    let message = message.map_err(|error| broken("a jail fell silent", error))?;
     let Some(message) = message else {
         return Err(died(zygote));
     };
     match (message.bytes.as_slice(), message.descriptor) {
-        (wire::WAITING, None) => Ok(Said::Waiting),
-        (wire::PREPARED, Some(folder)) => Ok(Said::Prepared(folder)),
+        (wire::WAITING, scratch) => Ok(Said::Waiting(scratch)),
+        (wire::PREPARED, Some(scratch)) => Ok(Said::Prepared(scratch)),
         (wire::SEALED, None) => Ok(Said::Sealed),
         (bytes, _) => match Failed::decode(bytes) {
             Some((failed, what)) => {
@@ -241,6 +298,14 @@ fn died(zygote: &Zygote) -> NotSealed {
 
 fn unknown() -> NotSealed {
     NotSealed::Broken(plain("a jail said something unknown"))
+}
+
+fn does_not_listen(error: io::Error) -> NotSealed {
+    broken("a jail does not listen", error)
+}
+
+fn not_heard(error: io::Error) -> NotSealed {
+    broken("a jail cannot be listened to", error)
 }
 
 fn broken(what: &'static str, error: io::Error) -> NotSealed {

@@ -600,7 +600,7 @@ pub(crate) async fn probe(
     let said = async {
         let probe = Some(groups.map(|groups| groups.folder()));
         boot(&channel, settings, Tier::Namespaces, None, probe).await?;
-        channel.receive().await
+        channel.receive_first().await
     };
     let said = said.await;
     let _ = process.kill().await;
@@ -621,7 +621,7 @@ async fn greet(
     folder: Option<&Folder>,
 ) -> io::Result<Greeting> {
     boot(channel, settings, tier, folder, None).await?;
-    let Some(message) = channel.receive().await? else {
+    let Some(message) = channel.receive_first().await? else {
         return Err(io::ErrorKind::UnexpectedEof.into());
     };
     Ok(serde_json::from_slice(&message.bytes)?)

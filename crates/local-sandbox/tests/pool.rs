@@ -13,11 +13,12 @@ mod common;
 
 use std::{
     collections::BTreeSet,
+    os::unix::fs::PermissionsExt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use common::{Fixture, children, children_of, is_alive, service, tier, value};
+use common::{Fixture, children, children_of, input, is_alive, service, tier, value};
 use meterbox_local_sandbox::Tier;
 use meterbox_sandbox_client::{Job, Sandbox, Verdict, conformance};
 use rustix::process::{Pid, Signal, kill_process};
@@ -99,6 +100,43 @@ async fn a_ready_child_that_died_or_stopped_is_not_missed() {
         }
         filled(&fixture, 2).await;
         assert_eq!(children(), [zygote], "the zygote is not to blame");
+    }
+}
+
+/// Nobody hears a ready child on its way to its program; what keeps it from that is told all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_ready_child_cannot_do_is_named() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (fixture, _) = pooled().await;
+    let source = fixture.input("closed.csv", "a");
+    std::fs::set_permissions(&source, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let job = Job {
+        inputs: vec![input(&source, "closed.csv")],
+        ..service("")
+    };
+    let error = fixture.sandbox.run(job, Arc::new(())).await.unwrap_err();
+    assert!(error.to_string().contains("closed.csv"), "{error}");
+    assert_eq!(fixture.value("reply(1)").await, 1);
+}
+
+/// It was set up for ordinary limits before it had a job.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ready_child_has_the_limits_of_its_job() {
+    let (fixture, _) = pooled().await;
+    if tier().is_some_and(|tier| tier < Tier::Namespaces) {
+        // There is no cap on all files together.
+        return;
+    }
+    let code = "written = 0\ntry:\n    for _ in range(64):\n        open('kept', 'ab').write(bytes(1 << 20)); written += 1\n\
+                except OSError:\n    pass\nreply(written)";
+    for (megabytes, written) in [(2, 2), (64, 64), (4, 4)] {
+        filled(&fixture, 2).await;
+        let mut job = service(code);
+        job.limits.scratch_bytes = megabytes << 20;
+        job.limits.file_bytes = 100 << 20;
+        assert_eq!(value(&fixture.run(job).await), written);
     }
 }
 

@@ -15,7 +15,7 @@ _EXTRAS = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
 _OLD = "/old"
 _RUNTIME = "/runtime"
 # What lies below these on the machine would be covered, here or by a child.
-_TAKEN = ("/tmp", "/data", "/scratch", INPUTS, "/proc", "/dev", _OLD, _RUNTIME)
+_TAKEN = ("/tmp", "/data", "/scratch", "/hidden", INPUTS, "/proc", "/dev", _OLD, _RUNTIME)
 
 
 class SetupError(Exception):
@@ -169,7 +169,8 @@ def _build(inputs, places):
     os.mkdir(INPUTS, 0o755)
     if inputs is not None:
         calls.bind(_OLD + inputs, INPUTS, "ro", "nosuid", "nodev", "noexec")
-    for folder in ("/data", "/scratch", "/tmp"):
+    # In the last one a child keeps what it puts over the inputs when it has bound its own.
+    for folder in ("/data", "/scratch", "/tmp", "/hidden"):
         os.mkdir(folder, 0o755)
     flags = calls.MS_NOSUID | calls.MS_NODEV
     calls.mount("tmp", "/tmp", "tmpfs", flags, "size=16m,nr_inodes=1024,mode=1777")
