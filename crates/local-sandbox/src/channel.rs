@@ -23,7 +23,8 @@ const MOST_DESCRIPTORS: usize = 5;
 const FULL: Duration = Duration::from_millis(1);
 
 /// Our end of a pair of sequenced sockets, which say when the other end hangs up. Only what comes wakes anybody: that the
-/// other side has read a message does not. To tokio it is the reading end of a pipe, of which that holds.
+/// other side has read a message does not. To tokio it is the reading end of a pipe, of which that holds: for any descriptor
+/// (`AsyncFd`) it takes unsafe code.
 #[derive(Debug)]
 pub(crate) struct Channel(Receiver);
 
