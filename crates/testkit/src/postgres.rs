@@ -45,11 +45,13 @@ wait "$server"
 rm -rf "$1"
 "#;
 
-/// Mounts a small disk that nobody else sees and that goes with its last process, then becomes a plain user.
+/// Mounts a small disk that nobody else sees, then becomes a plain user, who cannot take the disk away again.
 const WITH_SMALL_DISK: &str = r#"
 mkdir -p "$2/small"
 mount -t tmpfs -o "size=$4,uid=$5,gid=$6,mode=0700" meterbox-test "$2/small"
-exec setpriv --reuid="$5" --regid="$6" --clear-groups sh -c "$1" sh "$2" "$3"
+setpriv --reuid="$5" --regid="$6" --clear-groups sh -c "$1" sh "$2" "$3" || true
+umount "$2/small"
+rm -rf "$2"
 "#;
 
 const SETTINGS: &str = "
@@ -163,6 +165,8 @@ impl PostgresServer {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // What ends a test's whole group would end it too, before it could clear away.
+            .process_group(0)
             .spawn()
             .map_err(|error| error.to_string())?;
         let orders = child.stdin.take();
