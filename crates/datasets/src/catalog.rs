@@ -356,13 +356,29 @@ pub(crate) fn allow(_: &Path, _: u32) -> Result<(), DatasetError> {
     Ok(())
 }
 
+/// Whole or not at all, and on the disk when this returns: what may leave the machine is among it.
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
     let folder = path.parent().unwrap_or(path);
     let mut file = NamedTempFile::new_in(folder).map_err(DatasetError::io(folder))?;
-    file.write_all(bytes).map_err(DatasetError::io(path))?;
+    file.write_all(bytes)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(DatasetError::io(path))?;
     file.persist(path).map_err(|error| DatasetError::Io {
         path: path.to_owned(),
         source: error.error,
     })?;
+    sync_folder(folder)
+}
+
+/// A file's new name is the folder's.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> Result<(), DatasetError> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(DatasetError::io(folder))
+}
+
+/// Elsewhere folders cannot be opened, and renaming is for the system to keep.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> Result<(), DatasetError> {
     Ok(())
 }
