@@ -162,9 +162,9 @@ impl Books {
         id: HoldId,
         state: HoldState,
     ) -> Result<HoldStatus, BudgetError> {
-        let status = self.change_by(now, id, |kept, entries| kept.close(state, entries))?;
-        let stopped = self.stop.is_some();
-        Ok(HoldStatus { stopped, ..status })
+        let mut status = self.change_by(now, id, |kept, entries| kept.close(state, entries))?;
+        status.stopped = self.stop.is_some();
+        Ok(status)
     }
 
     /// Ends the holds whose time and grace are over.
@@ -173,7 +173,7 @@ impl Books {
     /// Sums too large to be counted.
     pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
         let mut ended = Vec::new();
-        self.expire_each(now, |status| ended.push(status.settlement()))?;
+        self.expire_each(now, |status| ended.push(status.into_settlement()))?;
         Ok(ended)
     }
 
@@ -303,7 +303,7 @@ impl Books {
         };
         if let Some(mut open) = self.open.entry(id) {
             let kept = open.get_mut();
-            let was_due = kept.ends_at();
+            let was_due = kept.expires_at;
             book(kept)?;
             let status = kept.status();
             if kept.state != HoldState::Open {
@@ -312,7 +312,7 @@ impl Books {
                 if !is_in {
                     self.past.insert(kept);
                 }
-            } else if kept.ends_at() != was_due {
+            } else if kept.expires_at != was_due {
                 self.due.add(kept.ends_at(), id);
             }
             self.changes.holds.push(id);

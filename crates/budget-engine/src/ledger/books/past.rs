@@ -41,7 +41,8 @@ struct Plain {
 #[derive(Debug, Clone)]
 struct Terms {
     purpose: Arc<str>,
-    time: Duration,
+    /// Microseconds.
+    time: u64,
     grace: Duration,
 }
 
@@ -90,13 +91,17 @@ impl PastHolds {
         let Counts::One { account, limit } = kept.basis else {
             return None;
         };
-        let time = kept.expires_at.duration_since(kept.created_at);
+        let time = kept
+            .expires_at
+            .as_micros()
+            .checked_sub(kept.created_at.as_micros())?;
+        let time = u64::try_from(time).ok()?;
         let is_plain = kept.requested == kept.amount
             && kept.at_least.is_none()
             && kept.idempotency_key.is_none()
             && !kept.degraded
             && kept.intents.is_empty()
-            && kept.created_at.saturating_add(time) == kept.expires_at;
+            && kept.expires_at <= Timestamp::MAX;
         if !is_plain {
             return None;
         }
@@ -111,7 +116,7 @@ impl PastHolds {
         })
     }
 
-    fn terms_of(&mut self, kept: &Kept, time: Duration) -> Option<u32> {
+    fn terms_of(&mut self, kept: &Kept, time: u64) -> Option<u32> {
         let is_same = |(_, known): &(usize, &Terms)| {
             let is_purpose = Arc::ptr_eq(&known.purpose, &kept.purpose) || known.purpose == kept.purpose;
             is_purpose && known.time == time && known.grace == kept.grace
@@ -154,7 +159,7 @@ impl Plain {
             idempotency_key: None,
             state: self.state,
             created_at: self.created_at,
-            expires_at: self.created_at.saturating_add(terms.time),
+            expires_at: self.created_at.saturating_add(Duration::from_micros(terms.time)),
             grace: terms.grace,
             degraded: false,
             intents: Vec::new(),
