@@ -106,10 +106,8 @@ impl Books {
         });
         self.changes.opened.push(open.id);
         let purpose = self.shared(&open.request.purpose);
-        let kept = opened(now, open, amount, counts, purpose);
-        let status = kept.status();
-        self.keep(kept);
-        status
+        self.keep_open(opened(now, open, amount, counts, purpose))
+            .status()
     }
 
     /// Does this to a hold and says where it is then.
@@ -328,22 +326,31 @@ impl Books {
     }
 
     /// Takes in a hold that was not there.
-    #[inline]
     pub(super) fn keep(&mut self, kept: Kept) {
+        if kept.state == HoldState::Open {
+            self.keep_open(kept);
+            return;
+        }
+        self.keep_key(&kept);
+        self.past.insert(kept);
+    }
+
+    #[inline]
+    fn keep_open(&mut self, kept: Kept) -> &Kept {
+        self.keep_key(&kept);
+        let open = &self.open;
+        let is_due = |at: Timestamp, id: &HoldId| open.get(*id).is_some_and(|kept| kept.ends_at() == at);
+        self.due.tidy(open.len(), is_due);
+        self.due.add(kept.ends_at(), kept.id);
+        self.open.insert(kept)
+    }
+
+    fn keep_key(&mut self, kept: &Kept) {
         if let Some(key) = &kept.idempotency_key
             && !self.by_key.contains_key(key.as_str())
         {
             self.by_key.insert(key.as_str().into(), kept.id);
         }
-        if kept.state != HoldState::Open {
-            self.past.insert(kept);
-            return;
-        }
-        let open = &self.open;
-        let is_due = |at: Timestamp, id: &HoldId| open.get(*id).is_some_and(|kept| kept.ends_at() == at);
-        self.due.tidy(open.len(), is_due);
-        self.due.add(kept.ends_at(), kept.id);
-        self.open.insert(kept);
     }
 }
 

@@ -28,13 +28,16 @@ impl OpenHolds {
     }
 
     #[inline]
-    pub(super) fn insert(&mut self, kept: Kept) {
+    pub(super) fn insert(&mut self, kept: Kept) -> &Kept {
         let Self { table, hashes } = self;
         let id = kept.id;
         let hash = |kept: &Kept| hashes.hash_one(kept.id);
         match table.entry(hashes.hash_one(id), |known| known.id == id, hash) {
-            Entry::Occupied(mut known) => *known.get_mut() = kept,
-            Entry::Vacant(vacant) => drop(vacant.insert(kept)),
+            Entry::Occupied(mut known) => {
+                *known.get_mut() = kept;
+                known.into_mut()
+            }
+            Entry::Vacant(vacant) => vacant.insert(kept).into_mut(),
         }
     }
 
