@@ -281,8 +281,11 @@ impl BudgetEngine {
     /// # Errors
     /// [`BudgetError::Refused`], [`BudgetError::NoBudget`], [`BudgetError::Invalid`], the idempotency
     /// errors, and store errors.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the arguments of an `async fn` are moved twice, those that a block takes in once"
+    )]
     pub fn hold(&self, request: HoldRequest) -> impl Future<Output = Result<Hold, BudgetError>> + Send {
-        // The arguments of an `async fn` are moved twice, those that a block takes in once.
         async move {
             let now = self.now();
             let mut open = OpenHold {

@@ -195,8 +195,11 @@ impl Hold {
         self.close(HoldState::Released)
     }
 
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the arguments of an `async fn` are moved twice, those that a block takes in once"
+    )]
     fn close(mut self, state: HoldState) -> impl Future<Output = Result<Settlement, BudgetError>> + Send {
-        // The arguments of an `async fn` are moved twice, those that a block takes in once.
         async move {
             let engine = &self.guard.engine;
             let Some(store) = engine.store().at_once() else {
