@@ -378,6 +378,13 @@ impl HoldId {
         self.0
     }
 
+    /// When it began, to the millisecond, in microseconds since 1970.
+    #[inline]
+    pub(crate) fn micros(self) -> i64 {
+        let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
+        i64::from_be_bytes([0, 0, a, b, c, d, e, f]).saturating_mul(1_000)
+    }
+
     /// No hold that begins at this moment or later has an earlier id.
     pub(crate) fn before(at: Timestamp) -> Self {
         Self(uuid::Builder::from_unix_timestamp_millis(millis(at), &[0; 10]).into_uuid())
