@@ -12,7 +12,7 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// A ledger in memory: gone with the process, and growing with every hold, by about a hundred and forty bytes, and with
+/// A ledger in memory: gone with the process, and growing with every hold, by about a hundred and thirty bytes, and with
 /// every draw by more. For tests and for programs that budget one run of themselves.
 #[derive(Debug, Default)]
 pub struct MemoryLedger {
@@ -99,7 +99,7 @@ impl Line {
                 held_change,
                 spent_change: 0,
             } if held_change == set_aside(kind, amount) => Some(Self::Bare {
-                after: u32::try_from(at.as_micros().checked_sub(hold.micros())?).ok()?,
+                after: hold.micros_until(at)?,
                 kind,
                 hold,
                 amount,
@@ -122,9 +122,7 @@ impl Line {
                 amount,
             } => Entry {
                 seq,
-                // It was one before it was kept.
-                at: Timestamp::from_micros(hold.micros().saturating_add((*after).into()))
-                    .unwrap_or(Timestamp::UNIX_EPOCH),
+                at: hold.after(*after),
                 body: NewEntry {
                     held_change: set_aside(*kind, *amount),
                     ..NewEntry::of_hold(*hold, *kind, *amount)
@@ -258,7 +256,7 @@ mod tests {
         let begun = 1_700_000_000_123_000;
         let at = |micros: i64| Timestamp::from_micros(begun + micros).unwrap();
         let hold = HoldId::new(at(999));
-        assert_eq!(hold.micros(), begun);
+        assert_eq!(hold.after(0), at(0));
         let longest = i64::from(u32::MAX);
         for (after, is_bare) in [
             (-1, false),

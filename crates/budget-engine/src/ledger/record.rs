@@ -378,9 +378,21 @@ impl HoldId {
         self.0
     }
 
-    /// When it began, to the millisecond, in microseconds since 1970.
+    /// How many microseconds after the time in the name this is, if so many fit: less room than a point in time takes.
     #[inline]
-    pub(crate) fn micros(self) -> i64 {
+    pub(crate) fn micros_until<T: TryFrom<i64>>(self, at: Timestamp) -> Option<T> {
+        T::try_from(at.as_micros().checked_sub(self.micros())?).ok()
+    }
+
+    /// The point in time that many microseconds after the one in the name.
+    pub(crate) fn after(self, micros: u32) -> Timestamp {
+        // It was one before it was kept so.
+        Timestamp::from_micros(self.micros().saturating_add(micros.into())).unwrap_or(Timestamp::MAX)
+    }
+
+    /// When it began, to the millisecond.
+    #[inline]
+    fn micros(self) -> i64 {
         let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
         i64::from_be_bytes([0, 0, a, b, c, d, e, f]).saturating_mul(1_000)
     }

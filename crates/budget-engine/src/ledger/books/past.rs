@@ -31,7 +31,8 @@ struct Plain {
     limit: Usd,
     amount: Usd,
     drawn: Usd,
-    created_at: Timestamp,
+    /// When it was created, in microseconds after the time in its name.
+    after: u16,
     /// Which of all terms.
     terms: u32,
     state: HoldState,
@@ -110,7 +111,7 @@ impl PastHolds {
             limit,
             amount: kept.amount,
             drawn: kept.drawn,
-            created_at: kept.created_at,
+            after: kept.id.micros_until(kept.created_at)?,
             terms: self.terms_of(kept, time)?,
             state: kept.state,
         })
@@ -145,6 +146,7 @@ impl PastHolds {
 impl Plain {
     fn kept(&self, id: HoldId, terms: &[Terms]) -> Option<Kept> {
         let terms = terms.get(usize::try_from(self.terms).ok()?)?;
+        let created_at = id.after(self.after.into());
         Some(Kept {
             id,
             basis: Counts::One {
@@ -158,8 +160,8 @@ impl Plain {
             purpose: Arc::clone(&terms.purpose),
             idempotency_key: None,
             state: self.state,
-            created_at: self.created_at,
-            expires_at: self.created_at.saturating_add(Duration::from_micros(terms.time)),
+            created_at,
+            expires_at: created_at.saturating_add(Duration::from_micros(terms.time)),
             grace: terms.grace,
             degraded: false,
             intents: Vec::new(),
@@ -222,11 +224,13 @@ mod tests {
 
     #[test]
     fn whatever_a_hold_has_is_there_when_it_has_ended() {
-        let changes: [fn(&mut Kept); 9] = [
+        let changes: [fn(&mut Kept); 11] = [
             |_| {},
             |kept| kept.purpose = "another test".into(),
             |kept| kept.grace = Duration::ZERO,
             |kept| kept.expires_at = Timestamp::from_micros(-1).unwrap(),
+            |kept| kept.created_at = Timestamp::from_micros(65_535).unwrap(),
+            |kept| kept.created_at = Timestamp::from_micros(65_536).unwrap(),
             |kept| kept.requested = Usd::from_dollars(6),
             |kept| kept.at_least = Some(Usd::from_dollars(4)),
             |kept| kept.idempotency_key = Some("key".to_owned()),
@@ -249,6 +253,7 @@ mod tests {
         }
         let kept: Vec<HoldId> = past.iter().map(|kept| kept.id).collect();
         assert_eq!(kept, ids);
+        assert_eq!(size_of::<Past>(), 48);
     }
 
     /// What alternates with each hold is kept once, not once a hold.
