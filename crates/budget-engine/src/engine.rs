@@ -281,18 +281,24 @@ impl BudgetEngine {
     /// # Errors
     /// [`BudgetError::Refused`], [`BudgetError::NoBudget`], [`BudgetError::Invalid`], the idempotency
     /// errors, and store errors.
-    pub async fn hold(&self, request: HoldRequest) -> Result<Hold, BudgetError> {
-        let now = self.now();
-        let mut open = OpenHold {
-            id: HoldId::new(now),
-            request,
-            unbudgeted: self.unbudgeted,
-        };
-        open.request.check()?;
-        match self.store().at_once() {
-            Some(store) => Hold::open_at_once(self, store, now, &open),
-            // In a box, so that whoever waits for nothing carries no room for waiting about.
-            None => Box::pin(Hold::open(self, now, open)).await,
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the arguments of an `async fn` are moved twice, those that a block takes in once"
+    )]
+    pub fn hold(&self, request: HoldRequest) -> impl Future<Output = Result<Hold, BudgetError>> + Send {
+        async move {
+            let now = self.now();
+            let mut open = OpenHold {
+                id: HoldId::new(now),
+                request,
+                unbudgeted: self.unbudgeted,
+            };
+            open.request.check()?;
+            match self.store().at_once() {
+                Some(store) => Hold::open_at_once(self, store, now, &open),
+                // In a box, so that whoever waits for nothing carries no room for waiting about.
+                None => Box::pin(Hold::open(self, now, open)).await,
+            }
         }
     }
 

@@ -195,26 +195,29 @@ impl Hold {
         self.close(HoldState::Released)
     }
 
-    async fn close(self, state: HoldState) -> Result<Settlement, BudgetError> {
-        let engine = &self.guard.engine;
-        let Some(store) = engine.store().at_once() else {
-            // In a box, so that whoever waits for nothing carries no room for waiting about.
-            return Box::pin(self.close_in_time(state)).await;
-        };
-        let status = store.close(engine.now(), self.guard.id, state)?;
-        self.guard.bell.ring(engine);
-        Ok(self.closed(&status))
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the arguments of an `async fn` are moved twice, those that a block takes in once"
+    )]
+    fn close(mut self, state: HoldState) -> impl Future<Output = Result<Settlement, BudgetError>> + Send {
+        async move {
+            let engine = &self.guard.engine;
+            let Some(store) = engine.store().at_once() else {
+                // In a box, so that whoever waits for nothing carries no room for waiting about.
+                return Box::pin(self.close_in_time(state)).await;
+            };
+            let status = store.close(engine.now(), self.guard.id, state)?;
+            self.guard.bell.ring(engine);
+            self.guard.disarm();
+            Ok(status.into_settlement())
+        }
     }
 
     /// Stays armed while the store is asked, so that a future dropped midway still ends the hold.
-    async fn close_in_time(self, state: HoldState) -> Result<Settlement, BudgetError> {
+    async fn close_in_time(mut self, state: HoldState) -> Result<Settlement, BudgetError> {
         let status = self.act(HoldAction::Close { state }).await?;
-        Ok(self.closed(&status))
-    }
-
-    fn closed(mut self, status: &HoldStatus) -> Settlement {
-        self.guard.armed = false;
-        status.settlement()
+        self.guard.disarm();
+        Ok(status.into_settlement())
     }
 
     async fn act(&self, action: HoldAction) -> Result<HoldStatus, BudgetError> {
@@ -287,6 +290,11 @@ impl Guard {
             armed: true,
             bell: Bell(heard.then(|| open.request.scopes.as_slice().into())),
         }
+    }
+
+    /// Ending the hold is done.
+    fn disarm(&mut self) {
+        self.armed = false;
     }
 
     /// The hold that was opened.

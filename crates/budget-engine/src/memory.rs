@@ -12,7 +12,7 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
-/// A ledger in memory: gone with the process, and growing with every hold, by about a hundred and fifty bytes, and with
+/// A ledger in memory: gone with the process, and growing with every hold, by about a hundred and thirty bytes, and with
 /// every draw by more. For tests and for programs that budget one run of themselves.
 #[derive(Debug, Default)]
 pub struct MemoryLedger {
@@ -31,7 +31,8 @@ struct Kept {
 enum Line {
     /// Money is set aside, or what was left of it is free again.
     Bare {
-        at: Timestamp,
+        /// Microseconds after the time in the hold's name: half the room of a point in time.
+        after: u32,
         kind: EntryKind,
         hold: HoldId,
         amount: Usd,
@@ -76,6 +77,15 @@ impl Line {
     /// Takes the entry out where there is more to it.
     #[inline]
     fn new(at: Timestamp, entry: &mut NewEntry) -> Self {
+        Self::bare(at, entry).unwrap_or_else(|| {
+            let empty = NewEntry::bare(entry.kind, Usd::ZERO);
+            Self::Full(Box::new((at, std::mem::replace(entry, empty))))
+        })
+    }
+
+    /// The entry without what most do not say; `None` where this one does.
+    #[inline]
+    fn bare(at: Timestamp, entry: &NewEntry) -> Option<Self> {
         match *entry {
             NewEntry {
                 kind,
@@ -88,16 +98,13 @@ impl Line {
                 counts_at: None,
                 held_change,
                 spent_change: 0,
-            } if held_change == set_aside(kind, amount) => Self::Bare {
-                at,
+            } if held_change == set_aside(kind, amount) => Some(Self::Bare {
+                after: hold.micros_until(at)?,
                 kind,
                 hold,
                 amount,
-            },
-            _ => {
-                let empty = NewEntry::bare(entry.kind, Usd::ZERO);
-                Self::Full(Box::new((at, std::mem::replace(entry, empty))))
-            }
+            }),
+            _ => None,
         }
     }
 
@@ -109,13 +116,13 @@ impl Line {
                 body: line.1.clone(),
             },
             Self::Bare {
-                at,
+                after,
                 kind,
                 hold,
                 amount,
             } => Entry {
                 seq,
-                at: *at,
+                at: hold.after(*after),
                 body: NewEntry {
                     held_change: set_aside(*kind, *amount),
                     ..NewEntry::of_hold(*hold, *kind, *amount)
@@ -236,6 +243,45 @@ impl AtOnce for MemoryLedger {
 
     fn close(&self, now: Timestamp, hold: HoldId, state: HoldState) -> Result<HoldStatus, BudgetError> {
         self.step(now, |books| books.close(now, hold, state))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is kept of an entry is all of it, however long after the beginning of its hold, or before.
+    #[test]
+    fn a_line_is_the_entry_it_was_made_of() {
+        let begun = 1_700_000_000_123_000;
+        let at = |micros: i64| Timestamp::from_micros(begun + micros).unwrap();
+        let hold = HoldId::new(at(999));
+        assert_eq!(hold.after(0), at(0));
+        let longest = i64::from(u32::MAX);
+        for (after, is_bare) in [
+            (-1, false),
+            (0, true),
+            (999, true),
+            (longest, true),
+            (longest + 1, false),
+        ] {
+            let amount = Usd::from_dollars(2);
+            for kind in [EntryKind::Held, EntryKind::Settled] {
+                let body = NewEntry {
+                    held_change: set_aside(kind, amount),
+                    ..NewEntry::of_hold(hold, kind, amount)
+                };
+                let line = Line::new(at(after), &mut body.clone());
+                assert_eq!(matches!(line, Line::Bare { .. }), is_bare, "{after}");
+                let entry = Entry {
+                    seq: 7,
+                    at: at(after),
+                    body,
+                };
+                assert_eq!(line.entry(7), entry);
+            }
+        }
+        assert_eq!(size_of::<Line>(), 32);
     }
 }
 

@@ -187,6 +187,11 @@ impl HoldStatus {
 
     /// What became, or would now become, of it.
     pub fn settlement(&self) -> Settlement {
+        self.clone().into_settlement()
+    }
+
+    /// The same, of a status that is not needed any more.
+    pub(crate) fn into_settlement(self) -> Settlement {
         Settlement {
             hold: self.id,
             state: self.state,
@@ -194,7 +199,7 @@ impl HoldStatus {
             drawn: self.drawn,
             freed: self.amount.saturating_sub(self.drawn),
             overdrawn: self.drawn.saturating_sub(self.amount),
-            estimated: self.estimated.clone(),
+            estimated: self.estimated,
         }
     }
 }
@@ -227,10 +232,6 @@ impl<B> HoldRecord<B> {
 
     /// Where it stands.
     pub fn status(&self) -> HoldStatus {
-        let booked = self
-            .intents
-            .iter()
-            .filter(|intent| intent.state == IntentState::Booked);
         HoldStatus {
             id: self.id,
             state: self.state,
@@ -238,14 +239,24 @@ impl<B> HoldRecord<B> {
             drawn: self.drawn,
             available: self.available(),
             expires_at: self.expires_at,
-            estimated: booked
-                .map(|intent| CostLine {
-                    estimated: true,
-                    ..intent.line.clone()
-                })
-                .collect(),
+            estimated: self.estimated(),
             stopped: false,
         }
+    }
+
+    /// Paid calls whose use never became known. Most holds have no paid calls at all.
+    fn estimated(&self) -> Vec<CostLine> {
+        if self.intents.is_empty() {
+            return Vec::new();
+        }
+        let intents = self.intents.iter();
+        let booked = intents.filter(|intent| intent.state == IntentState::Booked);
+        booked
+            .map(|intent| CostLine {
+                estimated: true,
+                ..intent.line.clone()
+            })
+            .collect()
     }
 
     /// What is still set aside.
@@ -269,7 +280,7 @@ impl<B> HoldRecord<B> {
 
     /// What became, or would now become, of it.
     pub fn settlement(&self) -> Settlement {
-        self.status().settlement()
+        self.status().into_settlement()
     }
 }
 
@@ -365,6 +376,25 @@ impl HoldId {
     #[cfg(feature = "postgres")]
     pub(crate) fn uuid(self) -> Uuid {
         self.0
+    }
+
+    /// How many microseconds after the time in the name this is, if so many fit: less room than a point in time takes.
+    #[inline]
+    pub(crate) fn micros_until<T: TryFrom<i64>>(self, at: Timestamp) -> Option<T> {
+        T::try_from(at.as_micros().checked_sub(self.micros())?).ok()
+    }
+
+    /// The point in time that many microseconds after the one in the name.
+    pub(crate) fn after(self, micros: u32) -> Timestamp {
+        // It was one before it was kept so.
+        Timestamp::from_micros(self.micros().saturating_add(micros.into())).unwrap_or(Timestamp::MAX)
+    }
+
+    /// When it began, to the millisecond.
+    #[inline]
+    fn micros(self) -> i64 {
+        let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
+        i64::from_be_bytes([0, 0, a, b, c, d, e, f]).saturating_mul(1_000)
     }
 
     /// No hold that begins at this moment or later has an earlier id.

@@ -88,16 +88,10 @@ impl Accounts {
         accounts: &[AccountId],
         entries: &[NewEntry],
     ) -> Result<(), BudgetError> {
-        // A call that is only meant changes no account: then no store has to write one, and nobody to read it again.
-        if entries
-            .iter()
-            .all(|entry| entry.held_change == 0 && entry.spent_change == 0)
-        {
-            return Ok(());
-        }
         // What most steps are: they free what was set aside in one account.
         if let ([account], [entry]) = (accounts, entries)
             && entry.spent_change == 0
+            && entry.held_change != 0
         {
             let freed = AccountChange {
                 account: *account,
@@ -106,6 +100,13 @@ impl Accounts {
                 limit: None,
             };
             return self.move_in(freed).ok_or_else(uncountable);
+        }
+        // A call that is only meant changes no account: then no store has to write one, and nobody to read it again.
+        if entries
+            .iter()
+            .all(|entry| entry.held_change == 0 && entry.spent_change == 0)
+        {
+            return Ok(());
         }
         let mut moves = mem::take(&mut self.moves);
         moves.clear();

@@ -58,7 +58,9 @@ impl Books {
         let rows = &self.accounts.rows;
         if let [scope] = scopes {
             let standing = self.standing_of(now, scope, rows.get(scope));
-            standings.extend(standing.map(|standing| (0, standing)));
+            if let Some(standing) = standing {
+                standings.push((0, standing));
+            }
             return;
         }
         for (batch, scopes) in scopes.chunks(MAX_SCOPES).enumerate() {

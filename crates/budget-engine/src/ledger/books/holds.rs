@@ -106,10 +106,8 @@ impl Books {
         });
         self.changes.opened.push(open.id);
         let purpose = self.shared(&open.request.purpose);
-        let kept = opened(now, open, amount, counts, purpose);
-        let status = kept.status();
-        self.keep(kept);
-        status
+        self.keep_open(opened(now, open, amount, counts, purpose))
+            .status()
     }
 
     /// Does this to a hold and says where it is then.
@@ -162,9 +160,9 @@ impl Books {
         id: HoldId,
         state: HoldState,
     ) -> Result<HoldStatus, BudgetError> {
-        let status = self.change_by(now, id, |kept, entries| kept.close(state, entries))?;
-        let stopped = self.stop.is_some();
-        Ok(HoldStatus { stopped, ..status })
+        let mut status = self.change_by(now, id, |kept, entries| kept.close(state, entries))?;
+        status.stopped = self.stop.is_some();
+        Ok(status)
     }
 
     /// Ends the holds whose time and grace are over.
@@ -173,7 +171,7 @@ impl Books {
     /// Sums too large to be counted.
     pub fn expire(&mut self, now: Timestamp) -> Result<Vec<Settlement>, BudgetError> {
         let mut ended = Vec::new();
-        self.expire_each(now, |status| ended.push(status.settlement()))?;
+        self.expire_each(now, |status| ended.push(status.into_settlement()))?;
         Ok(ended)
     }
 
@@ -303,7 +301,7 @@ impl Books {
         };
         if let Some(mut open) = self.open.entry(id) {
             let kept = open.get_mut();
-            let was_due = kept.ends_at();
+            let was_due = kept.expires_at;
             book(kept)?;
             let status = kept.status();
             if kept.state != HoldState::Open {
@@ -312,7 +310,7 @@ impl Books {
                 if !is_in {
                     self.past.insert(kept);
                 }
-            } else if kept.ends_at() != was_due {
+            } else if kept.expires_at != was_due {
                 self.due.add(kept.ends_at(), id);
             }
             self.changes.holds.push(id);
@@ -328,22 +326,31 @@ impl Books {
     }
 
     /// Takes in a hold that was not there.
-    #[inline]
     pub(super) fn keep(&mut self, kept: Kept) {
+        if kept.state == HoldState::Open {
+            self.keep_open(kept);
+            return;
+        }
+        self.keep_key(&kept);
+        self.past.insert(kept);
+    }
+
+    #[inline]
+    fn keep_open(&mut self, kept: Kept) -> &Kept {
+        self.keep_key(&kept);
+        let open = &self.open;
+        let is_due = |at: Timestamp, id: &HoldId| open.get(*id).is_some_and(|kept| kept.ends_at() == at);
+        self.due.tidy(open.len(), is_due);
+        self.due.add(kept.ends_at(), kept.id);
+        self.open.insert(kept)
+    }
+
+    fn keep_key(&mut self, kept: &Kept) {
         if let Some(key) = &kept.idempotency_key
             && !self.by_key.contains_key(key.as_str())
         {
             self.by_key.insert(key.as_str().into(), kept.id);
         }
-        if kept.state != HoldState::Open {
-            self.past.insert(kept);
-            return;
-        }
-        let open = &self.open;
-        let is_due = |at: Timestamp, id: &HoldId| open.get(*id).is_some_and(|kept| kept.ends_at() == at);
-        self.due.tidy(open.len(), is_due);
-        self.due.add(kept.ends_at(), kept.id);
-        self.open.insert(kept);
     }
 }
 

@@ -1,7 +1,10 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::{HashTable, hash_table::OccupiedEntry};
+use hashbrown::{
+    HashTable,
+    hash_table::{Entry, OccupiedEntry},
+};
 
 use super::Kept;
 use crate::HoldId;
@@ -24,14 +27,18 @@ impl OpenHolds {
         self.table.find_entry(hash, |kept| kept.id == id).ok()
     }
 
-    pub(super) fn insert(&mut self, kept: Kept) {
+    #[inline]
+    pub(super) fn insert(&mut self, kept: Kept) -> &Kept {
         let Self { table, hashes } = self;
-        let hash = hashes.hash_one(kept.id);
-        if let Some(known) = table.find_mut(hash, |known| known.id == kept.id) {
-            *known = kept;
-            return;
+        let id = kept.id;
+        let hash = |kept: &Kept| hashes.hash_one(kept.id);
+        match table.entry(hashes.hash_one(id), |known| known.id == id, hash) {
+            Entry::Occupied(mut known) => {
+                *known.get_mut() = kept;
+                known.into_mut()
+            }
+            Entry::Vacant(vacant) => vacant.insert(kept).into_mut(),
         }
-        table.insert_unique(hash, kept, |kept| hashes.hash_one(kept.id));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Kept> {

@@ -31,7 +31,8 @@ struct Plain {
     limit: Usd,
     amount: Usd,
     drawn: Usd,
-    created_at: Timestamp,
+    /// When it was created, in microseconds after the time in its name.
+    after: u16,
     /// Which of all terms.
     terms: u32,
     state: HoldState,
@@ -41,7 +42,8 @@ struct Plain {
 #[derive(Debug, Clone)]
 struct Terms {
     purpose: Arc<str>,
-    time: Duration,
+    /// Microseconds.
+    time: u64,
     grace: Duration,
 }
 
@@ -90,13 +92,17 @@ impl PastHolds {
         let Counts::One { account, limit } = kept.basis else {
             return None;
         };
-        let time = kept.expires_at.duration_since(kept.created_at);
+        let time = kept
+            .expires_at
+            .as_micros()
+            .checked_sub(kept.created_at.as_micros())?;
+        let time = u64::try_from(time).ok()?;
         let is_plain = kept.requested == kept.amount
             && kept.at_least.is_none()
             && kept.idempotency_key.is_none()
             && !kept.degraded
             && kept.intents.is_empty()
-            && kept.created_at.saturating_add(time) == kept.expires_at;
+            && kept.expires_at <= Timestamp::MAX;
         if !is_plain {
             return None;
         }
@@ -105,13 +111,13 @@ impl PastHolds {
             limit,
             amount: kept.amount,
             drawn: kept.drawn,
-            created_at: kept.created_at,
+            after: kept.id.micros_until(kept.created_at)?,
             terms: self.terms_of(kept, time)?,
             state: kept.state,
         })
     }
 
-    fn terms_of(&mut self, kept: &Kept, time: Duration) -> Option<u32> {
+    fn terms_of(&mut self, kept: &Kept, time: u64) -> Option<u32> {
         let is_same = |(_, known): &(usize, &Terms)| {
             let is_purpose = Arc::ptr_eq(&known.purpose, &kept.purpose) || known.purpose == kept.purpose;
             is_purpose && known.time == time && known.grace == kept.grace
@@ -140,6 +146,7 @@ impl PastHolds {
 impl Plain {
     fn kept(&self, id: HoldId, terms: &[Terms]) -> Option<Kept> {
         let terms = terms.get(usize::try_from(self.terms).ok()?)?;
+        let created_at = id.after(self.after.into());
         Some(Kept {
             id,
             basis: Counts::One {
@@ -153,8 +160,8 @@ impl Plain {
             purpose: Arc::clone(&terms.purpose),
             idempotency_key: None,
             state: self.state,
-            created_at: self.created_at,
-            expires_at: self.created_at.saturating_add(terms.time),
+            created_at,
+            expires_at: created_at.saturating_add(Duration::from_micros(terms.time)),
             grace: terms.grace,
             degraded: false,
             intents: Vec::new(),
@@ -217,11 +224,13 @@ mod tests {
 
     #[test]
     fn whatever_a_hold_has_is_there_when_it_has_ended() {
-        let changes: [fn(&mut Kept); 9] = [
+        let changes: [fn(&mut Kept); 11] = [
             |_| {},
             |kept| kept.purpose = "another test".into(),
             |kept| kept.grace = Duration::ZERO,
             |kept| kept.expires_at = Timestamp::from_micros(-1).unwrap(),
+            |kept| kept.created_at = Timestamp::from_micros(65_535).unwrap(),
+            |kept| kept.created_at = Timestamp::from_micros(65_536).unwrap(),
             |kept| kept.requested = Usd::from_dollars(6),
             |kept| kept.at_least = Some(Usd::from_dollars(4)),
             |kept| kept.idempotency_key = Some("key".to_owned()),
@@ -244,6 +253,7 @@ mod tests {
         }
         let kept: Vec<HoldId> = past.iter().map(|kept| kept.id).collect();
         assert_eq!(kept, ids);
+        assert_eq!(size_of::<Past>(), 48);
     }
 
     /// What alternates with each hold is kept once, not once a hold.
