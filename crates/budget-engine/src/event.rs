@@ -1,6 +1,6 @@
 //! What happened that somebody should hear of, kept with the ledger.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use meterbox_core::{Scope, Timestamp, Usd};
@@ -104,6 +104,9 @@ pub(crate) fn cap_subject(scope: &Scope, period: &str, rung: Rung) -> String {
     format!("cap {scope} {rung} {period}")
 }
 
+/// Clocks of different machines may differ by less than this.
+pub(crate) const AHEAD: Duration = Duration::from_secs(15 * 60);
+
 /// Where events are kept. Each method is one atomic step, as those of [`LedgerStore`](crate::LedgerStore) are.
 #[async_trait]
 pub trait EventLog: Send + Sync + fmt::Debug + 'static {
@@ -120,8 +123,8 @@ pub trait EventLog: Send + Sync + fmt::Debug + 'static {
     async fn newest_event(&self) -> Result<u64, BudgetError>;
 
     /// Lets this process pass events on to a reader until then, and says after which event to go on: at first after
-    /// those there are. `None` while it is another's turn. One that goes on for more than twice as long as the one that
-    /// is asked for was taken by a clock that was ahead, and is over.
+    /// those there are. `None` while it is another's turn. One that ends a quarter of an hour after the one that is asked
+    /// for, or later, was taken by a clock that was ahead, and is over.
     async fn take_turn(
         &self,
         now: Timestamp,

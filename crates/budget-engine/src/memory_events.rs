@@ -7,6 +7,7 @@ use meterbox_core::Timestamp;
 
 use crate::{
     BudgetError, Event, EventLog, EventPage, Happening, MemoryLedger,
+    event::AHEAD,
     ledger::EventId,
     sync::{Mutex, MutexGuard},
 };
@@ -91,8 +92,8 @@ impl EventLog for MemoryLedger {
             owner: owner.to_owned(),
             until,
         });
-        let longest = until.saturating_add(until.duration_since(now));
-        if turn.owner != owner && turn.until > now && turn.until <= longest {
+        let is_real = turn.until < until.saturating_add(AHEAD);
+        if turn.owner != owner && turn.until > now && is_real {
             return Ok(None);
         }
         (turn.owner, turn.until) = (owner.to_owned(), until);

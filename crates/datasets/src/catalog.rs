@@ -370,11 +370,21 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
     sync_folder(folder)
 }
 
-/// A file's new name is the folder's.
+/// A file's new name is the folder's. Where the file system cannot write that by itself, it is there all the same.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> Result<(), DatasetError> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(DatasetError::io(folder))
+    match synced {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        synced => synced.map_err(DatasetError::io(folder)),
+    }
 }
 
 /// Elsewhere folders cannot be opened, and renaming is for the system to keep.

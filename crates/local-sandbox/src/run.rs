@@ -23,7 +23,7 @@ use crate::{
     meter::{Meter, millis},
     patience::patience,
     pool::Pool,
-    streams::{Pipes, Step, Streams},
+    streams::{Pipes, ProgramEnds, Step, Streams},
     waiting::{FIRST_WORD, NotSealed, Waiting},
     zygote::{ChildEvent, ChildHandle, Ended, Zygote},
 };
@@ -41,7 +41,7 @@ pub(crate) const USED_SO_FAR: Duration = Duration::from_millis(250);
 const SILENCE: Duration = Duration::from_secs(2);
 pub(crate) const SIGKILL: i32 = 9;
 
-/// A child that is sealed and about to run its program.
+/// A child that is sealed and runs its program, since a few milliseconds ago at most.
 pub(crate) struct Running {
     pub(crate) child: ChildHandle,
     pub(crate) streams: Streams,
@@ -83,7 +83,7 @@ pub(crate) async fn run(
         .map_err(NotSealed::Refused)
 }
 
-/// From the program's first line on: whatever goes wrong now, it may not be run again.
+/// The program has begun: whatever goes wrong now, it may not be run again.
 async fn judged(
     zygote: &Zygote,
     job: &Job,
@@ -209,17 +209,19 @@ pub(crate) async fn start(
         Some((ready, pipes)) => (Some(ready), pipes),
         None => (None, Pipes::new().map_err(NotSealed::no_room)?),
     };
-    let (streams, ends) = Streams::new(pipes, limits, sink);
-    let always = [&job, &ends.stdout, &ends.stderr, &ends.reply].map(AsFd::as_fd);
-    let descriptors: Vec<BorrowedFd<'_>> = always.into_iter().chain(cells).collect();
+    let streams_of = |pipes| Streams::new(pipes, limits, Arc::clone(&sink)).map_err(NotSealed::no_room);
+    let (mut streams, mut ends) = streams_of(pipes)?;
     let sealed = 'sealed: {
         if let Some(ready) = ready {
-            match ready.begin(zygote, &descriptors, limits, streams.stir()).await {
+            let given = descriptors(&job, &ends, cells);
+            match ready.begin(zygote, &given, limits, streams.stir()).await {
                 Err(NotSealed::Broken(error)) => tracing::warn!(%error, "a ready jail was of no use"),
                 sealed => break 'sealed sealed?,
             }
+            // Whatever that one may have said is not what the next one says.
+            (streams, ends) = streams_of(Pipes::new().map_err(NotSealed::no_room)?)?;
         }
-        Waiting::on_demand(zygote, &descriptors, limits).await?
+        Waiting::on_demand(zygote, &descriptors(&job, &ends, cells), limits).await?
     };
     // The child has its own; ours would keep the pipes open after its death.
     drop(ends);
@@ -240,6 +242,16 @@ pub(crate) async fn start(
         meter,
         _folder: folder,
     })
+}
+
+/// What a child is handed.
+fn descriptors<'run>(
+    job: &'run OwnedFd,
+    ends: &'run ProgramEnds,
+    cells: Option<BorrowedFd<'run>>,
+) -> Vec<BorrowedFd<'run>> {
+    let always = [job, &ends.stdout, &ends.stderr, &ends.reply].map(AsFd::as_fd);
+    always.into_iter().chain(cells).collect()
 }
 
 /// Waits for the first reason to end, sees to it that the child is dead, and says why (`None`: by itself).

@@ -13,12 +13,13 @@ use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 /// Three pipes of each run have room for so much, which is made before the run begins.
 const CHUNK: usize = 16 * 1024;
 
-/// Three pipes that nothing has gone through yet, made before there is a program for them.
+/// Three pipes that nothing has gone through yet, made before there is a program for them. Nobody listens to them yet: whoever
+/// runs the program may do so with another reactor than whoever made them.
 #[derive(Debug)]
 pub(crate) struct Pipes {
-    stdout: Pipe,
-    stderr: Pipe,
-    reply: Pipe,
+    stdout: Unheard,
+    stderr: Unheard,
+    reply: Unheard,
     ends: ProgramEnds,
 }
 
@@ -61,9 +62,9 @@ pub(crate) struct Said {
 
 impl Pipes {
     pub(crate) fn new() -> io::Result<Self> {
-        let (stdout, stdout_end) = Pipe::new()?;
-        let (stderr, stderr_end) = Pipe::new()?;
-        let (reply, reply_end) = Pipe::new()?;
+        let (stdout, stdout_end) = Unheard::new()?;
+        let (stderr, stderr_end) = Unheard::new()?;
+        let (reply, reply_end) = Unheard::new()?;
         Ok(Self {
             stdout,
             stderr,
@@ -78,11 +79,15 @@ impl Pipes {
 }
 
 impl Streams {
-    pub(crate) fn new(pipes: Pipes, limits: &Limits, sink: Arc<dyn OutputSink>) -> (Self, ProgramEnds) {
+    pub(crate) fn new(
+        pipes: Pipes,
+        limits: &Limits,
+        sink: Arc<dyn OutputSink>,
+    ) -> io::Result<(Self, ProgramEnds)> {
         let streams = Self {
-            stdout: Printed::new(OutputStream::Stdout, pipes.stdout),
-            stderr: Printed::new(OutputStream::Stderr, pipes.stderr),
-            reply: pipes.reply,
+            stdout: Printed::new(OutputStream::Stdout, pipes.stdout.heard()?),
+            stderr: Printed::new(OutputStream::Stderr, pipes.stderr.heard()?),
+            reply: pipes.reply.heard()?,
             reply_bytes: Vec::new(),
             reply_room: limits.reply_bytes,
             reply_was_cut: false,
@@ -90,7 +95,7 @@ impl Streams {
             output_bytes: 0,
             sink,
         };
-        (streams, pipes.ends)
+        Ok((streams, pipes.ends))
     }
 
     /// Waits until there is something to read, and reads nothing of it. It may be there no more, or never.
@@ -196,21 +201,34 @@ impl Streams {
 }
 
 #[derive(Debug)]
+struct Unheard {
+    end: OwnedFd,
+    chunk: Vec<u8>,
+}
+
+impl Unheard {
+    fn new() -> io::Result<(Self, OwnedFd)> {
+        let (end, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+        rustix::io::ioctl_fionbio(&end, true)?;
+        let chunk = vec![0; CHUNK];
+        Ok((Self { end, chunk }, theirs))
+    }
+
+    fn heard(self) -> io::Result<Pipe> {
+        Ok(Pipe {
+            receiver: Some(Receiver::from_owned_fd_unchecked(self.end)?),
+            chunk: self.chunk,
+        })
+    }
+}
+
+#[derive(Debug)]
 struct Pipe {
     receiver: Option<Receiver>,
     chunk: Vec<u8>,
 }
 
 impl Pipe {
-    fn new() -> io::Result<(Self, OwnedFd)> {
-        let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-        let pipe = Self {
-            receiver: Some(Receiver::from_owned_fd(ours)?),
-            chunk: vec![0; CHUNK],
-        };
-        Ok((pipe, theirs))
-    }
-
     fn is_open(&self) -> bool {
         self.receiver.is_some()
     }

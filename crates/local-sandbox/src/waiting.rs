@@ -100,6 +100,12 @@ impl Waiting {
             let Said::Waiting(scratch) = said(&setup, zygote).await? else {
                 return Err(unknown());
             };
+            // A message loses its descriptor where there is no room for one more.
+            if scratch.is_none() && zygote.folder.is_none() {
+                return Err(NotSealed::Broken(plain(
+                    "a waiting jail did not say where it works",
+                )));
+            }
             meter.begin(zygote.ready.baseline.resident);
             let setup = setup.quiet().map_err(not_heard)?;
             Ok(Self {

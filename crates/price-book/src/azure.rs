@@ -1,7 +1,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
+    fs::{self, File, TryLockError},
+    io,
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use meterbox_core::Timestamp;
@@ -10,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::{BookError, ModelPrice, PriceBook, PriceError, Terms};
 
 const PROVIDER: &str = "azure/";
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Which model an Azure deployment is. A deployment's name says nothing, so it is an alias: configured, or learnt from
 /// a reply and remembered.
@@ -150,9 +155,13 @@ impl AzureDeployments {
     pub fn keep(&self, path: &Path) -> Result<(), BookError> {
         let failed = |error| file(path, error);
         let lock = File::create(path.with_extension("lock")).map_err(failed)?;
-        lock.lock().map_err(failed)?;
-        // One that is damaged is begun anew.
-        let mut learnt = learnt_in(path).unwrap_or_default();
+        take(&lock).map_err(failed)?;
+        let mut learnt = match learnt_in(path) {
+            Ok(learnt) => learnt,
+            // One that is damaged is begun anew.
+            Err(BookError::Syntax { .. }) => BTreeMap::new(),
+            Err(error) => return Err(error),
+        };
         let news = self.learnt.iter().filter(|(name, _)| self.news.contains(*name));
         learnt.extend(news.map(|(name, model)| (name.clone(), model.clone())));
         let json = serde_json::to_string_pretty(&learnt).map_err(|error| failed(error.into()))?;
@@ -163,10 +172,25 @@ impl AzureDeployments {
     }
 }
 
+/// Whoever has it takes milliseconds, and one that is stopped meanwhile is not waited for.
+fn take(lock: &File) -> io::Result<()> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::WouldBlock,
+        "another process has it locked",
+    ))
+}
+
 fn learnt_in(path: &Path) -> Result<BTreeMap<String, String>, BookError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(file(path, error)),
     };
     serde_json::from_str(&text).map_err(|error| BookError::Syntax {
@@ -184,7 +208,7 @@ impl From<Configured> for Deployment {
     }
 }
 
-fn file(path: &Path, source: std::io::Error) -> BookError {
+fn file(path: &Path, source: io::Error) -> BookError {
     BookError::File {
         path: path.to_owned(),
         source,

@@ -307,6 +307,8 @@ impl Worker {
                 None => break,
             }
         }
+        // Waiting for others can take long.
+        self.opened.require()?;
         transaction.commit()?;
         self.last_version = Some(version);
         Ok(())

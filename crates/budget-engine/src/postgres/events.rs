@@ -6,7 +6,7 @@ use meterbox_postgres::Fault;
 use tokio_postgres::Row;
 
 use super::{PostgresLedger, rows};
-use crate::{BudgetError, Event, EventLog, EventPage, Happening, ledger::EventId};
+use crate::{BudgetError, Event, EventLog, EventPage, Happening, event::AHEAD, ledger::EventId};
 
 const EVENT: &str = "SELECT seq, id::text, at, number, body FROM events";
 /// Held from before an event has its place until it is committed, so that nobody reads past one that is on its way.
@@ -74,16 +74,17 @@ impl EventLog for PostgresLedger {
         owner: &str,
         until: Timestamp,
     ) -> Result<Option<u64>, BudgetError> {
+        let ahead = until.saturating_add(AHEAD).as_micros();
         let (now, until) = (now.as_micros(), until.as_micros());
         self.read(async |client| {
             let sql = "INSERT INTO event_readers AS turn (reader, seq, owner, until)
                 VALUES ($1, (SELECT coalesce(max(seq), 0) FROM events), $2, $3)
                 ON CONFLICT (reader) DO UPDATE SET owner = $2, until = $3
-                WHERE turn.owner = $2 OR turn.until <= $4 OR turn.until > 2 * $3 - $4
+                WHERE turn.owner = $2 OR turn.until <= $4 OR turn.until >= $5
                 RETURNING seq";
             let statement = client.prepare_cached(sql).await?;
             let turn = client
-                .query_opt(&statement, &[&reader, &owner, &until, &now])
+                .query_opt(&statement, &[&reader, &owner, &until, &now, &ahead])
                 .await?;
             let seq = turn.map(|row| rows::column::<i64>(&row, 0)).transpose()?;
             Ok(seq.map(i64::unsigned_abs))

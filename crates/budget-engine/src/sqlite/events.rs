@@ -8,7 +8,7 @@ use meterbox_sqlite::{
 };
 
 use super::{SqliteLedger, rows};
-use crate::{BudgetError, Event, EventLog, EventPage, Happening, ledger::EventId};
+use crate::{BudgetError, Event, EventLog, EventPage, Happening, event::AHEAD, ledger::EventId};
 
 const EVENT: &str = "SELECT seq, id, at, number, body FROM events";
 
@@ -82,10 +82,17 @@ impl EventLog for SqliteLedger {
             let sql = "INSERT INTO event_readers (reader, seq, owner, until)
                 VALUES (?1, (SELECT coalesce(max(seq), 0) FROM events), ?2, ?3)
                 ON CONFLICT (reader) DO UPDATE SET owner = ?2, until = ?3
-                WHERE owner = ?2 OR until <= ?4 OR until > 2 * ?3 - ?4
+                WHERE owner = ?2 OR until <= ?4 OR until >= ?5
                 RETURNING seq";
             let mut statement = ledger.prepare_cached(sql)?;
-            let times = params![reader, owner, until.as_micros(), now.as_micros()];
+            let ahead = until.saturating_add(AHEAD);
+            let times = params![
+                reader,
+                owner,
+                until.as_micros(),
+                now.as_micros(),
+                ahead.as_micros()
+            ];
             let seq: Option<i64> = statement.query_row(times, |row| row.get(0)).optional()?;
             Ok::<_, SqliteError>(seq.map(i64::unsigned_abs))
         });
