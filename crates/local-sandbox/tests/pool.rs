@@ -103,6 +103,33 @@ async fn a_ready_child_that_died_or_stopped_is_not_missed() {
     }
 }
 
+/// A caller may run something in a runtime that ends, and the pool is filled there behind it.
+#[test]
+fn a_child_that_one_runtime_made_ready_serves_another() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let lasting = runtime();
+    let (fixture, _) = lasting.block_on(pooled());
+    let passing = runtime();
+    passing.block_on(async {
+        for _ in 0..2 {
+            assert_eq!(fixture.value(OWN_PID).await, 1);
+            filled(&fixture, 2).await;
+        }
+    });
+    drop(passing);
+    lasting.block_on(async {
+        for _ in 0..3 {
+            assert_eq!(fixture.value(OWN_PID).await, 1);
+        }
+    });
+}
+
 /// Nobody hears a ready child on its way to its program; what keeps it from that is told all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_ready_child_cannot_do_is_named() {
