@@ -5,6 +5,7 @@ use core::ffi::CStr;
 use crate::{
     config::Config,
     landlock::{READ, Rules, WRITE},
+    only::Only,
     sys::{self, EACCES, EEXIST, EINVAL, ENAMETOOLONG, O_CREAT, O_DIRECTORY, O_RDWR, O_WRONLY, Result},
     text::Text,
     wire::{self, Failed, JobHeader, MOST_WHAT, STEPS, Scratch, USUAL_SCRATCH},
@@ -15,7 +16,7 @@ const STDOUT: i32 = 1;
 const STDERR: i32 = 2;
 const REPLY: i32 = 3;
 const SETUP: i32 = 4;
-/// Where the prelude reads its document from; at its beginning once the child is sealed.
+/// Where the job comes from: what is left in it once the child is sealed is the prelude's document.
 const DOCUMENT: i32 = 5;
 const FIRST_FREE: i32 = 6;
 const INNER_ID: u64 = 1000;
@@ -39,6 +40,11 @@ const PR_SET_NO_NEW_PRIVS: usize = 38;
 const PR_CAP_AMBIENT: usize = 47;
 const PR_CAP_AMBIENT_CLEAR_ALL: usize = 4;
 const SIGKILL: usize = 9;
+
+/// Longer than the turns of others, in nanoseconds: whoever wakes up on the same processor, as the supervisor does whom a
+/// program's output wakes, does not wait until the program's turn is over. Kernels before 6.12 give everybody turns of one
+/// length.
+const LONG_TURN: u64 = 20_000_000;
 
 const INPUTS: &[u8] = b"/inputs/";
 const DATA: &[u8] = b"/data/";
@@ -102,18 +108,24 @@ impl Child {
                 what: b"",
             }),
         };
-        let sealed = confine(config, self, job).and_then(|place| {
+        let _ = sys::take_turns(LONG_TURN);
+        let Job { header, texts } = job;
+        let sealed = confine(config, self, &header, texts).and_then(|()| {
             if config.has("seccomp") {
                 sys::install(config.last_filter()).step("seccomp")?;
             }
-            sys::seek(DOCUMENT, place).step("child")
+            Ok(())
         });
-        // From here on only what the filter allows.
-        match sealed {
-            Ok(()) if sys::write(SETUP, wire::SEALED).is_ok() => sys::close(SETUP),
-            Ok(()) => sys::exit(125),
-            Err(failure) => end(&failure),
+        if let Err(failure) = sealed {
+            end(&failure);
         }
+        // Where its inputs lie on the machine is not the program's to know.
+        texts.fill(0);
+        // From here on only what the filter allows.
+        if sys::write(SETUP, wire::SEALED).is_err() {
+            sys::exit(125);
+        }
+        sys::close(SETUP);
     }
 }
 
@@ -262,11 +274,16 @@ fn bound_capabilities() -> Result<()> {
     sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL).map(drop)
 }
 
-/// A job as it came: its header and all its bytes.
+/// What of a job is for the set-up; the document after it is the program's.
 struct Job {
     header: JobHeader,
-    bytes: &'static [u8],
+    /// What stands between the two.
+    texts: &'static mut [u8],
 }
+
+/// Texts of most jobs, in memory of their own: the stack is the interpreter's.
+const USUAL_TEXTS: usize = 4096;
+static TEXTS: Only<[u8; USUAL_TEXTS]> = Only::new([0; USUAL_TEXTS]);
 
 /// Its descriptors are at their places then.
 fn hear_job(tells_early: bool) -> Result<Option<Job>> {
@@ -302,21 +319,35 @@ fn hear_job(tells_early: bool) -> Result<Option<Job>> {
         sys::place(cells, STDIN)?;
         sys::close(cells);
     }
-    let bytes = sys::map_file(DOCUMENT, sys::size_of_file(DOCUMENT)?)?;
-    let header = JobHeader::decode(bytes).ok_or(EINVAL)?;
-    Ok(Some(Job { header, bytes }))
+    let mut head = [0; JobHeader::LENGTH];
+    sys::read_whole(DOCUMENT, &mut head)?;
+    let header = JobHeader::decode(&head).ok_or(EINVAL)?;
+    let length = (header.document as usize)
+        .checked_sub(JobHeader::LENGTH)
+        .ok_or(EINVAL)?;
+    let texts = if length <= USUAL_TEXTS {
+        // SAFETY: a process has one job.
+        unsafe { &mut TEXTS.borrow()[..length] }
+    } else {
+        sys::memory(length)?
+    };
+    sys::read_whole(DOCUMENT, texts)?;
+    Ok(Some(Job { header, texts }))
 }
 
-/// Closes every lock but the filter, and tells the supervisor the working folder where it does not know it yet. Returns where
-/// in its file the document begins.
-fn confine(config: &Config, child: Child, job: Job) -> core::result::Result<usize, Failure<'static>> {
+/// Closes every lock but the filter, and tells the supervisor the working folder where it does not know it yet.
+fn confine<'job>(
+    config: &Config,
+    child: Child,
+    header: &JobHeader,
+    texts: &'job [u8],
+) -> core::result::Result<(), Failure<'job>> {
     let Child { rules, tells_early } = child;
-    let Job { header, bytes } = job;
     let [scratch, temporary, data] = if config.namespaces != 0 {
-        mounts(config, &header, bytes)?;
+        mounts(config, header, texts)?;
         [b"/scratch" as &[u8], b"/tmp", b"/data"].map(|path| Text::of(&[path]))
     } else {
-        let folder = texts(bytes).next().unwrap_or_default();
+        let folder = each_text(texts).next().unwrap_or_default();
         [b"/scratch" as &[u8], b"/tmp", b"/data"].map(|path| Text::of(&[folder, path]))
     };
     let scratch_path = scratch.whole().ok_or(ENAMETOOLONG).step("working folder")?;
@@ -327,7 +358,7 @@ fn confine(config: &Config, child: Child, job: Job) -> core::result::Result<usiz
         Some(sys::open(scratch_path, O_DIRECTORY, 0).step("working folder")?)
     };
     if config.has("rlimits") {
-        limits(config, &header).step("limits")?;
+        limits(config, header).step("limits")?;
     }
     if config.has("capabilities") {
         sys::drop_capabilities().step("privileges")?;
@@ -348,7 +379,7 @@ fn confine(config: &Config, child: Child, job: Job) -> core::result::Result<usiz
         }
         if config.namespaces == 0 {
             // Links in its data folder lead there.
-            for (source, path) in inputs(&header, bytes) {
+            for (source, path) in inputs(header, texts) {
                 rules
                     .allow(Text::of(&[source]).path(), READ)
                     .about("input", path)?;
@@ -360,15 +391,14 @@ fn confine(config: &Config, child: Child, job: Job) -> core::result::Result<usiz
         sys::send(SETUP, wire::PREPARED, Some(folder)).step("child")?;
         sys::close(folder);
     }
-    sys::unmap(bytes);
-    Ok(header.document as usize)
+    Ok(())
 }
 
-fn mounts(
+fn mounts<'job>(
     config: &Config,
     header: &JobHeader,
-    bytes: &'static [u8],
-) -> core::result::Result<(), Failure<'static>> {
+    texts: &'job [u8],
+) -> core::result::Result<(), Failure<'job>> {
     let scratch = Scratch {
         bytes: header.scratch_bytes,
         inodes: header.scratch_inodes,
@@ -383,7 +413,7 @@ fn mounts(
         caps.push_number(16 + header.inputs + header.folders);
         change(DATA_FOLDER, &caps).about("mounts", b"/data")?;
     }
-    for (source, path) in inputs(header, bytes) {
+    for (source, path) in inputs(header, texts) {
         bind_input(source, path).about("input", path)?;
     }
     if config.has("read-only") {
@@ -409,15 +439,18 @@ fn change(target: &CStr, caps: &Text) -> Result<()> {
     sys::mount(c"", target, c"", flags, caps.whole().ok_or(EINVAL)?)
 }
 
-/// What stands between a job's header and its document.
-fn texts(bytes: &'static [u8]) -> impl Iterator<Item = &'static [u8]> {
-    bytes[JobHeader::LENGTH..].split(|byte| *byte == 0)
+/// The folder of the run, and then of each input its source and its path.
+fn each_text(texts: &[u8]) -> impl Iterator<Item = &[u8]> {
+    texts.split(|byte| *byte == 0)
 }
 
 /// The inputs as their places below the inputs root and their paths below the data.
-fn inputs(header: &JobHeader, bytes: &'static [u8]) -> impl Iterator<Item = (&'static [u8], &'static [u8])> {
-    let mut texts = texts(bytes).skip(1);
-    (0..header.inputs).map_while(move |_| Some((texts.next()?, texts.next()?)))
+fn inputs<'job>(
+    header: &JobHeader,
+    texts: &'job [u8],
+) -> impl Iterator<Item = (&'job [u8], &'job [u8])> + use<'job> {
+    let mut each = each_text(texts).skip(1);
+    (0..header.inputs).map_while(move |_| Some((each.next()?, each.next()?)))
 }
 
 fn bind_input(source: &[u8], path: &[u8]) -> Result<()> {

@@ -11,8 +11,6 @@ use crate::{
 
 const HUGE: usize = 2 << 20;
 const REGION: usize = 32 << 20;
-const PROT_READ_WRITE: usize = 3;
-const MAP_PRIVATE_ANONYMOUS: usize = 0x22;
 const MADV_COLLAPSE: usize = 25;
 
 /// Where the next arena of CPython's allocator comes from.
@@ -121,12 +119,5 @@ impl Regions {
 }
 
 fn map(size: usize) -> Result<usize> {
-    let nowhere = usize::MAX;
-    // SAFETY: a new mapping hurts nobody.
-    unsafe {
-        sys::call(
-            nr::MMAP,
-            [0, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, nowhere, 0],
-        )
-    }
+    sys::memory(size).map(|memory| memory.as_mut_ptr() as usize)
 }

@@ -41,6 +41,7 @@ numbers! {
     DUP3: 292, 24;
     PIPE2: 293, 59;
     PRLIMIT64: 302, 261;
+    SCHED_SETATTR: 314, 274;
     SECCOMP: 317, 277;
     CLONE3: 435, 435;
     CLOSE_RANGE: 436, 436;

@@ -138,6 +138,33 @@ pub(crate) fn own_priority() -> Result<isize> {
     unsafe { call(nr::GETPRIORITY, [PRIO_PROCESS, 0]) }.map(|answer| 20 - answer as isize)
 }
 
+/// Takes the processor for so long at a time where others wait for it.
+pub(crate) fn take_turns(nanoseconds: u64) -> Result<()> {
+    #[repr(C)]
+    struct Attributes {
+        size: u32,
+        policy: u32,
+        flags: u64,
+        nice: i32,
+        priority: u32,
+        runtime: u64,
+        deadline: u64,
+        period: u64,
+    }
+    let attributes = Attributes {
+        size: size_of::<Attributes>() as u32,
+        policy: 0,
+        flags: 0,
+        nice: own_priority()? as i32,
+        priority: 0,
+        runtime: nanoseconds,
+        deadline: 0,
+        period: 0,
+    };
+    // SAFETY: as large as it says.
+    unsafe { call(nr::SCHED_SETATTR, [0, &raw const attributes as usize, 0]) }.map(drop)
+}
+
 /// Gives this process namespaces of its own of these kinds.
 pub(crate) fn unshare(namespaces: usize) -> Result<()> {
     // SAFETY: plain numbers.
@@ -195,30 +222,36 @@ pub(crate) fn write_file(path: &CStr, bytes: &[u8]) -> Result<()> {
     written.map(drop)
 }
 
-pub(crate) fn size_of_file(fd: i32) -> Result<usize> {
-    const SEEK_END: usize = 2;
-    // SAFETY: plain numbers.
-    unsafe { call(nr::LSEEK, [fd as usize, 0, SEEK_END]) }
+/// Fills the buffer. Anything shorter is an error: whoever made the other side knows what is missing.
+pub(crate) fn read_whole(fd: i32, bytes: &mut [u8]) -> Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        // SAFETY: the buffer is ours for the call.
+        let read = unsafe { call(nr::READ, [fd as usize, rest.as_mut_ptr() as usize, rest.len()]) };
+        match read {
+            Ok(0) => return Err(EINVAL),
+            Ok(read) => rest = &mut rest[read..],
+            Err(EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
 }
 
-pub(crate) fn seek(fd: i32, place: usize) -> Result<()> {
-    // SAFETY: plain numbers.
-    unsafe { call(nr::LSEEK, [fd as usize, place, 0]) }.map(drop)
-}
-
-/// A file as memory, until it is unmapped: never, by who uses this.
-pub(crate) fn map_file(fd: i32, bytes: usize) -> Result<&'static [u8]> {
-    const PROT_READ: usize = 1;
-    const MAP_PRIVATE: usize = 2;
+/// So much new memory, all zeroes, which nobody takes back.
+pub(crate) fn memory(bytes: usize) -> Result<&'static mut [u8]> {
+    const PROT_READ_WRITE: usize = 3;
+    const MAP_PRIVATE_ANONYMOUS: usize = 0x22;
+    let nowhere = usize::MAX;
     // SAFETY: a new mapping hurts nobody.
-    let address = unsafe { call(nr::MMAP, [0, bytes, PROT_READ, MAP_PRIVATE, fd as usize, 0]) }?;
-    // SAFETY: just mapped, and nobody can change the file or cut it: it is sealed.
-    Ok(unsafe { core::slice::from_raw_parts(address as *const u8, bytes) })
-}
-
-pub(crate) fn unmap(bytes: &'static [u8]) {
-    // SAFETY: the caller has no other reference into it.
-    let _ = unsafe { call(nr::MUNMAP, [bytes.as_ptr() as usize, bytes.len()]) };
+    let address = unsafe {
+        call(
+            nr::MMAP,
+            [0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, nowhere, 0],
+        )
+    }?;
+    // SAFETY: just mapped, for nobody else.
+    Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut u8, bytes) })
 }
 
 pub(crate) fn make_folder(path: &CStr, mode: usize) -> Result<()> {

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, io, os::fd::OwnedFd, path::Path, time::Duration};
 
 use meterbox_sandbox_client::{InputFile, Job, Limits, Program, SandboxError, SessionSetup};
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::{
+    fs::{MemfdFlags, SealFlags},
+    pipe::{PipeFlags, pipe_with},
+};
 use serde::Serialize;
 
 use crate::{folder::Folder, native::wire::JobHeader};
@@ -109,8 +112,8 @@ impl<'a> JobDocument<'a> {
             .collect()
     }
 
-    /// The job in memory that nobody can change any more: header, folder, inputs, document.
-    pub(crate) fn sealed(&self, folder: Option<&Folder>, inputs_root: Option<&str>) -> io::Result<OwnedFd> {
+    /// The job as its child reads it from there: header, folder, inputs, document.
+    pub(crate) fn bytes(&self, folder: Option<&Folder>, inputs_root: Option<&str>) -> io::Result<Vec<u8>> {
         #[derive(Serialize)]
         struct Placed<'a> {
             #[serde(flatten)]
@@ -144,7 +147,31 @@ impl<'a> JobDocument<'a> {
             data_dir: format!("{place}{DATA}"),
         };
         serde_json::to_writer(&mut bytes, &placed)?;
-        sealed_memory(&bytes)
+        Ok(bytes)
+    }
+}
+
+/// A pipe for one job. What fits into it costs a third of a file in memory, here and in the child.
+#[derive(Debug)]
+pub(crate) struct JobPipe {
+    from: OwnedFd,
+    into: OwnedFd,
+}
+
+impl JobPipe {
+    pub(crate) fn new() -> io::Result<Self> {
+        let (from, into) = pipe_with(PipeFlags::CLOEXEC)?;
+        // A machine may give a user's pipes little room, and then nobody is to wait here.
+        rustix::io::ioctl_fionbio(&into, true)?;
+        Ok(Self { from, into })
+    }
+
+    /// What a child is handed to read the job from, up to its end.
+    pub(crate) fn filled(self, job: &[u8]) -> io::Result<OwnedFd> {
+        match rustix::io::write(&self.into, job) {
+            Ok(written) if written == job.len() => Ok(self.from),
+            _ => sealed_memory(job),
+        }
     }
 }
 

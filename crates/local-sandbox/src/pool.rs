@@ -8,6 +8,7 @@ use std::{
 use tokio::runtime::Handle;
 
 use crate::{
+    document::JobPipe,
     streams::Pipes,
     waiting::{NotSealed, Waiting},
     zygote::Zygote,
@@ -20,8 +21,8 @@ pub(crate) struct Pool {
     state: Mutex<State>,
 }
 
-/// A child, and pipes for its program.
-type Ready = (Waiting, Pipes);
+/// A child, and pipes for its job and for its program.
+pub(crate) type Ready = (Waiting, JobPipe, Pipes);
 
 #[derive(Debug, Default)]
 struct State {
@@ -89,7 +90,14 @@ impl Pool {
 
 async fn ready(zygote: &Zygote) -> Result<Ready, NotSealed> {
     let waiting = Waiting::ready(zygote).await?;
-    Ok((waiting, Pipes::new().map_err(NotSealed::no_room)?))
+    let (job, pipes) = pipes()?;
+    Ok((waiting, job, pipes))
+}
+
+/// For one run.
+pub(crate) fn pipes() -> Result<(JobPipe, Pipes), NotSealed> {
+    let pipes = JobPipe::new().and_then(|job| Ok((job, Pipes::new()?)));
+    pipes.map_err(NotSealed::no_room)
 }
 
 /// A place in the pool that a child in the making takes; free again also where the making is dropped.

@@ -13,18 +13,18 @@ use meterbox_core::{
     contract::{SandboxReport, Usage},
 };
 use meterbox_sandbox_client::{Job, Limits, Outcome, OutputSink, Reply, SandboxError, Verdict, parse_reply};
-use tokio::time::{MissedTickBehavior, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     artifacts,
-    document::JobDocument,
+    document::{JobDocument, JobPipe},
     folder::Folder,
     meter::{Meter, millis},
     patience::patience,
-    pool::Pool,
-    streams::{Pipes, ProgramEnds, Step, Streams},
-    waiting::{FIRST_WORD, NotSealed, Waiting},
+    pool::{self, Pool},
+    streams::{Step, Streams},
+    waiting::{FIRST_WORD, Given, NotSealed, Waiting},
     zygote::{ChildEvent, ChildHandle, Ended, Zygote},
 };
 
@@ -203,28 +203,35 @@ pub(crate) async fn start(
         Some(base) => Some(document.folder(base, inputs).map_err(NotSealed::no_room)?),
     };
     let job = document
-        .sealed(folder.as_ref(), inputs)
+        .bytes(folder.as_ref(), inputs)
         .map_err(NotSealed::no_room)?;
-    let (ready, pipes) = match pool.and_then(Pool::take) {
-        Some((ready, pipes)) => (Some(ready), pipes),
-        None => (None, Pipes::new().map_err(NotSealed::no_room)?),
+    let prepared = |job_pipe: JobPipe, pipes| {
+        let given = job_pipe.filled(&job)?;
+        let (streams, ends) = Streams::new(pipes, limits, Arc::clone(&sink))?;
+        Ok((streams, Given::new(given, ends, cells)))
     };
-    let streams_of = |pipes| Streams::new(pipes, limits, Arc::clone(&sink)).map_err(NotSealed::no_room);
-    let (mut streams, mut ends) = streams_of(pipes)?;
-    let sealed = 'sealed: {
-        if let Some(ready) = ready {
-            let given = descriptors(&job, &ends, cells);
-            match ready.begin(zygote, &given, limits, streams.stir()).await {
-                Err(NotSealed::Broken(error)) => tracing::warn!(%error, "a ready jail was of no use"),
-                sealed => break 'sealed sealed?,
+    let ready = match pool.and_then(Pool::take) {
+        None => None,
+        Some((waiting, job_pipe, pipes)) => {
+            let (streams, given) = prepared(job_pipe, pipes).map_err(NotSealed::no_room)?;
+            match waiting.begin(zygote, given, limits, streams.stir()).await {
+                // Whatever that one may have said is not what the next one says.
+                Err(NotSealed::Broken(error)) => {
+                    tracing::warn!(%error, "a ready jail was of no use");
+                    None
+                }
+                sealed => Some((sealed?, streams)),
             }
-            // Whatever that one may have said is not what the next one says.
-            (streams, ends) = streams_of(Pipes::new().map_err(NotSealed::no_room)?)?;
         }
-        Waiting::on_demand(zygote, &descriptors(&job, &ends, cells), limits).await?
     };
-    // The child has its own; ours would keep the pipes open after its death.
-    drop(ends);
+    let (sealed, streams) = match ready {
+        Some(ready) => ready,
+        None => {
+            let (job_pipe, pipes) = pool::pipes()?;
+            let (streams, given) = prepared(job_pipe, pipes).map_err(NotSealed::no_room)?;
+            (Waiting::on_demand(zygote, given, limits).await?, streams)
+        }
+    };
     let mut meter = sealed.meter;
     // Where nobody watches, which is in tests, the kernel's own limits remain.
     if !zygote.is_without("watch") {
@@ -242,16 +249,6 @@ pub(crate) async fn start(
         meter,
         _folder: folder,
     })
-}
-
-/// What a child is handed.
-fn descriptors<'run>(
-    job: &'run OwnedFd,
-    ends: &'run ProgramEnds,
-    cells: Option<BorrowedFd<'run>>,
-) -> Vec<BorrowedFd<'run>> {
-    let always = [job, &ends.stdout, &ends.stderr, &ends.reply].map(AsFd::as_fd);
-    always.into_iter().chain(cells).collect()
 }
 
 /// Waits for the first reason to end, sees to it that the child is dead, and says why (`None`: by itself).
@@ -288,7 +285,7 @@ async fn first_cause(
     let wall = sleep(limits.wall);
     tokio::pin!(wall);
     let mut member = zygote.crowd.join();
-    let mut poll = tokio::time::interval(MEMORY_POLL);
+    let mut poll = interval_at(Instant::now() + MEMORY_POLL, MEMORY_POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let so_far = sleep(USED_SO_FAR);
     tokio::pin!(so_far);

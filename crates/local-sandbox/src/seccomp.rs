@@ -52,7 +52,7 @@ const UNSUPPORTED: &[&str] = &[
 #[rustfmt::skip]
 const NAMED: &[&str] = &[
     "pivot_root", "capset", "mount", "umount2", "prctl", "unshare", "mount_setattr", "socket", "execve",
-    "ptrace", "io_uring_setup", "seccomp", "clone3", "sched_setattr",
+    "ptrace", "io_uring_setup", "seccomp", "clone3",
 ];
 
 const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;

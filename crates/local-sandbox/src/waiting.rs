@@ -16,6 +16,7 @@ use crate::{
     meter::Meter,
     native::wire::{self, Failed},
     patience::patience,
+    streams::ProgramEnds,
     zygote::{ChildEvent, ChildHandle, FailedStep, Zygote, plain},
 };
 
@@ -61,6 +62,27 @@ pub(crate) struct Sealed {
     pub(crate) scratch: OwnedFd,
 }
 
+/// What a child is handed with its job. It has its own then: ours would keep the pipes open after its death.
+#[derive(Debug)]
+pub(crate) struct Given<'run> {
+    job: OwnedFd,
+    ends: ProgramEnds,
+    cells: Option<BorrowedFd<'run>>,
+}
+
+impl<'run> Given<'run> {
+    /// `cells`: a session's.
+    pub(crate) fn new(job: OwnedFd, ends: ProgramEnds, cells: Option<BorrowedFd<'run>>) -> Self {
+        Self { job, ends, cells }
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let Self { job, ends, cells } = self;
+        let always = [job, &ends.stdout, &ends.stderr, &ends.reply].map(AsFd::as_fd);
+        always.into_iter().chain(*cells).collect()
+    }
+}
+
 /// Why a child was not sealed. No program has run.
 #[derive(Debug)]
 pub(crate) enum NotSealed {
@@ -74,13 +96,14 @@ impl Waiting {
     /// A child for this very job: it is told before it is born, and waits for nobody.
     pub(crate) async fn on_demand(
         zygote: &Zygote,
-        descriptors: &[BorrowedFd<'_>],
+        given: Given<'_>,
         limits: &Limits,
     ) -> Result<Sealed, NotSealed> {
         let sealed = async {
             let (child, setup) = ask(zygote, zygote.caps(limits), false).await?;
-            let given = setup.send(wire::JOB, descriptors).await;
-            given.map_err(does_not_listen)?;
+            let told = setup.send(wire::JOB, &given.descriptors()).await;
+            told.map_err(does_not_listen)?;
+            drop(given);
             let Born { child, setup, meter } = born(zygote, child, setup).await?;
             let so_far = SoFar { meter, scratch: None };
             so_far.until_sealed(zygote, child, &setup).await
@@ -122,11 +145,11 @@ impl Waiting {
     }
 
     /// Hands a child that waits its job, and hears its word that it is sealed: with the program's `first_word`, or soon where
-    /// that does not come. `descriptors`: job, stdout, stderr, reply, and a session's cells.
+    /// that does not come.
     pub(crate) async fn begin(
         self,
         zygote: &Zygote,
-        descriptors: &[BorrowedFd<'_>],
+        given: Given<'_>,
         limits: &Limits,
         first_word: impl Future<Output = ()>,
     ) -> Result<Sealed, NotSealed> {
@@ -140,7 +163,10 @@ impl Waiting {
                 let capped = group.cap(zygote.caps(limits));
                 capped.map_err(|error| broken("a jail's control group could not be capped", error))?;
             }
-            setup.send(wire::JOB, descriptors).map_err(does_not_listen)?;
+            setup
+                .send(wire::JOB, &given.descriptors())
+                .map_err(does_not_listen)?;
+            drop(given);
             so_far.meter.look_again();
             let _ = timeout(FIRST_WORD, first_word).await;
             // It says that it is sealed before it says anything else.

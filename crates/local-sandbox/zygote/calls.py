@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import struct
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _syscall = _libc.syscall
@@ -75,20 +74,6 @@ def drop_capabilities():
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     none = (ctypes.c_uint32 * 6)()
     call("capset", ctypes.byref(header), ctypes.byref(none))
-
-
-def take_short_turns():
-    """Takes the processor for a tenth of a millisecond at a time where others wait for it; children do so too.
-
-    Otherwise a supervisor on the same processor, whom a program's output has woken, waits until its turn is over. Kernels
-    before 6.12 give everybody turns of one length.
-    """
-    policy, flags, nice, priority, turn = 0, 0, os.getpriority(os.PRIO_PROCESS, 0), 0, 100_000
-    attributes = struct.pack("=IIQiIQQQ", 48, policy, flags, nice, priority, turn, 0, 0)
-    try:
-        call("sched_setattr", 0, attributes, 0)
-    except OSError:
-        pass  # A matter of speed only.
 
 
 def write_file(path, text):

@@ -52,7 +52,6 @@ class Zygote:
         gc.freeze()
         self.jail.settle()
         self.baseline = _memory()
-        calls.take_short_turns()
 
     def serve(self):
         """Ends this process when the supervisor hangs up."""
