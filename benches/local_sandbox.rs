@@ -2,7 +2,8 @@
 //!
 //! `METERBOX_RUNTIME=FOLDER cargo bench -p meterbox-benches --bench local_sandbox`, where the folder is the
 //! one of `meterbox runtime install`; without it, the one that the sandbox's tests installed. Parts, to be named after
-//! `--`: `start`, `cold`, `demand`, `pooled`; with the first word of a program's name, of these that program alone.
+//! `--`: `start`, `cold`, `demand`, `pooled`; with the first word of a program's name, of these that program alone. It fails where a
+//! figure is off its target by more than twice.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -11,13 +12,14 @@
 )]
 
 use std::{
+    fmt,
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, ExitCode, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use meterbox_benches::{Timings, load};
+use meterbox_benches::{Targets, Timings, load};
 use meterbox_local_sandbox::{LocalSandbox, runtime::Runtime};
 use meterbox_sandbox_client::{Cell, Job, OutputSink, OutputStream, Program, Sandbox, SessionSetup, Verdict};
 
@@ -46,14 +48,16 @@ const IMPORTS: &str = "import numpy, pandas, matplotlib, pyarrow, pyarrow.parque
                        matplotlib.use('Agg')\nimport matplotlib.pyplot\n";
 
 const RUNS: usize = 200;
+const CHILDREN: usize = 60;
 
-fn main() {
+fn main() -> ExitCode {
     let threads = tokio::runtime::Runtime::new().unwrap();
     // In a task, as in a server: what `block_on` itself runs is woken by another thread.
-    threads.block_on(threads.spawn(measure())).unwrap();
+    threads.block_on(threads.spawn(measure())).unwrap().exit()
 }
 
-async fn measure() {
+async fn measure() -> Targets {
+    let mut targets = Targets::default();
     let wanted: Vec<String> = std::env::args()
         .skip(1)
         .filter(|word| !word.starts_with('-'))
@@ -62,9 +66,12 @@ async fn measure() {
     let runtime = runtime();
     println!("load {} at the start", load());
     if is_wanted("start") {
-        println!("{:<44} {}", "a sandbox prepared", prepared(&runtime).await);
+        let prepared = prepared(&runtime).await;
+        let held = targets.at_most("a sandbox prepared", prepared.millis(50), 1_500.0);
+        println!("{:<44} {prepared}   {held}", "a sandbox prepared");
         let memory = memory_per_child(&runtime).await;
-        println!("{:<44} {memory}", "memory per ready child");
+        let held = targets.at_most("memory per ready child", memory.middle, 5.0);
+        println!("{:<44} {memory}   {held}", "memory per ready child");
     }
     if is_wanted("cold") {
         cold_starts(&runtime);
@@ -76,10 +83,11 @@ async fn measure() {
     }
     for (part, how, ready) in [("demand", "on demand", 0), ("pooled", "pooled", 4)] {
         if is_wanted(part) {
-            jails(&runtime, &programs, how, ready).await;
+            jails(&runtime, &programs, (how, ready), &mut targets).await;
         }
     }
     println!("load {} at the end", load());
+    targets
 }
 
 /// Without a sandbox of ours.
@@ -99,38 +107,61 @@ fn cold_starts(runtime: &Runtime) {
 }
 
 /// A jail for each run, made for it or waiting.
-async fn jails(runtime: &Runtime, programs: &[(&str, &str)], how: &str, ready: usize) {
+async fn jails(
+    runtime: &Runtime,
+    programs: &[(&str, &str)],
+    (how, ready): (&str, usize),
+    targets: &mut Targets,
+) {
     let sandbox = LocalSandbox::builder(runtime.clone())
         .ready(ready)
         .build()
         .unwrap();
     sandbox.capabilities().await.unwrap();
+    let pooled = ready > 0;
     for &(name, code) in programs {
         let (mut heard, mut done) = (Vec::new(), Vec::new());
         for index in 0..103 {
             // A pool is full again before the next, which on a quiet machine it would be.
-            tokio::time::sleep(Duration::from_millis(if ready > 0 { 60 } else { 0 })).await;
+            tokio::time::sleep(Duration::from_millis(if pooled { 60 } else { 0 })).await;
             let (first, whole) = jailed(&sandbox, code).await;
             if index >= 3 {
                 heard.push(first);
                 done.push(whole);
             }
         }
+        let (heard, done) = (Timings::new(heard), Timings::new(done));
         // From the call of `run` to the first printed line, and to the outcome after the child is reaped.
-        if name == "print" {
-            println!("{:<44} {}", format!("{how}: {name}, heard"), Timings::new(heard));
+        let (what, all) = (format!("{how}: {name}, heard"), format!("{how}: {name}, reaped"));
+        let mut held = String::new();
+        match name {
+            "print" => {
+                let (middle, most) = if pooled { (1.0, 3.0) } else { (8.0, 15.0) };
+                let p50 = targets.at_most(&what, heard.millis(50), middle);
+                let p95 = targets.at_most(&what, heard.millis(95), most);
+                println!("{what:<44} {heard}   p50 {p50}, p95 {p95}");
+                held = targets.at_most(&all, done.millis(50), 10.0);
+            }
+            "bar chart to PNG" if pooled => held = targets.at_most(&all, done.millis(50), 60.0),
+            _ => {}
         }
-        println!("{:<44} {}", format!("{how}: {name}, reaped"), Timings::new(done));
+        println!("{all:<44} {done}   {held}");
+        if name == "print" && !pooled {
+            let bare = bare_forks(runtime, code);
+            println!("{:<44} {bare}", "bare fork: print, reaped");
+            let more = done.millis(50) - bare.millis(50);
+            let held = targets.at_most("isolation over a bare fork", more, 3.0);
+            println!("{:<44} p50 {more:>8.1} ms   {held}", "isolation over a bare fork");
+        }
     }
     if programs.len() < PROGRAMS.len() {
         return;
     }
     for flight in [1, 2, 4, 8] {
         let rate = runs_per_second(&sandbox, flight).await;
-        println!(
-            "{:<44} {rate:.0} runs/s, n {RUNS}",
-            format!("{how}: throughput, print, {flight} in flight")
-        );
+        let what = format!("{how}: throughput, print, {flight} in flight");
+        let held = targets.at_least(&what, rate, 150.0);
+        println!("{what:<44} {rate:.0} runs/s, n {RUNS}   {held}");
     }
     for (name, code) in &PROGRAMS[..2] {
         println!(
@@ -144,11 +175,40 @@ async fn jails(runtime: &Runtime, programs: &[(&str, &str)], how: &str, ready: u
         format!("{how}: a session begun and closed"),
         sessions(&sandbox, ready).await
     );
-    println!(
-        "{:<44} {}",
-        format!("{how}: kill to reaped"),
-        kill_to_reaped(&sandbox).await
-    );
+    let (what, killed) = (format!("{how}: kill to reaped"), kill_to_reaped(&sandbox).await);
+    let held = targets.at_most(&what, killed.millis(95), 20.0);
+    println!("{what:<44} {killed}   p95 {held}");
+}
+
+/// What a run costs with no jail at all: an interpreter with the same imports forks, its child runs the program and ends.
+fn bare_forks(runtime: &Runtime, code: &str) -> Timings {
+    const FORKS: &str = "
+import gc, os, sys, time
+gc.collect(); gc.freeze()
+for _ in range(103):
+    begun = time.perf_counter_ns()
+    child = os.fork()
+    if child == 0:
+        exec(compile(sys.argv[1], '<program>', 'exec'), {})
+        sys.stdout.flush()
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(time.perf_counter_ns() - begun, file=sys.stderr)
+";
+    let output = Command::new(&runtime.python)
+        .args(["-I", "-c", &format!("{IMPORTS}{FORKS}"), code])
+        .env_clear()
+        .env("MPLCONFIGDIR", &runtime.font_cache)
+        .stdout(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let lines = String::from_utf8(output.stderr).unwrap();
+    let timings = lines
+        .lines()
+        .skip(3)
+        .map(|line| Duration::from_nanos(line.parse().unwrap()));
+    Timings::new(timings.collect())
 }
 
 /// The machine probed, an interpreter with everything imported, and its trial passed.
@@ -165,8 +225,7 @@ async fn prepared(runtime: &Runtime) -> Timings {
 
 /// What each of sixty that wait takes: the pages that no other process has and the tables of all its pages, as the kernel
 /// lists them; where it does not show them to this user, by how much less memory is available, which other programs blur.
-async fn memory_per_child(runtime: &Runtime) -> String {
-    const CHILDREN: usize = 60;
+async fn memory_per_child(runtime: &Runtime) -> Megabytes {
     let settled = || tokio::time::sleep(Duration::from_secs(2));
     settled().await;
     let (earlier, before) = (memory::children_of_this_process(), memory::available());
@@ -193,19 +252,34 @@ async fn memory_per_child(runtime: &Runtime) -> String {
     let listed: Option<Vec<u64>> = ready().into_iter().map(memory::of_its_own).collect();
     let Some(mut listed) = listed else {
         // With the interpreter that they are made from.
-        let less = before.saturating_sub(memory::available());
-        return format!(
-            "{:.1} MB less available, n {CHILDREN}",
-            megabytes(less) / CHILDREN as f64
-        );
+        let less = megabytes(before.saturating_sub(memory::available())) / CHILDREN as f64;
+        return Megabytes {
+            middle: less,
+            most: None,
+        };
     };
     listed.sort_unstable();
-    let (middle, most) = (listed[CHILDREN / 2], listed[CHILDREN - 1]);
-    format!(
-        "p50 {:>8.1} MB   most {:>7.1} MB   n {CHILDREN}",
-        megabytes(middle),
-        megabytes(most)
-    )
+    Megabytes {
+        middle: megabytes(listed[CHILDREN / 2]),
+        most: Some(megabytes(listed[CHILDREN - 1])),
+    }
+}
+
+/// Of the children that wait.
+struct Megabytes {
+    middle: f64,
+    /// `None` where only the sum is known.
+    most: Option<f64>,
+}
+
+impl fmt::Display for Megabytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { middle, most } = self;
+        match most {
+            Some(most) => write!(f, "p50 {middle:>8.1} MB   most {most:>7.1} MB   n {CHILDREN}"),
+            None => write!(f, "{middle:.1} MB less available, n {CHILDREN}"),
+        }
+    }
 }
 
 /// In kilobytes, as the kernel has it.

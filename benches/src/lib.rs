@@ -1,6 +1,10 @@
 //! What the benchmarks share: figures of many timings, printed in one form.
 
+mod targets;
+
 use std::{fmt, time::Duration};
+
+pub use targets::Targets;
 
 /// Timings of one thing, sorted.
 #[derive(Debug)]
@@ -17,6 +21,11 @@ impl Timings {
         Self(timings)
     }
 
+    /// In milliseconds.
+    pub fn millis(&self, percent: usize) -> f64 {
+        self.percentile(percent).as_secs_f64() * 1e3
+    }
+
     /// The timing that this share of them does not exceed, in percent.
     pub fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
@@ -26,12 +35,11 @@ impl Timings {
 
 impl fmt::Display for Timings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = |percent| self.percentile(percent).as_secs_f64() * 1e3;
         write!(
             f,
             "p50 {:>8.1} ms   p95 {:>8.1} ms   n {}",
-            millis(50),
-            millis(95),
+            self.millis(50),
+            self.millis(95),
             self.0.len()
         )
     }

@@ -279,6 +279,24 @@ mod tests {
         }
     }
 
+    /// Also where the machine gives a pipe less room than usual.
+    #[test]
+    fn a_job_that_its_pipe_has_no_room_for_is_handed_over_all_the_same() {
+        for room in [None, Some(4096)] {
+            for length in [1, 4096, 4097, 65_536, 65_537, 1 << 20] {
+                let pipe = JobPipe::new().unwrap();
+                if let Some(room) = room {
+                    rustix::pipe::fcntl_setpipe_size(&pipe.into, room).unwrap();
+                }
+                let job: Vec<u8> = (0..length).map(|place: usize| place.to_le_bytes()[0]).collect();
+                let mut arrived = Vec::new();
+                let mut from = std::fs::File::from(pipe.filled(&job).unwrap());
+                std::io::Read::read_to_end(&mut from, &mut arrived).unwrap();
+                assert!(arrived == job, "{room:?} {length}");
+            }
+        }
+    }
+
     /// For that a ready child is set up before it has a job.
     #[test]
     fn ordinary_limits_are_the_usual_ones() {

@@ -13,7 +13,7 @@ use meterbox_core::{
     contract::{SandboxReport, Usage},
 };
 use meterbox_sandbox_client::{Job, Limits, Outcome, OutputSink, Reply, SandboxError, Verdict, parse_reply};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -285,7 +285,9 @@ async fn first_cause(
     let wall = sleep(limits.wall);
     tokio::pin!(wall);
     let mut member = zygote.crowd.join();
-    let mut poll = interval_at(Instant::now() + MEMORY_POLL, MEMORY_POLL);
+    let mut poll = interval(MEMORY_POLL);
+    // Its first words are heard before anything is looked at.
+    poll.reset();
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let so_far = sleep(USED_SO_FAR);
     tokio::pin!(so_far);

@@ -136,6 +136,31 @@ async fn inputs_are_read_and_files_collected() {
     assert!(outcome.rejected.is_empty());
 }
 
+/// Small jobs come through a pipe, large ones as a file in memory, and what is for the set-up may be long in either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_any_size_arrives_whole() {
+    for ready in [0, 1] {
+        let fixture = Fixture::bare_with(|builder| builder.ready(ready));
+        let source = fixture.input("orders.csv", "1");
+        for inputs in [0, 5, 60, 900] {
+            for letters in [1, 5_000, 300_000] {
+                let path = |number: usize| format!("{number}-{}.csv", "x".repeat(90));
+                let code = format!(
+                    "import os\nreply([len('{}'), len(os.listdir('/data')), \
+                     sum(int(open('/data/' + name).read()) for name in os.listdir('/data'))])",
+                    "a".repeat(letters)
+                );
+                let job = Job {
+                    inputs: (0..inputs).map(|number| input(&source, &path(number))).collect(),
+                    ..service(&code)
+                };
+                let arrived = value(&fixture.run(job).await);
+                assert_eq!(arrived, serde_json::json!([letters, inputs, inputs]), "{ready} ready");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_closes_its_folder_is_charged_like_any_other() {
     let fixture = Fixture::bare();
