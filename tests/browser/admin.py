@@ -121,6 +121,14 @@ def check_budgets(page, key):
     page.fill({"limit": "25,5"})
     page.submit("budget-form")
     page.wait("the limit is changed", lambda: "$25.50" in page.text("#budgets table"))
+    page.press("org/acme", "Edit")
+    # Somebody else changes another part while the form is open.
+    assert call("PUT", "/api/budget", key, {"scope": "org/acme", "limit": 24})[0] == 200
+    page.fill({"carry": "3"})
+    page.submit("budget-form")
+    page.wait("both are kept", lambda: "$24.00" in page.text("#budgets table"))
+    assert {one["scope"]: one for one in call("GET", "/api/budget", key)[1]["budgets"]}["org/acme"]["carry_over"] == 3
+    assert call("PUT", "/api/budget", key, {"scope": "org/acme", "limit": 25.5})[0] == 200
     page.press("org/acme", "Top up")
     page.fill({"top-up-amount": "4.5", "top-up-note": "a busy day"})
     page.submit("top-up-form")

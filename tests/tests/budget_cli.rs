@@ -5,6 +5,8 @@
     reason = "a test whose world cannot be set up has failed"
 )]
 
+use std::process::Stdio;
+
 use meterbox_core::Usd;
 use meterbox_tests::{Ended, Terminal, lose_calls};
 use serde_json::Value;
@@ -110,6 +112,41 @@ fn budgets_are_defined_listed_and_topped_up() {
     );
     well(&terminal, &["budget", "remove", "org/acme"]);
     assert_eq!(terminal.run(&["budget", "status", "org/acme"]).code, Some(2));
+}
+
+/// Two processes at once change each another part, time and again: neither undoes what the other did.
+#[test]
+fn two_at_once_change_each_a_part() {
+    let terminal = Terminal::new();
+    well(&terminal, &["budget", "set", "org/acme", "20"]);
+    for round in 1..=8 {
+        let part = round.to_string();
+        let changes = [["--carry-over", &part], ["--warn-percent", &part]];
+        let changing = changes.map(|change| {
+            let mut command = terminal.command(&[&["budget", "set", "org/acme"], &change[..]].concat(), &[]);
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        });
+        for changed in changing {
+            let ended = changed.wait_with_output().unwrap();
+            assert!(ended.status.success(), "{ended:?}");
+        }
+        let list = json(&terminal, &["budget", "list"]);
+        let acme = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|budget| budget["scope"] == "org/acme");
+        let acme = acme.unwrap();
+        assert_eq!(
+            [dollars(&acme["limit"]), dollars(&acme["carry_over"])],
+            [usd("20"), usd(&part)]
+        );
+        assert_eq!(acme["soft_caps"]["warn_percent"], round, "{acme}");
+    }
 }
 
 /// What an administrator makes of a budget of a setting lasts over starts, until the setting changes as well.
@@ -411,6 +448,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
         (&["remove", "user/*"], "set its limit instead"),
         (&["set", "user/*", "5", "--window", "day UTC"], "month UTC"),
         (&["set", "org/acme", "-5"], "-5"),
+        (&["set", "org/acme", "--warn-percent", "50"], "say its limit"),
         (&["set", "org/acme", "5", "--window", "fortnight"], "is no window"),
         (
             &[

@@ -7,6 +7,8 @@ import { calendarDay, moment, money } from "./format.js";
 
 const COLUMNS = ["Whose", ">Limit", ">Spent", ">Held", ">Left", "Used", "State", "Starts anew", "At this rate", "Change"];
 const MOST_FORECASTS = 40;
+/** The budget that was put into the form, and as what: only what is made otherwise there is to change. */
+let filled = { scope: "", values: {} };
 
 export async function showBudgets(place_, refresh) {
   const { budgets } = await api.budgets();
@@ -68,12 +70,16 @@ function editor(refresh) {
     field("Do without from, in percent", { id: "without", inputmode: "numeric", placeholder: "97" }, "no pictures of charts"),
     field("Squeeze from, in percent", { id: "squeeze", inputmode: "numeric", placeholder: "98" }, "one analysis at a time"),
     field("Carry over at most", { id: "carry", inputmode: "decimal", placeholder: "0" }, "of what a period leaves, in dollars"),
-  ], "Save the budget", async ({ scope, limit, window, warn, degrade, without, squeeze, carry }, whole) => {
+  ], "Save the budget", async ({ scope, ...values }, whole) => {
+    const known = filled.scope === scope ? filled.values : {};
+    const changed = Object.entries(values).filter(([id, value]) => value !== known[id]);
+    const { limit, window, warn, degrade, without, squeeze, carry } = Object.fromEntries(changed);
     const percent = { warn_percent: warn, degrade_percent: degrade, features_off_percent: without, squeeze_percent: squeeze };
     const given = Object.entries(percent).filter(([, value]) => value);
     const caps = Object.fromEntries(given.map(([name, value]) => [name, Number(value)]));
-    await api.setBudget({ scope, limit: amount(limit), soft_caps: caps, ...(window && { window }), ...(carry && { carry_over: amount(carry) }) });
+    await api.setBudget({ scope, soft_caps: caps, ...(limit && { limit: amount(limit) }), ...(window && { window }), ...(carry && { carry_over: amount(carry) }) });
     whole.reset();
+    filled = { scope: "", values: {} };
     byId("budget-details").open = false;
     said(`The budget of ${scope} is saved.`);
     refresh();
@@ -82,9 +88,10 @@ function editor(refresh) {
 
 function edit({ scope, limit, window, soft_caps: caps, carry_over: carry }) {
   byId("budget-details").open = true;
-  const values = { scope, limit, window, warn: caps.warn_percent, degrade: caps.degrade_percent,
+  const values = { limit, window, warn: caps.warn_percent, degrade: caps.degrade_percent,
     without: caps.features_off_percent, squeeze: caps.squeeze_percent, carry };
-  for (const [id, value] of Object.entries(values)) byId(id).value = value;
+  filled = { scope, values: Object.fromEntries(Object.entries(values).map(([id, value]) => [id, String(value)])) };
+  for (const [id, value] of Object.entries({ scope, ...filled.values })) byId(id).value = value;
   byId("limit").focus();
   byId("limit").select();
 }

@@ -81,12 +81,23 @@ impl BudgetEngine {
         self.store().define(self.now(), budget).await
     }
 
+    /// Defines a budget in the place of what it was [read](Self::budgets) to be, `None` for one that was not there: of
+    /// two who edit the same at once neither undoes what the other did.
+    ///
+    /// # Errors
+    /// [`BudgetError::Changed`] where it is no longer so, with what it is; make the edit of that. As of
+    /// [`define`](Self::define).
+    pub async fn edit(&self, before: Option<Budget>, after: Budget) -> Result<(), BudgetError> {
+        after.check()?;
+        self.store().edit(self.now(), before, after).await
+    }
+
     /// Defines a budget as a setting has it, for a program that does so whenever it starts; false where that changes
     /// nothing.
     ///
     /// The setting makes the budget where there is none. Of one that there is, only that is changed which the setting
-    /// says otherwise than last time: what [`define`](Self::define) changed since stays until the setting changes as
-    /// well. A [removed](Self::remove) budget is made anew.
+    /// says otherwise than last time: what was [edited](Self::edit) since stays until the setting changes as well. A
+    /// [removed](Self::remove) budget is made anew.
     ///
     /// # Errors
     /// As of [`define`](Self::define).

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use meterbox_core::{Retryability, Scope, StorageError, Timestamp, Usd};
 
-use crate::{HoldId, Settlement, Stop};
+use crate::{Budget, HoldId, Settlement, Stop};
 
 /// Why the engine did not do as asked. Whatever the error, nothing was half done.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,14 @@ pub enum BudgetError {
     NoBudget {
         /// The scopes asked for.
         scopes: Vec<Scope>,
+    },
+    /// The budget is not what an edit of it was made from.
+    #[error("the budget of {scope} was changed by somebody else meanwhile")]
+    Changed {
+        /// Whose.
+        scope: Scope,
+        /// What it is now; `None` where it was removed.
+        found: Option<Box<Budget>>,
     },
     /// The worst case of a paid call is more than the hold has left; the call must not be made.
     #[error(
@@ -84,6 +92,8 @@ pub enum BudgetErrorKind {
     Refused,
     /// Nothing may be spent without a budget.
     NoBudget,
+    /// Somebody else changed it meanwhile.
+    Changed,
     /// The hold does not cover it.
     HoldTooSmall,
     /// An idempotency key does not fit, or its request has ended.
@@ -106,6 +116,7 @@ impl BudgetError {
         match self {
             Self::Refused { .. } => BudgetErrorKind::Refused,
             Self::NoBudget { .. } => BudgetErrorKind::NoBudget,
+            Self::Changed { .. } => BudgetErrorKind::Changed,
             Self::HoldTooSmall { .. } => BudgetErrorKind::HoldTooSmall,
             Self::KeyReused { .. } | Self::AlreadyEnded(_) => BudgetErrorKind::Idempotency,
             Self::Lapsed { .. } => BudgetErrorKind::Lapsed,

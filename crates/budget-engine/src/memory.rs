@@ -145,6 +145,10 @@ impl LedgerStore for MemoryLedger {
         self.step(now, |books| books.define(now, budget).map(drop))
     }
 
+    async fn edit(&self, now: Timestamp, before: Option<Budget>, after: Budget) -> Result<(), BudgetError> {
+        self.step(now, |books| books.edit(now, before.as_ref(), after).map(drop))
+    }
+
     async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError> {
         self.step(now, |books| Ok(books.provision(now, budget)?.is_some()))
     }

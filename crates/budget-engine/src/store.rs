@@ -19,6 +19,10 @@ pub trait LedgerStore: EventLog {
     /// Defines a budget, or changes its limit and keeps what was spent.
     async fn define(&self, now: Timestamp, budget: Budget) -> Result<(), BudgetError>;
 
+    /// Defines a budget in the place of what it was when the edit was made, `None` for one that was not there. Refused
+    /// with [`BudgetError::Changed`] where it is no longer so.
+    async fn edit(&self, now: Timestamp, before: Option<Budget>, after: Budget) -> Result<(), BudgetError>;
+
     /// Defines a budget as a setting has it; of one that exists, changes only what the setting says otherwise than last
     /// time. False where it says what it said.
     async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError>;
@@ -126,6 +130,7 @@ macro_rules! delegate_ledger_store {
 }
 delegate_ledger_store!(Arc Box => {
     define(now: Timestamp, budget: Budget) -> ();
+    edit(now: Timestamp, before: Option<Budget>, after: Budget) -> ();
     provision(now: Timestamp, budget: Budget) -> bool;
     provisions() -> Vec<Budget>;
     remove(now: Timestamp, scope: &Scope) -> bool;

@@ -17,17 +17,16 @@ use tokio::{
 
 use crate::{
     BudgetEngine, BudgetError, BudgetStatus, Event, ForecastOptions, Happening, HoldFilter, HoldId, HoldPage,
-    HoldState, Rung, Window,
+    Rung, Window,
     event::{SWITCH, cap_subject},
     ladder::Told,
-    ledger::Basis,
 };
 
 /// So many holds may tell of their spending before the watcher looks; whatever comes on top is found by the next
 /// sweep.
 const CAPACITY: usize = 1_024;
 const SWEEP: Duration = Duration::from_secs(60);
-/// How far back the first sweep looks, for what a process that is no more did not tell.
+/// How far back the first sweep looks for holds that have ended, for what a process that is no more did not tell.
 const LOOK_BACK: Duration = Duration::from_secs(24 * 60 * 60);
 /// A spike of a scope is told of once in this time.
 const SPIKE_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -76,8 +75,9 @@ pub struct Watcher {
     least: Usd,
     /// What was told of last, by subject; saves asking.
     told: HashMap<String, Event>,
-    /// Holds that were open when a sweep came by, whoever opened them: what they come to is looked for until they end.
-    open: HashMap<HoldId, Arc<Basis>>,
+    /// The scopes of holds that were open when the last sweep came by, whoever opened them: what they came to is looked
+    /// for once more after they have ended.
+    open: BTreeSet<Scope>,
     swept_until: Option<Timestamp>,
 }
 
@@ -98,7 +98,7 @@ impl BudgetEngine {
             spikes: ForecastOptions::default(),
             least: Usd::ZERO,
             told: HashMap::new(),
-            open: HashMap::new(),
+            open: BTreeSet::new(),
             swept_until: None,
         })
     }
@@ -141,7 +141,7 @@ impl Watcher {
     }
 
     /// Looks at all that was active since the last sweep, and at the kill switch. Also at what has been open since before
-    /// then: whoever opened it may have died without a word.
+    /// then, however long: whoever opened it may have died without a word.
     ///
     /// # Errors
     /// Store errors; the next sweep looks at the same again.
@@ -150,14 +150,15 @@ impl Watcher {
         self.look_at_the_switch().await?;
         let now = self.engine.now();
         let last = self.swept_until.unwrap_or_else(|| before(now, LOOK_BACK));
-        let ended = self.ended().await?;
-        let mut active = self.active_since(before(last, SWEEP)).await?;
-        active.extend(self.open.values().flat_map(|basis| basis.scopes.iter().cloned()));
+        let open = self.scopes_of(HoldFilter::Open, None).await?;
+        let begun_since = Some(HoldId::before(before(last, SWEEP)));
+        let mut active = self.scopes_of(HoldFilter::All, begun_since).await?;
+        active.extend(open.union(&self.open).cloned());
         self.look_at(active.iter().cloned()).await?;
-        self.open.retain(|id, _| !ended.contains(id));
         for scope in &active {
             self.look_for_a_spike(scope, now).await?;
         }
+        self.open = open;
         self.swept_until = Some(now);
         Ok(())
     }
@@ -263,37 +264,25 @@ impl Watcher {
         self.engine.tell_of_the_switch().await
     }
 
-    /// Those of the holds that were open which are so no longer.
-    async fn ended(&self) -> Result<BTreeSet<HoldId>, BudgetError> {
-        let mut ended = BTreeSet::new();
-        for id in self.open.keys() {
-            let hold = self.engine.find_hold(*id).await?;
-            if hold.is_none_or(|hold| hold.state != HoldState::Open) {
-                ended.insert(*id);
-            }
-        }
-        Ok(ended)
-    }
-
-    /// The scopes of holds that began since then.
-    async fn active_since(&mut self, since: Timestamp) -> Result<BTreeSet<Scope>, BudgetError> {
+    /// The scopes of the holds after this one.
+    async fn scopes_of(
+        &self,
+        only: HoldFilter,
+        after: Option<HoldId>,
+    ) -> Result<BTreeSet<Scope>, BudgetError> {
         let mut page = HoldPage {
-            after: Some(HoldId::before(since)),
+            after,
             limit: PAGE,
-            only: HoldFilter::All,
+            only,
         };
-        let mut active = BTreeSet::new();
+        let mut scopes = BTreeSet::new();
         loop {
             let holds = self.engine.holds(page).await?;
             let Some(last) = holds.last() else {
-                return Ok(active);
+                return Ok(scopes);
             };
             page.after = Some(last.id);
-            active.extend(holds.iter().flat_map(|hold| hold.basis.scopes.iter().cloned()));
-            let open = holds.iter().filter(|hold| hold.state == HoldState::Open);
-            let room = MAX_REMEMBERED.saturating_sub(self.open.len());
-            let remembered = open.map(|hold| (hold.id, Arc::clone(&hold.basis)));
-            self.open.extend(remembered.take(room));
+            scopes.extend(holds.iter().flat_map(|hold| hold.basis.scopes.iter().cloned()));
         }
     }
 }

@@ -44,6 +44,13 @@ enum Step {
         carried: u64,
         is_setting: bool,
     },
+    /// Of what was seen when somebody last looked, which may be no longer so.
+    Edit {
+        scope: usize,
+        looks: bool,
+        limit: Option<u64>,
+        carried: Option<u64>,
+    },
     Remove(usize),
     TopUp {
         scope: usize,
@@ -90,6 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
     // Each opens one hold at most: its name is that of the last.
     let others = prop_oneof![
         6 => (0..6_usize, act()).prop_map(|(hold, act)| Step::Act(hold, act)),
+        2 => edit(false),
         1 => Just(Step::Turn(0)),
         1 => Just(Step::Stop(Some("unwritable"))),
     ];
@@ -112,6 +120,7 @@ fn one_step() -> impl Strategy<Value = Step> {
         4 => (of_some.clone(), window, limit, 0..20_u64, any::<bool>()).prop_map(
             |(scope, window, limit, carried, is_setting)| Step::Define { scope, window, limit, carried, is_setting }
         ),
+        4 => any::<bool>().prop_flat_map(edit),
         2 => of_some.prop_map(Step::Remove),
         2 => (concrete.clone(), 1..20_u64, proptest::option::of(1..300_u64))
             .prop_map(|(scope, amount, minutes)| Step::TopUp { scope, amount, minutes }),
@@ -146,11 +155,23 @@ fn calm_step() -> impl Strategy<Value = Step> {
         40 => (0..3_usize, act()).prop_map(|(hold, act)| Step::Act(hold, act)),
         20 => (0..6_usize).prop_map(|hold| Step::Act(hold, Act::Close(HoldState::Released))),
         3 => (0..3_i64).prop_map(Step::Wait),
-        5 => (concrete(), 1..30_u64).prop_map(|(scope, limit)| budget_of(scope, limit)),
+        3 => (concrete(), 1..30_u64).prop_map(|(scope, limit)| budget_of(scope, limit)),
+        4 => any::<bool>().prop_flat_map(edit),
         1 => (concrete(), 1..5_u64, Just(None)).prop_map(|(scope, amount, minutes)| Step::TopUp { scope, amount, minutes }),
         4 => prop_oneof![1 => Just(Some("enough")), 2 => Just(None)].prop_map(Step::Stop),
         2 => Just(Step::Turn(0)),
     ]
+}
+
+fn edit(looks: bool) -> impl Strategy<Value = Step> {
+    let limit = proptest::option::of(prop_oneof![1 => Just(0), 4 => 1..40_u64]);
+    let carried = proptest::option::of(0..20_u64);
+    (0..SCOPES.len(), limit, carried).prop_map(move |(scope, limit, carried)| Step::Edit {
+        scope,
+        looks,
+        limit,
+        carried,
+    })
 }
 
 fn budget_of(scope: usize, limit: u64) -> Step {
@@ -213,6 +234,8 @@ struct World {
     now: Timestamp,
     holds: Vec<HoldId>,
     intents: Vec<IntentId>,
+    /// What there was of each of [`SCOPES`] when somebody looked who was about to edit it.
+    seen: [Option<Budget>; SCOPES.len()],
 }
 
 impl World {
@@ -221,6 +244,7 @@ impl World {
             now: "2026-11-26T22:40:00Z".parse().unwrap(),
             holds: Vec::new(),
             intents: Vec::new(),
+            seen: Default::default(),
         }
     }
 
@@ -246,6 +270,13 @@ impl World {
             let moved = self.now.as_micros() + minutes * 60_000_000;
             self.now = Timestamp::from_micros(moved).unwrap();
         }
+        if let Step::Edit {
+            scope, looks: true, ..
+        } = step
+        {
+            let budgets = memory.budgets().await.unwrap();
+            self.seen[*scope] = budgets.into_iter().find(|budget| budget.scope == of(*scope));
+        }
         let steps = match step {
             Step::Together(steps) => steps.as_slice(),
             step => std::slice::from_ref(step),
@@ -267,6 +298,11 @@ impl World {
             if !there.starts_with("Err(Store(") {
                 assert_eq!(self.asked(memory, step, top_up).await, there, "{step:?}");
             }
+        }
+        let budgets = memory.budgets().await.unwrap();
+        for other in others {
+            let there = read(async || other.budgets().await).await;
+            assert_eq!(budgets, there, "{step:?}");
         }
         for name in ["user/ana", "user/bob", "org/acme"] {
             let scope: Scope = name.parse().unwrap();
@@ -334,6 +370,21 @@ impl World {
                     true => format!("{:?}", store.provision(now, budget).await),
                     false => format!("{:?}", store.define(now, budget).await),
                 }
+            }
+            Step::Edit {
+                scope,
+                limit,
+                carried,
+                ..
+            } => {
+                let before = self.seen[*scope].clone();
+                let new = || Budget::new(of(*scope), dollars(1), window_of(0));
+                let mut after = before.clone().unwrap_or_else(new);
+                after.limit = limit.map_or(after.limit, dollars);
+                let carries = matches!(after.window, Window::Calendar(..));
+                let carried = carried.filter(|_| carries).map(dollars);
+                after.carry_over = carried.unwrap_or(after.carry_over);
+                format!("{:?}", store.edit(now, before, after).await)
             }
             Step::Remove(scope) => format!("{:?}", store.remove(now, &of(*scope)).await),
             Step::TopUp {

@@ -6,9 +6,9 @@ mod common;
 use std::{path::Path, time::Duration};
 
 use meterbox_budget_engine::{
-    BudgetEngine, BudgetState, EventPage, Happening, HoldRequest, Rung, SqliteLedger, Window,
+    Budget, BudgetEngine, BudgetState, EventPage, Happening, HoldRequest, Rung, SqliteLedger, Window,
 };
-use meterbox_core::Timestamp;
+use meterbox_core::{Scope, Timestamp};
 use meterbox_testkit::ManualClock;
 
 use common::{ana, limit, line, month, spend, ten_dollars, usd};
@@ -281,6 +281,50 @@ async fn what_an_old_hold_of_a_dead_process_comes_to_is_told() {
         told(&alive, 2).await,
         [Rung::FeaturesOff, Rung::Squeeze, Rung::Stop]
     );
+}
+
+/// Also to a watcher that comes when the hold has been open for longer than one looks back.
+#[tokio::test]
+async fn what_an_old_hold_comes_to_is_told_by_a_watcher_that_comes_late() {
+    let (engine, clock, mut watcher) = ten_dollars(month()).await;
+    let day = Duration::from_secs(24 * 3_600);
+    let request = HoldRequest::new([ana()], usd("10"), "long").ttl(day);
+    let hold = engine.hold(request).await.unwrap();
+    let intent = hold.intend(line("10")).await.unwrap();
+    clock.advance(day / 2);
+    hold.extend(day).await.unwrap();
+    clock.advance(day * 3 / 4);
+    watcher.sweep().await.unwrap();
+    assert_eq!(told(&engine, 0).await, []);
+    intent.meter([line("5")]).await.unwrap();
+    watcher.sweep().await.unwrap();
+    assert_eq!(told(&engine, 0).await, [Rung::Warn]);
+}
+
+/// Also where ten thousand others were open before it.
+#[tokio::test]
+async fn what_one_of_very_many_holds_comes_to_is_told() {
+    let (engine, clock, mut watcher) = ten_dollars(month()).await;
+    let bob: Scope = "user/bob".parse().unwrap();
+    let one_dollar = Budget::new(bob.clone(), usd("1"), month());
+    engine.define(one_dollar).await.unwrap();
+    let hour = Duration::from_secs(3_600);
+    let mut others = Vec::new();
+    for _ in 0..10_000 {
+        let request = HoldRequest::new([bob.clone()], usd("0.0001"), "one of many");
+        others.push(engine.hold(request.ttl(hour)).await.unwrap());
+    }
+    clock.advance(Duration::from_secs(1));
+    let request = HoldRequest::new([ana()], usd("10"), "long").ttl(hour);
+    let hold = engine.hold(request).await.unwrap();
+    let intent = hold.intend(line("10")).await.unwrap();
+    for _ in 0..4 {
+        watcher.sweep().await.unwrap();
+        clock.advance(Duration::from_secs(60));
+    }
+    intent.meter([line("5")]).await.unwrap();
+    watcher.sweep().await.unwrap();
+    assert_eq!(told(&engine, 0).await, [Rung::Warn]);
 }
 
 /// Holds tell the watcher by themselves, also where they are dropped with a call under way.

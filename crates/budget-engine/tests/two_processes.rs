@@ -230,6 +230,55 @@ async fn a_thousand_dollars_asked_of_ten_in_postgres_gets_ten() {
     }
 }
 
+/// Over two connections at once, ten raise the limit and ten what is carried over, each from what it has read: all
+/// twenty count, as they would one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edits_of_two_undo_none() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    twenty_edits(folder.path().join("ledger.sqlite3").to_str().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edits_of_two_in_postgres_undo_none() {
+    if let Some(server) = PostgresServer::shared() {
+        twenty_edits(&server.database()).await;
+    }
+}
+
+async fn twenty_edits(ledger: &str) {
+    let engines = [engine(ledger).await, engine(ledger).await];
+    let month = Window::month("UTC").unwrap();
+    let budget = Budget::new("user/*".parse().unwrap(), Usd::from_dollars(10), month);
+    engines[0].define(budget).await.unwrap();
+    let editors: Vec<_> = (0..20_usize)
+        .map(|editor| {
+            let engine = engines[editor % 2].clone();
+            tokio::spawn(async move {
+                let mut before = engine.budgets().await.unwrap().remove(0);
+                loop {
+                    let mut after = before.clone();
+                    let part = match editor < 10 {
+                        true => &mut after.limit,
+                        false => &mut after.carry_over,
+                    };
+                    *part = part.saturating_add(Usd::from_dollars(1));
+                    match engine.edit(Some(before), after).await {
+                        Err(BudgetError::Changed { found, .. }) => before = *found.unwrap(),
+                        edited => return edited.unwrap(),
+                    }
+                }
+            })
+        })
+        .collect();
+    for editor in editors {
+        editor.await.unwrap();
+    }
+    for engine in engines {
+        let budget = engine.budgets().await.unwrap().remove(0);
+        assert_eq!([budget.limit, budget.carry_over], [20, 10].map(Usd::from_dollars));
+    }
+}
+
 async fn ten_of_a_thousand(ledger: &str) {
     let engines = [engine(ledger).await, engine(ledger).await];
     let budget = Budget::new("user/*".parse().unwrap(), Usd::from_dollars(10), Window::Lifetime);

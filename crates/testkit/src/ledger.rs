@@ -77,6 +77,10 @@ impl LedgerStore for FaultyLedger {
         self.inner.define(now, budget).await
     }
 
+    async fn edit(&self, now: Timestamp, before: Option<Budget>, after: Budget) -> Result<(), BudgetError> {
+        self.inner.edit(now, before, after).await
+    }
+
     async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError> {
         self.inner.provision(now, budget).await
     }

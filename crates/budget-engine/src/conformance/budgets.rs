@@ -1,11 +1,11 @@
 //! Which budgets apply, and what changes them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use meterbox_core::{Scope, Usd};
 
 use crate::{
-    Budget, BudgetErrorKind, BudgetState, HoldState, LedgerStore, Unbudgeted, Window,
+    Budget, BudgetError, BudgetErrorKind, BudgetState, EntryPage, HoldState, LedgerStore, Unbudgeted, Window,
     ledger::{HoldAction, IntentId, OpenHold},
 };
 
@@ -173,6 +173,103 @@ pub async fn an_edit_stays_until_the_setting_changes(store: Store) {
     assert!(store.remove(now(), &acme.scope).await.unwrap());
     assert!(store.provision(now(), acme.clone()).await.unwrap());
     assert!(store.budgets().await.unwrap().contains(&acme));
+}
+
+/// Of two edits that were made of the same budget one counts; the other is refused with what there is, and changes
+/// nothing until it is made of that.
+pub async fn an_edit_undoes_no_other(store: Store) {
+    let month = || Window::month("UTC").unwrap();
+    let refused = |edited: Result<(), BudgetError>| match edited {
+        Err(BudgetError::Changed { scope, found }) => (scope.to_string(), found.map(|found| *found)),
+        other => panic!("{other:?}"),
+    };
+    let begun = Budget::new(scope("user/ana"), usd("10"), month());
+    store.provision(now(), begun.clone()).await.unwrap();
+    hold(&store, &["user/ana"], "4").await.unwrap();
+
+    let raised = Budget {
+        limit: usd("20"),
+        ..begun.clone()
+    };
+    let carrying = |budget: &Budget| budget.clone().carrying_over(usd("3"));
+    let edit = async |before: Option<&Budget>, after: &Budget| {
+        store.edit(now(), before.cloned(), after.clone()).await
+    };
+    edit(Some(&begun), &raised).await.unwrap();
+    let entries = async || {
+        let page = EntryPage { after: 0, limit: 100 };
+        store.entries(page).await.unwrap()
+    };
+    let written = entries().await;
+    for before in [Some(&begun), Some(&carrying(&raised)), None] {
+        let (whose, found) = refused(edit(before, &carrying(&begun)).await);
+        assert_eq!((whose.as_str(), found.as_ref()), ("user/ana", Some(&raised)));
+    }
+    assert_eq!(store.budgets().await.unwrap(), std::slice::from_ref(&raised));
+    assert_eq!(entries().await, written);
+
+    edit(Some(&raised), &carrying(&raised)).await.unwrap();
+    assert_eq!(store.budgets().await.unwrap(), [carrying(&raised)]);
+    assert_eq!(held(&store, "user/ana").await, usd("4"));
+    assert_eq!(store.provisions().await.unwrap(), std::slice::from_ref(&begun));
+    // It counts, and what the setting says is still what it said.
+    hold(&store, &["user/ana"], "15").await.unwrap();
+    assert!(!store.provision(now(), begun.clone()).await.unwrap());
+
+    let daily = Budget {
+        window: Window::day("UTC").unwrap(),
+        ..raised.clone()
+    };
+    assert_eq!(
+        kind(edit(Some(&carrying(&raised)), &daily).await),
+        Some(BudgetErrorKind::Invalid)
+    );
+    // What was removed is not made anew by who has not heard of it, and what is not there is not removed.
+    assert!(store.remove(now(), &begun.scope).await.unwrap());
+    let (_, found) = refused(edit(Some(&carrying(&raised)), &raised).await);
+    assert_eq!(found, None);
+    assert!(store.budgets().await.unwrap().is_empty());
+    edit(None, &begun).await.unwrap();
+    assert_eq!(store.budgets().await.unwrap(), std::slice::from_ref(&begun));
+
+    // A wildcard's budget is no budget of one of its scopes.
+    let everybody = Budget::new(scope("user/*"), usd("1"), month());
+    edit(None, &everybody).await.unwrap();
+    let of_bob = Budget {
+        scope: scope("user/bob"),
+        ..everybody.clone()
+    };
+    let (_, found) = refused(edit(Some(&everybody), &of_bob).await);
+    assert_eq!(found, None);
+    let (_, found) = refused(edit(None, &everybody).await);
+    assert_eq!(found, Some(everybody));
+}
+
+/// Twenty at once raise a limit by a dollar, each with what was found where somebody was faster: none is lost.
+pub async fn edits_at_once_are_made_one_after_the_other(store: Store) {
+    define(&store, "user/*", "1").await;
+    let read = store.budgets().await.unwrap().remove(0);
+    let editors: Vec<_> = (0..20)
+        .map(|_| {
+            let (store, mut before) = (Arc::clone(&store), read.clone());
+            tokio::spawn(async move {
+                loop {
+                    let after = Budget {
+                        limit: before.limit.saturating_add(usd("1")),
+                        ..before.clone()
+                    };
+                    match store.edit(now(), Some(before), after).await {
+                        Err(BudgetError::Changed { found, .. }) => before = *found.unwrap(),
+                        edited => return edited,
+                    }
+                }
+            })
+        })
+        .collect();
+    for editor in editors {
+        editor.await.unwrap().unwrap();
+    }
+    assert_eq!(store.budgets().await.unwrap()[0].limit, usd("21"));
 }
 
 /// Separators, spaces, wildcards and quotes in names make no two scopes one.

@@ -52,6 +52,8 @@ macro_rules! ledger_conformance {
                 retries_with_a_key_happen_once
                 limits_change_live_and_keep_what_was_spent
                 an_edit_stays_until_the_setting_changes
+                an_edit_undoes_no_other
+                edits_at_once_are_made_one_after_the_other
                 a_new_period_starts_afresh
                 the_smallest_remainder_may_be_taken
                 unknown_holds_are_refused

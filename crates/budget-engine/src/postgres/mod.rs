@@ -148,6 +148,20 @@ impl LedgerStore for PostgresLedger {
         self.queue.step(now, needs, step).await
     }
 
+    async fn edit(&self, now: Timestamp, before: Option<Budget>, after: Budget) -> Result<(), BudgetError> {
+        let needs = Needs {
+            scopes: vec![after.scope.clone()],
+            changes_rules: true,
+            ..Needs::default()
+        };
+        let step = move |books: &mut Books, rules: &mut Vec<RuleChange>| {
+            let defined = books.edit(now, before.as_ref(), after.clone())?;
+            rules.push(RuleChange::Budget(defined));
+            Ok(())
+        };
+        self.queue.step(now, needs, step).await
+    }
+
     async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError> {
         let needs = Needs {
             scopes: vec![budget.scope.clone()],

@@ -100,6 +100,17 @@ impl LedgerStore for SqliteLedger {
         .await
     }
 
+    async fn edit(&self, now: Timestamp, before: Option<Budget>, after: Budget) -> Result<(), BudgetError> {
+        self.step(now, move |ledger, cache| {
+            let books = cache.for_scope(ledger, now, &after.scope)?;
+            match books.edit(now, before.as_ref(), after) {
+                Ok(defined) => Ok(Ok(rows::put_budget(ledger, &defined)?)),
+                Err(refusal) => Ok(Err(refusal)),
+            }
+        })
+        .await
+    }
+
     async fn provision(&self, now: Timestamp, budget: Budget) -> Result<bool, BudgetError> {
         self.step(now, move |ledger, cache| {
             let books = cache.for_scope(ledger, now, &budget.scope)?;

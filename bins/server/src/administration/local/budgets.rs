@@ -21,6 +21,10 @@ use crate::{
     wiring,
 };
 
+/// A change is made anew of what somebody else made of the budget meanwhile, so often at most: each time others were
+/// faster, one of them got something done.
+const MOST_EDITS: u32 = 20;
+
 #[async_trait]
 impl BudgetAdministration for Local {
     async fn budgets(&self) -> Result<Budgets, AdminError> {
@@ -38,18 +42,21 @@ impl BudgetAdministration for Local {
     }
 
     async fn set_budget(&self, change: BudgetChange) -> Result<BudgetView, AdminError> {
-        let before = self.known_budget(&change.scope).await?;
-        let budget = changed(before.clone(), change)?;
-        let act = Act {
-            name: "budget.set",
-            target: budget.scope.to_string(),
-            before: before.map(described).transpose()?,
-            after: Some(described(budget.clone())?),
-        };
-        let (engine, wanted) = (self.engine.clone(), budget.clone());
-        self.audited(act, async move { engine.define(wanted).await })
-            .await?;
-        self.view(budget, &self.engine.provisions().await?).await
+        let mut before = self.known_budget(&change.scope).await?;
+        let mut edits_left = MOST_EDITS;
+        loop {
+            let after = changed(before.clone(), &change)?;
+            edits_left = edits_left.saturating_sub(1);
+            match self.edit(before, after.clone()).await {
+                Err(AdminError::Budget(BudgetError::Changed { found, .. })) if edits_left > 0 => {
+                    before = found.map(|found| *found);
+                }
+                edited => {
+                    edited?;
+                    return self.view(after, &self.engine.provisions().await?).await;
+                }
+            }
+        }
     }
 
     async fn remove_budget(&self, scope: &Scope) -> Result<(), AdminError> {
@@ -180,6 +187,19 @@ impl BudgetAdministration for Local {
 }
 
 impl Local {
+    /// Of a budget that somebody else has changed since it was read nothing is changed, and the audit log says so.
+    async fn edit(&self, before: Option<Budget>, after: Budget) -> Result<(), AdminError> {
+        let act = Act {
+            name: "budget.set",
+            target: after.scope.to_string(),
+            before: before.clone().map(described).transpose()?,
+            after: Some(described(after.clone())?),
+        };
+        let engine = self.engine.clone();
+        self.audited(act, async move { engine.edit(before, after).await })
+            .await
+    }
+
     async fn known_budget(&self, scope: &Scope) -> Result<Option<Budget>, AdminError> {
         let budgets = self.engine.budgets().await?;
         Ok(budgets.into_iter().find(|budget| budget.scope == *scope))
@@ -215,24 +235,28 @@ impl Local {
 }
 
 /// The budget as it is to be.
-fn changed(known: Option<Budget>, change: BudgetChange) -> Result<Budget, AdminError> {
-    let window: Option<Window> = match change.window {
+fn changed(known: Option<Budget>, change: &BudgetChange) -> Result<Budget, AdminError> {
+    let window: Option<Window> = match &change.window {
         None => None,
         Some(text) => Some(
             text.parse()
                 .map_err(|error| AdminError::invalid("window", error))?,
         ),
     };
-    let mut budget = match known {
-        Some(known) => known,
-        None => Budget::new(change.scope, change.limit, Window::month("UTC")?),
+    let mut budget = match (known, change.limit) {
+        (Some(known), _) => known,
+        (None, Some(limit)) => Budget::new(change.scope.clone(), limit, Window::month("UTC")?),
+        (None, None) => {
+            let message = format!("{} has no budget of its own yet; say its limit", change.scope);
+            return Err(AdminError::invalid("limit", message));
+        }
     };
-    budget.limit = change.limit;
+    budget.limit = change.limit.unwrap_or(budget.limit);
     budget.window = window.unwrap_or(budget.window);
     budget.carry_over = change.carry_over.unwrap_or(budget.carry_over);
     budget.degraded_allowance = change
         .degraded_allowance
-        .unwrap_or_else(|| budget.degraded_allowance.min(change.limit));
+        .unwrap_or_else(|| budget.degraded_allowance.min(budget.limit));
     budget.soft_caps = changed_caps(budget.soft_caps, change.soft_caps.unwrap_or_default());
     Ok(budget)
 }

@@ -127,15 +127,17 @@ pub(crate) struct StopRequest {
     pub(crate) reason: String,
 }
 
-/// A budget to define, or what to change of one. What is left out stays as it is, or is the default of a new one:
-/// the window `month UTC`, soft caps of 80, 95, 97 and 98 %, nothing carried over or kept apart.
+/// A budget to define, or what to change of one. What is left out stays as it is, also where somebody else changes that
+/// at the same time, or is the default of a new one: the window `month UTC`, soft caps of 80, 95, 97 and 98 %, nothing
+/// carried over or kept apart.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BudgetChange {
     /// Such as `user/ana`, or `org/*` for each organisation.
     pub(crate) scope: Scope,
-    /// The most that may be spent in the window; 0 stops all spending.
-    pub(crate) limit: Usd,
+    /// The most that may be spent in the window; 0 stops all spending. A new budget needs one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<Usd>,
     /// `lifetime`, `rolling 24h`, or a period and a time zone such as `month UTC`. A budget keeps its window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) window: Option<String>,

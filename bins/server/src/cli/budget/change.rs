@@ -22,8 +22,8 @@ pub(super) struct SetArgs {
     /// Such as user/ana, or org/* for each organisation
     scope: Scope,
 
-    /// The most that may be spent in the window, in dollars; 0 stops all spending
-    limit: Usd,
+    /// The most that may be spent in the window, in dollars; 0 stops all spending [default: what it is]
+    limit: Option<Usd>,
 
     /// lifetime, month UTC (or minute, hour, day, week, quarter, year and any time zone), rolling 24h
     /// [default: what it is, or else month UTC]

@@ -27,6 +27,26 @@ impl Books {
         Ok(defined)
     }
 
+    /// Defines a budget in the place of what it was when the edit was made; `before` is `None` where there was none.
+    ///
+    /// # Errors
+    /// [`BudgetError::Changed`] where it is no longer so; as of [`define`](Self::define).
+    pub fn edit(
+        &mut self,
+        now: Timestamp,
+        before: Option<&Budget>,
+        after: Budget,
+    ) -> Result<Defined, BudgetError> {
+        let found = self.defined(&after.scope).map(|defined| &defined.budget);
+        if found != before {
+            return Err(BudgetError::Changed {
+                found: found.cloned().map(Box::new),
+                scope: after.scope,
+            });
+        }
+        self.define(now, after)
+    }
+
     /// Defines a budget as a setting has it. Of a budget that exists only that is changed which the setting says
     /// otherwise than last time, so that edits stay until it does; `None` where it says what it said.
     ///

@@ -8,8 +8,8 @@ use super::{Books, Counts, Kept, Standing, accounts::uncountable};
 use crate::{
     BudgetError, Settlement, Unbudgeted,
     ledger::{
-        EntryKind, HoldAction, HoldId, HoldPage, HoldRecord, HoldState, HoldStatus, IntentRecord, NewEntry,
-        OpenHold, Room, action::replayed_draw, amount_to_hold, refusal,
+        EntryKind, HoldAction, HoldFilter, HoldId, HoldPage, HoldRecord, HoldState, HoldStatus, IntentRecord,
+        NewEntry, OpenHold, Room, action::replayed_draw, amount_to_hold, refusal,
     },
 };
 
@@ -215,7 +215,13 @@ impl Books {
     pub fn page(&self, page: HoldPage) -> Vec<HoldRecord> {
         let is_meant =
             |kept: &Cow<'_, Kept>| page.after.is_none_or(|after| kept.id > after) && page.only.takes(kept);
-        let mut ids: Vec<HoldId> = self.all_kept().filter(is_meant).map(|kept| kept.id).collect();
+        let past = match page.only {
+            HoldFilter::Open => None,
+            _ => Some(self.past.iter()),
+        };
+        let open = self.open.iter().map(Cow::Borrowed);
+        let meant = open.chain(past.into_iter().flatten()).filter(is_meant);
+        let mut ids: Vec<HoldId> = meant.map(|kept| kept.id).collect();
         ids.sort_unstable();
         let page = ids.into_iter().take(page.limit);
         page.filter_map(|id| self.hold(id)).collect()
