@@ -48,10 +48,11 @@ impl Books {
         }
         let first = standings.first().and_then(|(_, standing)| standing.account);
         if let Some(first) = first.and_then(|first| self.accounts.account(first))
-            && let Some(last) = &*first.last.borrow()
-            && last.is_of(request, standings)
+            && let Some(last) = first
+                .last
+                .peek(|last| last.filter(|last| last.is_of(request, standings)).cloned())
         {
-            return Counts::Many(Arc::clone(last));
+            return Counts::Many(last);
         }
         self.new_counts(now, request, standings)
     }
@@ -98,7 +99,7 @@ impl Books {
         let first = accounts.first().and_then(|first| self.accounts.account(*first));
         let against = Arc::new(Against { basis, accounts });
         if let Some(first) = first {
-            *first.last.borrow_mut() = Some(Arc::clone(&against));
+            first.last.set(Arc::clone(&against));
         }
         against
     }
@@ -119,8 +120,11 @@ impl Books {
         let is_same = |last: &&Arc<Against>| {
             last.basis.is_of_one_scope() && last.basis.claims.iter().all(|claim| claim.limit == limit)
         };
-        if let Some(last) = account.last.borrow().as_ref().filter(is_same) {
-            return Arc::clone(&last.basis);
+        if let Some(last) = account
+            .last
+            .peek(|last| last.filter(is_same).map(|last| Arc::clone(&last.basis)))
+        {
+            return last;
         }
         let basis = Arc::new(Basis {
             scopes: [account.row.scope.clone()].into(),

@@ -1,6 +1,6 @@
 use meterbox_core::Scope;
 
-const SHORT: usize = 30;
+const SHORT: usize = 22;
 
 /// The text of a scope, in place where it is short: to find one of a million scopes, one place in memory is looked at
 /// and not two.
@@ -46,9 +46,9 @@ mod tests {
             "aa",
             "a/b",
             "*",
-            &"x".repeat(24),
-            &"x".repeat(25),
-            &"x".repeat(26),
+            &"x".repeat(16),
+            &"x".repeat(17),
+            &"x".repeat(18),
             &"x".repeat(256),
         ];
         let kinds = ["user", "users", "u"];
@@ -62,6 +62,6 @@ mod tests {
             }
         }
         let is_long = |id: &str| matches!(Key::from(&Scope::new("user", id).unwrap()), Key::Long(_));
-        assert!(!is_long(&"x".repeat(25)) && is_long(&"x".repeat(26)));
+        assert!(!is_long(&"x".repeat(17)) && is_long(&"x".repeat(18)));
     }
 }

@@ -1,4 +1,4 @@
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::Cell, fmt, sync::Arc};
 
 use meterbox_core::Scope;
 
@@ -6,8 +6,10 @@ use super::{AccountId, AccountRow, Against, InForce, Key};
 use crate::{TopUp, window::Piece};
 
 /// What there is about a scope. Most scopes have one account and nothing else, so that is kept in place: who has found a
-/// scope among a million has found all that a step needs.
+/// scope among a million has found all that a step needs: two neighbouring lines of the processor's cache, which it fetches
+/// together.
 #[derive(Debug, Clone)]
+#[repr(align(128))]
 pub(super) struct Row {
     key: Key,
     hash: u64,
@@ -34,7 +36,37 @@ pub(super) struct Account {
     /// Among those of its scope, in the order in which they came.
     number: u32,
     /// What the last hold counted against whose first account this is.
-    pub(super) last: RefCell<Option<Arc<Against>>>,
+    pub(super) last: Last,
+}
+
+/// What the last hold counted against, if that is known. Looked at by taking it out for as long, which needs no room for
+/// counting who looks.
+#[derive(Default)]
+pub(super) struct Last(Cell<Option<Arc<Against>>>);
+
+impl Last {
+    pub(super) fn peek<T>(&self, look: impl FnOnce(Option<&Arc<Against>>) -> T) -> T {
+        let last = self.0.take();
+        let seen = look(last.as_ref());
+        self.0.set(last);
+        seen
+    }
+
+    pub(super) fn set(&self, last: Arc<Against>) {
+        self.0.set(Some(last));
+    }
+}
+
+impl Clone for Last {
+    fn clone(&self) -> Self {
+        Self(Cell::new(self.peek(|last| last.cloned())))
+    }
+}
+
+impl fmt::Debug for Last {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.peek(|last| f.debug_tuple("Last").field(&last).finish())
+    }
 }
 
 impl Row {
@@ -148,7 +180,7 @@ impl Row {
         let added = Account {
             row,
             number: u32::try_from(count).unwrap_or(u32::MAX),
-            last: RefCell::default(),
+            last: Last::default(),
         };
         let id = self.id(&added);
         let ends_at = added.row.ends_at;
@@ -225,6 +257,11 @@ mod tests {
         // An hour's pieces are a minute long, a day's are 24.
         assert_eq!(known.len(), 7 + 3);
         assert!(row.piece(&piece(hour, 6 * 60)).is_none());
+    }
+
+    #[test]
+    fn a_row_is_two_lines_of_a_cache() {
+        assert_eq!((size_of::<Row>(), align_of::<Row>()), (128, 128));
     }
 
     /// Whatever the order in which accounts come, each keeps its number, and the one that ends last is looked at first.
