@@ -84,8 +84,8 @@ async fn memory(targets: &mut Targets) {
         let counter = counted(keys);
         let one = held(&engine(MemoryLedger::new()).await, keys, 1).await;
         let five = held(&engine(MemoryLedger::new()).await, keys, 5).await;
-        let of_one = targets.at_most(&format!("one scope, {keys} keys"), one as f64, 1_000.0);
-        let of_five = targets.at_most(&format!("five scopes, {keys} keys"), five as f64, 4_000.0);
+        let of_one = targets.at_most(one as f64, 1_000.0);
+        let of_five = targets.at_most(five as f64, 4_000.0);
         println!(
             "{keys:>9} keys   one scope {one:>6} ({of_one})   five scopes {five:>6} ({of_five})   bare counter in a mutex {counter:>5}"
         );
@@ -95,7 +95,7 @@ async fn memory(targets: &mut Targets) {
         grow(&engine, history).await;
         let pair = held(&engine, 1_000, 1).await;
         let memory = resident_megabytes();
-        let held = targets.at_most(&format!("{history} entries of history"), pair as f64, 1_000.0);
+        let held = targets.at_most(pair as f64, 1_000.0);
         println!("{history:>9} entries of history   one scope {pair:>6} ({held})   {memory} MB resident");
     }
 }
@@ -255,8 +255,8 @@ async fn pairs_of(clients: usize, engine: BudgetEngine, targets: &mut Targets) {
     let (what, timings) = (format!("ledger, {clients} clients, two scopes"), timings.await);
     report(&what, &timings);
     if clients == 64 {
-        let rate = targets.at_least(&what, per_second(&timings), 10_000.0);
-        let p99 = targets.at_most(&what, Timings::new(timings).millis(99), 10.0);
+        let rate = targets.at_least(per_second(&timings), 10_000.0);
+        let p99 = targets.at_most(Timings::new(timings).millis(99), 10.0);
         println!("{:<48} pairs/s {rate}, p99 {p99}", "");
     }
 }

@@ -12,6 +12,7 @@ let filled = { scope: "", values: {} };
 
 export async function showBudgets(place_, refresh) {
   const { budgets } = await api.budgets();
+  if (!budgets.some(({ scope }) => scope === filled.scope)) filled = { scope: "", values: {} };
   const forecasts = await Promise.all(budgets.slice(0, MOST_FORECASTS).map(({ scope, status }) =>
     status ? api.forecast(scope).catch(() => undefined) : undefined));
   const rows = budgets.map((budget, at) => row(budget, forecasts[at], refresh));
@@ -73,7 +74,9 @@ function editor(refresh) {
   ], "Save the budget", async ({ scope, ...values }, whole) => {
     const known = filled.scope === scope ? filled.values : {};
     const changed = Object.entries(values).filter(([id, value]) => value !== known[id]);
-    const { limit, window, warn, degrade, without, squeeze, carry } = Object.fromEntries(changed);
+    // Which never changes, so that nobody undoes it; of a budget that somebody removed meanwhile it is part of what is seen.
+    const { window } = values;
+    const { limit, warn, degrade, without, squeeze, carry } = Object.fromEntries(changed);
     const percent = { warn_percent: warn, degrade_percent: degrade, features_off_percent: without, squeeze_percent: squeeze };
     const given = Object.entries(percent).filter(([, value]) => value);
     const caps = Object.fromEntries(given.map(([name, value]) => [name, Number(value)]));

@@ -138,7 +138,7 @@ pub(crate) fn own_priority() -> Result<isize> {
     unsafe { call(nr::GETPRIORITY, [PRIO_PROCESS, 0]) }.map(|answer| 20 - answer as isize)
 }
 
-/// Takes the processor for so long at a time where others wait for it.
+/// Takes the processor for so long at a time where others wait for it, under whatever policy there is.
 pub(crate) fn take_turns(nanoseconds: u64) -> Result<()> {
     #[repr(C)]
     struct Attributes {
@@ -151,10 +151,11 @@ pub(crate) fn take_turns(nanoseconds: u64) -> Result<()> {
         deadline: u64,
         period: u64,
     }
+    const KEEP_POLICY: u64 = 8;
     let attributes = Attributes {
         size: size_of::<Attributes>() as u32,
         policy: 0,
-        flags: 0,
+        flags: KEEP_POLICY,
         nice: own_priority()? as i32,
         priority: 0,
         runtime: nanoseconds,
@@ -238,7 +239,7 @@ pub(crate) fn read_whole(fd: i32, bytes: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-/// So much new memory, all zeroes, which nobody takes back.
+/// So much new memory, all zeroes.
 pub(crate) fn memory(bytes: usize) -> Result<&'static mut [u8]> {
     const PROT_READ_WRITE: usize = 3;
     const MAP_PRIVATE_ANONYMOUS: usize = 0x22;
@@ -252,6 +253,12 @@ pub(crate) fn memory(bytes: usize) -> Result<&'static mut [u8]> {
     }?;
     // SAFETY: just mapped, for nobody else.
     Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut u8, bytes) })
+}
+
+/// Gives memory of that kind back.
+pub(crate) fn give_back(memory: &'static mut [u8]) {
+    // SAFETY: it was mapped alone, and this was the only reference into it.
+    let _ = unsafe { call(nr::MUNMAP, [memory.as_mut_ptr() as usize, memory.len()]) };
 }
 
 pub(crate) fn make_folder(path: &CStr, mode: usize) -> Result<()> {

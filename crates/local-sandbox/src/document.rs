@@ -291,6 +291,8 @@ mod tests {
                 let job: Vec<u8> = (0..length).map(|place: usize| place.to_le_bytes()[0]).collect();
                 let mut arrived = Vec::new();
                 let mut from = std::fs::File::from(pipe.filled(&job).unwrap());
+                let is_pipe = !from.metadata().unwrap().is_file();
+                assert_eq!(is_pipe, length <= room.unwrap_or(65_536), "{room:?} {length}");
                 std::io::Read::read_to_end(&mut from, &mut arrived).unwrap();
                 assert!(arrived == job, "{room:?} {length}");
             }

@@ -13,7 +13,7 @@ use meterbox_core::{
     contract::{SandboxReport, Usage},
 };
 use meterbox_sandbox_client::{Job, Limits, Outcome, OutputSink, Reply, SandboxError, Verdict, parse_reply};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -35,7 +35,7 @@ const REAP_DEADLINE: Duration = Duration::from_secs(10);
 /// A program may have begun for so long before its supervisor asks.
 const ALREADY_BEGUN: Duration = FIRST_WORD.saturating_mul(2);
 const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
-pub(crate) const MEMORY_POLL: Duration = Duration::from_millis(20);
+const MEMORY_POLL: Duration = Duration::from_millis(20);
 pub(crate) const USED_SO_FAR: Duration = Duration::from_millis(250);
 /// A zygote tells of a death in a millisecond, and on a busy machine in some.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -275,6 +275,14 @@ pub(crate) async fn killed(zygote: &Zygote, running: &mut Running) -> Result<End
         .unwrap_or_else(|| Err(SandboxError::lost("a killed program was not gone in time")))
 }
 
+/// When its memory is looked at. Its first words are heard before that.
+pub(crate) fn looks() -> Interval {
+    let mut looks = interval(MEMORY_POLL);
+    looks.reset();
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
+}
+
 async fn first_cause(
     zygote: &Zygote,
     running: &mut Running,
@@ -285,10 +293,7 @@ async fn first_cause(
     let wall = sleep(limits.wall);
     tokio::pin!(wall);
     let mut member = zygote.crowd.join();
-    let mut poll = interval(MEMORY_POLL);
-    // Its first words are heard before anything is looked at.
-    poll.reset();
-    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut poll = looks();
     let so_far = sleep(USED_SO_FAR);
     tokio::pin!(so_far);
     loop {

@@ -38,8 +38,8 @@ struct Born {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     child: ChildHandle,
-    /// Nobody is woken by what it says: whoever hears a program on the same processor would have to wait for it, and
-    /// a second wake-up would come too late to make room.
+    /// Nobody is woken by what it says: that would be one more wake-up on the way to the program's first word, and on kernels
+    /// before 6.12 whoever is woken on the same processor has to wait for the program.
     setup: Quiet,
     so_far: SoFar,
 }

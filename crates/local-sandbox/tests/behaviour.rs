@@ -155,8 +155,25 @@ async fn a_job_of_any_size_arrives_whole() {
                     ..service(&code)
                 };
                 let arrived = value(&fixture.run(job).await);
-                assert_eq!(arrived, serde_json::json!([letters, inputs, inputs]), "{ready} ready");
+                assert_eq!(
+                    arrived,
+                    serde_json::json!([letters, inputs, inputs]),
+                    "{ready} ready"
+                );
             }
+        }
+        // A zero, and two for each input, are among them.
+        for texts in 4_094..4_099 {
+            let rest = texts - 1 - 20 * ("orders.csv".len() + 2);
+            let path = |number: usize| {
+                let length = if number == 0 { rest - 19 * 200 } else { 200 };
+                format!("{number:0length$}")
+            };
+            let job = Job {
+                inputs: (0..20).map(|number| input(&source, &path(number))).collect(),
+                ..service("import os\nreply(len(os.listdir('/data')))")
+            };
+            assert_eq!(value(&fixture.run(job).await), 20, "{texts}");
         }
     }
 }

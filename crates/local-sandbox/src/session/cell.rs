@@ -9,10 +9,7 @@ use meterbox_core::{
 use meterbox_sandbox_client::{
     Cell, Limits, Outcome, OutputSink, Reply, SandboxError, SessionEnd, Verdict, parse_reply,
 };
-use tokio::{
-    io::AsyncWriteExt,
-    time::{MissedTickBehavior, interval, sleep},
-};
+use tokio::{io::AsyncWriteExt, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,7 +20,7 @@ use super::{
 use crate::{
     artifacts::{self, Collected},
     meter::millis,
-    run::{self, MEMORY_POLL, USED_SO_FAR},
+    run::{self, USED_SO_FAR},
     streams::{Said, Step},
     zygote::Ended,
 };
@@ -142,8 +139,7 @@ async fn first_cause(
     let so_far = sleep(USED_SO_FAR);
     tokio::pin!(so_far);
     let mut member = zygote.crowd.join();
-    let mut poll = interval(MEMORY_POLL);
-    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut poll = run::looks();
     // A cell that nobody takes fails by its time.
     let handing = cells.write_all(bytes);
     tokio::pin!(handing);

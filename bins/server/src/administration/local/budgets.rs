@@ -42,21 +42,12 @@ impl BudgetAdministration for Local {
     }
 
     async fn set_budget(&self, change: BudgetChange) -> Result<BudgetView, AdminError> {
-        let mut before = self.known_budget(&change.scope).await?;
-        let mut edits_left = MOST_EDITS;
-        loop {
-            let after = changed(before.clone(), &change)?;
-            edits_left = edits_left.saturating_sub(1);
-            match self.edit(before, after.clone()).await {
-                Err(AdminError::Budget(BudgetError::Changed { found, .. })) if edits_left > 0 => {
-                    before = found.map(|found| *found);
-                }
-                edited => {
-                    edited?;
-                    return self.view(after, &self.engine.provisions().await?).await;
-                }
-            }
-        }
+        let before = self.known_budget(&change.scope).await?;
+        let after = edited(before, &change, async |before, after| {
+            self.edit(before, after).await
+        })
+        .await?;
+        self.view(after, &self.engine.provisions().await?).await
     }
 
     async fn remove_budget(&self, scope: &Scope) -> Result<(), AdminError> {
@@ -234,6 +225,26 @@ impl Local {
     }
 }
 
+/// Makes the edit, of what others make of the budget meanwhile. What somebody has removed is not made anew by who has not
+/// heard of it, and may know a part of it only.
+async fn edited<Edit: Future<Output = Result<(), AdminError>>>(
+    mut before: Option<Budget>,
+    change: &BudgetChange,
+    edit: impl Fn(Option<Budget>, Budget) -> Edit,
+) -> Result<Budget, AdminError> {
+    let mut edits_left = MOST_EDITS;
+    loop {
+        let after = changed(before.clone(), change)?;
+        edits_left = edits_left.saturating_sub(1);
+        match edit(before, after.clone()).await {
+            Err(AdminError::Budget(BudgetError::Changed {
+                found: Some(found), ..
+            })) if edits_left > 0 => before = Some(*found),
+            done => return done.map(|()| after),
+        }
+    }
+}
+
 /// The budget as it is to be.
 fn changed(known: Option<Budget>, change: &BudgetChange) -> Result<Budget, AdminError> {
     let window: Option<Window> = match &change.window {
@@ -285,4 +296,82 @@ fn described(budget: Budget) -> Result<Value, AdminError> {
         members.remove("status");
     }
     Ok(described)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::ready, sync::Mutex};
+
+    use meterbox_core::Usd;
+
+    use super::*;
+
+    fn budget(limit: u32) -> Budget {
+        let scope = "org/acme".parse().unwrap();
+        Budget::new(scope, Usd::from_dollars(limit), Window::Lifetime)
+    }
+
+    fn change(whole: Value) -> BudgetChange {
+        serde_json::from_value(whole).unwrap()
+    }
+
+    /// What a change comes to that is begun at a limit of 10, where others make this of the budget, one after the other; and
+    /// from which limit to which each try was.
+    async fn edited_beside(
+        others: &[Option<Budget>],
+        change: &BudgetChange,
+    ) -> (Result<Budget, AdminError>, Vec<(i64, i64)>) {
+        let (mut others, tries) = (others.iter().cloned(), Vec::new());
+        let state = Mutex::new((&mut others, tries));
+        let after = edited(Some(budget(10)), change, |before, after| {
+            let dollars = |budget: &Budget| budget.limit.nanos() / 1_000_000_000;
+            let (others, tries) = &mut *state.lock().unwrap();
+            tries.push((before.as_ref().map_or(0, dollars), dollars(&after)));
+            ready(others.next().map_or(Ok(()), |found| {
+                Err(AdminError::Budget(BudgetError::Changed {
+                    scope: after.scope,
+                    found: found.map(Box::new),
+                }))
+            }))
+        })
+        .await;
+        let (_, tries) = state.into_inner().unwrap();
+        (after, tries)
+    }
+
+    #[tokio::test]
+    async fn a_change_is_made_of_what_others_made_meanwhile() {
+        let carry = change(serde_json::json!({ "scope": "org/acme", "carry_over": 1 }));
+        let (after, tries) = edited_beside(&[Some(budget(20)), Some(budget(30))], &carry).await;
+        let after = after.unwrap();
+        assert_eq!(
+            [after.limit, after.carry_over],
+            [Usd::from_dollars(30), Usd::from_dollars(1)]
+        );
+        assert_eq!(tries, [(10, 10), (20, 20), (30, 30)]);
+    }
+
+    #[tokio::test]
+    async fn what_was_removed_meanwhile_is_not_made_anew() {
+        let limit = change(serde_json::json!({ "scope": "org/acme", "limit": 25 }));
+        let (after, tries) = edited_beside(&[None], &limit).await;
+        let refused = after.unwrap_err();
+        let is_gone = matches!(
+            refused,
+            AdminError::Budget(BudgetError::Changed { found: None, .. })
+        );
+        assert!(is_gone, "{refused:?}");
+        assert_eq!(tries, [(10, 25)]);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_always_too_late_is_told_so() {
+        let limit = change(serde_json::json!({ "scope": "org/acme", "limit": 25 }));
+        let (after, tries) = edited_beside(&vec![Some(budget(20)); 100], &limit).await;
+        assert!(matches!(
+            after,
+            Err(AdminError::Budget(BudgetError::Changed { .. }))
+        ));
+        assert_eq!(tries.len(), usize::try_from(MOST_EDITS).unwrap());
+    }
 }

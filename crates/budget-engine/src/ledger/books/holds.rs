@@ -222,9 +222,13 @@ impl Books {
         let open = self.open.iter().map(Cow::Borrowed);
         let meant = open.chain(past.into_iter().flatten()).filter(is_meant);
         let mut ids: Vec<HoldId> = meant.map(|kept| kept.id).collect();
+        if page.limit < ids.len() {
+            // Only those of the page are put in order.
+            ids.select_nth_unstable(page.limit);
+            ids.truncate(page.limit);
+        }
         ids.sort_unstable();
-        let page = ids.into_iter().take(page.limit);
-        page.filter_map(|id| self.hold(id)).collect()
+        ids.into_iter().filter_map(|id| self.hold(id)).collect()
     }
 
     fn all_kept(&self) -> impl Iterator<Item = Cow<'_, Kept>> {
