@@ -211,15 +211,8 @@ with open('timings', 'w') as file:
     print(*timings, sep='\\n', file=file)
 ";
     let folder = tempfile::tempdir().unwrap();
-    let status = Command::new(&runtime.python)
-        .current_dir(&folder)
-        .args(["-I", "-c", &format!("{IMPORTS}{FORKS}"), code])
-        .env_clear()
-        .env("MPLCONFIGDIR", &runtime.font_cache)
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success());
+    let program = format!("{IMPORTS}{FORKS}");
+    run_to_its_end(python(runtime, &program).arg(code).current_dir(&folder));
     let lines = std::fs::read_to_string(folder.path().join("timings")).unwrap();
     let timings = lines
         .lines()
@@ -339,16 +332,25 @@ mod memory {
 }
 
 fn cold(runtime: &Runtime, imports: &str) -> Duration {
+    let program = format!("{imports}print('hi')");
     let started = Instant::now();
-    let status = Command::new(&runtime.python)
-        .args(["-I", "-c", &format!("{imports}print('hi')")])
+    run_to_its_end(&mut python(runtime, &program));
+    started.elapsed()
+}
+
+/// A program in no jail.
+fn python(runtime: &Runtime, program: &str) -> Command {
+    let mut python = Command::new(&runtime.python);
+    python
+        .args(["-I", "-c", program])
         .env_clear()
         .env("MPLCONFIGDIR", &runtime.font_cache)
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success());
-    started.elapsed()
+        .stdout(Stdio::null());
+    python
+}
+
+fn run_to_its_end(command: &mut Command) {
+    assert!(command.status().unwrap().success());
 }
 
 /// Tells when the first line came.

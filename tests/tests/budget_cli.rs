@@ -38,6 +38,13 @@ fn json(terminal: &Terminal, arguments: &[&str]) -> Value {
     serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {ended:?}"))
 }
 
+/// The budget of this scope, as the list has it.
+fn listed(terminal: &Terminal, scope: &str) -> Value {
+    let list = json(terminal, &["budget", "list"]);
+    let mut budgets = list.as_array().unwrap().iter();
+    budgets.find(|budget| budget["scope"] == scope).unwrap().clone()
+}
+
 fn dollars(value: &Value) -> Usd {
     serde_json::from_value(value.clone()).unwrap()
 }
@@ -93,13 +100,8 @@ fn budgets_are_defined_listed_and_topped_up() {
         usd("30"),
         "nothing is carried over on the first day: {status}"
     );
-    let list = json(&terminal, &["budget", "list"]);
-    let acme = list
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|budget| budget["scope"] == "org/acme");
-    assert_eq!(dollars(&acme.unwrap()["status"]["extra"]), usd("5"), "{list}");
+    let acme = listed(&terminal, "org/acme");
+    assert_eq!(dollars(&acme["status"]["extra"]), usd("5"), "{acme}");
 
     let verified = well(&terminal, &["budget", "verify"]).stdout;
     assert!(
@@ -134,13 +136,7 @@ fn two_at_once_change_each_a_part() {
             let ended = changed.wait_with_output().unwrap();
             assert!(ended.status.success(), "{ended:?}");
         }
-        let list = json(&terminal, &["budget", "list"]);
-        let acme = list
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|budget| budget["scope"] == "org/acme");
-        let acme = acme.unwrap();
+        let acme = listed(&terminal, "org/acme");
         assert_eq!(
             [dollars(&acme["limit"]), dollars(&acme["carry_over"])],
             [usd("20"), usd(&part)]
@@ -154,13 +150,7 @@ fn two_at_once_change_each_a_part() {
 fn an_edit_counts_until_the_setting_changes() {
     let terminal = used();
     let limit_of = |scope: &str| {
-        let list = json(&terminal, &["budget", "list"]);
-        let found = list
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|budget| budget["scope"] == scope);
-        let budget = found.unwrap();
+        let budget = listed(&terminal, scope);
         (dollars(&budget["limit"]), budget["setting"]["edited"].clone())
     };
     let run = |settings: &[(&str, &str)]| {
