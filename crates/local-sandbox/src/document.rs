@@ -151,7 +151,7 @@ impl<'a> JobDocument<'a> {
     }
 }
 
-/// A pipe for one job. What fits into it costs a third of a file in memory, here and in the child.
+/// A pipe for one job: for what fits into it less work than a file in memory, here and in the child.
 #[derive(Debug)]
 pub(crate) struct JobPipe {
     from: OwnedFd,
