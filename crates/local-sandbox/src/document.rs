@@ -293,7 +293,7 @@ mod tests {
                 let mut from = std::fs::File::from(pipe.filled(&job).unwrap());
                 let is_pipe = !from.metadata().unwrap().is_file();
                 assert_eq!(is_pipe, length <= room.unwrap_or(65_536), "{room:?} {length}");
-                std::io::Read::read_to_end(&mut from, &mut arrived).unwrap();
+                io::Read::read_to_end(&mut from, &mut arrived).unwrap();
                 assert!(arrived == job, "{room:?} {length}");
             }
         }
