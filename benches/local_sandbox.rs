@@ -32,7 +32,7 @@ const PROGRAMS: [(&str, &str); 4] = [
          result = frame.groupby('k').v.mean().reset_index()",
     ),
     (
-        "bar chart to PNG",
+        CHART,
         "import matplotlib.pyplot as plt\n\
          figure, axes = plt.subplots(figsize=(6, 4)); axes.bar(range(12), range(12)); figure.savefig('c.png')\n\
          result = 1",
@@ -51,7 +51,12 @@ const PARTS: [&str; 4] = ["start", "cold", "demand", "pooled"];
 /// Those of the parts that run the programs.
 const JAILS: [&str; 2] = ["demand", "pooled"];
 /// Those that are also run with no jail, by a fork alone.
-const BARE: [&str; 2] = ["print", "bar chart to PNG"];
+const BARE: [&str; 2] = ["print", CHART];
+const CHART: &str = "bar chart to PNG";
+/// So long after a run the pool is full again on a quiet machine.
+const FULL_AGAIN: Duration = Duration::from_millis(60);
+/// And so long after it one of its jails has drawn a chart beforehand, which none does while programs run.
+const RESTED: Duration = Duration::from_millis(250);
 const RUNS: usize = 200;
 const CHILDREN: usize = 60;
 
@@ -131,17 +136,8 @@ async fn jails(
     sandbox.capabilities().await.unwrap();
     let pooled = ready > 0;
     for &(name, code) in programs {
-        let (mut heard, mut done) = (Vec::new(), Vec::new());
-        for index in 0..103 {
-            // A pool is full again before the next, which on a quiet machine it would be.
-            tokio::time::sleep(Duration::from_millis(if pooled { 60 } else { 0 })).await;
-            let (first, whole) = jailed(&sandbox, code).await;
-            if index >= 3 {
-                heard.push(first);
-                done.push(whole);
-            }
-        }
-        let (heard, done) = (Timings::new(heard), Timings::new(done));
+        let pause = if pooled { RESTED } else { Duration::ZERO };
+        let (heard, done) = each_after(pause, &sandbox, code).await;
         // From the call of `run` to the first printed line, and to the outcome after the child is reaped.
         let (what, all) = (format!("{how}: {name}, heard"), format!("{how}: {name}, reaped"));
         let mut held = String::new();
@@ -153,12 +149,18 @@ async fn jails(
                 println!("{what:<44} {heard}   p50 {p50}, p95 {p95}");
                 held = targets.at_most(done.millis(50), 10.0);
             }
-            "bar chart to PNG" if pooled => held = targets.at_most(done.millis(50), 60.0),
+            CHART if pooled => held = targets.at_most(done.millis(50), 60.0),
             _ => {}
         }
         println!("{all:<44} {done}   {held}");
+        if pooled && name == CHART {
+            let (_, soon) = each_after(FULL_AGAIN, &sandbox, code).await;
+            println!("{:<44} {soon}", format!("{how}: {name}, soon after another"));
+            let warm = bare(runtime, code, Bare::OneProcess, RESTED);
+            println!("{:<44} {warm}", format!("no fork, no jail, warm: {name}"));
+        }
         if !pooled && BARE.contains(&name) {
-            let bare = bare_forks(runtime, code);
+            let bare = bare(runtime, code, Bare::Forks, Duration::ZERO);
             println!("{:<44} {bare}", format!("bare fork: {name}, reaped"));
             let (what, more) = (format!("isolation of {name}"), done.millis(50) - bare.millis(50));
             let held = targets.at_most(more, 3.0);
@@ -191,28 +193,63 @@ async fn jails(
     println!("{what:<44} {killed}   p95 {held}");
 }
 
-/// What a run costs with no jail at all: an interpreter with the same imports forks, its child runs the program and ends.
-fn bare_forks(runtime: &Runtime, code: &str) -> Timings {
-    const FORKS: &str = "
+/// To the first printed line and to the outcome, a hundred times with so much time before each.
+async fn each_after(pause: Duration, sandbox: &LocalSandbox, code: &str) -> (Timings, Timings) {
+    let (mut heard, mut done) = (Vec::new(), Vec::new());
+    for index in 0..103 {
+        tokio::time::sleep(pause).await;
+        let (first, whole) = jailed(sandbox, code).await;
+        if index >= 3 {
+            heard.push(first);
+            done.push(whole);
+        }
+    }
+    (Timings::new(heard), Timings::new(done))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Bare {
+    /// It forks, and its child runs the program and ends.
+    Forks,
+    /// It runs the program itself, again and again: as fast as this machine runs it.
+    OneProcess,
+}
+
+/// What a run costs with no jail at all, in an interpreter with the same imports, with so much time before each.
+fn bare(runtime: &Runtime, code: &str, how: Bare, pause: Duration) -> Timings {
+    const RUNS: &str = "
 import gc, io, os, sys, time
 figure, axes = matplotlib.pyplot.subplots(); axes.bar(['a', 'b'], [1, 2]); figure.savefig(io.BytesIO()); matplotlib.pyplot.close()
 gc.collect(); gc.freeze()
 timings = []
+code, forks, pause = sys.argv[1], sys.argv[2] == 'forks', float(sys.argv[3])
+def run():
+    exec(compile(code, '<program>', 'exec'), {})
+    sys.stdout.flush()
 for _ in range(103):
+    time.sleep(pause)
     begun = time.perf_counter_ns()
-    child = os.fork()
-    if child == 0:
-        exec(compile(sys.argv[1], '<program>', 'exec'), {})
-        sys.stdout.flush()
+    if not forks:
+        run()
+    elif child := os.fork():
+        os.waitpid(child, 0)
+    else:
+        run()
         os._exit(0)
-    os.waitpid(child, 0)
     timings.append(time.perf_counter_ns() - begun)
+    matplotlib.pyplot.close('all')
 with open('timings', 'w') as file:
     print(*timings, sep='\\n', file=file)
 ";
     let folder = tempfile::tempdir().unwrap();
-    let program = format!("{IMPORTS}{FORKS}");
-    run_to_its_end(python(runtime, &program).arg(code).current_dir(&folder));
+    let program = format!("{IMPORTS}{RUNS}");
+    let forks = if how == Bare::Forks { "forks" } else { "" };
+    let pause = pause.as_secs_f64().to_string();
+    run_to_its_end(
+        python(runtime, &program)
+            .args([code, forks, &pause])
+            .current_dir(&folder),
+    );
     let lines = std::fs::read_to_string(folder.path().join("timings")).unwrap();
     let timings = lines
         .lines()

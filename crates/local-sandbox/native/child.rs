@@ -96,12 +96,14 @@ impl Child {
         }
     }
 
-    /// Waits for the job and closes every lock. Ends the process where there is no job or anything fails.
-    pub(crate) fn seal(self, config: &Config) {
-        let job = match hear_job(self.tells_early) {
-            Ok(Some(job)) => job,
+    /// Waits for the job and closes every lock; the child again where it is to rehearse before. Ends the process where there
+    /// is no job or anything fails.
+    pub(crate) fn seal(self, config: &Config) -> Option<Self> {
+        let job = match hear(self.tells_early) {
+            Ok(Heard::Job(job)) => job,
+            Ok(Heard::Rehearse) => return Some(self),
             // The supervisor has no use for this child any more.
-            Ok(None) => sys::exit(125),
+            Ok(Heard::Nothing) => sys::exit(125),
             Err(errno) => end(&Failure {
                 step: "child",
                 errno,
@@ -130,6 +132,7 @@ impl Child {
             sys::exit(125);
         }
         sys::close(SETUP);
+        None
     }
 }
 
@@ -289,8 +292,14 @@ struct Job {
 const USUAL_TEXTS: usize = 4096;
 static TEXTS: Only<[u8; USUAL_TEXTS]> = Only::new([0; USUAL_TEXTS]);
 
-/// Its descriptors are at their places then.
-fn hear_job(tells_early: bool) -> Result<Option<Job>> {
+enum Heard {
+    Nothing,
+    Rehearse,
+    /// Its descriptors are at their places then.
+    Job(Job),
+}
+
+fn hear(tells_early: bool) -> Result<Heard> {
     let told = if tells_early {
         let scratch = sys::open(SCRATCH, O_DIRECTORY, 0)?;
         let told = sys::send(SETUP, wire::WAITING, Some(scratch));
@@ -300,12 +309,15 @@ fn hear_job(tells_early: bool) -> Result<Option<Job>> {
         sys::write(SETUP, wire::WAITING).map(drop)
     };
     if told.is_err() {
-        return Ok(None);
+        return Ok(Heard::Nothing);
     }
     let mut word = [0; 8];
     let (length, descriptors) = sys::receive(SETUP, &mut word)?;
     if length == 0 {
-        return Ok(None);
+        return Ok(Heard::Nothing);
+    }
+    if &word[..length] == wire::REHEARSE {
+        return Ok(Heard::Rehearse);
     }
     let [document, streams @ .., cells] = descriptors;
     if &word[..length] != wire::JOB || document == -1 || streams.contains(&-1) {
@@ -336,7 +348,7 @@ fn hear_job(tells_early: bool) -> Result<Option<Job>> {
         sys::memory(length)?
     };
     sys::read_whole(DOCUMENT, texts)?;
-    Ok(Some(Job { header, texts }))
+    Ok(Heard::Job(Job { header, texts }))
 }
 
 /// Closes every lock but the filter, and tells the supervisor the working folder where it does not know it yet.

@@ -12,7 +12,7 @@ use crate::{
 const OVER: i32 = 0;
 /// In a child that is sealed.
 const SEALED: i32 = 1;
-/// In a child that may walk the way of a program before it calls [`jail_seal`].
+/// In a child that may do what programs do before it calls [`jail_seal`].
 const WARMING: i32 = 2;
 /// The two sides were not made from one source.
 const MISMATCH: i32 = -1;
@@ -89,18 +89,18 @@ pub unsafe extern "C" fn jail_serve(config: *const Config) -> i32 {
     }
 }
 
-/// Waits for the job of a child that has warmed up, and seals it.
+/// Waits for the job of a child that has warmed up, and seals it; the child may be told to warm up more before, and calls
+/// this again then.
 ///
 /// # Safety
-/// `config` as above; called in a child, once.
+/// `config` as above; called in a child only.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn jail_seal(config: *const Config) {
+pub unsafe extern "C" fn jail_seal(config: *const Config) -> i32 {
     // SAFETY: the caller's promise; a child has one thread until its program runs.
-    let (config, child) = unsafe { (&*config, WARM.borrow().take()) };
-    match child {
-        Some(child) => child.seal(config),
-        None => sys::exit(125),
-    }
+    let (config, warm) = unsafe { (&*config, WARM.borrow()) };
+    let Some(child) = warm.take() else { sys::exit(125) };
+    *warm = child.seal(config);
+    if warm.is_some() { WARMING } else { SEALED }
 }
 
 enum Heard {
@@ -207,9 +207,11 @@ fn born(config: &Config, setup: i32, warm: bool) -> i32 {
         // SAFETY: the only thread.
         unsafe { *WARM.borrow() = Some(child) };
         WARMING
-    } else {
-        child.seal(config);
+    } else if child.seal(config).is_none() {
         SEALED
+    } else {
+        // Told to rehearse, though nobody has time for that.
+        sys::exit(125)
     };
     // SAFETY: `jail_serve`'s caller holds CPython's lock, and the hook before the fork has run.
     unsafe { config.after_fork_in_child() };

@@ -7,6 +7,8 @@ pub const MOST_CHILDREN: usize = 512;
 pub const WAITING: &[u8] = b"waiting";
 /// To a child, with four descriptors: job, stdout, stderr, reply. For a session a fifth: where its cells come from.
 pub const JOB: &[u8] = b"job";
+/// To one that waits: it may do what many programs do, and waits again.
+pub const REHEARSE: &[u8] = b"rehearse";
 /// From a child, with its working folder, where it has not come yet.
 pub const PREPARED: &[u8] = b"prepared";
 /// From a child, with the last lock closed. Its program begins.

@@ -126,6 +126,12 @@ impl Meter {
         }
     }
 
+    /// The same once it has rehearsed: what it had at most until then is not its program's.
+    pub(crate) fn begin_after_rehearsal(&mut self, of_others: u64) {
+        self.begin(of_others);
+        self.note_peaks();
+    }
+
     pub(crate) fn is_over(&mut self) -> bool {
         let resident = self.resident().unwrap_or_default();
         self.peak = self.peak.max(resident);
@@ -181,28 +187,19 @@ impl Meter {
     /// What comes from now on is another cell's, which may have so much beyond what the process was born with.
     pub(crate) fn begin_cell(&mut self, memory_bytes: u64) {
         self.limit = memory_bytes;
-        let status = self.status().unwrap_or_default();
-        self.peak_before = status.peak;
+        let status = self.note_peaks();
         self.files = status.files.max(self.files_at_start);
         self.peak = (status.own + status.files).max(self.at_start);
+    }
+
+    fn note_peaks(&mut self) -> Status {
+        let status = self.status().unwrap_or_default();
+        self.peak_before = status.peak;
         if let Some(group) = &self.group {
             self.group_peak_before = group.peak().unwrap_or_default();
             self.group_seen = group.memory();
         }
-    }
-
-    /// The most memory since the cell began, of what the program itself used. The kernel's peaks are of the whole life of a
-    /// process and its group, so they tell of a cell only where they have risen; below that, what was seen counts.
-    pub(crate) fn peak_of_cell(&self, kernels: u64) -> u64 {
-        let risen = if kernels > self.peak_before { kernels } else { 0 };
-        let of_process = risen.max(self.peak).saturating_sub(self.at_start);
-        of_process.max(self.peak_of_cell_in_group().unwrap_or_default())
-    }
-
-    fn peak_of_cell_in_group(&self) -> Option<u64> {
-        let group = self.group.as_ref()?;
-        let risen = group.peak().filter(|peak| *peak > self.group_peak_before);
-        self.share_of_group(risen.max(group.memory()).max(self.group_seen)?)
+        status
     }
 
     /// The kernel's peak so far, of a process at rest, and whether that has risen beyond what the cell may have.
@@ -260,17 +257,21 @@ impl Meter {
         (!threads.is_empty()).then_some(threads)
     }
 
-    /// Of a peak that the kernel has measured, what the program itself used. The kernel counts pages in batches for each
-    /// processor, so a program that needs less than such a batch (some hundred kilobytes) may have used nothing. Where it
-    /// has a control group, that counts, and what it copied of the interpreter too.
+    /// Of a peak that the kernel has measured, what the program itself used, or its cell. The kernel counts pages in batches for
+    /// each processor, so a program that needs less than such a batch (some hundred kilobytes) may have used nothing. Its peaks
+    /// are of the whole life of a process and its group, so they tell of what comes after something else only where they have
+    /// risen; below that, what was seen counts. Where there is a control group, that counts, and what was copied of the
+    /// interpreter too.
     pub(crate) fn own_share(&self, peak: u64) -> u64 {
-        let of_process = peak.max(self.peak).saturating_sub(self.at_start);
+        let risen = if peak > self.peak_before { peak } else { 0 };
+        let of_process = risen.max(self.peak).saturating_sub(self.at_start);
         of_process.max(self.own_share_of_group().unwrap_or_default())
     }
 
     fn own_share_of_group(&self) -> Option<u64> {
-        let peak = self.group.as_ref()?.peak().or(self.group_seen)?;
-        self.share_of_group(peak)
+        let group = self.group.as_ref()?;
+        let risen = group.peak().filter(|peak| *peak > self.group_peak_before);
+        self.share_of_group(risen.max(group.memory()).max(self.group_seen)?)
     }
 
     /// Of so much memory of the group. Without what holds files in the end: those that the program wrote have a limit of
@@ -513,16 +514,16 @@ mod tests {
 
         meter.begin_cell(u64::MAX);
         has(&file, 20 * GB, 50 * GB, 3 * GB);
-        assert_eq!(meter.peak_of_cell(0), 37 * GB, "the peak has risen");
+        assert_eq!(meter.own_share(0), 37 * GB, "the peak has risen");
         assert_eq!(meter.held(), 7 * GB);
         assert_eq!(meter.own_share(0), 37 * GB);
 
         has(&file, 15 * GB, 50 * GB, 0);
         meter.begin_cell(u64::MAX);
-        assert_eq!(meter.peak_of_cell(0), 5 * GB, "that was the cell before");
+        assert_eq!(meter.own_share(0), 5 * GB, "that was the cell before");
         has(&file, 30 * GB, 50 * GB, 0);
         assert!(!meter.is_over());
         has(&file, 15 * GB, 50 * GB, 0);
-        assert_eq!(meter.peak_of_cell(0), 20 * GB, "what was seen");
+        assert_eq!(meter.own_share(0), 20 * GB, "what was seen");
     }
 }

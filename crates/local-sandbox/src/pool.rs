@@ -2,10 +2,11 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::sleep};
 
 use crate::{
     document::JobPipe,
@@ -14,11 +15,17 @@ use crate::{
     zygote::Zygote,
 };
 
-/// Ready children of one zygote.
+/// Nobody wants a child for so long before one of them rehearses.
+const REST: Duration = Duration::from_millis(50);
+
+/// Ready children of one zygote. While nothing runs, one of them rehearses, which takes as long as drawing a chart: its program
+/// then finds the memory that charts need copied already. One only, for those are megabytes.
 #[derive(Debug)]
 pub(crate) struct Pool {
     size: usize,
     state: Mutex<State>,
+    /// Held by whoever waits for a rest.
+    resting: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A child, and pipes for its job and for its program.
@@ -27,7 +34,11 @@ pub(crate) type Ready = (Waiting, JobPipe, Pipes);
 #[derive(Debug, Default)]
 struct State {
     ready: VecDeque<Ready>,
+    rehearsed: Option<Ready>,
+    /// Made anew, or rehearsing.
     in_the_making: usize,
+    /// How often one was wanted.
+    wanted: u64,
 }
 
 impl Pool {
@@ -35,21 +46,24 @@ impl Pool {
         Arc::new(Self {
             size,
             state: Mutex::default(),
+            resting: Arc::default(),
         })
     }
 
-    /// One that is alive. `None` where there is none; then the caller makes its own.
+    /// One that is alive, and has rehearsed where one has. `None` where there is none; then the caller makes its own.
     pub(crate) fn take(&self) -> Option<Ready> {
         let mut state = self.state();
+        state.wanted += 1;
         loop {
-            let ready = state.ready.pop_front()?;
+            let rehearsed = state.rehearsed.take();
+            let ready = rehearsed.or_else(|| state.ready.pop_front())?;
             if ready.0.is_alive() {
                 return Some(ready);
             }
         }
     }
 
-    /// Begins to make as many as are missing, off the caller's path.
+    /// Begins to make as many as are missing, off the caller's path, and lets one rehearse once there is time for it.
     pub(crate) fn refill(self: &Arc<Self>, zygote: &Arc<Zygote>) {
         // A run may be dropped where nothing can run any more.
         let Ok(threads) = Handle::try_current() else {
@@ -57,7 +71,7 @@ impl Pool {
         };
         let missing = {
             let mut state = self.state();
-            let missing = self.size.saturating_sub(state.ready.len() + state.in_the_making);
+            let missing = self.size.saturating_sub(state.present() + state.in_the_making);
             state.in_the_making += missing;
             missing
         };
@@ -75,17 +89,78 @@ impl Pool {
                 drop(place);
             });
         }
+        // One alone would be missing meanwhile.
+        if self.size > 1
+            && let Ok(turn) = Arc::clone(&self.resting).try_lock_owned()
+        {
+            let (pool, zygote) = (Arc::downgrade(self), Arc::downgrade(zygote));
+            threads.spawn(async move {
+                rehearse_at_rest(&pool, &zygote).await;
+                drop(turn);
+            });
+        }
+    }
+
+    /// One that may rehearse, and its place: nothing runs, and all are there.
+    fn at_rest(&self, zygote: &Zygote) -> Option<(Ready, Place<'_>)> {
+        let mut state = self.state();
+        if state.rehearsed.is_some() || state.ready.len() < self.size || !zygote.crowd.is_empty() {
+            return None;
+        }
+        let ready = state.ready.pop_back()?;
+        state.in_the_making += 1;
+        Some((ready, Place(self)))
     }
 
     /// How many are ready.
     #[cfg(feature = "test-guards")]
     pub(crate) fn ready(&self) -> usize {
-        self.state().ready.len()
+        self.state().present()
+    }
+
+    /// Whether one of them has rehearsed.
+    #[cfg(feature = "test-guards")]
+    pub(crate) fn has_rehearsed(&self) -> bool {
+        self.state().rehearsed.is_some()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    fn present(&self) -> usize {
+        self.ready.len() + usize::from(self.rehearsed.is_some())
+    }
+}
+
+/// Ends where something runs then, or the pool is gone: whoever ends a run asks again.
+async fn rehearse_at_rest(pool: &Weak<Pool>, zygote: &Weak<Zygote>) {
+    let wanted = || pool.upgrade().map(|pool| pool.state().wanted);
+    let mut before = wanted();
+    loop {
+        sleep(REST).await;
+        let now = wanted();
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    let (Some(pool), Some(zygote)) = (pool.upgrade(), zygote.upgrade()) else {
+        return;
+    };
+    let Some(((waiting, job, pipes), place)) = pool.at_rest(&zygote) else {
+        return;
+    };
+    match waiting.rehearsed(&zygote).await {
+        Ok(waiting) => pool.state().rehearsed = Some((waiting, job, pipes)),
+        Err(error) => {
+            let error = error.error();
+            tracing::warn!(%error, "a ready jail could not rehearse; it is made anew for the next run");
+        }
+    }
+    drop(place);
 }
 
 async fn ready(zygote: &Zygote) -> Result<Ready, NotSealed> {
@@ -100,7 +175,7 @@ pub(crate) fn pipes() -> Result<(JobPipe, Pipes), NotSealed> {
     pipes.map_err(NotSealed::no_room)
 }
 
-/// A place in the pool that a child in the making takes; free again also where the making is dropped.
+/// A place in the pool that a child takes which is not ready; free again also where its making is dropped.
 struct Place<'a>(&'a Pool);
 
 impl Drop for Place<'_> {

@@ -103,6 +103,13 @@ impl LocalSandbox {
         Ok(self.generations.current().await?.pool.ready())
     }
 
+    /// Whether one of them has rehearsed.
+    #[cfg(feature = "test-guards")]
+    #[doc(hidden)]
+    pub async fn has_rehearsed(&self) -> Result<bool, SandboxError> {
+        Ok(self.generations.current().await?.pool.has_rehearsed())
+    }
+
     async fn run_once(
         &self,
         job: &Job,
@@ -115,14 +122,15 @@ impl LocalSandbox {
         };
         self.generations.count(&generation);
         let Generation { zygote, pool, .. } = &*generation;
-        let refill = Refill(&generation);
+        // At the end of a long one too: the pool may rest then.
+        let _refill = Refill(&generation);
         let report = self.report(Some(zygote));
         let run = run::run(zygote, pool, job, document, output, report, &*self.clock);
         tokio::pin!(run);
         tokio::select! {
             biased;
             outcome = &mut run => return outcome,
-            () = tokio::time::sleep(SHORT_RUN) => drop(refill),
+            () = tokio::time::sleep(SHORT_RUN) => pool.refill(zygote),
         }
         run.await
     }
@@ -228,7 +236,8 @@ impl LocalSandboxBuilder {
     }
 
     /// How many single-use children are kept ready, so that a run finds one: 0 for none, otherwise twice the
-    /// processors but 4 at most, unless set. Each takes some megabytes.
+    /// processors but 4 at most, unless set. Each takes some megabytes. Of two or more one draws a chart of its own while nothing
+    /// runs, so that a program's is quicker afterwards, and takes some fifteen megabytes.
     #[must_use]
     pub fn ready(mut self, children: usize) -> Self {
         self.upkeep.ready = children;

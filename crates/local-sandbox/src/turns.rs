@@ -107,6 +107,10 @@ pub(crate) struct Member<'a> {
 }
 
 impl Crowd {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
     pub(crate) fn join(&self) -> Member<'_> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Member {

@@ -144,6 +144,27 @@ impl Waiting {
         !self.child.has_ended()
     }
 
+    /// Has it do what many programs do: memory that it copies then is its own when its program comes. It waits again after
+    /// that, and nothing of it is the program's to pay.
+    pub(crate) async fn rehearsed(self, zygote: &Zygote) -> Result<Self, NotSealed> {
+        let Self {
+            child,
+            setup,
+            mut so_far,
+        } = self;
+        let rehearsed = async {
+            let setup = setup.listen().map_err(not_heard)?;
+            setup.send(wire::REHEARSE, &[]).await.map_err(does_not_listen)?;
+            let Said::Waiting(_) = said(&setup, zygote).await? else {
+                return Err(unknown());
+            };
+            so_far.meter.begin_after_rehearsal(zygote.ready.baseline.resident);
+            let setup = setup.quiet().map_err(not_heard)?;
+            Ok(Self { child, setup, so_far })
+        };
+        within(SETUP_DEADLINE, zygote, rehearsed).await
+    }
+
     /// Hands a child that waits its job, and hears its word that it is sealed: with the program's `first_word`, or soon where
     /// that does not come.
     pub(crate) async fn begin(

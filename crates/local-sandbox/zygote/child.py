@@ -33,7 +33,9 @@ def run(zygote, state):
         _open_streams()
         if state == jail.WARMING:
             _walk(zygote)
-            zygote.jail.seal()
+            while zygote.jail.seal() == jail.WARMING:
+                zygote.prelude.rehearse()
+                close_fonts()
         code = _execute(zygote, _take_job())
     except BaseException:  # The last line of defence: nothing may return into the zygote.
         traceback.print_exc()
@@ -51,6 +53,16 @@ def rehearse(zygote):
     for _ in range(_ROUNDS):
         _open_streams()
         _walk(zygote)
+
+
+def close_fonts():
+    """Matplotlib keeps the files of its fonts open. A zygote's children, who have none of them, would close strangers, and no
+    program is to find any open.
+    """
+    fonts = sys.modules.get("matplotlib.font_manager")
+    cached = getattr(fonts, "_get_font", None)
+    if hasattr(cached, "cache_clear"):
+        cached.cache_clear()
 
 
 def _walk(zygote):

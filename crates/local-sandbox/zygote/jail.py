@@ -71,8 +71,8 @@ class Jail:
         return state
 
     def seal(self):
-        """In a child that was warming up."""
-        self._library.jail_seal(ctypes.byref(self._config))
+        """In a child that was warming up: waits for its job. WARMING again where it is to warm up more before."""
+        return self._library.jail_seal(ctypes.byref(self._config))
 
 
 def _thread_id():

@@ -44,7 +44,7 @@ class Zygote:
             self.prelude.preload()
         loops.take_pipes()
         _end_threads()
-        _close_fonts()
+        child.close_fonts()
         os.register_at_fork = register_at_fork
         child.rehearse(self)
         self._alive = _high_pipe()
@@ -104,14 +104,6 @@ def _end_threads():
             return
         time.sleep(0.01)
     raise RuntimeError(f"the prepared interpreter has {threads} threads and has to have 1")
-
-
-def _close_fonts():
-    """Matplotlib keeps the files of its fonts open; a child, which has none of them, would close strangers."""
-    fonts = sys.modules.get("matplotlib.font_manager")
-    cached = getattr(fonts, "_get_font", None)
-    if hasattr(cached, "cache_clear"):
-        cached.cache_clear()
 
 
 def _high_pipe():

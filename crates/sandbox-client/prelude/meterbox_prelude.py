@@ -61,18 +61,28 @@ def preload():
     if "matplotlib" in sys.modules:
         sys.modules["matplotlib"].use("Agg")
         _watch_figures()
-        # Twice: the interpreter adapts its code to what it has seen before, and a child would have to copy it first.
-        for positions in (["a", "b"], [1, 2]):
-            _draw(positions)
-    pandas = sys.modules.get("pandas")
-    if pandas is not None:
-        frame = pandas.DataFrame({"key": ["a", "b"], "value": [1.0, 2.0], "day": pandas.to_datetime(["2025-01-01"] * 2)})
-        frame.groupby("key")["value"].sum().sort_values()
-        frame["day"].dt.to_period("M").astype(str)
+    # Twice: the interpreter adapts its code to what it has seen before, and a child would have to copy it first.
+    for positions in (["a", "b"], [1, 2]):
+        rehearse(positions)
+
+
+def rehearse(positions=("a", "b")):
+    """Does what many programs do, with the libraries that are there, and keeps nothing of it."""
+    if "matplotlib" in sys.modules:
+        _draw(positions)
+    if "pandas" in sys.modules:
+        _group()
+
+
+def _group():
+    import pandas
+
+    frame = pandas.DataFrame({"key": ["a", "b"], "value": [1.0, 2.0], "day": pandas.to_datetime(["2025-01-01"] * 2)})
+    frame.groupby("key")["value"].sum().sort_values()
+    frame["day"].dt.to_period("M").astype(str)
 
 
 def _draw(positions):
-    """A picture that nobody keeps."""
     import io
 
     import matplotlib.pyplot as plt

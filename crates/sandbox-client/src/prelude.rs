@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::outcome::{Verdict, cut};
 
-/// The prelude's Python source: a module with `preload()` and `run(job, send_reply)`.
+/// The prelude's Python source: a module with `preload()`, `rehearse()` and `run(job, send_reply)`.
 pub const SOURCE: &str = include_str!("../prelude/meterbox_prelude.py");
 /// A service program that draws `charts[index]` of `document` to `chart.png`.
 pub const CHART_RENDERER: &str = include_str!("../prelude/render_chart.py");

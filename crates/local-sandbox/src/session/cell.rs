@@ -170,7 +170,7 @@ async fn first_cause(
                 around.sink.used(Usage {
                     wall_ms: share.wall(around.clock),
                     cpu_ms: millis(running.meter.busy().saturating_sub(share.busy)),
-                    peak_memory_bytes: running.meter.peak_of_cell(0),
+                    peak_memory_bytes: running.meter.own_share(0),
                     output_bytes: running.streams.output_bytes(),
                 });
                 so_far.set(sleep(USED_SO_FAR));
@@ -238,7 +238,7 @@ async fn alive(
     let usage = Usage {
         wall_ms,
         cpu_ms: body.pay(busy),
-        peak_memory_bytes: body.running.meter.peak_of_cell(peak),
+        peak_memory_bytes: body.running.meter.own_share(peak),
         output_bytes: said.output_bytes,
     };
     let reply = reply_of(&said, nonce);
@@ -283,7 +283,7 @@ async fn dead(
     let usage = Usage {
         wall_ms,
         cpu_ms: body.pay(own),
-        peak_memory_bytes: body.running.meter.peak_of_cell(ended.peak_bytes),
+        peak_memory_bytes: body.running.meter.own_share(ended.peak_bytes),
         output_bytes: said.output_bytes,
     };
     let reply = reply_of(&said, nonce);
@@ -325,7 +325,7 @@ fn lost(mut body: Box<Body>, share: &Share, around: &Around<'_>, error: SandboxE
     let usage = Usage {
         wall_ms: share.wall(around.clock),
         cpu_ms: body.pay(busy),
-        peak_memory_bytes: body.running.meter.peak_of_cell(0),
+        peak_memory_bytes: body.running.meter.own_share(0),
         output_bytes: body.running.streams.output_bytes(),
     };
     let error = match error {
