@@ -157,7 +157,10 @@ async fn rehearse_at_rest(pool: &Weak<Pool>, zygote: &Weak<Zygote>) {
         Ok(waiting) => pool.state().rehearsed = Some((waiting, job, pipes)),
         Err(error) => {
             let error = error.error();
-            tracing::warn!(%error, "a ready jail could not rehearse; it is made anew for the next run");
+            tracing::warn!(%error, "a ready jail could not rehearse");
+            drop(place);
+            // That one rehearses after the next run at the earliest: this is still the turn of the one that failed.
+            return pool.refill(&zygote);
         }
     }
     drop(place);

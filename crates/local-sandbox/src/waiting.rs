@@ -162,7 +162,7 @@ impl Waiting {
             let setup = setup.quiet().map_err(not_heard)?;
             Ok(Self { child, setup, so_far })
         };
-        within(SETUP_DEADLINE, zygote, rehearsed).await
+        alone(SETUP_DEADLINE, rehearsed).await
     }
 
     /// Hands a child that waits its job, and hears its word that it is sealed: with the program's `first_word`, or soon where
@@ -203,10 +203,7 @@ impl Waiting {
             let setup = setup.listen().map_err(not_heard)?;
             so_far.until_sealed(zygote, child, &setup).await
         };
-        // It alone may be wedged; the zygote is not to blame.
-        timeout(patience(POOLED_DEADLINE), sealed)
-            .await
-            .unwrap_or_else(|_| Err(NotSealed::Broken(plain("a waiting jail did not answer"))))
+        alone(POOLED_DEADLINE, sealed).await
     }
 }
 
@@ -340,6 +337,15 @@ async fn within<T>(
 ) -> Result<T, NotSealed> {
     let done = zygote.patiently(deadline, step).await;
     done.unwrap_or_else(|| Err(NotSealed::Broken(plain("a jail was not ready in time"))))
+}
+
+/// The same for one that waits: it alone may be wedged, and the zygote is not to blame.
+async fn alone<T>(
+    deadline: Duration,
+    step: impl Future<Output = Result<T, NotSealed>>,
+) -> Result<T, NotSealed> {
+    let done = timeout(patience(deadline), step).await;
+    done.unwrap_or_else(|_| Err(NotSealed::Broken(plain("a waiting jail did not answer"))))
 }
 
 fn died(zygote: &Zygote) -> NotSealed {

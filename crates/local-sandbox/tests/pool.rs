@@ -51,6 +51,28 @@ async fn filled(fixture: &Fixture, size: usize) {
     }
 }
 
+/// Until one of the children has rehearsed.
+async fn rested(fixture: &Fixture) {
+    let latest = Instant::now() + Duration::from_secs(20);
+    while !fixture.sandbox.has_rehearsed().await.unwrap() {
+        assert!(Instant::now() < latest, "none rehearses");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Whether one of two is caught in the middle of its rehearsal.
+async fn rehearses(fixture: &Fixture) -> bool {
+    fixture.value(OWN_PID).await;
+    filled(fixture, 2).await;
+    while !fixture.sandbox.has_rehearsed().await.unwrap() {
+        if fixture.sandbox.ready().await.unwrap() == 1 {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    false
+}
+
 fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
@@ -251,7 +273,7 @@ async fn pooled_or_not_a_seed_gives_the_same_numbers() {
 /// What a program can find out about the place it is in.
 const ABOUT_ITS_PLACE: &str = r#"
 import fcntl, gc, os, random, resource, signal, stat, sys, threading, warnings
-import numpy
+import matplotlib.pyplot, numpy
 
 def described(number):
     about = os.fstat(number)
@@ -298,6 +320,7 @@ reply({
     "random": [random.getstate(), random.random(), numpy.random.get_state()[2:], numpy.random.rand()],
     "generator": [make.__qualname__, make.__closure__[0].cell_contents.__module__, make().random()],
     "warnings": len(warnings.filters),
+    "figures": [matplotlib.pyplot.get_fignums(), str(matplotlib.rcParams)],
     "names": sorted(globals()),
     "threads": threading.active_count(),
     "collector": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count() > 0],
@@ -321,7 +344,12 @@ async fn a_child_that_waited_is_as_a_fresh_one() {
         assert_eq!([&outcome.stdout, &outcome.stderr], ["", ""]);
         value(&outcome)
     };
+    rested(&fixture).await;
+    let rehearsed = about().await;
     let waited = about().await;
+    for (what, of_waited) in waited.as_object().unwrap() {
+        assert_eq!(rehearsed[what], *of_waited, "{what}");
+    }
     // More than have waited.
     let (one, two, three, four) = tokio::join!(about(), about(), about(), about());
     for found in [one, two, three, four] {
@@ -341,6 +369,68 @@ async fn waiting_is_not_charged() {
         "{:?}",
         outcome.usage
     );
+}
+
+/// What one did before its program came is neither paid for nor seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_is_not_charged_and_changes_no_chart() {
+    let (fixture, _) = pooled_with_libraries().await;
+    rested(&fixture).await;
+    let outcome = fixture.run(service("reply(1)")).await;
+    assert_eq!(outcome.verdict, Verdict::Exited { code: 0 });
+    let used = outcome.usage;
+    // A chart takes more than either.
+    assert!(used.cpu_ms < 30 && used.peak_memory_bytes < 4 << 20, "{used:?}");
+
+    let chart = "import hashlib, matplotlib.pyplot as plt\n\
+                 figure, axes = plt.subplots(); axes.bar(['a', 'b'], [1, 2]); axes.set_title('title')\n\
+                 figure.savefig('c.png'); reply(hashlib.sha256(open('c.png', 'rb').read()).hexdigest())";
+    rested(&fixture).await;
+    let of_rehearsed = fixture.value(chart).await;
+    assert!(
+        !fixture.sandbox.has_rehearsed().await.unwrap(),
+        "that one was used"
+    );
+    assert_eq!(fixture.value(chart).await, of_rehearsed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn none_rehearses_while_a_program_runs() {
+    let (fixture, zygote) = pooled_with_libraries().await;
+    rested(&fixture).await;
+    let program = fixture
+        .sandbox
+        .run(service("import time; time.sleep(2); reply(1)"), Arc::new(()));
+    let meanwhile = async {
+        while fixture.sandbox.ready().await.unwrap() < 2 || children_of(zygote).len() < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for _ in 0..50 {
+            assert!(!fixture.sandbox.has_rehearsed().await.unwrap());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (outcome, ()) = tokio::join!(program, meanwhile);
+    assert_eq!(value(&outcome.unwrap()), 1);
+    rested(&fixture).await;
+}
+
+/// One that stops in the middle of it is not waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_that_ends_badly_loses_no_run() {
+    let (fixture, zygote) = pooled_with_libraries().await;
+    for how in [Signal::KILL, Signal::STOP] {
+        while !rehearses(&fixture).await {}
+        for child in children_of(zygote) {
+            signal(child, how);
+        }
+        for _ in 0..2 {
+            assert_eq!(fixture.value(OWN_PID).await, 1, "{how:?}");
+            filled(&fixture, 2).await;
+        }
+        rested(&fixture).await;
+    }
+    assert_eq!(children(), [zygote], "the zygote is not to blame");
 }
 
 #[tokio::test(flavor = "multi_thread")]
