@@ -499,6 +499,23 @@ mod tests {
         assert_eq!(Status::read("Name:\tdead\n"), None);
     }
 
+    #[test]
+    fn what_was_rehearsed_is_not_billed() {
+        let folder = tempfile::tempdir().unwrap();
+        let group = Group::of_plain_files(folder.path());
+        let file = group.folder().to_owned();
+        has(&file, 10 * GB, 30 * GB, 0);
+        let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+        let mut meter = Meter::new(getpid().as_raw_nonzero().get(), &pidfd, Some(&group));
+        meter.begin_after_rehearsal(0);
+        assert!(meter.own_share(0) < GB);
+        has(&file, 12 * GB, 30 * GB, 0);
+        assert!(!meter.is_over());
+        assert_eq!(meter.own_share(0), 2 * GB, "what was seen");
+        has(&file, 12 * GB, 35 * GB, 0);
+        assert_eq!(meter.own_share(0), 25 * GB, "the peak has risen");
+    }
+
     /// What the kernel counts for a group is what is billed, of a run and of each cell. So much that what this process itself
     /// has is nothing beside it.
     #[test]

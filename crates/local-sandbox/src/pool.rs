@@ -2,6 +2,8 @@
 
 use std::{
     collections::VecDeque,
+    mem,
+    ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -24,7 +26,7 @@ const REST: Duration = Duration::from_millis(50);
 pub(crate) struct Pool {
     size: usize,
     state: Mutex<State>,
-    /// Held by whoever waits for a rest.
+    /// Held by whoever waits for a rest, and rehearses.
     resting: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -69,11 +71,11 @@ impl Pool {
         let Ok(threads) = Handle::try_current() else {
             return;
         };
-        let missing = {
+        let (missing, wanted) = {
             let mut state = self.state();
             let missing = self.size.saturating_sub(state.present() + state.in_the_making);
             state.in_the_making += missing;
-            missing
+            (missing, state.wanted)
         };
         for _ in 0..missing {
             let (pool, zygote) = (Arc::clone(self), Arc::clone(zygote));
@@ -95,21 +97,26 @@ impl Pool {
         {
             let (pool, zygote) = (Arc::downgrade(self), Arc::downgrade(zygote));
             threads.spawn(async move {
-                rehearse_at_rest(&pool, &zygote).await;
+                rehearse_at_rest(&pool, &zygote, wanted).await;
                 drop(turn);
             });
         }
     }
 
-    /// One that may rehearse, and its place: nothing runs, and all are there.
-    fn at_rest(&self, zygote: &Zygote) -> Option<(Ready, Place<'_>)> {
+    /// One to rehearse once the pool rests: nothing runs, none is being made, and none was wanted since this was asked last.
+    /// It breaks off with none where one has rehearsed or there are too few; whoever makes some asks again.
+    fn rest(&self, zygote: &Zygote, wanted: &mut u64) -> ControlFlow<Option<Ready>> {
         let mut state = self.state();
-        if state.rehearsed.is_some() || state.ready.len() < self.size || !zygote.crowd.is_empty() {
-            return None;
+        let before = mem::replace(wanted, state.wanted);
+        if before != state.wanted || state.in_the_making > 0 || !zygote.crowd.is_empty() {
+            return ControlFlow::Continue(());
         }
-        let ready = state.ready.pop_back()?;
-        state.in_the_making += 1;
-        Some((ready, Place(self)))
+        if state.ready.len() < self.size {
+            return ControlFlow::Break(None);
+        }
+        let ready = state.ready.pop_back().filter(|(waiting, ..)| waiting.is_alive());
+        state.in_the_making += usize::from(ready.is_some());
+        ControlFlow::Break(ready)
     }
 
     /// How many are ready.
@@ -135,35 +142,34 @@ impl State {
     }
 }
 
-/// Ends where something runs then, or the pool is gone: whoever ends a run asks again.
-async fn rehearse_at_rest(pool: &Weak<Pool>, zygote: &Weak<Zygote>) {
-    let wanted = || pool.upgrade().map(|pool| pool.state().wanted);
-    let mut before = wanted();
+async fn rehearse_at_rest(pool: &Weak<Pool>, zygote: &Weak<Zygote>, mut wanted: u64) {
     loop {
+        // Held by nobody else meanwhile, both end with their sandbox.
         sleep(REST).await;
-        let now = wanted();
-        if now == before {
-            break;
+        let (Some(pool), Some(zygote)) = (pool.upgrade(), zygote.upgrade()) else {
+            return;
+        };
+        match pool.rest(&zygote, &mut wanted) {
+            ControlFlow::Continue(()) => {}
+            ControlFlow::Break(None) => return,
+            ControlFlow::Break(Some(ready)) => return rehearse(&pool, &zygote, ready).await,
         }
-        before = now;
     }
-    let (Some(pool), Some(zygote)) = (pool.upgrade(), zygote.upgrade()) else {
-        return;
-    };
-    let Some(((waiting, job, pipes), place)) = pool.at_rest(&zygote) else {
-        return;
-    };
-    match waiting.rehearsed(&zygote).await {
+}
+
+/// In a place that was kept for it.
+async fn rehearse(pool: &Arc<Pool>, zygote: &Arc<Zygote>, (waiting, job, pipes): Ready) {
+    let place = Place(pool);
+    match waiting.rehearsed(zygote).await {
         Ok(waiting) => pool.state().rehearsed = Some((waiting, job, pipes)),
         Err(error) => {
             let error = error.error();
             tracing::warn!(%error, "a ready jail could not rehearse");
             drop(place);
-            // That one rehearses after the next run at the earliest: this is still the turn of the one that failed.
-            return pool.refill(&zygote);
+            // The next one rehearses after the next run at the earliest: this is still the turn of the one that failed.
+            pool.refill(zygote);
         }
     }
-    drop(place);
 }
 
 async fn ready(zygote: &Zygote) -> Result<Ready, NotSealed> {

@@ -122,15 +122,14 @@ impl LocalSandbox {
         };
         self.generations.count(&generation);
         let Generation { zygote, pool, .. } = &*generation;
-        // At the end of a long one too: the pool may rest then.
-        let _refill = Refill(&generation);
+        let refill = Refill(&generation);
         let report = self.report(Some(zygote));
         let run = run::run(zygote, pool, job, document, output, report, &*self.clock);
         tokio::pin!(run);
         tokio::select! {
             biased;
             outcome = &mut run => return outcome,
-            () = tokio::time::sleep(SHORT_RUN) => pool.refill(zygote),
+            () = tokio::time::sleep(SHORT_RUN) => drop(refill),
         }
         run.await
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use meterbox_sandbox_client::{Limits, SandboxError};
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
 use crate::{
     channel::{Channel, Message, Quiet},
@@ -162,7 +162,9 @@ impl Waiting {
             let setup = setup.quiet().map_err(not_heard)?;
             Ok(Self { child, setup, so_far })
         };
-        alone(SETUP_DEADLINE, rehearsed).await
+        timeout(patience(SETUP_DEADLINE), rehearsed)
+            .await
+            .unwrap_or_else(did_not_answer)
     }
 
     /// Hands a child that waits its job, and hears its word that it is sealed: with the program's `first_word`, or soon where
@@ -203,7 +205,9 @@ impl Waiting {
             let setup = setup.listen().map_err(not_heard)?;
             so_far.until_sealed(zygote, child, &setup).await
         };
-        alone(POOLED_DEADLINE, sealed).await
+        timeout(patience(POOLED_DEADLINE), sealed)
+            .await
+            .unwrap_or_else(did_not_answer)
     }
 }
 
@@ -339,13 +343,9 @@ async fn within<T>(
     done.unwrap_or_else(|| Err(NotSealed::Broken(plain("a jail was not ready in time"))))
 }
 
-/// The same for one that waits: it alone may be wedged, and the zygote is not to blame.
-async fn alone<T>(
-    deadline: Duration,
-    step: impl Future<Output = Result<T, NotSealed>>,
-) -> Result<T, NotSealed> {
-    let done = timeout(patience(deadline), step).await;
-    done.unwrap_or_else(|_| Err(NotSealed::Broken(plain("a waiting jail did not answer"))))
+/// One that waits may be wedged alone; the zygote is not to blame.
+fn did_not_answer<T>(_: Elapsed) -> Result<T, NotSealed> {
+    Err(NotSealed::Broken(plain("a waiting jail did not answer")))
 }
 
 fn died(zygote: &Zygote) -> NotSealed {

@@ -1,5 +1,6 @@
 """One child, from where Python may run again to its end: for one program, or for the cells of one session."""
 
+import gc
 import json
 import os
 import random
@@ -36,6 +37,8 @@ def run(zygote, state):
             while zygote.jail.seal() == jail.WARMING:
                 zygote.prelude.rehearse()
                 close_fonts()
+                # Of what it has drawn no program is to find anything, or to clear it away.
+                gc.collect()
         code = _execute(zygote, _take_job())
     except BaseException:  # The last line of defence: nothing may return into the zygote.
         traceback.print_exc()
@@ -44,7 +47,7 @@ def run(zygote, state):
         os._exit(code)
 
 
-def rehearse(zygote):
+def learn_the_way(zygote):
     """Walks the way of a program in the zygote, until the interpreter knows it by heart.
 
     It keeps notes of the names it has looked up and of the code it has run, and what a child would note anew is memory that it

@@ -46,7 +46,7 @@ class Zygote:
         _end_threads()
         child.close_fonts()
         os.register_at_fork = register_at_fork
-        child.rehearse(self)
+        child.learn_the_way(self)
         self._alive = _high_pipe()
         gc.collect()
         gc.freeze()
