@@ -413,7 +413,10 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
 
     use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
@@ -499,14 +502,19 @@ mod tests {
         assert_eq!(Status::read("Name:\tdead\n"), None);
     }
 
-    #[test]
-    fn what_was_rehearsed_is_not_billed() {
+    /// With the folder that its counts lie in.
+    fn of_this_process_in_a_group() -> (tempfile::TempDir, PathBuf, Meter) {
         let folder = tempfile::tempdir().unwrap();
         let group = Group::of_plain_files(folder.path());
-        let file = group.folder().to_owned();
-        has(&file, 10 * GB, 30 * GB, 0);
         let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
-        let mut meter = Meter::new(getpid().as_raw_nonzero().get(), &pidfd, Some(&group));
+        let meter = Meter::new(getpid().as_raw_nonzero().get(), &pidfd, Some(&group));
+        (folder, group.folder().to_owned(), meter)
+    }
+
+    #[test]
+    fn what_was_rehearsed_is_not_billed() {
+        let (_folder, file, mut meter) = of_this_process_in_a_group();
+        has(&file, 10 * GB, 30 * GB, 0);
         meter.begin_after_rehearsal(0);
         assert!(meter.own_share(0) < GB);
         has(&file, 12 * GB, 30 * GB, 0);
@@ -520,12 +528,8 @@ mod tests {
     /// has is nothing beside it.
     #[test]
     fn the_group_counts_for_each_cell() {
-        let folder = tempfile::tempdir().unwrap();
-        let group = Group::of_plain_files(folder.path());
-        let file = group.folder().to_owned();
+        let (_folder, file, mut meter) = of_this_process_in_a_group();
         has(&file, 10 * GB, 11 * GB, 0);
-        let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
-        let mut meter = Meter::new(getpid().as_raw_nonzero().get(), &pidfd, Some(&group));
         meter.begin(0);
         assert!(meter.held() < GB);
 

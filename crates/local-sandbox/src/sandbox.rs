@@ -236,7 +236,7 @@ impl LocalSandboxBuilder {
 
     /// How many single-use children are kept ready, so that a run finds one: 0 for none, otherwise twice the
     /// processors but 4 at most, unless set. Each takes some megabytes. Of two or more one draws a chart of its own while nothing
-    /// runs, so that a program's is quicker afterwards, and takes some fifteen megabytes.
+    /// runs, so that a program's is quicker afterwards, and takes some twenty megabytes.
     #[must_use]
     pub fn ready(mut self, children: usize) -> Self {
         self.upkeep.ready = children;
