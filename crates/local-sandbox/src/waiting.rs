@@ -145,7 +145,7 @@ impl Waiting {
     }
 
     /// Has it do what many programs do: memory that it copies then is its own when its program comes. It waits again after
-    /// that, and nothing of it is the program's to pay.
+    /// that, and nothing of it is the program's to pay. Dropped before that, it is killed.
     pub(crate) async fn rehearsed(self, zygote: &Zygote) -> Result<Self, NotSealed> {
         let Self {
             child,
