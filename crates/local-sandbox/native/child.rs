@@ -58,6 +58,8 @@ pub(crate) struct Child {
     rules: Option<Rules>,
     /// It says where it works while it waits, which on its way to its program nobody then has to hear.
     tells_early: bool,
+    /// It has used the processor for something of its own.
+    rehearsed: bool,
 }
 
 /// Why a step could not be done.
@@ -91,6 +93,7 @@ impl Child {
             Ok(rules) => Self {
                 rules,
                 tells_early: warm && config.namespaces != 0,
+                rehearsed: false,
             },
             Err(failure) => end(&failure),
         }
@@ -101,7 +104,12 @@ impl Child {
     pub(crate) fn seal(self, config: &Config) -> Option<Self> {
         let job = match hear(self.tells_early) {
             Ok(Heard::Job(job)) => job,
-            Ok(Heard::Rehearse) => return Some(self),
+            Ok(Heard::Rehearse) => {
+                return Some(Self {
+                    rehearsed: true,
+                    ..self
+                });
+            }
             // The supervisor has no use for this child any more.
             Ok(Heard::Nothing) => sys::exit(125),
             Err(errno) => end(&Failure {
@@ -358,7 +366,11 @@ fn confine<'job>(
     header: &JobHeader,
     texts: &'job [u8],
 ) -> core::result::Result<(), Failure<'job>> {
-    let Child { rules, tells_early } = child;
+    let Child {
+        rules,
+        tells_early,
+        rehearsed,
+    } = child;
     let [scratch, temporary, data] = if config.namespaces != 0 {
         mounts(config, header, texts)?;
         [b"/scratch" as &[u8], b"/tmp", b"/data"].map(|path| Text::of(&[path]))
@@ -374,7 +386,7 @@ fn confine<'job>(
         Some(sys::open(scratch_path, O_DIRECTORY, 0).step("working folder")?)
     };
     if config.has("rlimits") {
-        limits(config, header).step("limits")?;
+        limits(config, header, rehearsed).step("limits")?;
     }
     if config.has("capabilities") {
         sys::drop_capabilities().step("privileges")?;
@@ -487,7 +499,7 @@ fn bind_input(source: &[u8], path: &[u8]) -> Result<()> {
     sys::is_readable(target).map_err(|_| EACCES)
 }
 
-fn limits(config: &Config, header: &JobHeader) -> Result<()> {
+fn limits(config: &Config, header: &JobHeader, rehearsed: bool) -> Result<()> {
     const CPU: usize = 0;
     const FILE_SIZE: usize = 1;
     const DATA: usize = 2;
@@ -499,7 +511,14 @@ fn limits(config: &Config, header: &JobHeader) -> Result<()> {
     const ADDRESS_SPACE: usize = 9;
     const SIGNALS: usize = 11;
     const QUEUES: usize = 12;
-    sys::limit(CPU, header.cpu_seconds)?;
+    // The kernel knows whole seconds, of all that the process has used. What it used before is not taken from its program,
+    // which is ended by the supervisor then.
+    let before = if rehearsed {
+        sys::seconds_of_processor()? + 1
+    } else {
+        0
+    };
+    sys::limit(CPU, header.cpu_seconds.saturating_add(before))?;
     sys::limit(
         ADDRESS_SPACE,
         config.virtual_bytes.saturating_add(header.memory_bytes),

@@ -32,6 +32,7 @@ numbers! {
     SETPRIORITY: 141, 140;
     PRCTL: 157, 167;
     MOUNT: 165, 40;
+    CLOCK_GETTIME: 228, 113;
     EXIT_GROUP: 231, 94;
     OPENAT: 257, 56;
     MKDIRAT: 258, 34;

@@ -298,6 +298,15 @@ pub(crate) fn limit(what: usize, value: u64) -> Result<()> {
     unsafe { call(nr::PRLIMIT64, [0, what, (&raw const both) as usize, 0]) }.map(drop)
 }
 
+/// Processor time of this process, in whole seconds.
+pub(crate) fn seconds_of_processor() -> Result<u64> {
+    const CLOCK_PROCESS_CPUTIME_ID: usize = 2;
+    let mut time = [0_u64; 2];
+    // SAFETY: a structure of two words.
+    unsafe { call(nr::CLOCK_GETTIME, [CLOCK_PROCESS_CPUTIME_ID, (&raw mut time) as usize]) }?;
+    Ok(time[0])
+}
+
 pub(crate) fn drop_capabilities() -> Result<()> {
     let header = [0x2008_0522_u32, 0];
     let none = [0_u32; 6];

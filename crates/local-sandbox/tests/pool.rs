@@ -397,6 +397,24 @@ async fn a_rehearsal_is_not_charged_and_changes_no_chart() {
     assert_eq!(fixture.value(chart).await, of_rehearsed);
 }
 
+/// Its limit of processor time is the program's own too, to the end and not beyond.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_takes_no_processor_time_from_a_program() {
+    let (fixture, _) = pooled_with_libraries().await;
+    for (seconds, verdict) in [(0.98, Verdict::Exited { code: 0 }), (20.0, Verdict::CpuLimit)] {
+        rested(&fixture).await;
+        let mut job = service(&format!(
+            "import time\nbegan = time.process_time()\n\
+             while time.process_time() - began < {seconds}: pass\n\
+             reply(1)"
+        ));
+        job.limits.cpu = Duration::from_secs(1);
+        let outcome = fixture.run(job).await;
+        assert_eq!(outcome.verdict, verdict, "{outcome:?}");
+        assert!((980..1800).contains(&outcome.usage.cpu_ms), "{outcome:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn none_rehearses_while_a_program_runs() {
     let (fixture, zygote) = pooled_with_libraries().await;
