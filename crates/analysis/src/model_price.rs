@@ -132,7 +132,8 @@ impl CallPrice {
         self.price.output_within(money, input, &self.terms)
     }
 
-    /// The bill for a call, on the terms that the reply names where the book has a price for them.
+    /// The bill for a call, on the terms that the reply names. Where the book has no price for those, on the terms that were
+    /// held for, as an estimate.
     pub(crate) fn lines(
         &self,
         purpose: &str,
@@ -144,7 +145,12 @@ impl CallPrice {
             ..self.terms.clone()
         };
         match self.price.lines(purpose, usage, &served) {
-            Err(PriceError::UnknownTerms { .. }) => self.price.lines(purpose, usage, &self.terms),
+            Err(error @ PriceError::UnknownTerms { .. }) => {
+                tracing::warn!(%error, "a call was served on terms without a price; its bill is an estimate");
+                let mut lines = self.price.lines(purpose, usage, &self.terms)?;
+                lines.iter_mut().for_each(|line| line.estimated = true);
+                Ok(lines)
+            }
             lines => lines,
         }
     }
@@ -156,23 +162,41 @@ mod tests {
 
     use super::*;
 
+    fn price_of(provider: &str, model: &str, is_loopback: bool) -> Result<CallPrice, PriceError> {
+        let card = ModelCard {
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            server: "localhost:4000".to_owned(),
+            is_loopback,
+            program_format: ProgramFormat::Fenced,
+            min_output_cap: 300,
+            max_output_cap: 4_000,
+            context_window: None,
+        };
+        let prices = ModelPrices::new(PriceBook::shipped());
+        prices.of(&card, "2026-11-26T12:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn a_tier_without_a_price_is_billed_as_an_estimate() {
+        let price = price_of("openai", "gpt-4o", false).unwrap();
+        let usage = TokenUsage {
+            input: 1_000,
+            output: 200,
+            ..TokenUsage::default()
+        };
+        let ordinary = price.lines("program", &usage, Some("default")).unwrap();
+        let unheard = price.lines("program", &usage, Some("express")).unwrap();
+        assert!(ordinary.len() >= 2 && ordinary.iter().all(|line| !line.estimated));
+        let mut expected = ordinary;
+        expected.iter_mut().for_each(|line| line.estimated = true);
+        assert_eq!(unheard, expected);
+    }
+
     #[test]
     fn a_gateway_on_this_machine_costs_what_its_provider_does() {
-        let prices = ModelPrices::new(PriceBook::shipped());
-        let at = "2026-11-26T12:00:00Z".parse().unwrap();
         let cost = |provider: &str, model: &str, is_loopback| {
-            let card = ModelCard {
-                provider: provider.to_owned(),
-                model: model.to_owned(),
-                server: "localhost:4000".to_owned(),
-                is_loopback,
-                program_format: ProgramFormat::Fenced,
-                min_output_cap: 300,
-                max_output_cap: 4_000,
-                context_window: None,
-            };
-            let price = prices.of(&card, at)?;
-            price.worst_case(1_000_000, 1_000_000)
+            price_of(provider, model, is_loopback)?.worst_case(1_000_000, 1_000_000)
         };
         let local = cost("compatible", "smollm2:135m", true).unwrap();
         let gpt = cost("openai", "gpt-4o", false).unwrap();

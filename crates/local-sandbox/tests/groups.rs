@@ -221,6 +221,32 @@ async fn ready_children_have_groups_that_are_capped_for_their_job() {
     assert_eq!(value(&fixture.run(larger).await), 700 * MB);
 }
 
+/// What a ready child drew before its program came is in its group, and neither paid for nor taken from the program's limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_is_no_use_of_its_program() {
+    let Some(fixture) = grouped(|builder| builder.ready(2)).await else {
+        return;
+    };
+    for megabytes in [0, 50] {
+        let latest = Instant::now() + patience(Duration::from_secs(20));
+        while !fixture.sandbox.has_rehearsed().await.unwrap() {
+            assert!(Instant::now() < latest, "none rehearses");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let code = format!("held = bytearray(b'x') * ({megabytes} << 20)\nreply(len(held))");
+        let outcome = fixture.run(with_memory(64, &code)).await;
+        assert_eq!(value(&outcome), megabytes * MB, "{outcome:?}");
+        let cpu = Duration::from_millis(outcome.usage.cpu_ms);
+        let peak = outcome.usage.peak_memory_bytes / MB;
+        // A chart takes more than what is allowed beside the program's own.
+        assert!(cpu < patience(Duration::from_millis(60)), "{cpu:?}");
+        assert!(
+            (megabytes..megabytes + 8).contains(&peak),
+            "{peak} of {megabytes}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_of_groups() {
     let Some(fixture) = bare(&[]).await else { return };
