@@ -267,4 +267,35 @@ def _():
     return superstore.groupby("Ship Mode")["Sales"].sum().nsmallest(1)
 
 
+def sold_in(first, last):
+    return sold[sold["order_date"].between(first, last)]
+
+
+@gold("p01")
+def _():
+    years = {"this year": "2025", "last year": "2024"}
+    return pd.Series({name: sold_in(f"{year}-01-01", f"{year}-12-31")["revenue"].sum() for name, year in years.items()})
+
+
+@gold("p02")
+def _():
+    quarters = {f"Q3 {year}": sold_in(f"{year}-07-01", f"{year}-09-30") for year in (2024, 2025)}
+    return pd.concat(quarters, names=["quarter"]).groupby(["channel", "quarter"])["revenue"].sum()
+
+
+@gold("p03")
+def _():
+    return sold_in("2025-01-01", "2025-02-28")["revenue"].sum()
+
+
+@gold("p04")
+def _():
+    return sold_in("2024-03-01", "2024-03-31")["revenue"].sum()
+
+
+@gold("p05")
+def _():
+    return sold_in("2024-11-01", "2025-02-28")["revenue"].sum()
+
+
 json.dump(GOLD, sys.stdout)

@@ -50,6 +50,44 @@ fn money_is_added_up_and_things_are_counted() {
     insta::assert_snapshot!(transcript(&questions, &wider()));
 }
 
+/// Rows of either, or each for itself; never of both at once, which no row is.
+#[test]
+fn several_spans_of_time_stand_beside_each_other() {
+    let questions = [
+        // each for itself
+        "revenue this year vs last year",
+        "compare revenue in Q3 2025 with Q3 2024",
+        "compare revenue in Q3 2025 with revenue in Q3 2024",
+        "revenue in January 2025 and revenue in May 2025",
+        "2024 vs 2025 revenue by category",
+        "was revenue in March 2025 higher than in March 2024",
+        "average order value this month compared to last month",
+        "how many customers joined in 2024 vs 2025",
+        "number of orders in January against February 2025",
+        // together
+        "revenue in 2024 and 2025",
+        "revenue in January or February 2025",
+        "Q1 and Q2 2025 revenue by city",
+        "top 5 products in January and February 2025",
+        "revenue by month in 2024 and 2025",
+        "monthly revenue 2024 vs 2025",
+        "orders before 2024-02-01 and after 2025-12-01",
+        // one span
+        "revenue in March last year",
+        "revenue in Q4 of this year by city",
+        "revenue from January to March 2025",
+        "revenue between November and February 2025",
+        "revenue March 2025 to May 2025",
+        "orders after 2024-02-01 and before 2025-12-01",
+        // neither
+        "revenue this month last year",
+        "revenue in 2024 in March 2025",
+        "top 5 products this year vs last year",
+        "share of revenue by category this year vs last year",
+    ];
+    insta::assert_snapshot!(transcript(&questions, &wider()));
+}
+
 #[test]
 fn the_most_and_the_least_are_one_thing() {
     let questions = [

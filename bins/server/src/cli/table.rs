@@ -84,8 +84,10 @@ fn table(columns: &[AnswerColumn], rows: &[Vec<Cell>], row_count: u64) -> String
     for row in shown_rows {
         let cells = row.iter().zip(columns).zip(&decimals);
         table.add_row(cells.map(|((cell, column), decimals)| {
-            let text = if is_name(&column.name) {
+            let text = if is_name(column) {
                 cell.to_string()
+            } else if let Some(month) = month(cell, column) {
+                month.to_owned()
             } else {
                 shown(cell, column.column_type, *decimals)
             };
@@ -133,10 +135,23 @@ fn is_numeric(column_type: ColumnType) -> bool {
     )
 }
 
-/// Numbers that name things are not amounts: 17839 is an order, not 17,839 of something.
-fn is_name(column: &str) -> bool {
-    let last = column.rsplit(['_', ' ']).next().unwrap_or(column).to_lowercase();
-    ["id", "no", "nr", "number", "code", "year", "key", "zip"].contains(&last.as_str())
+/// Numbers that name things are not amounts: 17839 is an order, not 17,839 of something. An average per `order_id` is one.
+fn is_name(column: &AnswerColumn) -> bool {
+    let last = column
+        .name
+        .rsplit(['_', ' '])
+        .next()
+        .unwrap_or_default()
+        .to_lowercase();
+    column.column_type != ColumnType::Number
+        && ["id", "no", "nr", "number", "code", "year", "key", "zip"].contains(&last.as_str())
+}
+
+/// A month is its first day in an answer, and read without it.
+fn month<'a>(cell: &'a Cell, column: &AnswerColumn) -> Option<&'a str> {
+    let Cell::Text(date) = cell else { return None };
+    let is_month = column.name == "month" && column.column_type == ColumnType::Date;
+    date.strip_suffix("-01").filter(|_| is_month)
 }
 
 fn shown(cell: &Cell, column_type: ColumnType, decimals: usize) -> String {
@@ -187,6 +202,20 @@ mod tests {
         let decimals = decimals_of(&rows, 0);
         assert_eq!(shown(&rows[0][0], ColumnType::Number, decimals), "0.3333");
         assert_eq!(shown(&rows[1][0], ColumnType::Number, decimals), "1,000.5000");
+
+        let column = |name: &str, column_type| AnswerColumn {
+            name: name.into(),
+            column_type,
+            unit: None,
+        };
+        let may = Cell::Text("2025-05-01".into());
+        assert_eq!(month(&may, &column("month", ColumnType::Date)), Some("2025-05"));
+        assert_eq!(month(&may, &column("day", ColumnType::Date)), None);
+        assert!(is_name(&column("order_id", ColumnType::Integer)));
+        assert!(!is_name(&column(
+            "average revenue per order_id",
+            ColumnType::Number
+        )));
 
         let answer = Answer::Table {
             columns: vec![AnswerColumn {

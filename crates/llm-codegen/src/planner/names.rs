@@ -110,6 +110,7 @@ pub(super) fn grain_name(grain: Grain) -> &'static str {
         Grain::Year => "year",
         Grain::Weekday => "weekday",
         Grain::MonthOfYear => "month of year",
+        Grain::Compared => "period",
     }
 }
 

@@ -25,6 +25,10 @@ pub struct Plan {
     /// The time the rows lie in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<Period>,
+    /// Spans of time that are set against each other: a row counts for each it lies in. The dimension with
+    /// [`Grain::Compared`] says for which; there is no `period` then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compared: Vec<Period>,
     /// How the answer is ordered; ties are always broken by the dimensions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
@@ -170,6 +174,8 @@ pub enum Grain {
     Weekday,
     /// January to December, whatever the year.
     MonthOfYear,
+    /// The spans of [`Plan::compared`].
+    Compared,
 }
 
 /// Which rows count.
@@ -313,6 +319,20 @@ pub enum Span {
         /// 1 to 4.
         quarter: i8,
     },
+    /// A month of the present year or of one before.
+    MonthOf {
+        /// 1 to 12.
+        month: i8,
+        /// How many years before the present one.
+        years: u8,
+    },
+    /// A quarter of the present year or of one before.
+    QuarterOf {
+        /// 1 to 4.
+        quarter: i8,
+        /// How many years before the present one.
+        years: u8,
+    },
 }
 
 /// How the answer is ordered.
@@ -361,7 +381,8 @@ impl Plan {
         if let Some(filter) = &self.filter {
             filter.collect_columns(&mut columns);
         }
-        columns.extend(self.period.iter().map(|period| period.column.clone()));
+        let periods = self.period.iter().chain(&self.compared);
+        columns.extend(periods.map(|period| period.column.clone()));
         let mut unique: Vec<ColumnRef> = Vec::with_capacity(columns.len());
         for column in columns {
             if !unique.contains(&column) {
@@ -374,11 +395,8 @@ impl Plan {
     /// Does the plan need to know what "today" is?
     pub fn needs_today(&self) -> bool {
         let in_filter = self.filter.as_ref().is_some_and(Condition::needs_today);
-        in_filter
-            || self
-                .period
-                .as_ref()
-                .is_some_and(|period| period.span.needs_today())
+        let mut periods = self.period.iter().chain(&self.compared);
+        in_filter || periods.any(|period| period.span.needs_today())
     }
 }
 
@@ -415,5 +433,40 @@ impl Condition {
 impl Span {
     fn needs_today(&self) -> bool {
         !matches!(self, Self::Dates { .. })
+    }
+
+    /// Has it both ends?
+    pub(super) fn is_closed(&self) -> bool {
+        !matches!(
+            self,
+            Self::Dates { from: None, .. } | Self::Dates { until: None, .. }
+        )
+    }
+
+    /// Can no day lie in both, whatever today is?
+    pub(super) fn is_apart_from(&self, other: &Self) -> bool {
+        let (
+            Self::Dates { from, until },
+            Self::Dates {
+                from: other_from,
+                until: other_until,
+            },
+        ) = (self, other)
+        else {
+            return false;
+        };
+        let ends_before = |until: &Option<Date>, from: &Option<Date>| {
+            until.zip(*from).is_some_and(|(until, from)| until <= from)
+        };
+        ends_before(until, other_from) || ends_before(other_until, from)
+    }
+
+    /// The first and the last month of a span that names months and leaves the year open.
+    pub(super) fn months(&self) -> Option<(i8, i8)> {
+        match self {
+            Self::NamedMonth { month } => Some((*month, *month)),
+            Self::NamedQuarter { quarter } => Some((quarter * 3 - 2, quarter * 3)),
+            _ => None,
+        }
     }
 }

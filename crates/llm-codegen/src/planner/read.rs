@@ -120,7 +120,7 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
         &cues,
         &conditions,
         favoured,
-        grain.is_some() || (0..spans.len()).any(|span| !conditions.uses(span)),
+        grain.is_some() || (0..spans.len()).any(|span| spans[span].joint.is_none() && !conditions.uses(span)),
     ) else {
         return Err(Trouble::cannot("There is no data", Vec::new()));
     };

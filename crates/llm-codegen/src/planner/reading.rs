@@ -1,7 +1,10 @@
 //! A plan in words.
 
+use meterbox_core::Date;
+
 use super::{
     assemble::aggregate_name,
+    compile::MONTHS,
     english,
     names::{grain_name, measure_name},
     plan::{
@@ -56,12 +59,16 @@ pub(super) fn reading(plan: &Plan) -> String {
         text.push_str(&format!(", within each {within}"));
     }
     let filter = plan.filter.as_ref().map(|filter| match filter {
-        Condition::Any(_) if plan.period.is_some() => format!("({})", condition(filter)),
+        Condition::Any(_) if plan.period.is_some() || !plan.compared.is_empty() => {
+            format!("({})", condition(filter))
+        }
         _ => condition(filter),
     });
+    let compared: Vec<String> = plan.compared.iter().map(during).collect();
     let required: Vec<String> = filter
         .into_iter()
         .chain(plan.period.as_ref().map(during))
+        .chain((!compared.is_empty()).then(|| compared.join(" or ")))
         .collect();
     if !required.is_empty() {
         text.push_str(&format!(", where {}", required.join(" and ")));
@@ -241,6 +248,58 @@ fn during(period: &Period) -> String {
         Span::ToDate { unit } => format!("from the start of this {} to today", grain_name(*unit)),
         Span::NamedMonth { month } => format!("in the latest month {month} so far"),
         Span::NamedQuarter { quarter } => format!("in the latest quarter {quarter} so far"),
+        Span::MonthOf { .. } | Span::QuarterOf { .. } => format!("in {}", span_label(&period.span)),
     };
     format!("{} is {span}", period.column.column)
+}
+
+/// What a span is called beside others.
+pub(super) fn span_label(span: &Span) -> String {
+    let of_year = |what: String, years: u8| {
+        let year = if years == 0 { "this year" } else { "last year" };
+        format!("{what} {year}")
+    };
+    match span {
+        Span::Dates { from, until } => dates_label(*from, *until),
+        Span::Calendar {
+            unit: Grain::Day,
+            offset: 0,
+        } => "today".to_owned(),
+        Span::Calendar {
+            unit: Grain::Day,
+            offset: -1,
+        } => "yesterday".to_owned(),
+        Span::Calendar { unit, offset: 0 } => format!("this {}", grain_name(*unit)),
+        Span::Calendar { unit, .. } => format!("last {}", grain_name(*unit)),
+        Span::Rolling { unit, count } => format!("last {count} {}s", grain_name(*unit)),
+        Span::ToDate { unit } => format!("{} to date", grain_name(*unit)),
+        Span::NamedMonth { month } => month_name(*month).to_owned(),
+        Span::NamedQuarter { quarter } => format!("Q{quarter}"),
+        Span::MonthOf { month, years } => of_year(month_name(*month).to_owned(), *years),
+        Span::QuarterOf { quarter, years } => of_year(format!("Q{quarter}"), *years),
+    }
+}
+
+/// A year, quarter, month or day by its name; anything else by its ends.
+fn dates_label(from: Option<Date>, until: Option<Date>) -> String {
+    let (from, last) = match (from, until.map(|until| until.yesterday().unwrap_or(until))) {
+        (Some(from), Some(last)) => (from, last),
+        (Some(from), None) => return format!("from {from} on"),
+        (None, Some(last)) => return format!("up to {last}"),
+        (None, None) => return "at any time".to_owned(),
+    };
+    let (year, month) = (from.year(), from.month());
+    let whole_months = from.day() == 1 && last == last.last_of_month() && last.year() == year;
+    match (whole_months, month, last.month()) {
+        (true, 1, 12) => year.to_string(),
+        (true, first, last) if first == last => format!("{} {year}", month_name(first)),
+        (true, first @ (1 | 4 | 7 | 10), last) if last == first + 2 => format!("Q{} {year}", (first + 2) / 3),
+        _ if from == last => from.to_string(),
+        _ => format!("{from} to {last}"),
+    }
+}
+
+fn month_name(month: i8) -> &'static str {
+    let place = usize::try_from(month - 1).unwrap_or_default();
+    MONTHS.get(place).copied().unwrap_or_default()
 }

@@ -14,11 +14,29 @@ use super::{
 pub(super) struct FoundSpan {
     pub(super) span: Span,
     pub(super) start: usize,
+    end: usize,
     pub(super) assumption: Option<String>,
+    /// How it belongs to the span before it, where rows may lie in either.
+    pub(super) joint: Option<Joint>,
+}
+
+/// How two spans stand beside each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Joint {
+    /// "March and May", "March or May": their rows together.
+    Together,
+    /// "March against May": each for itself.
+    Against,
 }
 
 /// Finds the spans of time and accounts for their words. `is_number` says where a number is no year.
 pub(super) fn find(words: &mut Words, is_number: impl Fn(&Words, usize) -> bool) -> Vec<FoundSpan> {
+    let mut found = spans(words, is_number);
+    join(words, &mut found);
+    found
+}
+
+fn spans(words: &mut Words, is_number: impl Fn(&Words, usize) -> bool) -> Vec<FoundSpan> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < words.len() {
@@ -30,7 +48,9 @@ pub(super) fn find(words: &mut Words, is_number: impl Fn(&Words, usize) -> bool)
             found.push(FoundSpan {
                 span,
                 start: at,
+                end: at + length,
                 assumption,
+                joint: None,
             });
             at += length;
             continue;
@@ -38,6 +58,68 @@ pub(super) fn find(words: &mut Words, is_number: impl Fn(&Words, usize) -> bool)
         at += 1;
     }
     found
+}
+
+/// Which spans stand beside the one before them, and in which year months without one lie.
+fn join(words: &mut Words, found: &mut [FoundSpan]) {
+    let is_comparison =
+        (0..words.len()).any(|at| matches!(words.at(at), "compare" | "comparison" | "comparing"));
+    for place in 1..found.len() {
+        let (before, after) = found.split_at_mut(place);
+        let (Some(before), Some(after)) = (before.last_mut(), after.first_mut()) else {
+            continue;
+        };
+        let between = before.end..after.start;
+        let Some(joint) = joint(words, between.clone()) else {
+            continue;
+        };
+        if !(before.span.is_closed() && after.span.is_closed() || before.span.is_apart_from(&after.span)) {
+            continue;
+        }
+        // "January and February 2025"
+        if let (Some(months), Span::Dates { from: Some(date), .. }) = (before.span.months(), &after.span)
+            && let Some((from, until)) = months_of(months, date.year())
+        {
+            before.span = Span::Dates {
+                from: Some(from),
+                until: Some(until),
+            };
+            before.assumption = None;
+        }
+        after.joint = Some(if is_comparison { Joint::Against } else { joint });
+        for at in between {
+            if is_joint(words.at(at)) {
+                words.claim(at, at + 1);
+            }
+        }
+    }
+}
+
+/// What stands between two spans, where that sets them beside each other.
+fn joint(words: &Words, between: std::ops::Range<usize>) -> Option<Joint> {
+    let is_said_before = |at: usize| (0..between.start).any(|before| words.at(before) == words.at(at));
+    let mut joints = between.clone().filter(|at| is_joint(words.at(*at))).peekable();
+    joints.peek()?;
+    if joints.any(|at| is_against(words.at(at))) {
+        return Some(Joint::Against);
+    }
+    let mut others = between
+        .clone()
+        .filter(|at| !is_joint(words.at(*at)) && !matches!(words.at(*at), "in" | "the" | "of" | "for"))
+        .peekable();
+    match others.peek() {
+        None => Some(Joint::Together),
+        // "revenue in March and revenue in May" are two numbers.
+        Some(_) => others.all(is_said_before).then_some(Joint::Against),
+    }
+}
+
+fn is_joint(word: &str) -> bool {
+    matches!(word, "and" | "or" | "," | "&" | "plus" | "with") || is_against(word)
+}
+
+fn is_against(word: &str) -> bool {
+    matches!(word, "vs" | "versus" | "against" | "compared" | "than")
 }
 
 type Found = (Span, usize, Option<String>);
@@ -142,16 +224,39 @@ fn bounded(words: &Words, at: usize) -> Option<Found> {
             )
         }
         "between" | "from" => {
-            let (from, _, first) = moment(words, at + 1)?;
-            let joint = at + 1 + first;
-            if !matches!(words.at(joint), "and" | "to" | "until" | "till" | "through") {
-                return None;
-            }
-            let (_, until, second) = moment(words, joint + 1)?;
-            reversed(Some(from), Some(until), 2 + first + second)
+            let (from, until, length) = range(words, at + 1, &["and", "to", "until", "till", "through"])?;
+            reversed(Some(from), Some(until), 1 + length)
         }
-        _ => None,
+        _ => {
+            let (from, until, length) = range(words, at, &["to", "until", "till", "through"])?;
+            reversed(Some(from), Some(until), length)
+        }
     }
+}
+
+/// "March 2024 to May 2025", "January to March 2025": the first month may leave its year to the second.
+fn range(words: &Words, at: usize, joints: &[&str]) -> Option<(Date, Date, usize)> {
+    let yearless = || months(words, at).map(|months| (Err(months), 1));
+    let (first, length) = match moment(words, at) {
+        Some((from, _, length)) => (Ok(from), length),
+        None => yearless()?,
+    };
+    if !joints.contains(&words.at(at + length)) {
+        return None;
+    }
+    let (last, until, second) = moment(words, at + length + 1)?;
+    let from = match first {
+        Ok(from) => from,
+        // "November to February 2025" begins the year before.
+        Err(months) => {
+            let same_year = months_of(months, last.year())?.0;
+            match same_year <= last {
+                true => same_year,
+                false => months_of(months, last.year() - 1)?.0,
+            }
+        }
+    };
+    Some((from, until, length + 1 + second))
 }
 
 /// A whole year, quarter, month or day.
@@ -169,6 +274,10 @@ fn whole(words: &Words, at: usize) -> Option<Found> {
         && (words.at(start) != "may" || introduced)
         && words.at(start).len() > 2
     {
+        if let Some((years, length)) = year_before_now(words, start + 1) {
+            let span = Span::MonthOf { month, years };
+            return Some((span, skipped + 1 + length, None));
+        }
         let note = format!(
             "{} of the latest year that has it so far",
             words.tokens[start].raw
@@ -178,6 +287,10 @@ fn whole(words: &Words, at: usize) -> Option<Found> {
     if let Some(quarter) = quarter(words.at(start))
         && moment(words, start).is_none()
     {
+        if let Some((years, length)) = year_before_now(words, start + 1) {
+            let span = Span::QuarterOf { quarter, years };
+            return Some((span, skipped + 1 + length, None));
+        }
         let note = format!(
             "{} of the latest year that has it so far",
             words.tokens[start].raw.to_uppercase()
@@ -186,6 +299,7 @@ fn whole(words: &Words, at: usize) -> Option<Found> {
     }
     let (from, until, length) = moment(words, start)?;
     let bare_year = length == 1 && words.tokens[start].number().is_some();
+    let beside_another = bare_year && is_beside_a_year(words, start);
     // A bare number is a year where it is introduced, or ends the question: "revenue by region 2024".
     let final_word = start + 1 == words.len()
         || words
@@ -194,6 +308,7 @@ fn whole(words: &Words, at: usize) -> Option<Found> {
             .is_some_and(|next| next.is_punctuation());
     if bare_year
         && !introduced
+        && !beside_another
         && !(final_word
             && start > 0
             && words.tokens[start - 1].is_word()
@@ -209,6 +324,44 @@ fn whole(words: &Words, at: usize) -> Option<Found> {
         skipped + length,
         None,
     ))
+}
+
+/// "2024 and 2025", "2024 vs 2025"
+fn is_beside_a_year(words: &Words, at: usize) -> bool {
+    let is_year = |at: usize| {
+        let token = words.tokens.get(at).filter(|token| token.raw.len() == 4);
+        token
+            .and_then(|token| token.whole_number())
+            .is_some_and(|number| (1900..=2100).contains(&number))
+    };
+    let after_one = at >= 2 && is_joint(words.at(at - 1)) && is_year(at - 2);
+    after_one || is_joint(words.at(at + 1)) && is_year(at + 2)
+}
+
+/// "last year", "of this year": how many years before the present one, and how many words say it.
+fn year_before_now(words: &Words, at: usize) -> Option<(u8, usize)> {
+    let skipped = usize::from(matches!(words.at(at), "of" | "in"));
+    let (span, length, _) = relative(words, at + skipped)?;
+    match span {
+        Span::Calendar {
+            unit: Grain::Year,
+            offset: offset @ (0 | -1),
+        } => Some((u8::from(offset != 0), skipped + length)),
+        _ => None,
+    }
+}
+
+/// The first and the last month that a word names.
+fn months(words: &Words, at: usize) -> Option<(i8, i8)> {
+    let month = || lexicon::month(words.at(at)).filter(|_| words.at(at).len() > 2);
+    let quarter = quarter(words.at(at)).map(|quarter| (quarter * 3 - 2, quarter * 3));
+    quarter.or_else(|| month().map(|month| (month, month)))
+}
+
+fn months_of((first, last): (i8, i8), year: i16) -> Option<(Date, Date)> {
+    let from = Date::new(year, first, 1).ok()?;
+    let until = Date::new(year, last, 1).ok()?.last_of_month().tomorrow().ok()?;
+    Some((from, until))
 }
 
 /// A day, month, quarter or year: its first day, the day after its last, and how many words name it.
@@ -274,11 +427,5 @@ fn quarter(word: &str) -> Option<i8> {
 }
 
 fn quarter_dates(quarter: i8, year: i16) -> Option<(Date, Date)> {
-    let first = Date::new(year, quarter * 3 - 2, 1).ok()?;
-    let next = if quarter == 4 {
-        Date::new(year + 1, 1, 1)
-    } else {
-        Date::new(year, quarter * 3 + 1, 1)
-    };
-    Some((first, next.ok()?))
+    months_of((quarter * 3 - 2, quarter * 3), year)
 }

@@ -121,6 +121,7 @@ impl Assembly<'_> {
             dimensions,
             filter,
             period,
+            compared: std::mem::take(&mut parts.compared),
             order: parts.order.clone(),
             limit: parts
                 .limit
@@ -344,7 +345,8 @@ impl Assembly<'_> {
         });
         match plan.intent {
             Intent::Aggregate if columns.is_empty() => None,
-            Intent::Aggregate if chronological => Some(Order {
+            // What is compared stands side by side.
+            Intent::Aggregate if chronological || !plan.compared.is_empty() => Some(Order {
                 by: OrderBy::Dimension(0),
                 descending: false,
             }),
@@ -359,8 +361,10 @@ impl Assembly<'_> {
     fn chart_kind(&self, plan: &Plan, columns: &[ColumnId]) -> Option<ChartKind> {
         let is_time = |place: usize| {
             plan.dimensions.get(place).is_some_and(|dimension| {
-                !matches!(dimension.grain, Some(Grain::Weekday | Grain::MonthOfYear))
-                    && self.schema.columns[columns[place]].is_time()
+                !matches!(
+                    dimension.grain,
+                    Some(Grain::Weekday | Grain::MonthOfYear | Grain::Compared)
+                ) && self.schema.columns[columns[place]].is_time()
             })
         };
         if plan.dimensions.is_empty() {
@@ -383,6 +387,7 @@ impl Assembly<'_> {
                 ChartKind::Scatter
             }
             _ if is_time(0) => ChartKind::Line,
+            _ if !plan.compared.is_empty() => ChartKind::Bar,
             Intent::Aggregate if plan.dimensions.len() >= 2 && !keyed => ChartKind::StackedBar,
             _ => ChartKind::Bar,
         })

@@ -15,7 +15,7 @@ use super::{
     doubts,
     lists::State,
     mention::{Mention, Target},
-    plan::{Aggregate, Measure, Order, Plan},
+    plan::{Aggregate, Measure, Order, Period, Plan},
     schema::{ColumnId, Schema, TableId},
     spans::FoundSpan,
     trouble::Trouble,
@@ -57,6 +57,8 @@ struct Parts {
     subjects: Vec<ColumnId>,
     order: Option<Order>,
     limit: Option<u32>,
+    /// Spans of time that are set against each other.
+    compared: Vec<Period>,
     assumptions: Vec<String>,
     doubts: Vec<String>,
 }
@@ -86,6 +88,7 @@ impl Assembly<'_> {
         let grain = self.grained(&mut parts)?;
         self.settle_per(&mut parts);
         let intent = self.settle(&mut parts, grain.is_some())?;
+        let grain = self.set_against(intent, grain, &mut parts, &mut filters)?;
         let mut doubts = std::mem::take(&mut parts.doubts);
         let (plan, assumptions) = self.finish(intent, parts, grain, period, filters)?;
         self.doubt_columns(&mut doubts);

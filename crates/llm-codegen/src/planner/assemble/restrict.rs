@@ -5,8 +5,10 @@ use crate::planner::{
     conditions::Test,
     lexicon,
     mention::Target,
-    plan::{ColumnRef, Comparison, Condition, Grain, Period, Span},
+    plan::{ColumnRef, Comparison, Condition, Grain, Intent, Period, Span},
+    reading::span_label,
     schema::{ColumnId, TableId},
+    spans::Joint,
     trouble::Trouble,
 };
 
@@ -52,6 +54,8 @@ impl Assembly<'_> {
                     .collect()),
                 Test::Missing => Condition::Missing(reference),
                 Test::Present => Condition::Present(reference),
+                // Beside others: all of them together below.
+                Test::During(span) if self.chain_of(*span).len() > 1 => continue,
                 Test::During(span) => self.during(column, *span, parts),
             };
             // No row has two values at once: "from France and from Spain" means either.
@@ -132,14 +136,23 @@ impl Assembly<'_> {
         filters: &mut Vec<(Condition, bool)>,
         parts: &mut Parts,
     ) -> Result<(), Trouble> {
-        let open = |(index, _): &(usize, _)| !self.conditions.uses(*index);
-        for (index, found) in self.spans.iter().enumerate().filter(open) {
-            let named = self.named_time(parts);
+        let mut first = 0;
+        while first < self.spans.len() {
+            let chain = self.chain_of(first);
+            first = chain.end;
+            let asked = chain.clone().find_map(|span| self.column_asked(span));
+            if asked.is_some() && chain.len() == 1 {
+                continue;
+            }
+            let named = asked.or_else(|| self.named_time(parts));
             let column = named
                 .or_else(|| self.schema.time_column(self.choice.base))
                 .or_else(|| self.year_column())
                 .ok_or_else(|| Trouble::cannot("The rows the question is about have no date", Vec::new()))?;
-            if !self.schema.columns[column].is_time() && !matches!(found.span, Span::Dates { .. }) {
+            let mut spans = self.spans[chain.clone()].iter();
+            if !self.schema.columns[column].is_time()
+                && !spans.all(|found| matches!(found.span, Span::Dates { .. }))
+            {
                 return Err(Trouble::cannot(
                     "The rows the question is about have no date",
                     Vec::new(),
@@ -151,12 +164,100 @@ impl Assembly<'_> {
                     self.schema.columns[column].profile.name
                 ));
             }
-            match self.during(column, index, parts) {
-                Condition::During(found) if period.is_none() => *period = Some(found),
-                condition => filters.push((condition, false)),
+            let mut each: Vec<Condition> = Vec::new();
+            for span in chain.clone() {
+                let condition = self.during(column, span, parts);
+                if !each.contains(&condition) {
+                    each.push(condition);
+                }
+            }
+            let against = self.spans[chain]
+                .iter()
+                .any(|found| found.joint == Some(Joint::Against));
+            match <[Condition; 1]>::try_from(each) {
+                Ok([Condition::During(found)]) if period.is_none() => *period = Some(found),
+                Ok([condition]) => filters.push((condition, false)),
+                Err(each) => match each.iter().map(as_period).collect::<Option<Vec<Period>>>() {
+                    Some(compared) if against && parts.compared.is_empty() => parts.compared = compared,
+                    _ => filters.push((any(each), false)),
+                },
+            }
+        }
+        self.refuse_no_time(period.as_ref(), filters)
+    }
+
+    /// The spans that stand beside this one, and itself.
+    fn chain_of(&self, span: usize) -> std::ops::Range<usize> {
+        let joined = |span: &usize| self.spans.get(*span).is_some_and(|found| found.joint.is_some());
+        let first = (0..=span).rev().find(|span| !joined(span)).unwrap_or(span);
+        let end = (first + 1..).find(|span| !joined(span)).unwrap_or(first + 1);
+        first..end
+    }
+
+    /// The column whose dates are to lie in this span, where the question says so.
+    fn column_asked(&self, span: usize) -> Option<ColumnId> {
+        let mut found = self.conditions.found.iter();
+        let found = found.find(|found| matches!(found.test, Test::During(used) if used == span))?;
+        match (found.column, self.choice.targets[found.mention].as_ref()) {
+            (Some(id), _) => Some(id),
+            (None, Some(Target::Column(id))) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// "this month last year": what can hold for no row, or for none that was meant, is asked back.
+    fn refuse_no_time(&self, period: Option<&Period>, filters: &[(Condition, bool)]) -> Result<(), Trouble> {
+        let in_filters = filters.iter().filter_map(|(condition, _)| as_period(condition));
+        let required: Vec<Period> = period.cloned().into_iter().chain(in_filters).collect();
+        for (place, one) in required.iter().enumerate() {
+            let beside = required[..place].iter().find(|other| {
+                let fixed = |period: &Period| matches!(period.span, Span::Dates { .. });
+                let both_closed = one.span.is_closed() && other.span.is_closed();
+                one.column == other.column
+                    && (one.span.is_apart_from(&other.span) || both_closed && !(fixed(one) && fixed(other)))
+            });
+            if let Some(other) = beside {
+                return Err(Trouble::cannot(
+                    format!(
+                        "It is not clear how “{}” and “{}” belong together; name one span of time, or set one against the other (“… vs …”)",
+                        span_label(&other.span),
+                        span_label(&one.span)
+                    ),
+                    Vec::new(),
+                ));
             }
         }
         Ok(())
+    }
+
+    /// Groups by the spans that are set against each other, where the answer has groups; otherwise their rows count together.
+    pub(super) fn set_against(
+        &self,
+        intent: Intent,
+        grain: Option<(ColumnId, Grain)>,
+        parts: &mut Parts,
+        filters: &mut Vec<(Condition, bool)>,
+    ) -> Result<Option<(ColumnId, Grain)>, Trouble> {
+        let Some(first) = parts.compared.first() else {
+            return Ok(grain);
+        };
+        let mut columns = 0..self.schema.columns.len();
+        let column = columns.find(|id| self.schema.reference(*id) == first.column);
+        let shown_already = grain.is_some() || column.is_some_and(|column| parts.groups.contains(&column));
+        if intent != Intent::Aggregate || shown_already {
+            let each = std::mem::take(&mut parts.compared);
+            filters.push((any(each.into_iter().map(Condition::During).collect()), false));
+            return Ok(grain);
+        }
+        if parts.limit.is_some() || self.asks_share() {
+            return Err(Trouble::cannot(
+                "A ranking or a share in each of several spans of time is more than the built-in planner can do; ask for one of them",
+                Vec::new(),
+            ));
+        }
+        let Some(column) = column else { return Ok(grain) };
+        parts.groups.push(column);
+        Ok(Some((column, Grain::Compared)))
     }
 
     fn time_columns(&self, like: ColumnId) -> usize {
@@ -248,6 +349,13 @@ impl Assembly<'_> {
             .iter()
             .map(|(id, _)| *id)
             .find(|id| self.schema.columns[*id].is_time())
+    }
+}
+
+fn as_period(condition: &Condition) -> Option<Period> {
+    match condition {
+        Condition::During(period) => Some(period.clone()),
+        _ => None,
     }
 }
 

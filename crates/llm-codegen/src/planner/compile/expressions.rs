@@ -2,9 +2,10 @@
 
 use meterbox_core::{Date, contract::ColumnType};
 
-use super::{MONTHS, Program, WEEKDAYS, quote, quoted_list};
-use crate::planner::plan::{
-    ColumnRef, Comparison, Condition, Dimension, DiscountKind, Grain, Measure, Period, Span,
+use super::{COMPARED, MONTHS, Program, WEEKDAYS, quote, quoted_list};
+use crate::planner::{
+    plan::{ColumnRef, Comparison, Condition, Dimension, DiscountKind, Grain, Measure, Period, Span},
+    reading::span_label,
 };
 
 impl Program<'_> {
@@ -157,6 +158,13 @@ impl Program<'_> {
                     quoted_list(MONTHS)
                 )
             }
+            Some(Grain::Compared) => {
+                format!(
+                    "pd.Categorical(data[{}], categories={}, ordered=True)",
+                    quote(COMPARED),
+                    quoted_list(self.plan.compared.iter().map(|period| span_label(&period.span)))
+                )
+            }
         }
     }
 
@@ -199,14 +207,14 @@ fn span_bounds(span: &Span) -> (Option<String>, Option<String>) {
         Grain::Month => "today.to_period(\"M\").start_time".to_owned(),
         Grain::Quarter => "today.to_period(\"Q\").start_time".to_owned(),
         Grain::Year => "today.to_period(\"Y\").start_time".to_owned(),
-        Grain::Day | Grain::Weekday | Grain::MonthOfYear => "today".to_owned(),
+        Grain::Day | Grain::Weekday | Grain::MonthOfYear | Grain::Compared => "today".to_owned(),
     };
     let step = |unit: Grain, count: i64| match unit {
         Grain::Week => format!("pd.DateOffset(weeks={count})"),
         Grain::Month | Grain::MonthOfYear => format!("pd.DateOffset(months={count})"),
         Grain::Quarter => format!("pd.DateOffset(months={})", count * 3),
         Grain::Year => format!("pd.DateOffset(years={count})"),
-        Grain::Day | Grain::Weekday => format!("pd.DateOffset(days={count})"),
+        Grain::Day | Grain::Weekday | Grain::Compared => format!("pd.DateOffset(days={count})"),
     };
     let tomorrow = || "today + pd.DateOffset(days=1)".to_owned();
     match span {
@@ -228,7 +236,16 @@ fn span_bounds(span: &Span) -> (Option<String>, Option<String>) {
         Span::ToDate { unit } => (Some(start(*unit)), Some(format!("({})", tomorrow()))),
         Span::NamedMonth { month } => named(i64::from(*month), 1),
         Span::NamedQuarter { quarter } => named(i64::from(*quarter) * 3 - 2, 3),
+        Span::MonthOf { month, years } => of_year(*years, i64::from(*month), 1),
+        Span::QuarterOf { quarter, years } => of_year(*years, i64::from(*quarter) * 3 - 2, 3),
     }
+}
+
+/// Some months, beginning with this month, of a year so many before today's.
+fn of_year(years: u8, month: i64, months: i64) -> (Option<String>, Option<String>) {
+    let from = format!("pd.Timestamp(today.year - {years}, {month}, 1)");
+    let until = format!("({from} + pd.DateOffset(months={months}))");
+    (Some(from), Some(until))
 }
 
 /// The latest span of some months, beginning with this month, that has begun by today.

@@ -12,6 +12,7 @@ use meterbox_core::contract::{ChartKind, TableProfile};
 use super::{
     names::Names,
     plan::{Aggregate, ColumnRef, Grain, Intent, OrderBy, Plan},
+    reading::span_label,
     units::{self, Units},
 };
 
@@ -60,7 +61,7 @@ const WEEKDAYS: [&str; 7] = [
     "Saturday",
     "Sunday",
 ];
-const MONTHS: [&str; 12] = [
+pub(super) const MONTHS: [&str; 12] = [
     "January",
     "February",
     "March",
@@ -77,6 +78,8 @@ const MONTHS: [&str; 12] = [
 
 /// What rows are added up by before they are averaged, in the working table.
 const PER: &str = "added up per";
+/// For which of the compared spans a row counts, in the working table.
+const COMPARED: &str = "compared period";
 
 struct Program<'a> {
     plan: &'a Plan,
@@ -142,6 +145,7 @@ impl Program<'_> {
             let test = self.period(period);
             self.line(&format!("data = data[{test}]"));
         }
+        self.compare();
         if let Some(filter) = &self.plan.filter {
             let test = self.condition(filter);
             match self.plan.share && self.plan.dimensions.is_empty() {
@@ -149,6 +153,23 @@ impl Program<'_> {
                 false => self.line(&format!("data = data[{test}]")),
             }
         }
+    }
+
+    /// The rows of each span that is compared, under its name.
+    fn compare(&mut self) {
+        if self.plan.compared.is_empty() {
+            return;
+        }
+        let each = self.plan.compared.iter().map(|period| {
+            let name = quote(&span_label(&period.span));
+            format!("    {name}: {},", self.period(period))
+        });
+        let each: Vec<String> = each.collect();
+        let _ = writeln!(self.code, "periods = {{\n{}\n}}", each.join("\n"));
+        let column = quote(COMPARED);
+        self.line(&format!(
+            "data = pd.concat([data[rows].assign(**{{{column}: name}}) for name, rows in periods.items()], ignore_index=True)"
+        ));
     }
 
     /// The part of the table that is counted: one column a dimension, one a measure.
@@ -242,11 +263,12 @@ impl Program<'_> {
             .zip(&self.names.measures)
             .map(|(measure, name)| format!("{}: \"{}\"", quote(name), pandas_name(measure.aggregate)))
             .collect();
-        let cyclic = self
-            .plan
-            .dimensions
-            .iter()
-            .any(|dimension| matches!(dimension.grain, Some(Grain::Weekday | Grain::MonthOfYear)));
+        let cyclic = self.plan.dimensions.iter().any(|dimension| {
+            matches!(
+                dimension.grain,
+                Some(Grain::Weekday | Grain::MonthOfYear | Grain::Compared)
+            )
+        });
         let keep_missing = if self.plan.fill { "True" } else { "False" };
         // Categories know their values; only a filled answer shows those that do not occur.
         let observed = if cyclic && self.plan.fill { "False" } else { "True" };
@@ -271,7 +293,10 @@ impl Program<'_> {
         self.limit();
         if cyclic {
             for (dimension, name) in self.plan.dimensions.iter().zip(&self.names.dimensions) {
-                if matches!(dimension.grain, Some(Grain::Weekday | Grain::MonthOfYear)) {
+                if matches!(
+                    dimension.grain,
+                    Some(Grain::Weekday | Grain::MonthOfYear | Grain::Compared)
+                ) {
                     let name = quote(name);
                     self.code
                         .push_str(&format!("result[{name}] = result[{name}].astype(object)\n"));
