@@ -78,18 +78,18 @@ fn table(columns: &[AnswerColumn], rows: &[Vec<Cell>], row_count: u64) -> String
         aligned(inert(&format!("{}{unit}", column.name)), column.column_type)
     }));
     let shown_rows = &rows[..rows.len().min(MAX_ROWS)];
-    let decimals: Vec<_> = (0..columns.len())
-        .map(|column| decimals_of(shown_rows, column))
+    let ways: Vec<_> = columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| (decimals_of(shown_rows, at), is_month(shown_rows, at, column)))
         .collect();
     for row in shown_rows {
-        let cells = row.iter().zip(columns).zip(&decimals);
-        table.add_row(cells.map(|((cell, column), decimals)| {
-            let text = if is_name(column) {
-                cell.to_string()
-            } else if let Some(month) = month(cell, column) {
-                month.to_owned()
-            } else {
-                shown(cell, column.column_type, *decimals)
+        let cells = row.iter().zip(columns).zip(&ways);
+        table.add_row(cells.map(|((cell, column), (decimals, is_month))| {
+            let text = match cell {
+                _ if is_name(&column.name) => cell.to_string(),
+                Cell::Text(date) if *is_month => date.strip_suffix("-01").unwrap_or(date).to_owned(),
+                _ => shown(cell, column.column_type, *decimals),
             };
             aligned(inert(&text), column.column_type)
         }));
@@ -136,22 +136,19 @@ fn is_numeric(column_type: ColumnType) -> bool {
 }
 
 /// Numbers that name things are not amounts: 17839 is an order, not 17,839 of something. An average per `order_id` is one.
-fn is_name(column: &AnswerColumn) -> bool {
-    let last = column
-        .name
-        .rsplit(['_', ' '])
-        .next()
-        .unwrap_or_default()
-        .to_lowercase();
-    column.column_type != ColumnType::Number
+fn is_name(column: &str) -> bool {
+    let last = column.rsplit(['_', ' ']).next().unwrap_or(column).to_lowercase();
+    !column.contains(" per ")
         && ["id", "no", "nr", "number", "code", "year", "key", "zip"].contains(&last.as_str())
 }
 
 /// A month is its first day in an answer, and read without it.
-fn month<'a>(cell: &'a Cell, column: &AnswerColumn) -> Option<&'a str> {
-    let Cell::Text(date) = cell else { return None };
-    let is_month = column.name == "month" && column.column_type == ColumnType::Date;
-    date.strip_suffix("-01").filter(|_| is_month)
+fn is_month(rows: &[Vec<Cell>], at: usize, column: &AnswerColumn) -> bool {
+    let is_first = |row: &Vec<Cell>| match row.get(at) {
+        Some(Cell::Text(date)) => date.ends_with("-01"),
+        cell => matches!(cell, Some(Cell::Null)),
+    };
+    column.name == "month" && column.column_type == ColumnType::Date && rows.iter().all(is_first)
 }
 
 fn shown(cell: &Cell, column_type: ColumnType, decimals: usize) -> String {
@@ -203,19 +200,20 @@ mod tests {
         assert_eq!(shown(&rows[0][0], ColumnType::Number, decimals), "0.3333");
         assert_eq!(shown(&rows[1][0], ColumnType::Number, decimals), "1,000.5000");
 
-        let column = |name: &str, column_type| AnswerColumn {
-            name: name.into(),
-            column_type,
+        assert!(is_name("order_id") && !is_name("average revenue per order_id"));
+        let day = |text: &str| vec![Cell::Text(text.into())];
+        let month = AnswerColumn {
+            name: "month".into(),
+            column_type: ColumnType::Date,
             unit: None,
         };
-        let may = Cell::Text("2025-05-01".into());
-        assert_eq!(month(&may, &column("month", ColumnType::Date)), Some("2025-05"));
-        assert_eq!(month(&may, &column("day", ColumnType::Date)), None);
-        assert!(is_name(&column("order_id", ColumnType::Integer)));
-        assert!(!is_name(&column(
-            "average revenue per order_id",
-            ColumnType::Number
-        )));
+        let months = [day("2025-01-01"), day("2025-06-01")];
+        assert!(!is_month(&[day("2025-05-01"), day("2025-05-02")], 0, &month));
+        let shown = super::table(&[month], &months, 2);
+        assert!(
+            shown.contains(" 2025-01 ") && shown.contains(" 2025-06 "),
+            "{shown}"
+        );
 
         let answer = Answer::Table {
             columns: vec![AnswerColumn {

@@ -8,6 +8,7 @@
 //! change the answer makes it decline, any other lowers its confidence.
 
 mod assemble;
+mod beside;
 mod choose;
 mod clauses;
 mod compile;

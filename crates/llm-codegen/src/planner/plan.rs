@@ -26,7 +26,7 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<Period>,
     /// Spans of time that are set against each other: a row counts for each it lies in. The dimension with
-    /// [`Grain::Compared`] says for which; there is no `period` then.
+    /// [`Grain::Compared`] says for which.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compared: Vec<Period>,
     /// How the answer is ordered; ties are always broken by the dimensions.

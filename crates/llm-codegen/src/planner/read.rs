@@ -4,7 +4,7 @@ use meterbox_core::contract::ChartKind;
 
 use super::{
     assemble::Assembly,
-    choose, clauses, conditions, cues, lexicon,
+    beside, choose, clauses, conditions, cues, lexicon,
     mention::{self, Mention, Target},
     plan::Plan,
     schema::{Schema, TableId},
@@ -44,7 +44,12 @@ pub(super) fn read(question: &str, schema: &Schema<'_>) -> Result<Draft, Trouble
     });
     let state = super::lists::find(&mut words, schema);
     let mentions = mention::find(&words.tokens, |at| words.is_free(at), schema);
-    let spans = spans::find(&mut words, |words, at| is_number_of(words, &mentions, at, schema));
+    let mut spans = spans::find(
+        &mut words,
+        |words, at| is_number_of(words, &mentions, at, schema),
+        |words, at| may_number(words, &mentions, at, schema),
+    );
+    beside::join(&mut words, &mut spans)?;
     let mut mentions: Vec<Mention> = mentions
         .into_iter()
         .filter(|mention| (mention.start..mention.end).all(|at| words.is_free(at)))
@@ -290,6 +295,33 @@ fn is_number_of(words: &Words, mentions: &[Mention], at: usize, schema: &Schema<
     };
     let column = &schema.columns[*id];
     at - mention.end <= 3 && column.is_numeric() && !column.has_word(&["year"])
+}
+
+/// May a number at this place name one of the things before it, as in "customers 2001 and 2002"? Not where they are counted or
+/// grouped by.
+fn may_number(words: &Words, mentions: &[Mention], at: usize, schema: &Schema<'_>) -> bool {
+    const NUMBERS: &[&str] = &["number", "numbers", "no", "nr", "id", "ids", "#", "code"];
+    const COMPARED: &[&str] = &[
+        "above", "below", "under", "than", "least", "most", ">", "<", ">=", "<=", "=",
+    ];
+    let before = words.before(at, 1);
+    if NUMBERS.contains(&before) || COMPARED.contains(&before) {
+        return true;
+    }
+    let Some(mention) = mentions.iter().find(|mention| mention.end == at) else {
+        return false;
+    };
+    let names_things = match mention.best() {
+        Target::Table(_) => true,
+        Target::Column(id) => !schema.columns[*id].is_measure() && !schema.columns[*id].is_time(),
+        _ => false,
+    };
+    let start = mention.start;
+    let is_counted = ["number of", "count of", "how many"]
+        .iter()
+        .any(|phrase| start >= 2 && words.phrase(start - 2, &[phrase]).is_some());
+    let is_group = matches!(words.before(start, 1), "by" | "per" | "each" | "every");
+    names_things && !is_counted && !is_group
 }
 
 /// Is there no word of the data at this place? "by attribute city" names the city, "by colour" nothing.

@@ -68,7 +68,7 @@ pub(super) fn reading(plan: &Plan) -> String {
     let required: Vec<String> = filter
         .into_iter()
         .chain(plan.period.as_ref().map(during))
-        .chain((!compared.is_empty()).then(|| compared.join(" or ")))
+        .chain((!compared.is_empty()).then(|| either(&compared.join(" or "), plan)))
         .collect();
     if !required.is_empty() {
         text.push_str(&format!(", where {}", required.join(" and ")));
@@ -251,6 +251,14 @@ fn during(period: &Period) -> String {
         Span::MonthOf { .. } | Span::QuarterOf { .. } => format!("in {}", span_label(&period.span)),
     };
     format!("{} is {span}", period.column.column)
+}
+
+/// Alternatives, apart from what else is required.
+fn either(alternatives: &str, plan: &Plan) -> String {
+    match plan.filter.is_some() || plan.period.is_some() {
+        true => format!("({alternatives})"),
+        false => alternatives.to_owned(),
+    }
 }
 
 /// What a span is called beside others.

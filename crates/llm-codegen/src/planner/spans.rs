@@ -3,9 +3,10 @@
 use meterbox_core::Date;
 
 use super::{
+    beside::{self, Joint},
     lexicon,
     plan::{Grain, Span},
-    text::TokenKind,
+    text::{Token, TokenKind},
     words::Words,
 };
 
@@ -14,35 +15,49 @@ use super::{
 pub(super) struct FoundSpan {
     pub(super) span: Span,
     pub(super) start: usize,
-    end: usize,
+    pub(super) end: usize,
     pub(super) assumption: Option<String>,
     /// How it belongs to the span before it, where rows may lie in either.
     pub(super) joint: Option<Joint>,
 }
 
-/// How two spans stand beside each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Joint {
-    /// "March and May", "March or May": their rows together.
-    Together,
-    /// "March against May": each for itself.
-    Against,
+/// What stands around a place of the question.
+#[derive(Clone, Copy)]
+struct Around {
+    /// "2024 and" before it, or "and 2025" after it.
+    is_beside_a_year: bool,
+    /// "customers" before it, whose number it may be.
+    may_number: bool,
+    is_comparison: bool,
 }
 
-/// Finds the spans of time and accounts for their words. `is_number` says where a number is no year.
-pub(super) fn find(words: &mut Words, is_number: impl Fn(&Words, usize) -> bool) -> Vec<FoundSpan> {
-    let mut found = spans(words, is_number);
-    join(words, &mut found);
-    found
-}
-
-fn spans(words: &mut Words, is_number: impl Fn(&Words, usize) -> bool) -> Vec<FoundSpan> {
-    let mut found = Vec::new();
+/// Finds the spans of time and accounts for their words. `is_number` says where a number is no year, `may_number` where it
+/// may name one of the things before it.
+pub(super) fn find(
+    words: &mut Words,
+    is_number: impl Fn(&Words, usize) -> bool,
+    may_number: impl Fn(&Words, usize) -> bool,
+) -> Vec<FoundSpan> {
+    let is_comparison = beside::is_comparison(words);
+    let mut found: Vec<FoundSpan> = Vec::new();
     let mut at = 0;
     while at < words.len() {
+        let follows = found
+            .last()
+            .is_some_and(|last| last.end + 1 == at && beside::is_joint(words.at(last.end)));
+        // "customers 2001, 2002 and 2003"
+        let is_listed =
+            !follows && at >= 2 && beside::is_joint(words.at(at - 1)) && year(words, at - 2).is_some();
+        let may_number = is_listed || may_number(words, at);
+        let around = Around {
+            is_beside_a_year: follows
+                || !may_number && beside::is_joint(words.at(at + 1)) && year(words, at + 2).is_some(),
+            may_number,
+            is_comparison,
+        };
         if words.is_free(at)
             && !is_number(words, at)
-            && let Some((span, length, assumption)) = span_at(words, at)
+            && let Some((span, length, assumption)) = span_at(words, at, around)
         {
             words.claim(at, at + length);
             found.push(FoundSpan {
@@ -60,74 +75,12 @@ fn spans(words: &mut Words, is_number: impl Fn(&Words, usize) -> bool) -> Vec<Fo
     found
 }
 
-/// Which spans stand beside the one before them, and in which year months without one lie.
-fn join(words: &mut Words, found: &mut [FoundSpan]) {
-    let is_comparison =
-        (0..words.len()).any(|at| matches!(words.at(at), "compare" | "comparison" | "comparing"));
-    for place in 1..found.len() {
-        let (before, after) = found.split_at_mut(place);
-        let (Some(before), Some(after)) = (before.last_mut(), after.first_mut()) else {
-            continue;
-        };
-        let between = before.end..after.start;
-        let Some(joint) = joint(words, between.clone()) else {
-            continue;
-        };
-        if !(before.span.is_closed() && after.span.is_closed() || before.span.is_apart_from(&after.span)) {
-            continue;
-        }
-        // "January and February 2025"
-        if let (Some(months), Span::Dates { from: Some(date), .. }) = (before.span.months(), &after.span)
-            && let Some((from, until)) = months_of(months, date.year())
-        {
-            before.span = Span::Dates {
-                from: Some(from),
-                until: Some(until),
-            };
-            before.assumption = None;
-        }
-        after.joint = Some(if is_comparison { Joint::Against } else { joint });
-        for at in between {
-            if is_joint(words.at(at)) {
-                words.claim(at, at + 1);
-            }
-        }
-    }
-}
-
-/// What stands between two spans, where that sets them beside each other.
-fn joint(words: &Words, between: std::ops::Range<usize>) -> Option<Joint> {
-    let is_said_before = |at: usize| (0..between.start).any(|before| words.at(before) == words.at(at));
-    let mut joints = between.clone().filter(|at| is_joint(words.at(*at))).peekable();
-    joints.peek()?;
-    if joints.any(|at| is_against(words.at(at))) {
-        return Some(Joint::Against);
-    }
-    let mut others = between
-        .clone()
-        .filter(|at| !is_joint(words.at(*at)) && !matches!(words.at(*at), "in" | "the" | "of" | "for"))
-        .peekable();
-    match others.peek() {
-        None => Some(Joint::Together),
-        // "revenue in March and revenue in May" are two numbers.
-        Some(_) => others.all(is_said_before).then_some(Joint::Against),
-    }
-}
-
-fn is_joint(word: &str) -> bool {
-    matches!(word, "and" | "or" | "," | "&" | "plus" | "with") || is_against(word)
-}
-
-fn is_against(word: &str) -> bool {
-    matches!(word, "vs" | "versus" | "against" | "compared" | "than")
-}
-
 type Found = (Span, usize, Option<String>);
 
-fn span_at(words: &Words, at: usize) -> Option<Found> {
+fn span_at(words: &Words, at: usize, around: Around) -> Option<Found> {
     relative(words, at)
-        .or_else(|| bounded(words, at))
-        .or_else(|| whole(words, at))
+        .or_else(|| bounded(words, at, around))
+        .or_else(|| whole(words, at, around))
 }
 
 fn relative(words: &Words, at: usize) -> Option<Found> {
@@ -202,7 +155,7 @@ fn unit(word: &str) -> Option<Grain> {
 }
 
 /// since, before, between: spans with one or two named ends.
-fn bounded(words: &Words, at: usize) -> Option<Found> {
+fn bounded(words: &Words, at: usize, around: Around) -> Option<Found> {
     let reversed = |from, until, length| Some((Span::Dates { from, until }, length, None));
     let word = words.at(at);
     match word {
@@ -223,10 +176,13 @@ fn bounded(words: &Words, at: usize) -> Option<Found> {
                 1 + length,
             )
         }
+        // "compare March 2024 to March 2025"
+        _ if around.is_comparison => None,
         "between" | "from" => {
             let (from, until, length) = range(words, at + 1, &["and", "to", "until", "till", "through"])?;
             reversed(Some(from), Some(until), 1 + length)
         }
+        _ if around.may_number && year(words, at).is_some() => None,
         _ => {
             let (from, until, length) = range(words, at, &["to", "until", "till", "through"])?;
             reversed(Some(from), Some(until), length)
@@ -247,6 +203,8 @@ fn range(words: &Words, at: usize, joints: &[&str]) -> Option<(Date, Date, usize
     let (last, until, second) = moment(words, at + length + 1)?;
     let from = match first {
         Ok(from) => from,
+        // "January to 2025"
+        Err(_) if second == 1 && year(words, at + length + 1).is_some() => return None,
         // "November to February 2025" begins the year before.
         Err(months) => {
             let same_year = months_of(months, last.year())?.0;
@@ -256,11 +214,11 @@ fn range(words: &Words, at: usize, joints: &[&str]) -> Option<(Date, Date, usize
             }
         }
     };
-    Some((from, until, length + 1 + second))
+    (from < until).then_some((from, until, length + 1 + second))
 }
 
 /// A whole year, quarter, month or day.
-fn whole(words: &Words, at: usize) -> Option<Found> {
+fn whole(words: &Words, at: usize, around: Around) -> Option<Found> {
     let introduced = matches!(
         words.at(at),
         "in" | "during" | "for" | "of" | "on" | "within" | "over"
@@ -299,20 +257,17 @@ fn whole(words: &Words, at: usize) -> Option<Found> {
     }
     let (from, until, length) = moment(words, start)?;
     let bare_year = length == 1 && words.tokens[start].number().is_some();
-    let beside_another = bare_year && is_beside_a_year(words, start);
     // A bare number is a year where it is introduced, or ends the question: "revenue by region 2024".
-    let final_word = start + 1 == words.len()
-        || words
-            .tokens
-            .get(start + 1)
-            .is_some_and(|next| next.is_punctuation());
+    let is_end = |next: &Token| next.is_punctuation() && !(around.may_number && next.lower == ",");
+    let final_word = words.tokens.get(start + 1).is_none_or(is_end);
     if bare_year
         && !introduced
-        && !beside_another
+        && !around.is_beside_a_year
         && !(final_word
             && start > 0
             && words.tokens[start - 1].is_word()
-            && !lexicon::is_grammar(words.before(start, 1)))
+            && !lexicon::is_grammar(words.before(start, 1))
+            && !beside::is_joint(words.before(start, 1)))
     {
         return None;
     }
@@ -324,18 +279,6 @@ fn whole(words: &Words, at: usize) -> Option<Found> {
         skipped + length,
         None,
     ))
-}
-
-/// "2024 and 2025", "2024 vs 2025"
-fn is_beside_a_year(words: &Words, at: usize) -> bool {
-    let is_year = |at: usize| {
-        let token = words.tokens.get(at).filter(|token| token.raw.len() == 4);
-        token
-            .and_then(|token| token.whole_number())
-            .is_some_and(|number| (1900..=2100).contains(&number))
-    };
-    let after_one = at >= 2 && is_joint(words.at(at - 1)) && is_year(at - 2);
-    after_one || is_joint(words.at(at + 1)) && is_year(at + 2)
 }
 
 /// "last year", "of this year": how many years before the present one, and how many words say it.
@@ -358,7 +301,7 @@ fn months(words: &Words, at: usize) -> Option<(i8, i8)> {
     quarter.or_else(|| month().map(|month| (month, month)))
 }
 
-fn months_of((first, last): (i8, i8), year: i16) -> Option<(Date, Date)> {
+pub(super) fn months_of((first, last): (i8, i8), year: i16) -> Option<(Date, Date)> {
     let from = Date::new(year, first, 1).ok()?;
     let until = Date::new(year, last, 1).ok()?.last_of_month().tomorrow().ok()?;
     Some((from, until))
@@ -370,13 +313,7 @@ fn moment(words: &Words, at: usize) -> Option<(Date, Date, usize)> {
     if let TokenKind::Date(date) = token.kind {
         return Some((date, date.tomorrow().ok()?, 1));
     }
-    let year = |at: usize| -> Option<i16> {
-        let number = words.tokens.get(at)?.whole_number()?;
-        let written = words.tokens[at].raw.len() == 4;
-        (written && (1900..=2100).contains(&number))
-            .then(|| i16::try_from(number).ok())
-            .flatten()
-    };
+    let year = |at: usize| year(words, at);
     let day = |at: usize| -> Option<i8> {
         let raw = words.at(at);
         let digits = raw.trim_end_matches(|letter: char| letter.is_alphabetic());
@@ -404,8 +341,10 @@ fn moment(words: &Words, at: usize) -> Option<(Date, Date, usize)> {
         let date = Date::new(year(at + 2)?, month, day).ok()?;
         return Some((date, date.tomorrow().ok()?, 3));
     }
-    if let (Some(quarter), Some(year)) = (quarter(words.at(at)), year(at + 1)) {
-        return quarter_dates(quarter, year).map(|(from, until)| (from, until, 2));
+    if let Some(quarter) = quarter(words.at(at)) {
+        let of = usize::from(words.at(at + 1) == "of");
+        let (from, until) = quarter_dates(quarter, year(at + 1 + of)?)?;
+        return Some((from, until, 2 + of));
     }
     if let Some(year) = year(at) {
         if let Some(quarter) = quarter(words.at(at + 1)) {
@@ -414,6 +353,15 @@ fn moment(words: &Words, at: usize) -> Option<(Date, Date, usize)> {
         return Some((Date::new(year, 1, 1).ok()?, Date::new(year + 1, 1, 1).ok()?, 1));
     }
     None
+}
+
+/// A number of four digits that may be a year.
+fn year(words: &Words, at: usize) -> Option<i16> {
+    let token = words.tokens.get(at).filter(|token| token.raw.len() == 4)?;
+    let number = token
+        .whole_number()
+        .filter(|number| (1900..=2100).contains(number))?;
+    i16::try_from(number).ok()
 }
 
 fn quarter(word: &str) -> Option<i8> {

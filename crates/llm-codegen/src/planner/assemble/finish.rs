@@ -177,7 +177,8 @@ impl Assembly<'_> {
         plan.fill = intent == Intent::Aggregate
             && summable
             && plan.limit.is_none()
-            && (self.chart == Some(ChartKind::StackedBar) && plan.dimensions.len() == 2
+            && ((self.chart == Some(ChartKind::StackedBar) || !plan.compared.is_empty())
+                && plan.dimensions.len() == 2
                 || (plan.dimensions.len() == 1
                     && plan.dimensions[0].grain.is_some_and(|grain| grain != Grain::Day)));
         plan.chart = self.chart_kind(&plan, &columns);

@@ -2,13 +2,14 @@
 
 use super::{Assembly, Item, Parts};
 use crate::planner::{
+    beside::Joint,
     conditions::Test,
     lexicon,
     mention::Target,
     plan::{ColumnRef, Comparison, Condition, Grain, Intent, Period, Span},
     reading::span_label,
     schema::{ColumnId, TableId},
-    spans::Joint,
+    spans::FoundSpan,
     trouble::Trouble,
 };
 
@@ -171,9 +172,14 @@ impl Assembly<'_> {
                     each.push(condition);
                 }
             }
-            let against = self.spans[chain]
-                .iter()
-                .any(|found| found.joint == Some(Joint::Against));
+            let is_against = |found: &FoundSpan| found.joint == Some(Joint::Against);
+            let against = self.spans[chain.clone()].iter().any(is_against);
+            if against && each.len() < chain.len() {
+                return Err(Trouble::cannot(
+                    "The times to be compared are the same one; name another",
+                    Vec::new(),
+                ));
+            }
             match <[Condition; 1]>::try_from(each) {
                 Ok([Condition::During(found)]) if period.is_none() => *period = Some(found),
                 Ok([condition]) => filters.push((condition, false)),
@@ -183,7 +189,7 @@ impl Assembly<'_> {
                 },
             }
         }
-        self.refuse_no_time(period.as_ref(), filters)
+        self.refuse_no_time(period.as_ref(), filters, &parts.compared)
     }
 
     /// The spans that stand beside this one, and itself.
@@ -206,25 +212,31 @@ impl Assembly<'_> {
     }
 
     /// "this month last year": what can hold for no row, or for none that was meant, is asked back.
-    fn refuse_no_time(&self, period: Option<&Period>, filters: &[(Condition, bool)]) -> Result<(), Trouble> {
-        let in_filters = filters.iter().filter_map(|(condition, _)| as_period(condition));
-        let required: Vec<Period> = period.cloned().into_iter().chain(in_filters).collect();
-        for (place, one) in required.iter().enumerate() {
-            let beside = required[..place].iter().find(|other| {
-                let fixed = |period: &Period| matches!(period.span, Span::Dates { .. });
-                let both_closed = one.span.is_closed() && other.span.is_closed();
-                one.column == other.column
-                    && (one.span.is_apart_from(&other.span) || both_closed && !(fixed(one) && fixed(other)))
-            });
-            if let Some(other) = beside {
-                return Err(Trouble::cannot(
-                    format!(
-                        "It is not clear how “{}” and “{}” belong together; name one span of time, or set one against the other (“… vs …”)",
-                        span_label(&other.span),
-                        span_label(&one.span)
-                    ),
-                    Vec::new(),
-                ));
+    fn refuse_no_time(
+        &self,
+        period: Option<&Period>,
+        filters: &[(Condition, bool)],
+        compared: &[Period],
+    ) -> Result<(), Trouble> {
+        let mut required: Vec<Vec<Period>> = filters
+            .iter()
+            .map(|(condition, _)| periods_of(condition))
+            .collect();
+        required.push(period.cloned().into_iter().collect());
+        required.push(compared.to_vec());
+        for (place, alternatives) in required.iter().enumerate() {
+            let others = required[..place].iter().flatten();
+            for (one, other) in others.flat_map(|other| alternatives.iter().map(move |one| (one, other))) {
+                if one.column == other.column && contradict(&one.span, &other.span) {
+                    return Err(Trouble::cannot(
+                        format!(
+                            "It is not clear how “{}” and “{}” belong together; name one span of time, or set one against the other (“… vs …”)",
+                            span_label(&other.span),
+                            span_label(&one.span)
+                        ),
+                        Vec::new(),
+                    ));
+                }
             }
         }
         Ok(())
@@ -243,19 +255,27 @@ impl Assembly<'_> {
         };
         let mut columns = 0..self.schema.columns.len();
         let column = columns.find(|id| self.schema.reference(*id) == first.column);
-        let shown_already = grain.is_some() || column.is_some_and(|column| parts.groups.contains(&column));
+        let Some(column) = column else { return Ok(grain) };
+        // "by month": each of them is seen for itself already.
+        let runs_on = |grain: Grain| !matches!(grain, Grain::Weekday | Grain::MonthOfYear);
+        let shown_already = match grain {
+            Some((cut, grain)) => cut == column && runs_on(grain),
+            None => parts.groups.contains(&column),
+        };
         if intent != Intent::Aggregate || shown_already {
             let each = std::mem::take(&mut parts.compared);
             filters.push((any(each.into_iter().map(Condition::During).collect()), false));
             return Ok(grain);
         }
-        if parts.limit.is_some() || self.asks_share() {
+        let ranked = parts.limit.is_some()
+            || parts.order.is_some()
+            || self.cues.slots.iter().any(|slot| slot.superlative.is_some());
+        if ranked || grain.is_some() || self.asks_share() {
             return Err(Trouble::cannot(
-                "A ranking or a share in each of several spans of time is more than the built-in planner can do; ask for one of them",
+                "A ranking, a share or parts of time in each of several spans of time are more than the built-in planner can do; ask for one of them",
                 Vec::new(),
             ));
         }
-        let Some(column) = column else { return Ok(grain) };
         parts.groups.push(column);
         Ok(Some((column, Grain::Compared)))
     }
@@ -350,6 +370,25 @@ impl Assembly<'_> {
             .map(|(id, _)| *id)
             .find(|id| self.schema.columns[*id].is_time())
     }
+}
+
+/// The spans of which one has to hold, where that is all the condition asks.
+fn periods_of(condition: &Condition) -> Vec<Period> {
+    match condition {
+        Condition::During(period) => vec![period.clone()],
+        Condition::Any(parts) => parts
+            .iter()
+            .map(as_period)
+            .collect::<Option<_>>()
+            .unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// Can no day lie in both, or may none that was meant?
+fn contradict(one: &Span, other: &Span) -> bool {
+    let are_fixed = [one, other].iter().all(|span| matches!(span, Span::Dates { .. }));
+    one.is_apart_from(other) || one.is_closed() && other.is_closed() && !are_fixed
 }
 
 fn as_period(condition: &Condition) -> Option<Period> {
