@@ -209,7 +209,7 @@ mod tests {
         };
         let months = [day("2025-01-01"), day("2025-06-01")];
         assert!(!is_month(&[day("2025-05-01"), day("2025-05-02")], 0, &month));
-        let shown = super::table(&[month], &months, 2);
+        let shown = table(&[month], &months, 2);
         assert!(
             shown.contains(" 2025-01 ") && shown.contains(" 2025-06 "),
             "{shown}"
