@@ -236,12 +236,8 @@ fn during(period: &Period) -> String {
         } => "at any time".to_owned(),
         Span::Calendar {
             unit: Grain::Day,
-            offset: 0,
-        } => "today".to_owned(),
-        Span::Calendar {
-            unit: Grain::Day,
-            offset: -1,
-        } => "yesterday".to_owned(),
+            offset: 0 | -1,
+        } => span_label(&period.span),
         Span::Calendar { unit, offset: 0 } => format!("in this {}", grain_name(*unit)),
         Span::Calendar { unit, .. } => format!("in the {} before this one", grain_name(*unit)),
         Span::Rolling { unit, count } => format!("in the last {count} {}s up to today", grain_name(*unit)),
