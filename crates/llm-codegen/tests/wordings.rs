@@ -91,7 +91,16 @@ fn several_spans_of_time_stand_beside_each_other() {
         "revenue of Coffee or Tea in 2024 vs 2025",
         "number of orders 2024 vs 2025",
         "number of orders this week vs last week by status",
-        "orders in 2024 and since 2023",
+        "revenue in March vs March last year",
+        "revenue this year in March",
+        "revenue for March in 2024",
+        // ranges
+        "compare revenue by city from January 2025 to March 2025",
+        "compare revenue by category between 2025-01-01 and 2025-03-31",
+        "compare monthly revenue from January 2025 to June 2025",
+        "compare revenue from January to March 2025 with April to June 2025",
+        "invoices from 2024 and 2025",
+        "orders by day this week vs last week",
     ];
     insta::assert_snapshot!(transcript(&questions, &wider()));
 }
@@ -136,6 +145,22 @@ fn times_that_may_not_be_meant_are_declined() {
         "revenue yesterday vs same day last week",
         "revenue year to date vs last year to date",
         "orders in the last 7 days compared to the previous 7 days",
+        // shares, rows and parts of time of more than one
+        "what percent of orders were cancelled in 2024 and 2025",
+        "orders this month vs last month",
+        "revenue by year in March vs April 2025",
+        // each, more, change
+        "revenue for each of 2024 and 2025",
+        "revenue in 2024 and 2025 respectively",
+        "was revenue higher in March or April 2025",
+        "change in revenue from 2024 to 2025",
+        "average order value in January and February 2025 vs January and February 2024",
+        "compare coffee and tea revenue in 2024 and 2025",
+        "compare revenue by city January 2025 to March 2025",
+        // an open end beside another time
+        "revenue since January 2025 vs since January 2024",
+        "revenue before 2024 and 2025",
+        "orders in 2024 and since 2023",
         // half a range
         "revenue between March and May",
         "revenue from March 2025 until now",

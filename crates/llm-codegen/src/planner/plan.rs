@@ -443,6 +443,35 @@ impl Span {
         )
     }
 
+    /// Does it begin and end with such a part of time, so that none lies in it and beside it?
+    pub(super) fn holds(&self, grain: Grain) -> bool {
+        let order = |grain: Grain| match grain {
+            Grain::Day => Some(0),
+            Grain::Week => Some(1),
+            Grain::Month => Some(2),
+            Grain::Quarter => Some(3),
+            Grain::Year => Some(4),
+            Grain::Weekday | Grain::MonthOfYear | Grain::Compared => None,
+        };
+        let own = match self {
+            Self::Calendar { unit, .. } => *unit,
+            Self::NamedMonth { .. } | Self::MonthOf { .. } => Grain::Month,
+            Self::NamedQuarter { .. } | Self::QuarterOf { .. } => Grain::Quarter,
+            Self::Dates {
+                from: Some(from),
+                until: Some(until),
+            } if from.day() == 1 && until.day() == 1 => match (from.month(), until.month()) {
+                (1, 1) => Grain::Year,
+                (1 | 4 | 7 | 10, 1 | 4 | 7 | 10) => Grain::Quarter,
+                _ => Grain::Month,
+            },
+            Self::Dates { .. } | Self::Rolling { .. } | Self::ToDate { .. } => Grain::Day,
+        };
+        // Weeks begin where months do not.
+        let fits = grain != Grain::Week || own == Grain::Week;
+        fits && order(grain).is_some_and(|grain| order(own).is_some_and(|own| grain <= own))
+    }
+
     /// Can no day lie in both, whatever today is?
     pub(super) fn is_apart_from(&self, other: &Self) -> bool {
         let (

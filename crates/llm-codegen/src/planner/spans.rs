@@ -29,6 +29,7 @@ struct Around {
     /// "customers" before it, whose number it may be.
     may_number: bool,
     is_comparison: bool,
+    follows_another: bool,
 }
 
 /// Finds the spans of time and accounts for their words. `is_number` says where a number is no year, `may_number` where it
@@ -54,6 +55,7 @@ pub(super) fn find(
                 || !may_number && beside::is_joint(words.at(at + 1)) && year(words, at + 2).is_some(),
             may_number,
             is_comparison,
+            follows_another: !found.is_empty(),
         };
         if words.is_free(at)
             && !is_number(words, at)
@@ -176,19 +178,29 @@ fn bounded(words: &Words, at: usize, around: Around) -> Option<Found> {
                 1 + length,
             )
         }
-        // "compare March 2024 to March 2025"
-        _ if around.is_comparison => None,
-        "between" | "from" => {
-            let (from, until, length) = range(words, at + 1, &["and", "to", "until", "till", "through"])?;
+        "from" => {
+            let (from, until, length) = range(words, at + 1, RANGE)?;
             reversed(Some(from), Some(until), 1 + length)
         }
+        "between" => {
+            let (from, until, length) = range(words, at + 1, &[RANGE, &["and"]].concat())?;
+            // "compare revenue between 2024 and 2025"
+            let are_days = moment(words, at + 1)
+                .is_some_and(|(first, next, _)| first.tomorrow().is_ok_and(|day| day == next));
+            (are_days || !around.is_comparison).then_some(())?;
+            reversed(Some(from), Some(until), 1 + length)
+        }
+        // "compare March 2024 to March 2025"
+        _ if around.is_comparison && !around.follows_another => None,
         _ if around.may_number && year(words, at).is_some() => None,
         _ => {
-            let (from, until, length) = range(words, at, &["to", "until", "till", "through"])?;
+            let (from, until, length) = range(words, at, RANGE)?;
             reversed(Some(from), Some(until), length)
         }
     }
 }
+
+const RANGE: &[&str] = &["to", "until", "till", "through"];
 
 /// "March 2024 to May 2025", "January to March 2025": the first month may leave its year to the second.
 fn range(words: &Words, at: usize, joints: &[&str]) -> Option<(Date, Date, usize)> {

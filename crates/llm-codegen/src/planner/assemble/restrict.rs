@@ -250,19 +250,32 @@ impl Assembly<'_> {
         parts: &mut Parts,
         filters: &mut Vec<(Condition, bool)>,
     ) -> Result<Option<(ColumnId, Grain)>, Trouble> {
+        let many_spans = |(condition, _): &(Condition, bool)| periods_of(condition).len() > 1;
+        if self.asks_share() && parts.groups.is_empty() && filters.iter().any(many_spans) {
+            return Err(Trouble::cannot(
+                "A share over several spans of time is more than the built-in planner can do; ask for one of them",
+                Vec::new(),
+            ));
+        }
         let Some(first) = parts.compared.first() else {
             return Ok(grain);
         };
+        if intent != Intent::Aggregate {
+            return Err(Trouble::cannot(
+                "Rows cannot be set against each other; ask for their number, or for a sum",
+                Vec::new(),
+            ));
+        }
         let mut columns = 0..self.schema.columns.len();
         let column = columns.find(|id| self.schema.reference(*id) == first.column);
         let Some(column) = column else { return Ok(grain) };
         // "by month": each of them is seen for itself already.
-        let runs_on = |grain: Grain| !matches!(grain, Grain::Weekday | Grain::MonthOfYear);
+        let is_seen = |grain: Grain| parts.compared.iter().all(|period| period.span.holds(grain));
         let shown_already = match grain {
-            Some((cut, grain)) => cut == column && runs_on(grain),
+            Some((cut, grain)) => cut == column && is_seen(grain),
             None => parts.groups.contains(&column),
         };
-        if intent != Intent::Aggregate || shown_already {
+        if shown_already {
             let each = std::mem::take(&mut parts.compared);
             filters.push((any(each.into_iter().map(Condition::During).collect()), false));
             return Ok(grain);

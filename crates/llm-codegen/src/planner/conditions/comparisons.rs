@@ -24,7 +24,9 @@ impl Reader<'_, '_> {
                 "ranges from",
             ],
         ) {
-            let (low, first) = self.number_at(at + length)?;
+            let (low, first) = self
+                .number_at(at + length)
+                .filter(|_| words.is_free(at + length))?;
             let joint = at + length + first;
             if !matches!(words.at(joint), "and" | "to") {
                 return None;
