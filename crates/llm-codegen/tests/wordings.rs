@@ -81,6 +81,7 @@ fn several_spans_of_time_stand_beside_each_other() {
         "revenue between November and February 2025",
         "revenue March 2025 to May 2025",
         "orders after 2024-02-01 and before 2025-12-01",
+        "orders after March 2024 until June 2025",
         // one year for all
         "revenue in January and February last year",
         "Q1 and Q2 of 2024 revenue by city",

@@ -244,7 +244,9 @@ fn refuse_half_ranges(words: &Words, found: &[FoundSpan]) -> Result<(), Trouble>
     let begins = |at: usize| found.iter().any(|found| found.start == at);
     for span in found {
         let goes_on = match words.at(span.end) {
-            "until" | "till" | "through" => true,
+            // "since March until May" has both.
+            "until" | "till" => span.span.is_closed() || !begins(span.end),
+            "through" => true,
             "to" => {
                 let to_now = matches!(words.at(span.end + 1), "date" | "now" | "today" | "present");
                 to_now || begins(span.end + 1) && !is_comparison(words)

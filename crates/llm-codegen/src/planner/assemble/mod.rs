@@ -4,6 +4,7 @@ mod finish;
 mod place;
 mod restrict;
 mod settle;
+mod times;
 
 use meterbox_core::contract::ChartKind;
 
