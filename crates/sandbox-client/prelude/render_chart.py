@@ -4,6 +4,7 @@
 """
 
 import datetime
+import textwrap
 
 import matplotlib
 
@@ -17,6 +18,7 @@ COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 INK, GRID = "#1f2933", "#d9dee3"
 MAX_CATEGORIES = 30
 MAX_SERIES = 8
+TITLE_WIDTH = 66
 
 plt.rcParams.update(
     {
@@ -49,7 +51,7 @@ def main():
         units = {c["name"]: c.get("unit") for c in answer["columns"]}
         DRAWERS[spec["kind"]](axes, spec, table, units)
     if spec.get("title"):
-        axes.set_title(shorten(spec["title"], 90), pad=12)
+        axes.set_title(lines(spec["title"]), pad=12)
     figure.savefig("chart.png")
     reply({"file": "chart.png"})
 
@@ -284,6 +286,11 @@ def figures(value):
 
 def text(value):
     return "(none)" if value is None else figures(value) if is_number(value) and not float(value).is_integer() else str(value)
+
+
+def lines(title):
+    """As wide as the picture, and no more than two."""
+    return "\n".join(textwrap.wrap(title, TITLE_WIDTH, max_lines=2, placeholder="…"))
 
 
 def shorten(value, limit):
