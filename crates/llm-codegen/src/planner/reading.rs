@@ -29,6 +29,11 @@ pub(super) fn reading(plan: &Plan) -> String {
         }
     };
     let dimensions: Vec<String> = (0..plan.dimensions.len()).map(dimension).collect();
+    let is_group = |at: &usize| plan.dimensions[*at].grain != Some(Grain::Compared);
+    let groups: Vec<String> = (0..plan.dimensions.len())
+        .filter(is_group)
+        .map(dimension)
+        .collect();
     let measures: Vec<String> = plan
         .measures
         .iter()
@@ -52,23 +57,31 @@ pub(super) fn reading(plan: &Plan) -> String {
             format!("{which} {limit} {} by {measures}", ranked(plan, &dimensions))
         }
         (Intent::Aggregate, ..) if dimensions.is_empty() && plan.share => format!("share of the {measures}"),
-        (Intent::Aggregate, ..) if dimensions.is_empty() => measures.clone(),
-        (Intent::Aggregate, ..) => format!("{measures} by {}", dimensions.join(" and ")),
+        (Intent::Aggregate, ..) if groups.is_empty() => measures.clone(),
+        (Intent::Aggregate, ..) => format!("{measures} by {}", groups.join(" and ")),
     };
+    if let Some(first) = plan.compared.first() {
+        let spans: Vec<String> = plan
+            .compared
+            .iter()
+            .map(|period| span_label(&period.span))
+            .collect();
+        text.push_str(&format!(
+            ", {} ({})",
+            spans.join(" against "),
+            first.column.column
+        ));
+    }
     if let Some(within) = plan.limit_within.and_then(|at| dimensions.get(at)) {
         text.push_str(&format!(", within each {within}"));
     }
     let filter = plan.filter.as_ref().map(|filter| match filter {
-        Condition::Any(_) if plan.period.is_some() || !plan.compared.is_empty() => {
-            format!("({})", condition(filter))
-        }
+        Condition::Any(_) if plan.period.is_some() => format!("({})", condition(filter)),
         _ => condition(filter),
     });
-    let compared: Vec<String> = plan.compared.iter().map(during).collect();
     let required: Vec<String> = filter
         .into_iter()
         .chain(plan.period.as_ref().map(during))
-        .chain((!compared.is_empty()).then(|| either(&compared.join(" or "), plan)))
         .collect();
     if !required.is_empty() {
         text.push_str(&format!(", where {}", required.join(" and ")));
@@ -86,8 +99,8 @@ pub(super) fn reading(plan: &Plan) -> String {
         let order = match (order.by, order.descending) {
             (OrderBy::Value, true) => ", largest first".to_owned(),
             (OrderBy::Value, false) => ", smallest first".to_owned(),
-            // Time runs forward unless something else is said.
-            (OrderBy::Dimension(at), false) if in_time(at) => String::new(),
+            // Time runs forward unless something else is said, and what is compared stands side by side.
+            (OrderBy::Dimension(at), false) if in_time(at) || !plan.compared.is_empty() => String::new(),
             (OrderBy::Dimension(at), true) if in_time(at) => ", latest first".to_owned(),
             (OrderBy::Dimension(at), down) => {
                 let by = dimensions.get(at).cloned().unwrap_or_default();
@@ -247,14 +260,6 @@ fn during(period: &Period) -> String {
         Span::MonthOf { .. } | Span::QuarterOf { .. } => format!("in {}", span_label(&period.span)),
     };
     format!("{} is {span}", period.column.column)
-}
-
-/// Alternatives, apart from what else is required.
-fn either(alternatives: &str, plan: &Plan) -> String {
-    match plan.filter.is_some() || plan.period.is_some() {
-        true => format!("({alternatives})"),
-        false => alternatives.to_owned(),
-    }
 }
 
 /// What a span is called beside others.
