@@ -4,5 +4,5 @@
 # off: limits wall=60 cpu=60
 import re
 
-re.match(r"(a+)+$", "a" * 25 + "b")
+re.match(r"(a+)+$", "a" * 27 + "b")
 reply("worked")

@@ -4,6 +4,6 @@
 # off: limits wall=60 cpu=60
 import numpy
 
-side = numpy.arange(1200 * 1200).reshape(1200, 1200)
+side = numpy.arange(1500 * 1500).reshape(1500, 1500)
 side @ side
 reply("worked")
