@@ -348,8 +348,15 @@ async fn a_child_that_waited_is_as_a_fresh_one() {
         value(&outcome)
     };
     rested(&fixture).await;
-    let rehearsed = about().await;
+    let mut rehearsed = about().await;
     let waited = about().await;
+    // The kernel's limit of processor time is beyond what the process has had.
+    let fresh = &waited["limits"][0];
+    assert!(
+        rehearsed["limits"][0][0].as_u64() > fresh[0].as_u64(),
+        "{rehearsed}"
+    );
+    rehearsed["limits"][0] = fresh.clone();
     for (what, of_waited) in waited.as_object().unwrap() {
         assert_eq!(rehearsed[what], *of_waited, "{what}");
     }
