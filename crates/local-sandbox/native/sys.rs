@@ -303,7 +303,12 @@ pub(crate) fn seconds_of_processor() -> Result<u64> {
     const CLOCK_PROCESS_CPUTIME_ID: usize = 2;
     let mut time = [0_u64; 2];
     // SAFETY: a structure of two words.
-    unsafe { call(nr::CLOCK_GETTIME, [CLOCK_PROCESS_CPUTIME_ID, (&raw mut time) as usize]) }?;
+    unsafe {
+        call(
+            nr::CLOCK_GETTIME,
+            [CLOCK_PROCESS_CPUTIME_ID, (&raw mut time) as usize],
+        )
+    }?;
     Ok(time[0])
 }
 
