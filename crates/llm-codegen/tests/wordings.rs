@@ -120,6 +120,8 @@ fn times_that_may_not_be_meant_are_declined() {
         "Q1 2024 vs 2025 revenue",
         "revenue in March this year vs last year",
         "revenue in December and January 2025",
+        "revenue in March vs March 2024",
+        "invoices where amount above 100 or due in March or April 2025",
         "revenue in Q1 and Q2 in 2024 in May 2025",
         "revenue in 2024 in January and February",
         "revenue in 2024 vs 2025 in March",

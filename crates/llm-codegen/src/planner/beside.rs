@@ -373,14 +373,17 @@ fn share_year(found: &mut [FoundSpan], place: usize) -> Result<(), Trouble> {
                 year: None,
             },
         ) if first < next => (place, year),
-        // "March vs March last year" needs none.
+        // "March vs March last year": the latest March may be that one.
         (
-            Part::Months { first, year: before },
+            Part::Months { first, year: None },
             Part::Months {
                 first: next,
-                year: after,
+                year: Some(Year::Before(1)),
             },
-        ) if before.is_some() != after.is_some() && first != next => {
+        ) if first == next => (place - 1, Year::Before(0)),
+        (Part::Months { year: before, .. }, Part::Months { year: after, .. })
+            if before.is_some() != after.is_some() =>
+        {
             return year_unclear();
         }
         _ => return Ok(()),

@@ -53,7 +53,15 @@ impl Assembly<'_> {
                 Test::Missing => Condition::Missing(reference),
                 Test::Present => Condition::Present(reference),
                 // Beside others: all of them together below.
-                Test::During(span) if self.chain_of(*span).len() > 1 => continue,
+                Test::During(span) if self.chain_of(*span).len() > 1 => {
+                    if found.or_before && self.chain_of(*span).start == *span {
+                        return Err(Trouble::cannot(
+                            "It is not clear what stands on either side of “or”; ask for each alone",
+                            Vec::new(),
+                        ));
+                    }
+                    continue;
+                }
                 Test::During(span) => self.during(column, *span, parts),
             };
             // No row has two values at once: "from France and from Spain" means either.

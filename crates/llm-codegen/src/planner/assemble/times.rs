@@ -15,6 +15,7 @@ use crate::planner::{
 };
 
 impl Assembly<'_> {
+    /// That the column lies in this span; in its years, where it has no dates.
     pub(super) fn during(&self, column: ColumnId, span: usize, parts: &mut Parts) -> Condition {
         let found = &self.spans[span];
         parts.assumptions.extend(found.assumption.clone());
@@ -28,6 +29,7 @@ impl Assembly<'_> {
         }
     }
 
+    /// The times that the question names and no condition has taken: one as the plan's period, others as filters or compared.
     pub(super) fn periods(
         &self,
         period: &mut Option<Period>,
